@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { hostname } from "node:os";
+import { test } from "node:test";
+import { readSettings } from "../src/settings.js";
+
+test("has defaults", () => {
+  assert.deepEqual(readSettings({}), {
+    host: "0.0.0.0",
+    port: 3000,
+    apiUrl: "http://localhost:8765",
+    release: hostname(),
+    drainSeconds: 30,
+  });
+});
+
+test("takes what is set", () => {
+  const environment = { HOST: "::1", PORT: "0", API_URL: "http://backend:8765/", RELEASE: "r2", DRAIN_SECONDS: "5" };
+  assert.deepEqual(readSettings(environment), {
+    host: "::1",
+    port: 0,
+    apiUrl: "http://backend:8765",
+    release: "r2",
+    drainSeconds: 5,
+  });
+});
+
+/** @type {[string, string, string][]} */
+const wrong = [
+  ["PORT", "http", 'PORT: "http" is not a port: give a number from 0 (any free one) to 65535'],
+  ["PORT", "65536", 'PORT: "65536" is not a port: give a number from 0 (any free one) to 65535'],
+  ["PORT", "", 'PORT: "" is not a port: give a number from 0 (any free one) to 65535'],
+  ["DRAIN_SECONDS", "-1", 'DRAIN_SECONDS: "-1" is not a time: give whole seconds from 0 to 3600'],
+  ["DRAIN_SECONDS", "1e3", 'DRAIN_SECONDS: "1e3" is not a time: give whole seconds from 0 to 3600'],
+  ...["backend:8765", "ftp://backend", "http://user:secret@backend", "http://backend/api", "http://backend?a"].map(
+    /** @returns {[string, string, string]} */ (url) => [
+      "API_URL",
+      url,
+      "API_URL: not an origin: give http://host:port, without a path, a query or a password",
+    ],
+  ),
+];
+
+for (const [name, value, message] of wrong) {
+  test(`refuses ${name}=${value}`, () => assert.throws(() => readSettings({ [name]: value }), { message }));
+}

@@ -1,0 +1,47 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import dockerignore from "@balena/dockerignore";
+import * as docker from "@pulumi/docker/remoteImage.js";
+import * as pulumi from "@pulumi/pulumi";
+import type { DockerHost } from "./docker-host.ts";
+
+export interface BuiltImageArgs {
+  host: DockerHost;
+  /** Folder with the Dockerfile, from the project's folder. */
+  context: string;
+  /** Build arguments, such as the pinned base image. They are in the image's history: no secret goes here. @default {} */
+  buildArgs?: Record<string, string>;
+}
+
+/** An image built on the host that runs it, with no registry between. Another content of the folder is another image. */
+export class BuiltImage extends pulumi.ComponentResource {
+  /** The image's id: the digest of what it is. */
+  readonly reference: pulumi.Output<string>;
+
+  constructor(name: string, args: BuiltImageArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:BuiltImage", name, {}, { providers: [args.host.provider], ...opts });
+    const { host, context, buildArgs = {} } = args;
+    const tag = contentHash(context, buildArgs);
+    const image = new docker.RemoteImage(
+      `${name}-image`,
+      { name: `${host.named(name)}:${tag}`, build: { context, buildArgs, forceRemove: true } },
+      { parent: this },
+    );
+    this.reference = image.imageId;
+    this.registerOutputs({ reference: this.reference });
+  }
+}
+
+/** Of everything that goes into the image: arguments, and each file's path and content, less what .dockerignore names. */
+function contentHash(context: string, buildArgs: Record<string, string>): string {
+  const hash = createHash("sha256").update(JSON.stringify(Object.entries(buildArgs).sort()));
+  const ignored = dockerignore.default().add(readFileSync(join(context, ".dockerignore"), "utf8"));
+  const files = readdirSync(context, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(context.length + 1));
+  for (const file of ignored.filter(files).sort()) {
+    hash.update(`\0${file}\0`).update(readFileSync(join(context, file)));
+  }
+  return hash.digest("hex").slice(0, 16);
+}

@@ -1,0 +1,162 @@
+import * as docker from "@pulumi/docker/container.js";
+import * as pulumi from "@pulumi/pulumi";
+import type { Engine } from "../engine.ts";
+import type { DockerHost } from "./docker-host.ts";
+import { hardened, type Posture } from "./hardening.ts";
+
+export interface ContainerArgs extends Posture {
+  host: DockerHost;
+  /** `name:tag@sha256:…`, or the id of an image that was built on the host. Anything else is refused. */
+  image: pulumi.Input<string>;
+  /**
+   * `always`: a service, back after every crash and reboot. `once`: a job that runs to its end in the update and must
+   * become healthy to say that it did its work. `never`: a courier that only carries files into volumes.
+   */
+  run: "always" | "once" | "never";
+  /** How the engine sees that it works. Required for all that runs. */
+  health?: Health;
+  /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
+  networks?: { name: pulumi.Input<string>; aliases?: string[] }[];
+  /** Named volumes. Read-only unless said otherwise. @default [] */
+  volumes?: { name: pulumi.Input<string>; path: string; writable?: boolean }[];
+  /** Ports of the host, each bound to an address. @default [] */
+  ports?: { address: string; external: number; internal: number }[];
+  /** Plain settings. A secret never goes here: see secret.ts. @default {} */
+  env?: Record<string, pulumi.Input<string>>;
+  /** @default the image's own */
+  entrypoint?: string[];
+  /** @default the image's own */
+  command?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Files for volumes of a courier. @default [] */
+  uploads?: { path: string; content: pulumi.Input<string>; mode: string; uid: string }[];
+}
+
+export interface Health {
+  /** Exec form, like ["CMD", "traefik", "healthcheck"]. */
+  test: string[];
+  /** @default 2 */
+  intervalSeconds?: number;
+  /** @default 3 */
+  timeoutSeconds?: number;
+  /** Failures in a row that make it unhealthy. @default 3 */
+  retries?: number;
+  /** Failures in the first seconds do not count. @default 30 */
+  startSeconds?: number;
+  /** The update fails when it is not healthy by then. @default 60 */
+  deadlineSeconds?: number;
+}
+
+/**
+ * The only place that makes a container. A new one is made and healthy before the old one goes, unless it holds a
+ * port of the host, which only one can.
+ */
+export class Container extends pulumi.ComponentResource {
+  /** Its name on the host and in Docker's DNS. Known only when the limits have been read back from the engine. */
+  readonly name: pulumi.Output<string>;
+  readonly image: pulumi.Output<string>;
+
+  constructor(name: string, args: ContainerArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:Container", name, {}, { providers: [args.host.provider], ...opts });
+    const { host, run, health, networks = [], volumes = [], ports = [], uploads = [], exceptions = [] } = args;
+    if (run !== "never" && health === undefined) throw new Error(`${name}: has no health check: give it one`);
+    // A network given as the mode keeps the container off the default bridge from the start, but the engine then drops
+    // its aliases there. Where every network has aliases, the provider takes it off the bridge before it starts.
+    const mode = networks.length === 0 ? "none" : networks.find(({ aliases }) => aliases === undefined)?.name;
+    const container = new docker.Container(
+      name,
+      {
+        ...hardened(args),
+        image: pulumi.output(args.image).apply(pinned),
+        entrypoints: args.entrypoint,
+        command: args.command,
+        envs: Object.entries(args.env ?? {}).map(([key, value]) => pulumi.interpolate`${key}=${value}`),
+        labels: host.labels({
+          "bulkhead.name": name,
+          "bulkhead.pids": String(args.limits.pids),
+          ...(exceptions.length > 0 ? { "bulkhead.exceptions": JSON.stringify(exceptions) } : {}),
+        }),
+        networkMode: mode,
+        networksAdvanced: networks.map(({ name, aliases }) => ({ name, aliases })),
+        ports: ports
+          .map(({ address, external, internal }) => ({ ip: address, external, internal, protocol: "tcp" }))
+          .sort((a, b) => a.internal - b.internal),
+        volumes: volumes.map(({ name, path, writable = false }) => ({
+          volumeName: name,
+          containerPath: path,
+          readOnly: !writable,
+        })),
+        uploads: uploads.map(({ path, content, mode, uid }) => ({
+          file: path,
+          content,
+          permissions: mode,
+          owner: uid,
+          group: uid,
+        })),
+        restart: run === "always" ? "always" : "no",
+        start: run !== "never",
+        mustRun: run === "always",
+        ...(health && healthArgs(health)),
+      },
+      {
+        parent: this,
+        // The provider would delete first, because a fixed name cannot be there twice; these have none.
+        deleteBeforeReplace: ports.length > 0,
+        // The provider accepts these as updates and then changes nothing.
+        replaceOnChanges: ["healthcheck", "tmpfs", "init", "envs", "labels"],
+      },
+    );
+    const limited = run === "never" ? container.id : container.id.apply((id) => limitPids(host.engine, id, name, args));
+    this.name = pulumi.all([container.name, limited]).apply(([containerName]) => containerName);
+    this.image = container.image;
+    this.registerOutputs({ name: this.name, image: this.image });
+  }
+}
+
+/**
+ * Sets the pids limit, which the provider does not know, and reads it back. It runs in every update and not only when
+ * the container is new, so that a limit which failed to take, or was lifted by hand, fails or heals the next update.
+ */
+async function limitPids(engine: Engine, id: string, name: string, { limits }: ContainerArgs): Promise<string> {
+  if (pulumi.runtime.isDryRun()) return id;
+  const read = async () =>
+    (await engine.get<{ HostConfig: { PidsLimit: number | null } }>(`/containers/${id}/json`)).HostConfig.PidsLimit;
+  if ((await read()) === limits.pids) return id;
+  await engine.post(`/containers/${id}/update`, { PidsLimit: limits.pids });
+  const limit = await read();
+  if (limit !== limits.pids)
+    throw new pulumi.RunError(
+      `${name}: the engine set a pids limit of ${limit} instead of ${limits.pids}: ` +
+        `it needs the pids cgroup; see \`docker info\` for its warnings`,
+    );
+  return id;
+}
+
+function healthArgs(health: Health): Partial<docker.ContainerArgs> {
+  const {
+    test,
+    intervalSeconds = 2,
+    timeoutSeconds = 3,
+    retries = 3,
+    startSeconds = 30,
+    deadlineSeconds = 60,
+  } = health;
+  return {
+    healthcheck: {
+      tests: test,
+      interval: `${intervalSeconds}s`,
+      timeout: `${timeoutSeconds}s`,
+      retries,
+      startPeriod: `${startSeconds}s`,
+    },
+    wait: true,
+    waitTimeout: deadlineSeconds,
+  };
+}
+
+/** A tag can be moved to other content; a digest, an id and the tag of a stand-in (the key of its recipe) cannot. */
+function pinned(reference: string): string {
+  if (/@sha256:[0-9a-f]{64}$/.test(reference)) return reference;
+  if (/^sha256:[0-9a-f]{64}$/.test(reference)) return reference;
+  if (/^bulkhead\.local\/[a-z]+:[0-9a-f]{16}$/.test(reference)) return reference;
+  throw new Error(`image ${reference} is not pinned: give name:tag@sha256:<64 hex digits>`);
+}

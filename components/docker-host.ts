@@ -1,0 +1,105 @@
+import { mkdirSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import * as docker from "@pulumi/docker/provider.js";
+import * as pulumi from "@pulumi/pulumi";
+import { Engine } from "../engine.ts";
+
+export interface DockerHostArgs {
+  /** `local` (DOCKER_HOST, or the usual socket of this machine) or `ssh://user@address[:port]`. */
+  host: string;
+  /** A known_hosts file for an ssh host. @default that of the user */
+  knownHosts?: string;
+  /**
+   * For couriers and jobs: an image with a POSIX shell, nc and nslookup, which sets no USER (the engine would give a
+   * courier's files to that user). The edge's own image is one.
+   */
+  jobImage: string;
+}
+
+/** The Docker host that everything runs on: the provider for resources, the engine for what the provider cannot do. */
+export class DockerHost extends pulumi.ComponentResource {
+  readonly provider: docker.Provider;
+  readonly engine: Engine;
+  readonly jobImage: string;
+  /** Marks all that belongs to this stack, so that stacks on one host never touch each other's. */
+  readonly stackName = `${pulumi.getProject()}-${pulumi.getStack()}`;
+
+  constructor(name: string, args: DockerHostArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:DockerHost", name, {}, opts);
+    const url = args.host === "local" ? (process.env["DOCKER_HOST"] ?? "unix:///var/run/docker.sock") : args.host;
+    const sshOpts = url.startsWith("ssh:") ? sshOptions(args.knownHosts) : [];
+    this.engine = new Engine(url, sshOpts);
+    this.jobImage = args.jobImage;
+    this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
+    this.registerOutputs({ url });
+  }
+
+  /** A name on the host that no other stack has. */
+  named(name: string): string {
+    return `${this.stackName}-${name}`;
+  }
+
+  /** Labels of everything that this stack makes on the host. */
+  labels(labels: Record<string, string> = {}): { label: string; value: string }[] {
+    return Object.entries({ ...labels, "bulkhead.stack": this.stackName })
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([label, value]) => ({ label, value }));
+  }
+
+  /**
+   * Throws one clear error unless the host answers and its ports are free for this stack. A preview may run with the
+   * host away, so it asks nothing.
+   */
+  async check(ports: Record<string, { address: string; port: number }>): Promise<void> {
+    if (pulumi.runtime.isDryRun()) return;
+    const published = await this.engine
+      .get<{ Names: string[]; Labels: Record<string, string>; Ports: { PublicPort?: number; IP?: string }[] }[]>(
+        "/containers/json",
+      )
+      .catch((error: Error) => {
+        throw new pulumi.RunError(`host: ${error.message}: ${HOST_CURE}`);
+      });
+    const problems = Object.entries(ports).flatMap(([path, { address, port }]) => {
+      const holder = published.find(
+        (container) =>
+          container.Labels["bulkhead.stack"] !== this.stackName &&
+          container.Ports.some((other) => other.PublicPort === port && overlap(other.IP ?? "", address)),
+      );
+      return holder
+        ? [`${path}: ${port} is held by the container ${holder.Names[0]?.slice(1)}: give another port, or stop it`]
+        : [];
+    });
+    if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
+  }
+}
+
+const HOST_CURE =
+  "start Docker there, check that `ssh` reaches the host without a question (key in the agent, host key known), " +
+  "and that its user may use Docker";
+
+/** Two addresses that cannot hold the same port at once. */
+function overlap(one: string, other: string): boolean {
+  const every = (address: string) => ["", "0.0.0.0", "::"].includes(address);
+  return one === other || every(one) || every(other);
+}
+
+/**
+ * One connection carries all calls, so that an update with many containers does not run into sshd's MaxStartups; a
+ * host key that is not known is an error and never a question.
+ */
+function sshOptions(knownHosts: string | undefined): string[] {
+  const folder = join(tmpdir(), `bulkhead-ssh-${userInfo().uid}`);
+  mkdirSync(folder, { mode: 0o700, recursive: true });
+  const options = {
+    BatchMode: "yes",
+    StrictHostKeyChecking: "yes",
+    ConnectTimeout: "10",
+    ServerAliveInterval: "15",
+    ControlMaster: "auto",
+    ControlPath: join(folder, "%C"),
+    ControlPersist: "60",
+    ...(knownHosts === undefined ? {} : { UserKnownHostsFile: knownHosts }),
+  };
+  return Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
+}

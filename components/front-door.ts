@@ -1,0 +1,111 @@
+import * as pulumi from "@pulumi/pulumi";
+import { Container } from "./container.ts";
+import { Courier } from "./courier.ts";
+import type { Networks } from "./networks.ts";
+
+export interface FrontDoorArgs {
+  networks: Networks;
+  /** HAProxy. */
+  image: pulumi.Input<string>;
+  /** Address of the host to listen on. */
+  address: string;
+  /** Ports of the host by the edge's entry point. */
+  ports: { https: number; tunnel: number };
+}
+
+/**
+ * Holds the published ports, so that all else can be replaced behind it. It opens no TLS and reads no request: it hands
+ * TCP on to whichever edge serves real routes, and tells it the client's address by the PROXY protocol. Replacing the
+ * door itself is the one thing that leaves a gap, so nothing that changes often is in it.
+ */
+export class FrontDoor extends pulumi.ComponentResource {
+  readonly name: pulumi.Output<string>;
+
+  constructor(name: string, args: FrontDoorArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:FrontDoor", name, {}, { providers: [args.networks.host.provider], ...opts });
+    const { networks, image, address, ports } = args;
+    const { host } = networks;
+    const files = new Courier(
+      `${name}-config`,
+      { host, files: { "haproxy.cfg": HAPROXY_CFG }, readerUid: HAPROXY_UID },
+      { parent: this },
+    );
+    const container = new Container(
+      name,
+      {
+        host,
+        image,
+        run: "always",
+        user: `${HAPROXY_UID}:${HAPROXY_UID}`,
+        limits: { memoryMb: 128, cpus: 1, pids: 64 },
+        networks: [{ name: networks.door.name }],
+        ports: [
+          { address, external: ports.https, internal: 8443 },
+          { address, external: ports.tunnel, internal: 2222 },
+        ],
+        volumes: [{ name: files.volumeName, path: CONFIG_PATH }],
+        entrypoint: ["haproxy"],
+        command: ["-W", "-db", "-f", `${CONFIG_PATH}/haproxy.cfg`],
+        // Healthy means that it sees an edge which serves: a door to nowhere is no door.
+        health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/health"] },
+        graceSeconds: 5,
+      },
+      { parent: this },
+    );
+    this.name = container.name;
+    this.registerOutputs({ name: this.name });
+  }
+}
+
+/** The user of the official image. */
+const HAPROXY_UID = "99";
+const CONFIG_PATH = "/etc/bulkhead";
+
+/**
+ * The most connections follow from the open files that the engine grants. The check is a real route of the edge: one that listens but has no routes yet gets nothing, and one that is about to end is left within 250 ms.
+ */
+const HAPROXY_CFG = `
+global
+  fd-hard-limit 65536
+  log stdout format raw local0 notice
+defaults
+  mode tcp
+  log global
+  timeout connect 2s
+  timeout client 1h
+  timeout server 1h
+  option redispatch
+  option clitcpka
+  retries 3
+resolvers docker
+  nameserver dns 127.0.0.11:53
+  resolve_retries 3
+  timeout resolve 200ms
+  timeout retry 200ms
+  hold valid 200ms
+  hold obsolete 10s
+frontend https
+  bind :8443
+  default_backend https
+frontend tunnel
+  bind :2222
+  default_backend tunnel
+frontend health
+  mode http
+  bind 127.0.0.1:8080
+  timeout client 5s
+  monitor-uri /health
+  monitor fail if { nbsrv(https) lt 1 }
+backend https
+  balance leastconn
+  option httpchk
+  http-check send meth GET uri /release/edge ver HTTP/1.1 hdr Host edge
+  http-check expect status 200
+  server-template edge 4 edge:8443 check port 8082 inter 250ms fall 1 rise 2 resolvers docker init-addr none send-proxy-v2
+backend tunnel
+  balance leastconn
+  option httpchk
+  http-check send meth GET uri /release/edge ver HTTP/1.1 hdr Host edge
+  http-check expect status 200
+  server-template edge 4 edge:2222 check port 8082 inter 250ms fall 1 rise 2 resolvers docker init-addr none send-proxy-v2
+`.trimStart();

@@ -1,0 +1,95 @@
+import * as pulumi from "@pulumi/pulumi";
+import { Container } from "./container.ts";
+import type { DockerHost } from "./docker-host.ts";
+
+export interface RouteFileArgs {
+  host: DockerHost;
+  /** The network on which every edge answers to the alias `edge`. */
+  doorNetwork: pulumi.Input<string>;
+  routesVolume: pulumi.Input<string>;
+  /** Traefik's dynamic configuration, whole: the file is replaced by it. */
+  content: pulumi.Input<object>;
+  /** What the header X-Release says when the new content is served. */
+  release: pulumi.Input<string>;
+  /** Path on the edge's release entry point that must answer 2xx with that header. */
+  checkPath: string;
+}
+
+/**
+ * Switches one route file: a job writes it in one step, then asks every running edge until each serves the new release.
+ * If they do not, it puts the old file back and fails, the old release goes on serving, and the next update tries again.
+ */
+export class RouteFile extends pulumi.ComponentResource {
+  constructor(name: string, args: RouteFileArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:RouteFile", name, {}, { providers: [args.host.provider], ...opts });
+    new Container(
+      `${name}-job`,
+      {
+        host: args.host,
+        image: args.host.jobImage,
+        run: "once",
+        limits: { memoryMb: 32, cpus: 0.5, pids: 32 },
+        user: "0:0",
+        exceptions: [
+          { rootUser: true, why: "root owns the volume with the routes; without capabilities it can do nothing more" },
+        ],
+        networks: [{ name: args.doorNetwork }],
+        volumes: [{ name: args.routesVolume, path: "/routes", writable: true }],
+        env: {
+          ROUTE_FILE: name,
+          // Traefik reads the file as a template, in which {{ would begin an action.
+          ROUTE: pulumi.output(args.content).apply((content) => JSON.stringify(content).replaceAll("{{", "{\\u007b")),
+          RELEASE: args.release,
+          CHECK_PATH: args.checkPath,
+        },
+        entrypoint: ["/bin/sh", "-c", CUTOVER],
+        command: [],
+        // Gated by health and not by the exit code: a job that ends badly would count as made and never be tried again.
+        health: {
+          test: ["CMD", "test", "-e", "/tmp/served"],
+          intervalSeconds: 0.3,
+          startSeconds: 0,
+          deadlineSeconds: 25,
+        },
+        graceSeconds: 1,
+      },
+      { parent: this },
+    );
+    this.registerOutputs({});
+  }
+}
+
+/** Ends after 15 s of trying; the engine, which looks once a second, has to see its success, so it stays a while. */
+const CUTOVER = `
+set -u
+file="/routes/$ROUTE_FILE.yml"
+put() { cat "$1" > "$file.tmp" && chmod 0644 "$file.tmp" && mv "$file.tmp" "$file"; }
+edges() { nslookup edge 2>/dev/null | awk '/^Name:/ { answers = 1 } answers' | grep -oE '([0-9]+[.]){3}[0-9]+' | sort -u; }
+served() {
+  found=$(edges)
+  [ -n "$found" ] || { answer="no edge in the network's DNS"; return 1; }
+  for edge in $found; do
+    answer=$(printf 'GET %s HTTP/1.0\\r\\nHost: edge\\r\\n\\r\\n' "$CHECK_PATH" | nc -w 2 "$edge" 8082 2>&1 | tr -d '\\r')
+    echo "$answer" | head -n 1 | grep -q ' 2[0-9][0-9] ' || return 1
+    echo "$answer" | grep -qixF "x-release: $RELEASE" || return 1
+  done
+}
+[ -e "$file" ] && cp "$file" /tmp/old
+printf '%s' "$ROUTE" > /tmp/new
+put /tmp/new
+began=$(date +%s)
+while [ $(($(date +%s) - began)) -lt 15 ]; do
+  if served; then
+    echo "serving $RELEASE at $CHECK_PATH"
+    touch /tmp/served
+    sleep 15
+    exit 0
+  fi
+  sleep 0.1
+done
+if [ -e /tmp/old ]; then put /tmp/old; else rm -f "$file"; fi
+echo "not serving $RELEASE at $CHECK_PATH, the old route is back; the last answer was:"
+echo "$answer" | head -n 1
+sleep 15
+exit 1
+`;

@@ -1,0 +1,152 @@
+import type { Network } from "@pulumi/docker/network.js";
+import * as pulumi from "@pulumi/pulumi";
+import { Container, type ContainerArgs, type Health } from "./container.ts";
+import type { Posture } from "./hardening.ts";
+import type { Proxy } from "./proxy.ts";
+import { RouteFile } from "./route-file.ts";
+import { SecretFiles } from "./secret.ts";
+
+export interface WebServiceArgs
+  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions">, Pick<ContainerArgs, "env" | "command"> {
+  edge: Proxy;
+  image: pulumi.Input<string>;
+  /** Port in the container that speaks HTTP. */
+  port: number;
+  /** How the engine sees that it works. */
+  health: Health;
+  /** Path that answers 2xx when it can serve: asked through the edge before a release gets a request. */
+  healthPath: string;
+  /** Networks besides `proxy`, on which the edge reaches it. @default [] */
+  networks?: Network[];
+  /** Setting to value. The container gets SETTING_FILE, the path of a file that only it can read. @default {} */
+  secrets?: Record<string, pulumi.Input<string>>;
+  /** What the edge sends here. */
+  routes: Routes;
+  /** Port in the container to which the edge's tunnel port leads. @default none */
+  tunnelPort?: number;
+  /** Seconds that requests and streams get to end when a release is replaced; the container gets DRAIN_SECONDS. */
+  drainSeconds: number;
+}
+
+export interface Routes {
+  /** Each path with all below it, like "/api". */
+  paths: string[];
+  /** Those of the paths whose answers are streams: neither buffered nor compressed, bodies not limited. @default [] */
+  streaming?: string[];
+  /** The Content-Security-Policy of its answers. @default "default-src 'none'; frame-ancestors 'none'" */
+  contentSecurityPolicy?: string;
+}
+
+/**
+ * A service behind the edge. A release is a new container; when it is healthy, its route is switched, and the old
+ * container ends last. A release that is not healthy never gets a request.
+ */
+export class WebService extends pulumi.ComponentResource {
+  /** The container of this release. */
+  readonly container: Container;
+  /** Where other services reach it, through the edge, so that they too lose nothing in a rollout. */
+  readonly internalUrl: string;
+  /** What the edge serves of it. */
+  readonly url: string;
+
+  constructor(name: string, args: WebServiceArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:WebService", name, {}, { providers: [args.edge.host.provider], ...opts });
+    const { edge, image, routes, secrets = {}, networks = [], drainSeconds } = args;
+    const { host } = edge;
+    const files =
+      Object.keys(secrets).length > 0
+        ? new SecretFiles(`${name}-secrets`, { host, readerUid: SERVICE_UID, secrets }, { parent: this })
+        : undefined;
+    this.container = new Container(
+      name,
+      {
+        host,
+        image,
+        run: "always",
+        user: `${SERVICE_UID}:${SERVICE_UID}`,
+        limits: args.limits,
+        tmpfsMb: args.tmpfsMb,
+        exceptions: args.exceptions,
+        command: args.command,
+        health: args.health,
+        env: { ...args.env, ...files?.env, DRAIN_SECONDS: String(drainSeconds) },
+        networks: [edge.networks.proxy, ...networks].map((network) => ({ name: network.name })),
+        volumes: files ? [files.volume] : [],
+        // Some seconds more than the drain, for what a process does after it.
+        graceSeconds: drainSeconds + 5,
+      },
+      { parent: this },
+    );
+    this.internalUrl = `http://edge:8081/services/${name}`;
+    this.url = edge.url + (routes.paths[0] ?? "");
+    new RouteFile(
+      `${name}-route`,
+      {
+        ...edge.routeFiles,
+        content: this.container.name.apply((release) => dynamicConfiguration(name, release, args)),
+        release: this.container.name,
+        checkPath: `/release/${name}${args.healthPath}`,
+      },
+      { parent: this, dependsOn: edge },
+    );
+    this.registerOutputs({ container: this.container.name, url: this.url });
+  }
+}
+
+/** The user of a service, in the image and outside. */
+const SERVICE_UID = "1000";
+
+/** The route file of one release of a service, in Traefik's words. */
+function dynamicConfiguration(name: string, release: string, args: WebServiceArgs): object {
+  const { edge, routes, port, tunnelPort } = args;
+  const streaming = new Set(routes.streaming);
+  const host = `Host(\`${edge.domain}\`)`;
+  const under = (paths: string[]) =>
+    paths
+      .map((path) => (path === "/" ? "PathPrefix(`/`)" : `Path(\`${path}\`) || PathPrefix(\`${path}/\`)`))
+      .join(" || ");
+  const router = (paths: string[], middlewares: string[]) =>
+    paths.length > 0 && {
+      entryPoints: ["websecure"],
+      rule: `${host} && (${under(paths)})`,
+      service: name,
+      middlewares,
+    };
+  const inner = (entryPoint: string, middlewares: string[]) => ({
+    entryPoints: [entryPoint],
+    rule: `PathPrefix(\`/${entryPoint}/${name}/\`)`,
+    service: name,
+    middlewares,
+  });
+  const routers = {
+    [name]: router(
+      routes.paths.filter((path) => !streaming.has(path)),
+      [`${name}-policy`, "compress", "body-limit"],
+    ),
+    [`${name}-streaming`]: router([...streaming], [`${name}-policy`]),
+    [`${name}-services`]: inner("services", [`${name}-services`]),
+    [`${name}-release`]: inner("release", [`${name}-release`, `${name}-release-header`]),
+  };
+  return {
+    http: {
+      routers: Object.fromEntries(Object.entries(routers).filter(([, value]) => value)),
+      middlewares: {
+        [`${name}-policy`]: {
+          headers: {
+            contentSecurityPolicy: routes.contentSecurityPolicy ?? "default-src 'none'; frame-ancestors 'none'",
+          },
+        },
+        [`${name}-services`]: { stripPrefix: { prefixes: [`/services/${name}`] } },
+        [`${name}-release`]: { stripPrefix: { prefixes: [`/release/${name}`] } },
+        [`${name}-release-header`]: { headers: { customResponseHeaders: { "X-Release": release } } },
+      },
+      services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
+    },
+    ...(tunnelPort !== undefined && {
+      tcp: {
+        routers: { [name]: { entryPoints: ["tunnel"], rule: "HostSNI(`*`)", service: name } },
+        services: { [name]: { loadBalancer: { servers: [{ address: `${release}:${tunnelPort}` }] } } },
+      },
+    }),
+  };
+}

@@ -1,0 +1,323 @@
+import { readFileSync } from "node:fs";
+import { RunError } from "@pulumi/pulumi/errors.js";
+import { allConfig } from "@pulumi/pulumi/runtime/config.js";
+import { getProject } from "@pulumi/pulumi/runtime/settings.js";
+import { closest } from "fastest-levenshtein";
+import { z } from "zod";
+
+/**
+ * What differs between environments: everything in Pulumi.<stack>.yaml, read in one place, before anything is touched.
+ *
+ * @throws ConfigError with every problem of the stack file, one a line: `path: what is wrong: how to cure it`.
+ */
+export function loadConfig(): Config {
+  const secretKeys = JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]") as string[];
+  return parseConfig(allConfig(), {
+    project: getProject(),
+    secretKeys,
+    readFile: (path) => readFileSync(path, "utf8"),
+  });
+}
+
+/** Pulumi shows a RunError as its message alone, with no trace of where in this file it was found. */
+export class ConfigError extends RunError {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(
+      `the stack's configuration has ${problems.length === 1 ? "a problem" : `${problems.length} problems`}:\n${problems.map((line) => `  ${line}`).join("\n")}`,
+    );
+    this.problems = problems;
+  }
+}
+
+/** Says what is wrong with a value and how to cure it; what is wrong never shows a secret (see parseConfig). */
+function fault(wrong: string, cure: string): { error: (issue: { input?: unknown }) => string } {
+  return { error: ({ input }) => (input === undefined ? `missing: ${cure}` : `${SHOWN_VALUE} ${wrong}: ${cure}`) };
+}
+
+/** Stands for the value in a message until it is known whether it may be shown. */
+const SHOWN_VALUE = "\u0000value\u0000";
+
+const wholeNumber = (least: number, most: number, cure: string) => {
+  const message = fault(`is not a whole number from ${least} to ${most}`, cure);
+  return z.int(message).min(least, message).max(most, message);
+};
+const text = (pattern: RegExp, wrong: string, cure: string) => {
+  const message = fault(wrong, cure);
+  return z.string(message).regex(pattern, message);
+};
+const port = (what: string) => wholeNumber(1, 65535, `give the port of the host on which ${what}`);
+
+const HOSTNAME = /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const DIGEST_REFERENCE = /^[a-z0-9][a-z0-9._\-/:]*:[\w][\w.-]{0,127}@sha256:[0-9a-f]{64}$/;
+/** An image built on this machine because no registry could be reached; its tag is the key of its recipe. */
+const STAND_IN = /^bulkhead\.local\/[a-z]+:[0-9a-f]{16}$/;
+
+const pinnedImage = z
+  .string(fault("is not an image", "give name:tag@sha256:<64 hex digits>"))
+  .refine((reference) => DIGEST_REFERENCE.test(reference) || STAND_IN.test(reference), {
+    ...fault("is not pinned", "give name:tag@sha256:<64 hex digits>; `make pin` finds the digest of a tag"),
+  });
+
+const limits = (memoryMb: number, cpus: number, pids: number) => ({
+  memoryMb: wholeNumber(16, 1048576, "give the memory limit in MiB; there is no swap beyond it")
+    .default(memoryMb)
+    .describe(`Memory limit in MiB, with no swap beyond it. Default ${memoryMb}.`),
+  cpus: z
+    .number(fault("is not a number of CPUs", "give a number from 0.05 to 256"))
+    .min(0.05, fault("is too little", "give a number from 0.05 to 256"))
+    .max(256, fault("is too much", "give a number from 0.05 to 256"))
+    .default(cpus)
+    .describe(`CPU limit in cores. Default ${cpus}.`),
+  pids: wholeNumber(8, 32768, "give the most processes and threads that the service may have")
+    .default(pids)
+    .describe(`The most processes and threads. Default ${pids}.`),
+});
+
+const anObject = (keys: string) => fault("is not an object", `give an object with ${keys}`);
+
+const service = (memoryMb: number, cpus: number, pids: number) =>
+  z
+    .strictObject(
+      {
+        ...limits(memoryMb, cpus, pids),
+        drainSeconds: wholeNumber(0, 3600, "give the seconds that requests and streams get to end in a rollout")
+          .default(30)
+          .describe("Seconds that requests and streams get to end when a release is replaced. Default 30."),
+      },
+      anObject("memoryMb, cpus, pids or drainSeconds"),
+    )
+    .prefault({});
+
+const PEM = "give the path of a PEM file, from the project's folder";
+const filesCertificate = z.strictObject({
+  kind: z.literal("files"),
+  certificate: text(/./, "is not a path", PEM).describe("Path of the certificate chain, PEM."),
+  privateKey: text(/./, "is not a path", PEM).describe("Path of its private key, PEM. It is read, never shown."),
+});
+const acmeCertificate = z.strictObject({
+  kind: z.literal("acme"),
+  email: text(
+    /^[^\s@]+@[^\s@]+\.[^\s@]+$/,
+    "is not an e-mail address",
+    "give the address that the CA may write to",
+  ).describe("Address that the CA may write to."),
+  caServer: text(/^https:\/\/\S+$/, "is not an https URL", "give the CA's ACME directory, or leave the key out")
+    .default("https://acme-v02.api.letsencrypt.org/directory")
+    .describe("ACME directory. Default: Let's Encrypt."),
+});
+
+/** One schema a key; the order here is the order in the docs and in messages. */
+export const shape = {
+  host: text(
+    /^(local|ssh:\/\/([\w.-]+@)?([\w.-]+|\[[0-9a-f:]+\])(:\d{1,5})?)$/,
+    "is not a Docker host",
+    "give local, or ssh://user@address",
+  ).describe("The Docker host: `local` (DOCKER_HOST or this machine's socket), or ssh://user@address[:port]."),
+  knownHosts: text(/./, "is not a path", "give the path of a known_hosts file, from the project's folder")
+    .optional()
+    .describe("A known_hosts file for the ssh host, from the project's folder. Default: that of the user."),
+  domain: text(HOSTNAME, "is not a domain name", "give the name that the edge serves, like example.com").describe(
+    "The name that the edge serves.",
+  ),
+  edge: z
+    .strictObject(
+      {
+        address: z
+          .union([z.ipv4(), z.ipv6()], fault("is not an IP address", "give the address of the host to listen on"))
+          .default("0.0.0.0")
+          .describe("Address of the host that the edge listens on. Default 0.0.0.0."),
+        httpsPort: port("the edge serves HTTPS").default(443).describe("Port of HTTPS. Default 443."),
+        tunnelPort: port("the backend's tunnels arrive").default(2222).describe("Port of the tunnels. Default 2222."),
+        requestsPerSecond: wholeNumber(1, 100000, "give the steady rate that one client may keep up")
+          .default(100)
+          .describe("Requests a second that one client may keep up. Default 100."),
+        burst: wholeNumber(1, 1000000, "give the requests that one client may send at once")
+          .default(200)
+          .describe("Requests that one client may send at once. Default 200."),
+        maxBodyMb: wholeNumber(1, 1024, "give the largest request body in MiB")
+          .default(10)
+          .describe("The largest request body in MiB. Default 10."),
+      },
+      anObject("address, httpsPort, tunnelPort, requestsPerSecond, burst or maxBodyMb"),
+    )
+    .prefault({})
+    .describe("What the edge publishes, and its limits."),
+  certificates: z
+    .discriminatedUnion("kind", [filesCertificate, acmeCertificate], {
+      error: ({ input }) =>
+        input === undefined
+          ? "missing: give kind: files with certificate and privateKey, or kind: acme with email"
+          : "has no known kind: give kind: files with certificate and privateKey, or kind: acme with email",
+    })
+    .describe("Where the edge's certificate comes from."),
+  dnsApiToken: text(/^[\w-]{20,}$/, "is not an API token", "set it with `pulumi config set --secret`")
+    .optional()
+    .describe("Secret. The Cloudflare API token that edits the zone's DNS, for certificates of kind acme."),
+  cloudflare: z
+    .strictObject(
+      {
+        accountId: text(/^[0-9a-f]{32}$/, "is not an account id", "give the 32 hex digits of the dashboard's overview"),
+        zone: text(HOSTNAME, "is not a zone", "give the zone's name, like example.com"),
+      },
+      anObject("accountId and zone"),
+    )
+    .optional()
+    .describe("The Cloudflare account and zone. A stack without it uses nothing of Cloudflare."),
+  images: z
+    .strictObject(
+      Object.fromEntries(
+        ["traefik", "haproxy", "python", "node", "backend", "frontend"].map((key) => [key, pinnedImage.optional()]),
+      ) as Record<
+        "traefik" | "haproxy" | "python" | "node" | "backend" | "frontend",
+        z.ZodOptional<typeof pinnedImage>
+      >,
+      anObject("traefik, haproxy, python, node, backend or frontend"),
+    )
+    .prefault({})
+    .describe("Images that this stack takes instead of those in images.ts. backend and frontend: instead of building."),
+  backend: service(512, 1, 128).describe("Limits of the backend."),
+  frontend: service(256, 0.5, 64).describe("Limits of the frontend."),
+};
+
+/** Values that are never shown, even where a stack file holds them in clear by mistake. */
+const SECRET_KEYS = ["dnsApiToken"];
+
+const stackFile = z.strictObject(shape);
+/** Configuration as the program uses it: every default filled in, every file read. */
+export type Config = Omit<z.output<typeof stackFile>, "certificates"> & { certificates: Certificates };
+export type Certificates =
+  { kind: "files"; certificatePem: string; privateKeyPem: string } | z.output<typeof acmeCertificate>;
+
+interface Source {
+  project: string;
+  /** Full keys whose values are secret, as Pulumi gives them. */
+  secretKeys: readonly string[];
+  readFile: (path: string) => string;
+}
+
+/** The pure parse behind loadConfig: values as Pulumi hands them over (text, objects as JSON) to Config. */
+export function parseConfig(raw: Record<string, string>, source: Source): Config {
+  const problems: string[] = [];
+  const prefix = `${source.project}:`;
+  const keys = Object.keys(shape);
+  const given = new Map<string, unknown>();
+  for (const [full, value] of Object.entries(raw)) {
+    if (!full.startsWith(prefix)) continue;
+    const key = full.slice(prefix.length);
+    if (keys.includes(key)) given.set(key, isText(key) ? value : parsedJson(value));
+    else problems.push(`${full}: unknown key: did you mean ${prefix}${closest(key, keys)}?`);
+  }
+
+  // Key by key, so that a fault in one does not hide those of another, nor what two of them say together.
+  const read: Partial<Record<string, unknown>> = {};
+  for (const [key, schema] of Object.entries(shape)) {
+    const result = schema.safeParse(given.get(key));
+    if (result.success) read[key] = result.data;
+    else {
+      const secret = SECRET_KEYS.includes(key) || source.secretKeys.includes(prefix + key);
+      for (const issue of result.error.issues)
+        problems.push(...describe(prefix + key, issue, given.get(key), secret, schema));
+    }
+  }
+  const config = read as Partial<z.output<typeof stackFile>>;
+  problems.push(...contradictions(config, source).map((problem) => prefix + problem));
+  const certificates = readCertificates(config.certificates, source.readFile, prefix, problems);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { ...(config as z.output<typeof stackFile>), certificates: certificates! };
+}
+
+/** What each key says alone is right, but not what two of them say together. */
+function contradictions(config: Partial<z.output<typeof stackFile>>, { secretKeys, project }: Source): string[] {
+  const problems: string[] = [];
+  const { host, knownHosts, domain, edge, certificates, dnsApiToken, cloudflare, images } = config;
+  const acme = certificates?.kind === "acme";
+  if (knownHosts !== undefined && host === "local")
+    problems.push("knownHosts: is for ssh:// hosts, and the host is local: leave it out");
+  if (edge && edge.httpsPort === edge.tunnelPort)
+    problems.push(`edge.tunnelPort: ${edge.tunnelPort} is the httpsPort too: give another port`);
+  if (edge && edge.burst < edge.requestsPerSecond)
+    problems.push(`edge.burst: ${edge.burst} is less than requestsPerSecond: give at least ${edge.requestsPerSecond}`);
+  if (acme && domain !== undefined && !domain.includes("."))
+    problems.push(`domain: no CA certifies ${domain}: give a public domain, or certificates of kind files`);
+  if (acme && dnsApiToken === undefined)
+    problems.push("dnsApiToken: missing: certificates of kind acme need it: set it with `pulumi config set --secret`");
+  if (dnsApiToken !== undefined && !secretKeys.includes(`${project}:dnsApiToken`))
+    problems.push(
+      "dnsApiToken: stands in clear in the stack file: revoke it, then set a new one with `pulumi config set --secret`",
+    );
+  if (cloudflare && domain !== undefined && domain !== cloudflare.zone && !domain.endsWith(`.${cloudflare.zone}`))
+    problems.push(`domain: ${domain} is not in the zone ${cloudflare.zone}: give a name in it, or the right zone`);
+  for (const [key, reference] of Object.entries(images ?? {}))
+    if (acme && reference !== undefined && STAND_IN.test(reference))
+      problems.push(`images.${key}: ${reference} is a stand-in for local use: give name:tag@sha256:<64 hex digits>`);
+  return problems;
+}
+
+function readCertificates(
+  certificates: z.output<typeof stackFile>["certificates"] | undefined,
+  readFile: (path: string) => string,
+  prefix: string,
+  problems: string[],
+): Certificates | undefined {
+  if (certificates?.kind !== "files") return certificates;
+  const pem = (key: "certificate" | "privateKey", label: string): string => {
+    const path = certificates[key];
+    const at = `${prefix}certificates.${key}: ${path}`;
+    try {
+      const content = readFile(path);
+      if (!content.includes(`-----BEGIN ${label}`) && !(label === "PRIVATE KEY" && / PRIVATE KEY-----/.test(content)))
+        problems.push(`${at} holds no ${label.toLowerCase()}: give a PEM file with a BEGIN ${label} line`);
+      return content;
+    } catch (error) {
+      problems.push(
+        `${at} cannot be read (${(error as NodeJS.ErrnoException).code}): give a file that is there; \`make up\` makes those of the local stack`,
+      );
+      return "";
+    }
+  };
+  return {
+    kind: "files",
+    certificatePem: pem("certificate", "CERTIFICATE"),
+    privateKeyPem: pem("privateKey", "PRIVATE KEY"),
+  };
+}
+
+function isText(key: string): boolean {
+  const schema = shape[key as keyof typeof shape];
+  return (schema instanceof z.ZodOptional ? schema.unwrap() : schema) instanceof z.ZodString;
+}
+
+/** Text that is no JSON is left as it is: the schema then says what it should have been. */
+function parsedJson(value: string): unknown {
+  try {
+    return JSON.parse(value) as unknown;
+  } catch {
+    return value;
+  }
+}
+
+/** A zod issue as lines `path: what is wrong: how to cure it`. */
+function describe(key: string, issue: z.core.$ZodIssue, value: unknown, secret: boolean, schema: z.ZodType): string[] {
+  const path = [key, ...issue.path].join(".");
+  if (issue.code === "unrecognized_keys") {
+    const known = keysAt(schema, issue.path, value);
+    return issue.keys.map(
+      (unknown) => `${path}.${unknown}: unknown key: did you mean ${path}.${closest(unknown, known)}?`,
+    );
+  }
+  const at = issue.path.reduce<unknown>((inner, step) => (inner as Record<PropertyKey, unknown>)?.[step], value);
+  return [`${path}: ${issue.message.replace(SHOWN_VALUE, secret ? "the secret" : JSON.stringify(at))}`];
+}
+
+/** The keys that an object in a stack file may have. */
+function keysAt(schema: z.ZodType, path: PropertyKey[], value: unknown): string[] {
+  if (schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional || schema instanceof z.ZodDefault)
+    return keysAt(schema.unwrap() as z.ZodType, path, value);
+  if (schema instanceof z.ZodDiscriminatedUnion) {
+    const kind = (value as { kind?: unknown }).kind;
+    return keysAt(kind === "acme" ? acmeCertificate : filesCertificate, path, value);
+  }
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+}

@@ -1,0 +1,137 @@
+import { spawn } from "node:child_process";
+import * as http from "node:http";
+import { Duplex, Readable } from "node:stream";
+
+/**
+ * A client for the Docker Engine API, for what the Docker provider cannot do: set and read a pids limit, see who holds
+ * a port, read health for a table. It goes to the engine the way the docker CLI does: a socket, TCP, or the `ssh` of
+ * the user (keys from the agent, known hosts checked), so no second place decides who may connect.
+ */
+export class Engine {
+  readonly host: string;
+  readonly #agent: http.Agent;
+
+  /**
+   * @param host `unix:///path`, `tcp://address:port` or `ssh://user@address[:port]`.
+   * @param sshOptions arguments for `ssh`, before the destination.
+   */
+  constructor(host: string, sshOptions: readonly string[] = []) {
+    this.host = host;
+    this.#agent = new EngineAgent(host, sshOptions);
+  }
+
+  /** Throws unless the engine answers. */
+  async ping(): Promise<void> {
+    await this.#request("GET", "/_ping");
+  }
+
+  async get<T>(path: string): Promise<T> {
+    return JSON.parse(await this.#request("GET", path)) as T;
+  }
+
+  async post<T>(path: string, body?: unknown): Promise<T> {
+    const answer = await this.#request("POST", path, body);
+    return (answer === "" ? undefined : JSON.parse(answer)) as T;
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.#request("DELETE", path);
+  }
+
+  /** Sends what may take minutes (a pull, or an image as a tar stream); gives the engine's messages, one a line. */
+  async stream<T>(path: string, body?: Readable): Promise<T[]> {
+    const answer = await this.#request("POST", path, body, STREAM_SILENCE_MS);
+    const lines = answer.split("\n").filter((line) => line.trim() !== "");
+    return lines.map((line) => JSON.parse(line) as T);
+  }
+
+  /** Ends idle connections, so that a program which is done can exit. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #request(method: string, path: string, body?: unknown, timeout = ANSWER_TIMEOUT_MS): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const payload = body === undefined || body instanceof Readable ? body : JSON.stringify(body);
+      const type = payload instanceof Readable ? "application/x-tar" : "application/json";
+      const headers = payload === undefined ? {} : { "Content-Type": type };
+      const fail = (error: Error) => reject(new Error(`${this.host}: ${error.message}`));
+      const request = http.request({ agent: this.#agent, host: "docker", method, path, headers, timeout }, (answer) => {
+        let text = "";
+        answer.setEncoding("utf8");
+        answer.on("data", (chunk: string) => (text += chunk));
+        answer.on("error", fail);
+        answer.on("end", () => {
+          const status = answer.statusCode ?? 0;
+          if (status < 400) return resolve(text);
+          fail(new Error(`${method} ${path} answered ${status}: ${messageIn(text)}`));
+        });
+      });
+      request.on("timeout", () => request.destroy(new Error(`no answer in ${timeout / 1000} s`)));
+      request.on("error", fail);
+      if (payload instanceof Readable) payload.on("error", (error) => request.destroy(error)).pipe(request);
+      else request.end(payload);
+    });
+  }
+}
+
+/** Longer than a slow host takes for an inspect, shorter than a person's patience. */
+const ANSWER_TIMEOUT_MS = 20_000;
+
+/** An engine that unpacks a large image says nothing for long. */
+const STREAM_SILENCE_MS = 300_000;
+
+function messageIn(text: string): string {
+  try {
+    return (JSON.parse(text) as { message: string }).message;
+  } catch {
+    return text.trim();
+  }
+}
+
+/** Opens connections to the engine; one is kept alive, so that a run over ssh costs one `ssh`. */
+class EngineAgent extends http.Agent {
+  readonly #host: string;
+  readonly #sshOptions: readonly string[];
+
+  constructor(host: string, sshOptions: readonly string[]) {
+    super({ keepAlive: true, maxSockets: 1 });
+    this.#host = host;
+    this.#sshOptions = sshOptions;
+  }
+
+  override createConnection(
+    options: http.ClientRequestArgs,
+    callback?: (error: Error | null, stream: Duplex) => void,
+  ): Duplex | null | undefined {
+    const url = new URL(this.#host);
+    if (url.protocol === "ssh:") return sshConnection(url, this.#sshOptions);
+    const to =
+      url.protocol === "unix:" ? { path: url.pathname } : { host: url.hostname, port: Number(url.port || "2375") };
+    return super.createConnection({ ...options, socketPath: undefined, host: undefined, ...to }, callback);
+  }
+}
+
+/** `docker system dial-stdio` on the host: what the docker CLI itself does for ssh://. */
+function sshConnection(url: URL, sshOptions: readonly string[]): Duplex {
+  const destination = [...(url.username ? ["-l", url.username] : []), ...(url.port ? ["-p", url.port] : [])];
+  const ssh = spawn("ssh", [...sshOptions, ...destination, "--", url.hostname, "docker", "system", "dial-stdio"], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let complaint = "";
+  ssh.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
+  const stream = Duplex.from({ writable: ssh.stdin, readable: ssh.stdout });
+  ssh.on("error", (error) => stream.destroy(error));
+  ssh.on("close", (code) => {
+    if (code !== 0) stream.destroy(new Error(`ssh: ${complaint.trim() || `ended with ${code}`}`));
+  });
+  stream.on("close", () => ssh.kill());
+  // http.Agent treats what it gets as a socket; a process has no such settings to change.
+  return Object.assign(stream, {
+    setKeepAlive: () => stream,
+    setNoDelay: () => stream,
+    setTimeout: () => stream,
+    ref: () => ssh.ref(),
+    unref: () => ssh.unref(),
+  });
+}

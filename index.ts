@@ -1,0 +1,73 @@
+// Reach: a backend, a frontend and tunnels, behind one edge.
+import { loadConfig } from "./config.ts";
+import { images } from "./images.ts";
+import { BuiltImage } from "./components/built-image.ts";
+import { DockerHost } from "./components/docker-host.ts";
+import { Networks } from "./components/networks.ts";
+import { Proxy } from "./components/proxy.ts";
+import { GeneratedSecret } from "./components/secret.ts";
+import { WebService } from "./components/web-service.ts";
+
+const config = loadConfig();
+const image = { ...images, ...config.images };
+const { address, httpsPort, tunnelPort } = config.edge;
+
+// The host, and its three networks.
+const host = new DockerHost("host", { host: config.host, knownHosts: config.knownHosts, jobImage: image.traefik });
+await host.check({
+  "edge.httpsPort": { address, port: httpsPort },
+  "edge.tunnelPort": { address, port: tunnelPort },
+});
+const networks = new Networks("networks", { host });
+
+// What nobody types.
+const apiKey = new GeneratedSecret("api-key", { length: 64 });
+
+// The edge: 443 and 2222, and nothing else.
+const edge = new Proxy("edge", {
+  networks,
+  images: image,
+  domain: config.domain,
+  certificates: config.certificates,
+  dnsApiToken: config.dnsApiToken,
+  ...config.edge,
+});
+
+// The services, built on the host unless the stack names an image.
+const backend = new WebService("backend", {
+  edge,
+  image:
+    config.images.backend ??
+    new BuiltImage("backend", { host, context: "apps/backend", buildArgs: { PYTHON_IMAGE: image.python } }).reference,
+  port: 8765,
+  health: { test: ["CMD", "python", "-m", "reach.health"] },
+  healthPath: "/health",
+  networks: [networks.web, networks.internal],
+  secrets: { REACH_API_KEY: apiKey.value },
+  limits: config.backend,
+  drainSeconds: config.backend.drainSeconds,
+  routes: { paths: ["/api", "/sse"], streaming: ["/sse"] },
+  tunnelPort: 2222,
+});
+const frontend = new WebService("frontend", {
+  edge,
+  image:
+    config.images.frontend ??
+    new BuiltImage("frontend", { host, context: "apps/frontend", buildArgs: { NODE_IMAGE: image.node } }).reference,
+  port: 3000,
+  health: { test: ["CMD", "node", "healthcheck.js"] },
+  healthPath: "/health",
+  networks: [networks.web],
+  env: { API_URL: backend.internalUrl },
+  limits: config.frontend,
+  drainSeconds: config.frontend.drainSeconds,
+  routes: { paths: ["/"], contentSecurityPolicy: "default-src 'self'; frame-ancestors 'none'" },
+});
+
+export const url = edge.url;
+export const services = {
+  door: { container: edge.containers.door.name, image: image.haproxy },
+  edge: { container: edge.containers.edge.name, image: image.traefik },
+  backend: { container: backend.container.name, image: backend.container.image, url: backend.url },
+  frontend: { container: frontend.container.name, image: frontend.container.image, url: frontend.url },
+};

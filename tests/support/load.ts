@@ -1,0 +1,117 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+/**
+ * Load that counts honestly. Each connection sends its next request when the last one is answered, over one kept-alive
+ * connection, and nothing is ever sent twice: a request that gets no answer, or not the expected one, is a failed one.
+ * It runs in a process of its own, so that a busy test does not look like a slow server.
+ */
+export interface LoadOptions {
+  url: string;
+  /** Where to connect to instead of the URL's host, which stays the name asked for. */
+  address?: string;
+  /** PEM of the certificate authority to trust, and no other. */
+  ca?: string;
+  connections: number;
+  /** The load ends by itself after this time or this many requests, whichever comes first. */
+  seconds: number;
+  /** @default 1000000 */
+  maxRequests?: number;
+  /** All connections together. @default as fast as the answers come */
+  requestsPerSecond?: number;
+  /** @default "http/1.1" */
+  protocol?: "http/1.1" | "http/2";
+  /** Each POST carries a JSON object with an id of its own. @default "GET" */
+  method?: "GET" | "POST";
+  headers?: Record<string, string>;
+  /** @default 200 */
+  expectedStatus?: number;
+  /** For a whole request, connecting included. @default 10000 */
+  timeoutMs?: number;
+  /** A response header, or a field of a JSON body, that names the release that answered. */
+  release?: { header: string } | { field: string };
+}
+
+export interface LoadResult {
+  requests: number;
+  failed: number;
+  /** The first few failures. */
+  failures: Failure[];
+  /** All answers, also unexpected ones. */
+  byStatus: Record<string, number>;
+  /** Expected answers by the release that gave them. */
+  byRelease: Record<string, number>;
+  /** From sending to the end of the answer, expected answers only. */
+  latencyMs: { p50: number; p99: number; max: number };
+  seconds: number;
+  connectionsOpened: number;
+  /** Ids of POSTs with an expected answer, and of those whose fate is unknown to the client. */
+  acknowledgedIds: string[];
+  unacknowledgedIds: string[];
+}
+
+export interface Failure {
+  /** ISO 8601. */
+  time: string;
+  afterSeconds: number;
+  reason: string;
+  /** Whether the connection had carried a request before. */
+  reusedConnection: boolean;
+}
+
+export interface Load {
+  /** Requests answered up to a moment ago. */
+  progress(): { requests: number; failed: number };
+  /** Waits until this many more requests have been answered; fails if the load ends before. */
+  advance(requests: number): Promise<void>;
+  /** Ends it now: what is under way is still awaited and counted. */
+  stop(): Promise<LoadResult>;
+  /** When it ends by itself. */
+  result: Promise<LoadResult>;
+}
+
+export async function runLoad(options: LoadOptions): Promise<LoadResult> {
+  return startLoad(options).result;
+}
+
+export function startLoad(options: LoadOptions): Load {
+  const child = fork(fileURLToPath(new URL("./load-generator.ts", import.meta.url)), [], {
+    execArgv: ["--disable-warning=ExperimentalWarning"],
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
+  let progress = { requests: 0, failed: 0 };
+  let final: LoadResult | undefined;
+  child.on("message", (message: LoadMessage) => {
+    if (message.kind === "progress") progress = message;
+    else final = message.result;
+  });
+  child.send(options);
+  const result = once(child, "close").then(([code]: unknown[]) => {
+    if (final) return final;
+    throw new Error(`the load generator ended with ${String(code ?? "a signal")} before it had a result`);
+  });
+  // It is handed out below; until somebody looks at it, a failure must not end the test run.
+  result.catch(() => undefined);
+  return {
+    result,
+    progress: () => progress,
+    advance: async (requests) => {
+      const goal = progress.requests + requests;
+      while (progress.requests < goal) {
+        if (child.exitCode !== null || child.signalCode !== null) {
+          throw new Error(`the load ended after ${progress.requests} requests, before it came to ${goal}`);
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    },
+    stop: () => {
+      if (child.connected) child.send("stop");
+      return result;
+    },
+  };
+}
+
+/** What the generator tells. */
+export type LoadMessage =
+  { kind: "progress"; requests: number; failed: number } | { kind: "result"; result: LoadResult };

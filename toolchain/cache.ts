@@ -1,0 +1,98 @@
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { say } from "./steps.ts";
+
+/** Where fetched and built things are kept between runs and clones. */
+export function cacheDirectory(): string {
+  return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "bulkhead");
+}
+
+/**
+ * The directory `<name>-<key>` of the cache, filled by `make` if it is not there. It is filled beside its place and
+ * moved there when it is whole, so that an interrupted run leaves nothing that could be taken for a finished one.
+ */
+export async function kept(name: string, key: string, make: (directory: string) => Promise<void>): Promise<string> {
+  const place = join(cacheDirectory(), `${name}-${key}`);
+  if (existsSync(place)) return place;
+  await mkdir(cacheDirectory(), { recursive: true });
+  const unlock = await lock(`${place}.lock`, name);
+  try {
+    if (existsSync(place)) return place;
+    await removeLeftovers(name, place);
+    const partial = `${place}.partial-${randomBytes(4).toString("hex")}`;
+    await mkdir(partial);
+    try {
+      await make(partial);
+      await rename(partial, place);
+    } finally {
+      await rm(partial, { recursive: true, force: true });
+    }
+    return place;
+  } finally {
+    await unlock();
+  }
+}
+
+/** A key that changes when anything of what it is made from does. */
+export function keyOf(...parts: unknown[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+}
+
+/** The paths and contents of all files under a directory, in a fixed order: material for a key. */
+export async function filesUnder(directory: string): Promise<[path: string, content: string][]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return Promise.all(
+    paths
+      .sort()
+      .map(async (path): Promise<[string, string]> => [path.slice(directory.length), await readFile(path, "utf8")]),
+  );
+}
+
+/**
+ * Keeps a second run from doing the same long work at the same time. What is kept would be right without it (see the
+ * rename above), so a lock that is wrongly taken for a dead one costs time and nothing else.
+ */
+async function lock(path: string, name: string): Promise<() => Promise<void>> {
+  for (let waiting = false; ; waiting = true) {
+    try {
+      await writeFile(path, String(process.pid), { flag: "wx" });
+      return () => rm(path, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+    const holder = Number(await readFile(path, "utf8").catch(() => ""));
+    if (!(await isHeld(path, holder))) {
+      await rm(path, { force: true });
+      continue;
+    }
+    if (!waiting) say(`${name}: another run (process ${holder}) is making it; waiting for it`);
+    await delay(500);
+  }
+}
+
+async function isHeld(path: string, holder: number): Promise<boolean> {
+  // Between its creation and the write of the process id the file is empty for a moment.
+  if (!holder) return Date.now() - (await stat(path).then((file) => file.mtimeMs, () => 0)) < 5_000;
+  try {
+    process.kill(holder, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** What interrupted runs left, and things of the same name under older keys that nobody has used for a month. */
+async function removeLeftovers(name: string, place: string): Promise<void> {
+  const monthAgo = Date.now() - 30 * 24 * 3600 * 1000;
+  for (const entry of await readdir(cacheDirectory())) {
+    const path = join(cacheDirectory(), entry);
+    const partial = path.startsWith(`${place}.partial-`);
+    const other = new RegExp(`^${name}-[0-9a-f]{16}$`).test(entry) && (await stat(path)).atimeMs < monthAgo;
+    if (partial || other) await rm(path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,81 @@
+import { createReadStream } from "node:fs";
+import { Engine } from "../engine.ts";
+import { images } from "../images.ts";
+import { reachable } from "./network.ts";
+import { say, step } from "./steps.ts";
+import { standInFor, tagOf, type ImageKey, type StandIn } from "./stand-ins.ts";
+
+/**
+ * Makes sure that an engine has the images that Bulkhead runs: what is there is taken, the rest is pulled by digest,
+ * and what cannot be pulled because no registry can be reached gets a stand-in. Local use only: for any other stack an
+ * image that cannot be pulled is an error, and the engine itself says so.
+ *
+ * @returns the references that differ from images.ts, by key: those of the stand-ins.
+ */
+export async function provideImages(engine: Engine): Promise<Partial<Record<ImageKey, string>>> {
+  const overrides: Partial<Record<ImageKey, string>> = {};
+  for (const [key, reference] of Object.entries(images) as [ImageKey, string][]) {
+    if ((await isPresent(engine, reference)) || (await pull(engine, reference))) continue;
+    const standIn = await standInFor(key, reference);
+    say(`STAND-IN for ${tagOf(reference)}: ${standIn.content}. For local use only, no registry can be reached.`);
+    await load(engine, standIn);
+    overrides[key] = standIn.reference;
+  }
+  return overrides;
+}
+
+async function isPresent(engine: Engine, reference: string): Promise<boolean> {
+  return engine.get(`/images/${reference}/json`).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Gives false when the registry cannot be reached; what a registry answers is another matter, and throws. */
+async function pull(engine: Engine, reference: string): Promise<boolean> {
+  if (!(await registryMayAnswer(engine, reference))) return false;
+  const [name, digest] = reference.split("@") as [string, string];
+  const path = `/images/create?fromImage=${encodeURIComponent(name.replace(/:[^:/]*$/, ""))}&tag=${digest}`;
+  try {
+    await step(`pulling ${name}`, async () => {
+      const messages = await engine.stream<{ error?: string }>(path);
+      const failed = messages.find((message) => message.error !== undefined);
+      if (failed) throw new Error(`${reference}: ${failed.error}`);
+    });
+    return true;
+  } catch (error) {
+    if (CANNOT_CONNECT.test((error as Error).message)) return false;
+    throw error;
+  }
+}
+
+const CANNOT_CONNECT =
+  /dial tcp|no such host|connection refused|unreachable|i\/o timeout|TLS handshake timeout|Client\.Timeout|deadline exceeded/;
+
+/** An engine with a mirror or a proxy may reach what this machine does not; any other need not try for long. */
+async function registryMayAnswer(engine: Engine, reference: string): Promise<boolean> {
+  const { HttpsProxy, RegistryConfig } = await engine.get<EngineInfo>("/info");
+  return Boolean(HttpsProxy || RegistryConfig?.Mirrors?.length) || reachable(`https://${registryOf(reference)}`);
+}
+
+interface EngineInfo {
+  HttpsProxy?: string;
+  RegistryConfig?: { Mirrors?: string[] };
+}
+
+/** The host that serves an image. */
+export function registryOf(reference: string): string {
+  const [first, ...rest] = reference.split("/");
+  const named = rest.length > 0 && /[.:]|^localhost$/.test(first!);
+  return named ? first! : "registry-1.docker.io";
+}
+
+async function load(engine: Engine, standIn: StandIn): Promise<void> {
+  if (await isPresent(engine, standIn.reference)) return;
+  const archive = await standIn.archive();
+  await step(`loading ${standIn.reference} into the engine`, async () => {
+    const messages = await engine.stream<{ error?: string }>("/images/load?quiet=1", createReadStream(archive));
+    const failed = messages.find((message) => message.error !== undefined);
+    if (failed) throw new Error(`${standIn.reference}: ${failed.error}`);
+  });
+}

@@ -1,0 +1,55 @@
+/** The versions that are provided where nothing newer is installed, and the checksums of what is downloaded for them. */
+export const pins = {
+  go: {
+    version: "1.26.8",
+    url: (arch: Architecture) => `https://go.dev/dl/go1.26.8.linux-${goArchitecture[arch]}.tar.gz`,
+    sha256: {
+      x64: "d0f743b33e8d8945e6b1f432edd15785c70507121d6e2a723b21285eddf8b57b",
+      arm64: "211ffced9dcb9633a55eac6364816ec0ddd951389a740e88fa8b3337971bdda0",
+    },
+    /** The same toolchain as a Go module, by the hash that go.sum files use. */
+    moduleSum: {
+      x64: "h1:ZOmGe1OnfREDMIdb1Qi4G9JSuDPBLGExZMQ4nis1RXM=",
+      arm64: "h1:sYL/O6MqS68ML0kjsQ36WoYIpJqkw60TxizWUYUKQMc=",
+    },
+  },
+  pulumi: {
+    /** What the programs here are built and tested with; toolchain/pulumi/go.mod names the same. */
+    version: "3.259.0",
+    /** The newest release whose checksums could be confirmed; an installed CLI from here on will do as well. */
+    release: {
+      version: "3.253.0",
+      url: (arch: Architecture) => `https://get.pulumi.com/releases/sdk/pulumi-v3.253.0-linux-${arch}.tar.gz`,
+      sha256: {
+        x64: "33161e521280e6c77395a46344dba5ff9c118a90df254801e662087143b4d1ac",
+        arm64: "7d7074d67a76139226c163b2365f14fbd45d8e2251362a2e10dc4602b3b577ea",
+      },
+    },
+  },
+  /** Each is the version of its package in package.json. */
+  plugins: { docker: "5.2.0", random: "4.21.2" },
+  /** For the stand-in image; toolchain/traefik/go.mod names the same. */
+  traefik: "3.7.10",
+} as const;
+
+export type Architecture = "x64" | "arm64";
+
+/** Go's names of the architectures, which Docker and Debian use too. */
+export const goArchitecture = { x64: "amd64", arm64: "arm64" } as const;
+
+/** This machine's architecture, if it is one that things are pinned for. */
+export function architecture(): Architecture | undefined {
+  const { arch, platform } = process;
+  return platform === "linux" && (arch === "x64" || arch === "arm64") ? arch : undefined;
+}
+
+/** Whether a version, such as `v3.259.0` or `go1.26.8`, is at least another. */
+export function isAtLeast(version: string, least: string): boolean {
+  const [have, want] = [version, least].map((text) => (/\d+(\.\d+)*/.exec(text)?.[0] ?? "").split(".").map(Number));
+  if (!have || !want || have.some(Number.isNaN)) return false;
+  for (let i = 0; i < want.length; i++) {
+    const difference = (have[i] ?? 0) - want[i]!;
+    if (difference !== 0) return difference > 0;
+  }
+  return true;
+}

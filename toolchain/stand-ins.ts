@@ -1,0 +1,195 @@
+import { readFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { images } from "../images.ts";
+import { filesUnder, keyOf, kept } from "./cache.ts";
+import { requirePrograms } from "./debian.ts";
+import { goBuild } from "./go.ts";
+import { sha256Of } from "./network.ts";
+import { architecture, goArchitecture, pins } from "./pins.ts";
+import { run, step } from "./steps.ts";
+
+/** An image that stands in for one that cannot be pulled. */
+export interface StandIn {
+  /** Its name on an engine; the tag is the key of its recipe. */
+  reference: string;
+  /** What differs from the image that it stands for. */
+  content: string;
+  /** Makes it, if it is not in the cache, and gives the archive that an engine can load. */
+  archive: () => Promise<string>;
+}
+
+/** The label on every stand-in, so that none is ever taken for the real image; its value is the key of its recipe. */
+export const STAND_IN_LABEL = "bulkhead.stand-in";
+
+export type ImageKey = keyof typeof images;
+
+/** What an image is made of: Debian packages, what is copied in, and a script that finishes it. */
+interface Recipe {
+  content: string;
+  /** `minbase`: installed, with apt, for images that others are built from. `extract`: only unpacked, for programs. */
+  variant: "minbase" | "extract";
+  packages: readonly string[];
+  /** Shell scripts in toolchain/images, run one after the other with the image's root directory as $1. */
+  scripts: readonly string[];
+  /** What is copied into the image, made first if need be. */
+  copies?: () => Promise<[from: string, directory: string][]>;
+  /** What the copies depend on, for the key. */
+  copiesKey?: () => Promise<unknown>;
+  config: Record<string, unknown>;
+}
+
+const SUITE = "bookworm";
+/** Raised when the code below makes something else of the same recipe. */
+const FORMAT = 2;
+const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const recipes: Record<ImageKey, Recipe> = {
+  traefik: {
+    content: `Traefik ${pins.traefik}, built here, on Debian 12`,
+    variant: "extract",
+    packages: ["busybox", "ca-certificates", "tzdata"],
+    scripts: ["slim", "busybox", "traefik"],
+    copies: async () => [[join(await builtTraefik(), "traefik"), "/usr/local/bin"]],
+    copiesKey: traefikKey,
+    config: { Env: [PATH], Entrypoint: ["/entrypoint.sh"], Cmd: ["traefik"], ExposedPorts: { "80/tcp": {} } },
+  },
+  haproxy: {
+    content: "HAProxy 2.6 of Debian 12",
+    variant: "extract",
+    packages: ["haproxy", "busybox", "ca-certificates"],
+    scripts: ["slim", "busybox", "haproxy"],
+    config: {
+      Env: [PATH],
+      User: "haproxy",
+      WorkingDir: "/var/lib/haproxy",
+      StopSignal: "SIGUSR1",
+      Entrypoint: ["docker-entrypoint.sh"],
+      Cmd: ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
+    },
+  },
+  python: {
+    content: "Python 3.11 of Debian 12",
+    variant: "minbase",
+    packages: ["python3", "python3-venv", "python3-pip", "ca-certificates", "netbase", "tzdata"],
+    scripts: ["slim", "python"],
+    config: { Env: [PATH, "LANG=C.UTF-8"], Cmd: ["python3"] },
+  },
+  node: {
+    content: "the pinned Node on Debian 12",
+    variant: "minbase",
+    packages: ["ca-certificates", "libstdc++6"],
+    scripts: ["slim", "node"],
+    copies: async () => {
+      const node = await pinnedNode();
+      return [
+        [join(node, "bin", "node"), "/usr/local/bin"],
+        [join(node, "lib", "node_modules"), "/usr/local/lib"],
+      ];
+    },
+    copiesKey: () => readFile(join(import.meta.dirname, "node.pin"), "utf8"),
+    config: { Env: [PATH], Entrypoint: ["docker-entrypoint.sh"], Cmd: ["node"] },
+  },
+};
+
+/** The stand-in of an image; `reference` is the image's own, whose name and tag it carries too. */
+export async function standInFor(key: ImageKey, reference: string): Promise<StandIn> {
+  const recipe = recipes[key];
+  const scripts = await Promise.all(
+    recipe.scripts.map((name) => readFile(join(import.meta.dirname, "images", `${name}.sh`), "utf8")),
+  );
+  const names = [tagOf(reference)];
+  const inputs = [recipe, scripts, await recipe.copiesKey?.(), names, process.arch, SUITE, FORMAT];
+  const recipeKey = keyOf(...inputs);
+  const own = `bulkhead.local/${key}:${recipeKey}`;
+  const make = async (directory: string) => {
+    const copies = (await recipe.copies?.()) ?? [];
+    await requirePrograms("stand-in images", { mmdebstrap: "mmdebstrap" });
+    await step(`building a stand-in for ${tagOf(reference)} from Debian packages`, async () => {
+      const work = join(directory, "work");
+      await mkdir(work);
+      await debianRoot(recipe, scripts, copies, join(work, "layer.tar"));
+      const labels = { [STAND_IN_LABEL]: recipeKey };
+      await imageArchive(work, { ...recipe.config, Labels: labels }, [own, ...names], join(directory, ARCHIVE));
+      await rm(work, { recursive: true });
+    });
+  };
+  return {
+    reference: own,
+    content: recipe.content,
+    archive: async () => join(await kept(`image-${key}`, recipeKey, make), ARCHIVE),
+  };
+}
+
+const ARCHIVE = "image.tar";
+
+/** `name:tag` of `name:tag@sha256:…`. */
+export function tagOf(reference: string): string {
+  return reference.replace(/@.*/, "");
+}
+
+async function debianRoot(
+  recipe: Recipe,
+  scripts: readonly string[],
+  copies: readonly [from: string, directory: string][],
+  output: string,
+): Promise<void> {
+  const quoted = (path: string) => `'${path.replaceAll("'", `'\\''`)}'`;
+  const makeDirectories = [...new Set(copies.map(([, directory]) => directory))];
+  const hooks = [
+    ...makeDirectories.map((directory) => `mkdir -p "$1${directory}"`),
+    ...copies.map(([from, directory]) => `copy-in ${quoted(from)} ${directory}`),
+    // As text, not by path: where mmdebstrap works as another user, that one may not read this directory.
+    ...scripts.map((script) => `set -eu\n${script}`),
+  ];
+  await run("mmdebstrap", [
+    `--variant=${recipe.variant}`,
+    `--include=${recipe.packages.join(",")}`,
+    ...["doc", "man", "locale", "info", "lintian"].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
+    ...hooks.map((hook) => `--${recipe.variant === "extract" ? "extract" : "customize"}-hook=${hook}`),
+    // The engine makes its own devices; a nested one may not unpack any.
+    "--skip=output/dev",
+    SUITE,
+    output,
+  ]);
+}
+
+/** A one-layer image in the form that `docker load` reads, made without an engine: its id is known beforehand. */
+async function imageArchive(work: string, config: object, names: readonly string[], output: string): Promise<void> {
+  const layer = await sha256Of(join(work, "layer.tar"));
+  const created = new Date().toISOString();
+  const image = JSON.stringify({
+    architecture: goArchitecture[architecture() ?? "x64"],
+    os: "linux",
+    created,
+    config,
+    rootfs: { type: "layers", diff_ids: [`sha256:${layer}`] },
+    history: [{ created, created_by: "bulkhead: a stand-in for local use" }],
+  });
+  const configFile = "config.json";
+  await writeFile(join(work, configFile), image);
+  const manifest = [{ Config: configFile, RepoTags: names, Layers: ["layer.tar"] }];
+  await writeFile(join(work, "manifest.json"), JSON.stringify(manifest));
+  await run("tar", ["-cf", output, "-C", work, "manifest.json", configFile, "layer.tar"]);
+}
+
+const traefikModule = join(import.meta.dirname, "traefik");
+
+async function traefikKey(): Promise<string> {
+  return keyOf(pins.traefik, await filesUnder(traefikModule), process.arch);
+}
+
+async function builtTraefik(): Promise<string> {
+  return kept("traefik", await traefikKey(), (output) =>
+    goBuild({
+      title: `Traefik ${pins.traefik}`,
+      module: traefikModule,
+      programs: ["github.com/traefik/traefik/v3/cmd/traefik"],
+      linkerFlags: `-X github.com/traefik/traefik/v3/pkg/version.Version=${pins.traefik}`,
+      output,
+    }),
+  );
+}
+
+async function pinnedNode(): Promise<string> {
+  return (await run("bash", [join(import.meta.dirname, "run"), "--pinned-node"])).trim();
+}
