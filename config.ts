@@ -184,9 +184,9 @@ export const shape = {
 /** Values that are never shown, even where a stack file holds them in clear by mistake. */
 const SECRET_KEYS = ["dnsApiToken"];
 
-const stackFile = z.strictObject(shape);
+type StackFile = { [Key in keyof typeof shape]: z.output<(typeof shape)[Key]> };
 /** Configuration as the program uses it: every default filled in, every file read. */
-export type Config = Omit<z.output<typeof stackFile>, "certificates"> & { certificates: Certificates };
+export type Config = Omit<StackFile, "certificates"> & { certificates: Certificates };
 export type Certificates =
   { kind: "files"; certificatePem: string; privateKeyPem: string } | z.output<typeof acmeCertificate>;
 
@@ -221,15 +221,15 @@ export function parseConfig(raw: Record<string, string>, source: Source): Config
         problems.push(...describe(prefix + key, issue, given.get(key), secret, schema));
     }
   }
-  const config = read as Partial<z.output<typeof stackFile>>;
+  const config = read as Partial<StackFile>;
   problems.push(...contradictions(config, source).map((problem) => prefix + problem));
   const certificates = readCertificates(config.certificates, source.readFile, prefix, problems);
   if (problems.length > 0) throw new ConfigError(problems);
-  return { ...(config as z.output<typeof stackFile>), certificates: certificates! };
+  return { ...(config as StackFile), certificates: certificates! };
 }
 
 /** What each key says alone is right, but not what two of them say together. */
-function contradictions(config: Partial<z.output<typeof stackFile>>, { secretKeys, project }: Source): string[] {
+function contradictions(config: Partial<StackFile>, { secretKeys, project }: Source): string[] {
   const problems: string[] = [];
   const { host, knownHosts, domain, edge, certificates, dnsApiToken, cloudflare, images } = config;
   const acme = certificates?.kind === "acme";
@@ -256,7 +256,7 @@ function contradictions(config: Partial<z.output<typeof stackFile>>, { secretKey
 }
 
 function readCertificates(
-  certificates: z.output<typeof stackFile>["certificates"] | undefined,
+  certificates: StackFile["certificates"] | undefined,
   readFile: (path: string) => string,
   prefix: string,
   problems: string[],

@@ -55,7 +55,7 @@ const frontend = new WebService("frontend", {
     config.images.frontend ??
     new BuiltImage("frontend", { host, context: "apps/frontend", buildArgs: { NODE_IMAGE: image.node } }).reference,
   port: 3000,
-  health: { test: ["CMD", "node", "healthcheck.js"] },
+  health: { test: ["CMD", "node", "src/health.js"] },
   healthPath: "/health",
   networks: [networks.web],
   env: { API_URL: backend.internalUrl },

@@ -143,14 +143,21 @@ function healthArgs(health: Health): Partial<docker.ContainerArgs> {
   return {
     healthcheck: {
       tests: test,
-      interval: `${intervalSeconds}s`,
-      timeout: `${timeoutSeconds}s`,
+      interval: duration(intervalSeconds),
+      timeout: duration(timeoutSeconds),
       retries,
-      startPeriod: `${startSeconds}s`,
+      startPeriod: duration(startSeconds),
     },
     wait: true,
     waitTimeout: deadlineSeconds,
   };
+}
+
+/** As the provider reads it back, which is how Go writes it; any other spelling would show as a change for ever. */
+function duration(seconds: number): string {
+  if (seconds > 0 && seconds < 1) return `${Math.round(seconds * 1000)}ms`;
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  return `${hours > 0 ? `${hours}h` : ""}${seconds >= 60 ? `${minutes}m` : ""}${seconds % 60}s`;
 }
 
 /** A tag can be moved to other content; a digest, an id and the tag of a stand-in (the key of its recipe) cannot. */

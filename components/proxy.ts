@@ -3,30 +3,22 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../config.ts";
 import { Container } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
+import { edgeSettings, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
 import type { Networks } from "./networks.ts";
 import { RouteFile } from "./route-file.ts";
-import { SecretFiles, SECRETS_PATH } from "./secret.ts";
+import { SecretFiles } from "./secret.ts";
 
-export interface ProxyArgs {
+export interface ProxyArgs extends EdgeSettings {
   networks: Networks;
   images: { traefik: string; haproxy: string };
-  /** The name that the edge serves. */
-  domain: string;
   /** Address of the host to listen on. */
   address: string;
   httpsPort: number;
   /** Where clients of the backend's tunnels connect. */
   tunnelPort: number;
-  certificates: Certificates;
   /** The token that edits the zone's DNS; only for certificates of kind acme. */
   dnsApiToken?: pulumi.Input<string>;
-  /** Requests a second that one client may keep up. */
-  requestsPerSecond: number;
-  /** Requests that one client may send at once. */
-  burst: number;
-  /** The largest request body in MiB. */
-  maxBodyMb: number;
 }
 
 /**
@@ -177,117 +169,4 @@ function edgeSecrets(
   if (certificates.kind === "files")
     return { CERTIFICATE: certificates.certificatePem, PRIVATE_KEY: certificates.privateKeyPem };
   return { CF_DNS_API_TOKEN: dnsApiToken! };
-}
-
-/** What Traefik reads once, at its start. A change here replaces the container, behind the door. */
-function traefikArguments(doorSubnets: string[], certificates: Certificates): string[] {
-  const settings: Record<string, string> = {
-    "entrypoints.websecure.address": ":8443",
-    "entrypoints.websecure.http.tls": "true",
-    // On the entry point, so that no route can be without them.
-    "entrypoints.websecure.http.middlewares": "security-headers@file,rate-limit@file",
-    "entrypoints.websecure.proxyprotocol.trustedips": doorSubnets.join(","),
-    "entrypoints.websecure.transport.respondingtimeouts.readtimeout": "60s",
-    "entrypoints.websecure.transport.respondingtimeouts.idletimeout": "90s",
-    // Kept-alive connections end with "Connection: close" while this edge still serves, and not when it is gone.
-    "entrypoints.websecure.transport.keepalivemaxtime": "6s",
-    "entrypoints.websecure.transport.lifecycle.requestacceptgracetimeout": "8s",
-    "entrypoints.websecure.transport.lifecycle.gracetimeout": "10s",
-    "entrypoints.tunnel.address": ":2222",
-    "entrypoints.tunnel.proxyprotocol.trustedips": doorSubnets.join(","),
-    // From service to service: the same cutover, so that a rollout loses no inner request either.
-    "entrypoints.services.address": ":8081",
-    "entrypoints.services.transport.lifecycle.requestacceptgracetimeout": "8s",
-    // For the door's check and the cutover jobs: it stops first, which takes this edge out of the door.
-    "entrypoints.release.address": ":8082",
-    "entrypoints.release.observability.accesslogs": "false",
-    "entrypoints.release.transport.lifecycle.requestacceptgracetimeout": "0s",
-    ping: "true",
-    "ping.entrypoint": "release",
-    "providers.file.directory": "/routes",
-    "providers.file.watch": "true",
-    "providers.providersthrottleduration": "100ms",
-    "serverstransport.forwardingtimeouts.dialtimeout": "2s",
-    "serverstransport.forwardingtimeouts.responseheadertimeout": "60s",
-    accesslog: "true",
-    "accesslog.format": "json",
-    // Query strings and headers carry tokens; paths do not.
-    "accesslog.fields.queryparameters.defaultmode": "drop",
-    "accesslog.fields.headers.defaultmode": "drop",
-    "accesslog.fields.headers.names.User-Agent": "keep",
-    "log.level": "INFO",
-    "log.format": "json",
-    "global.checknewversion": "false",
-    "global.sendanonymoususage": "false",
-  };
-  if (certificates.kind === "acme")
-    Object.assign(settings, {
-      "entrypoints.websecure.http.tls.certresolver": "acme",
-      "certificatesresolvers.acme.acme.email": certificates.email,
-      "certificatesresolvers.acme.acme.caserver": certificates.caServer,
-      "certificatesresolvers.acme.acme.storage": "/acme/acme.json",
-      "certificatesresolvers.acme.acme.dnschallenge.provider": "cloudflare",
-    });
-  return Object.entries(settings).map(([key, value]) => `--${key}=${value}`);
-}
-
-/** What Traefik takes while it runs: TLS, and the middlewares that routes share. */
-function edgeSettings(
-  { domain, requestsPerSecond, burst, maxBodyMb, certificates }: ProxyArgs,
-  release: string,
-): object {
-  return {
-    http: {
-      routers: {
-        "release-edge": {
-          entryPoints: ["release"],
-          rule: "Path(`/release/edge`)",
-          service: "ping@internal",
-          middlewares: ["release-edge"],
-        },
-      },
-      middlewares: {
-        "release-edge": { headers: { customResponseHeaders: { "X-Release": release } } },
-        "security-headers": {
-          headers: {
-            // A browser would hold localhost to HTTPS on every port, also for the other things that run there.
-            ...(domain.includes(".") ? { stsSeconds: 63072000, stsIncludeSubdomains: true } : {}),
-            frameDeny: true,
-            contentTypeNosniff: true,
-            referrerPolicy: "strict-origin-when-cross-origin",
-            permissionsPolicy: "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
-            customResponseHeaders: { Server: "", "X-Powered-By": "", "X-Release": "" },
-          },
-        },
-        "rate-limit": { rateLimit: { average: requestsPerSecond, burst, period: "1s" } },
-        // A compressed stream would wait for its buffer to fill.
-        compress: { compress: { excludedContentTypes: ["text/event-stream"] } },
-        "body-limit": { buffering: { maxRequestBodyBytes: maxBodyMb * 1024 * 1024, memRequestBodyBytes: 1024 * 1024 } },
-      },
-    },
-    tls: {
-      options: {
-        default: {
-          minVersion: "VersionTLS12",
-          // TLS 1.3 has only good ones. For 1.2: forward secrecy and authenticated encryption, nothing else.
-          cipherSuites: [
-            "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-            "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-            "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-            "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-          ],
-          curvePreferences: ["X25519MLKEM768", "X25519", "CurveP256"],
-        },
-      },
-      ...(certificates.kind === "files" && {
-        stores: {
-          default: {
-            defaultCertificate: { certFile: `${SECRETS_PATH}/certificate`, keyFile: `${SECRETS_PATH}/private_key` },
-          },
-        },
-      }),
-    },
-  };
 }

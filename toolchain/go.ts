@@ -38,9 +38,9 @@ export async function goBuild(build: GoBuild): Promise<void> {
 /** The path of a `go` that is new enough. */
 async function provideGo(): Promise<string> {
   const installed = findProgram("go");
-  if (installed && isAtLeast(await versionOf(installed), pins.go.version)) return installed;
+  if (installed && isAtLeast(await versionOf(installed), pins.go.least)) return installed;
   const arch = architecture();
-  if (!arch) throw new Error(`Go >= ${pins.go.version} is needed: install it from https://go.dev/dl and run this again`);
+  if (!arch) throw new Error(NO_GO);
   const directory = await kept("go", keyOf(pins.go.version, arch), async (partial) => {
     const url = pins.go.url(arch);
     if (await reachable(url)) {
@@ -58,6 +58,8 @@ async function provideGo(): Promise<string> {
   return join(directory, "go", "bin", "go");
 }
 
+const NO_GO = `Go >= ${pins.go.least} is needed: install it from https://go.dev/dl and run this again`;
+
 async function versionOf(go: string): Promise<string> {
   return run(go, ["env", "GOVERSION"], { env: { GOTOOLCHAIN: "local" } }).catch(() => "");
 }
@@ -66,7 +68,7 @@ async function versionOf(go: string): Promise<string> {
 async function fetchAsModule(installed: string | undefined, directory: string): Promise<void> {
   if (!installed && canInstallPackages()) await installPackages(["golang-go", "ca-certificates"]);
   const go = installed ?? findProgram("go");
-  if (!go) throw new Error(`Go >= ${pins.go.version} is needed: install it from https://go.dev/dl and run this again`);
+  if (!go) throw new Error(NO_GO);
   const arch = architecture()!;
   const module = `golang.org/toolchain@v0.0.1-go${pins.go.version}.linux-${goArchitecture[arch]}`;
   const answer = await step(`fetching Go ${pins.go.version} from the Go module proxy`, () =>

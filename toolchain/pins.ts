@@ -2,6 +2,8 @@
 export const pins = {
   go: {
     version: "1.26.8",
+    /** The oldest that the modules here accept. */
+    least: "1.26.6",
     url: (arch: Architecture) => `https://go.dev/dl/go1.26.8.linux-${goArchitecture[arch]}.tar.gz`,
     sha256: {
       x64: "d0f743b33e8d8945e6b1f432edd15785c70507121d6e2a723b21285eddf8b57b",

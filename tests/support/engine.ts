@@ -1,5 +1,15 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -27,26 +37,28 @@ export interface StartedEngine extends TestEngine {
   address: string;
   /** Ends dockerd with a signal and starts it again; containers and images stay, as after a crash or an upgrade. */
   restart(signal?: NodeJS.Signals): Promise<void>;
-  /** Ends everything at once, as a power cut would: nothing is tidied up. */
-  cutPower(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** Runs a test with an engine and stops the engine whatever happens, also at Ctrl-C. */
 export async function withTestEngine<T>(run: (engine: StartedEngine) => Promise<T>, id?: string): Promise<T> {
-  const engine = await startTestEngine(id);
+  const starting = startTestEngine(id);
   const interrupt = (signal: NodeJS.Signals) => {
     // What runs inside ends with the engine.
-    engine.stop().finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
+    void starting.then((engine) => engine.stop()).finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
   };
   process.once("SIGINT", interrupt);
   process.once("SIGTERM", interrupt);
   try {
-    return await run(engine);
+    const engine = await starting;
+    try {
+      return await run(engine);
+    } finally {
+      await engine.stop();
+    }
   } finally {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
-    await engine.stop();
   }
 }
 
@@ -54,10 +66,13 @@ export async function withTestEngine<T>(run: (engine: StartedEngine) => Promise<
 export async function startTestEngine(id = "e2e"): Promise<StartedEngine> {
   const places = engineFiles(id);
   if (process.getuid?.() !== 0) {
-    throw new Error("the tests' Docker engine needs root for its network namespace: run the tests as root or with sudo");
+    throw new Error(
+      "the tests' Docker engine needs root for its network namespace: run the tests as root or with sudo",
+    );
   }
   // A user's PATH may leave out where the system keeps dockerd, ip and iptables.
-  process.env["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin";
+  const path = (process.env["PATH"] ?? "").split(":");
+  process.env["PATH"] = [...new Set([...path, "/usr/local/sbin", "/usr/sbin", "/sbin"])].join(":");
   const purpose = "the tests' Docker engine";
   await requirePrograms(purpose, { dockerd: "docker.io", ip: "iproute2", iptables: "iptables", nsenter: "util-linux" });
   // It comes with docker.io or, in newer releases, in a package of its own.
@@ -73,11 +88,14 @@ export async function startTestEngine(id = "e2e"): Promise<StartedEngine> {
     let dockerd = await start();
     await removeLeftovers(places);
 
-    const end = async () => {
+    const stop = async () => {
+      if (isRunning(dockerd)) await removeLeftovers(places);
+      await endDockerd(places, keeper, dockerd, "SIGTERM");
       await endKeeper(places);
       await removeTraces(places);
       await new Promise((resolve) => lock.close(resolve));
     };
+    let stopping: Promise<void> | undefined;
     return {
       ...openTestEngine(id),
       address: link.engineAddress,
@@ -85,12 +103,7 @@ export async function startTestEngine(id = "e2e"): Promise<StartedEngine> {
         await endDockerd(places, keeper, dockerd, signal);
         dockerd = await start();
       },
-      cutPower: end,
-      stop: async () => {
-        if (dockerd.exitCode === null) await removeLeftovers(places);
-        await endDockerd(places, keeper, dockerd, "SIGTERM");
-        await end();
-      },
+      stop: () => (stopping ??= stop()),
     };
   } catch (error) {
     await endKeeper(places);
@@ -271,7 +284,7 @@ async function startDockerd(places: EngineFiles, keeper: ChildProcess, link: Lin
     if (await answers(places)) return dockerd;
     const trouble =
       spawnError?.message ??
-      (dockerd.exitCode !== null || dockerd.signalCode !== null
+      (!isRunning(dockerd)
         ? `dockerd ended with ${dockerd.signalCode ?? `exit code ${dockerd.exitCode}`}`
         : Date.now() - started > patienceMs && `no answer within ${patienceMs / 1000} s`);
     if (trouble) {
@@ -282,7 +295,7 @@ async function startDockerd(places: EngineFiles, keeper: ChildProcess, link: Lin
 }
 
 async function endDockerd(places: EngineFiles, keeper: ChildProcess, dockerd: ChildProcess, signal: NodeJS.Signals) {
-  if (dockerd.exitCode !== null || dockerd.signalCode !== null) return;
+  if (!isRunning(dockerd)) return;
   const ended = new Promise((resolve) => dockerd.once("exit", resolve));
   // The number in its pid file counts in its own process namespace.
   const kill = (name: string) => {
@@ -294,6 +307,8 @@ async function endDockerd(places: EngineFiles, keeper: ChildProcess, dockerd: Ch
   await ended;
 }
 
+const isRunning = (child: ChildProcess) => child.exitCode === null && child.signalCode === null;
+
 /** Ends all that runs in the namespaces, of this run or of one that was killed. */
 async function endKeeper(places: EngineFiles): Promise<void> {
   const pid = findKeeper(places);
@@ -301,7 +316,9 @@ async function endKeeper(places: EngineFiles): Promise<void> {
   // The first process of a process namespace is gone only when all the others are.
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
   for (const victim of children.length > 0 ? children.map(Number) : [pid]) process.kill(victim, "SIGKILL");
-  while (findKeeper(places) !== undefined) await sleep(20);
+  for (const started = Date.now(); findKeeper(places) !== undefined; await sleep(20)) {
+    if (Date.now() - started > 30_000) throw new Error(`test engine "${places.id}": process ${pid} does not end`);
+  }
 }
 
 /** The process of a keeper, known by its pid file and, as numbers are used again, by its command line. */
@@ -321,7 +338,9 @@ async function removeTraces(places: EngineFiles): Promise<void> {
   rmSync(places.runDirectory, { recursive: true, force: true });
   const root = "/sys/fs/cgroup";
   // Version 1 has a tree for each controller, version 2 has one for all.
-  const trees = existsSync(join(root, "cgroup.controllers")) ? [root] : readdirSync(root).map((tree) => join(root, tree));
+  const trees = existsSync(join(root, "cgroup.controllers"))
+    ? [root]
+    : readdirSync(root).map((tree) => join(root, tree));
   for (const tree of trees) await removeCgroup(join(tree, places.name));
 }
 
@@ -357,6 +376,8 @@ function forgetRunningContainers(places: EngineFiles): void {
 async function removeLeftovers(places: EngineFiles): Promise<void> {
   const engine = new Engine(`unix://${places.socket}`);
   try {
+    const { Swarm: swarm } = await engine.get<{ Swarm: { LocalNodeState: string } }>("/info");
+    if (swarm.LocalNodeState !== "inactive") await engine.post("/swarm/leave?force=1");
     for (const { Id } of await engine.get<{ Id: string }[]>("/containers/json?all=1")) {
       await engine.delete(`/containers/${Id}?force=1&v=1`);
     }
@@ -385,19 +406,21 @@ async function answers(places: EngineFiles): Promise<boolean> {
 // By hand: `node tests/support/engine.ts start ID` until Ctrl-C, `node tests/support/engine.ts exec ID COMMAND...`.
 if (import.meta.main) {
   const [action, id, ...command] = process.argv.slice(2);
-  if (action === "start" && id) {
-    await withTestEngine(async ({ dockerHost }) => {
-      console.log(`DOCKER_HOST=${dockerHost}`);
-      await new Promise(() => setInterval(() => undefined, 1 << 30));
-    }, id);
-  } else if (action === "exec" && id && command.length > 0) {
-    const { code } = await openTestEngine(id).exec(command[0]!, command.slice(1), {
-      inheritStdio: true,
-      timeoutMs: Infinity,
-    });
-    process.exitCode = code;
-  } else {
-    console.error("usage: engine.ts start ID | exec ID COMMAND...");
-    process.exitCode = 2;
+  try {
+    if (action === "start" && id) {
+      await withTestEngine(async ({ dockerHost }) => {
+        console.log(`DOCKER_HOST=${dockerHost}`);
+        await new Promise(() => setInterval(() => undefined, 1 << 30));
+      }, id);
+    } else if (action === "exec" && id && command.length > 0) {
+      const options = { inheritStdio: true, timeoutMs: Infinity };
+      process.exitCode = (await openTestEngine(id).exec(command[0]!, command.slice(1), options)).code;
+    } else {
+      console.error("usage: engine.ts start ID | exec ID COMMAND...");
+      process.exitCode = 2;
+    }
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
   }
 }

@@ -130,22 +130,26 @@ function http1Connection(options: LoadOptions): Connection {
     headers: { host: url.host, ...options.headers },
   };
   const request = secure ? https.request : http.request;
+  // A request's own reusedSocket is not set on every way that a socket takes to it.
+  const sockets = new WeakSet<object>();
   return {
     reused: () => reused,
     opened: () => opened,
     close: () => agent.destroy(),
     send: (body) =>
       new Promise((resolve, reject) => {
-        const headers = body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+        const headers =
+          body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
         const call = request({ ...target, headers: { ...(target.headers as object), ...headers } });
         const deadline = expire(options, (error) => call.destroy(error));
         const settle = (act: () => void) => {
           clearTimeout(deadline);
           act();
         };
-        call.on("socket", () => {
-          reused = call.reusedSocket;
+        call.on("socket", (socket) => {
+          reused = sockets.has(socket);
           if (!reused) opened++;
+          sockets.add(socket);
         });
         call.on("response", (response) => {
           let text = "";

@@ -53,7 +53,7 @@ export async function connectNamespace(name: string, namespacePath: string): Pro
 
 /** Takes away whatever connectNamespace left on this machine under a name. */
 export async function disconnectNamespace(name: string): Promise<void> {
-  if (existsSync(`/sys/class/net/${interfaceName(name)}`)) {
+  if ((await interfaces()).some(({ ifname }) => ifname === interfaceName(name))) {
     // It may be going away by itself at this moment.
     await runCommand("ip", ["link", "delete", interfaceName(name)]);
   }
@@ -69,7 +69,11 @@ export async function disconnectNamespace(name: string): Promise<void> {
 
 const interfacePrefix = "bulkhd";
 const interfaceName = (name: string) =>
-  interfacePrefix + createHash("sha256").update(name).digest("hex").slice(0, 15 - interfacePrefix.length);
+  interfacePrefix +
+  createHash("sha256")
+    .update(name)
+    .digest("hex")
+    .slice(0, 15 - interfacePrefix.length);
 
 const iptables = (table: string, args: string[]) => run("iptables", ["--wait", "-t", table, ...args]);
 
@@ -80,9 +84,13 @@ interface Uplink {
 
 async function defaultRouteInterface(): Promise<Uplink | undefined> {
   const routes = JSON.parse(await run("ip", ["-json", "-4", "route", "show", "default"])) as { dev: string }[];
-  const name = routes[0]?.dev;
-  if (name === undefined) return undefined;
-  return { name, mtu: Number(readFileSync(`/sys/class/net/${name}/mtu`, "utf8")) };
+  const link = (await interfaces()).find(({ ifname }) => ifname === routes[0]?.dev);
+  return link && { name: link.ifname, mtu: link.mtu };
+}
+
+/** Asked of the kernel, as /sys/class/net may be that of another namespace. */
+async function interfaces(): Promise<{ ifname: string; mtu: number }[]> {
+  return JSON.parse(await run("ip", ["-json", "link"])) as { ifname: string; mtu: number }[];
 }
 
 // Forwarding is switched on for the two interfaces alone, not for the whole machine, and back off with the last engine.
@@ -98,8 +106,7 @@ function enableForwarding(outside: string, uplink: string): void {
 
 async function restoreForwarding(): Promise<void> {
   if (!existsSync(forwardingRecord)) return;
-  const links = JSON.parse(await run("ip", ["-json", "link"])) as { ifname: string }[];
-  if (links.some(({ ifname }) => ifname.startsWith(interfacePrefix))) return;
+  if ((await interfaces()).some(({ ifname }) => ifname.startsWith(interfacePrefix))) return;
   // Somebody who has switched on forwarding for the whole machine since then relies on it.
   const wholeMachine = readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim() === "1";
   const uplink = readFileSync(forwardingRecord, "utf8");

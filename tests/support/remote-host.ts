@@ -55,7 +55,12 @@ export async function startRemoteHost(engine: TestEngine, name: string, agent?: 
     await provideNetwork(inside);
     await inside("docker", [
       ...["run", "--detach", "--name", container, "--hostname", name, "--network", network],
-      ...["--env", `AUTHORIZED_KEY=${keys.publicKey}`, "--env", `CGROUP_PARENT=/bulkhead-test-${engine.id}/${container}`],
+      ...[
+        "--env",
+        `AUTHORIZED_KEY=${keys.publicKey}`,
+        "--env",
+        `CGROUP_PARENT=/bulkhead-test-${engine.id}/${container}`,
+      ],
       ...availableCapabilities().flatMap((capability) => ["--cap-add", capability]),
       ...["seccomp", "apparmor", "systempaths"].flatMap((option) => ["--security-opt", `${option}=unconfined`]),
       ...["--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"],

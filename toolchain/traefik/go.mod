@@ -2,6 +2,8 @@ module bulkhead/toolchain/traefik
 
 go 1.26.6
 
+tool github.com/traefik/traefik/v3/cmd/traefik
+
 require github.com/traefik/traefik/v3 v3.7.10
 
 require (

@@ -1,6 +1,7 @@
 """How a connection ends well, for HTTP and the tunnel alike."""
 
 import asyncio
+import time
 
 # How long the other side may take to hang up after we have.
 GOODBYE_SECONDS = 1
@@ -22,10 +23,12 @@ async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def finish(tasks: set[asyncio.Task[None]], seconds: float) -> int:
-    """Waits for the tasks, then cancels what is left. Returns how many that were."""
-    if not tasks:
-        return 0
-    _, stuck = await asyncio.wait(tasks, timeout=seconds)
+    """Waits until the set is empty (each task takes itself out), then cancels what is left. Returns how many."""
+    deadline = time.monotonic() + seconds
+    # Again and again, since a connection that was accepted last can still come in while the others end.
+    while tasks and (left := deadline - time.monotonic()) > 0:
+        await asyncio.wait(tasks, timeout=left)
+    stuck = set(tasks)
     for task in stuck:
         task.cancel()
     if stuck:

@@ -70,6 +70,8 @@ class Tunnel:
             await hang_up(reader, writer)
         except OSError:
             pass  # The client is gone: there is nobody to tell.
+        except asyncio.CancelledError:
+            pass  # A drain ran out of time. To raise it further is a fault in the eyes of some versions of asyncio.
         finally:
             self._tasks.discard(task)
             # Not close(): that would keep what a client does not read, for as long as it does not read it.

@@ -6,6 +6,8 @@ const RETRY_MS = 2000;
 const apiStatus = find("#api-status");
 const streamState = find("#stream-state");
 const stream = find("#stream");
+// The release that sent the last event.
+let release = "";
 
 void showApiStatus();
 listen();
@@ -27,7 +29,6 @@ async function showApiStatus() {
 
 function listen() {
   const source = new EventSource("/sse");
-  let release = "";
   source.addEventListener("open", () => setState(streamState, "ok", "Connected."));
   source.addEventListener("message", (event) => {
     const { counter, release: sender, timestamp } = JSON.parse(event.data);

@@ -60,7 +60,6 @@ function document(title, main) {
     </main>
   </body>
 </html>`;
-`;
 }
 
 /**

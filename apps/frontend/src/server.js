@@ -70,9 +70,14 @@ export async function startFrontend(settings) {
       draining = true;
       const notice = Math.min(seconds, NOTICE_SECONDS);
       await sleep(notice * 1000);
-      // Node closes connections that wait for their next request, but not those that never sent a first one.
-      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
-      if (await closed(server, (seconds - notice) * 1000)) return 0;
+      // Node closes connections that wait for their next request, but not those that never sent a first one. Not at
+      // once: the youngest may be about to.
+      const silent = setTimeout(() => {
+        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+      }, NOTICE_SECONDS * 1000);
+      const inTime = await closed(server, (seconds - notice) * 1000);
+      clearTimeout(silent);
+      if (inTime) return 0;
       const cut = sockets.size;
       server.closeAllConnections();
       return cut;

@@ -20,7 +20,7 @@ export function readSettings(environment) {
   return {
     host: HOST,
     port: number("PORT", PORT, 65535, "a port: give a number from 0 (any free one)"),
-    apiUrl: origin("API_URL", API_URL),
+    apiUrl: baseUrl("API_URL", API_URL),
     // In a container the host name is the container's id, so two releases differ even when nobody names them.
     release: environment["RELEASE"] || hostname(),
     drainSeconds: number("DRAIN_SECONDS", DRAIN_SECONDS, 3600, "a time: give whole seconds from 0"),
@@ -36,11 +36,13 @@ function number(name, text, most, what) {
 }
 
 /** @type {(name: string, text: string) => string} */
-function origin(name, text) {
+function baseUrl(name, text) {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   // A user name and password in it would end up in error messages.
-  if (!url || !/^https?:$/.test(url.protocol) || url.href !== `${url.origin}/`) {
-    throw new Error(`${name}: not an origin: give http://host:port, without a path, a query or a password`);
+  if (!url || !/^https?:$/.test(url.protocol) || url.href !== url.origin + url.pathname) {
+    throw new Error(
+      `${name}: not a base URL: give http://host:port or http://host:port/path, without a query or a password`,
+    );
   }
-  return url.origin;
+  return url.href.replace(/\/$/, "");
 }

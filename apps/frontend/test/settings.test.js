@@ -14,11 +14,17 @@ test("has defaults", () => {
 });
 
 test("takes what is set", () => {
-  const environment = { HOST: "::1", PORT: "0", API_URL: "http://backend:8765/", RELEASE: "r2", DRAIN_SECONDS: "5" };
+  const environment = {
+    HOST: "::1",
+    PORT: "0",
+    API_URL: "http://edge:8081/services/backend/",
+    RELEASE: "r2",
+    DRAIN_SECONDS: "5",
+  };
   assert.deepEqual(readSettings(environment), {
     host: "::1",
     port: 0,
-    apiUrl: "http://backend:8765",
+    apiUrl: "http://edge:8081/services/backend",
     release: "r2",
     drainSeconds: 5,
   });
@@ -31,11 +37,11 @@ const wrong = [
   ["PORT", "", 'PORT: "" is not a port: give a number from 0 (any free one) to 65535'],
   ["DRAIN_SECONDS", "-1", 'DRAIN_SECONDS: "-1" is not a time: give whole seconds from 0 to 3600'],
   ["DRAIN_SECONDS", "1e3", 'DRAIN_SECONDS: "1e3" is not a time: give whole seconds from 0 to 3600'],
-  ...["backend:8765", "ftp://backend", "http://user:secret@backend", "http://backend/api", "http://backend?a"].map(
+  ...["backend:8765", "ftp://backend", "http://user:secret@backend", "http://backend/api?a", "http://backend?a"].map(
     /** @returns {[string, string, string]} */ (url) => [
       "API_URL",
       url,
-      "API_URL: not an origin: give http://host:port, without a path, a query or a password",
+      "API_URL: not a base URL: give http://host:port or http://host:port/path, without a query or a password",
     ],
   ),
 ];

@@ -1,0 +1,29 @@
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { requirePrograms } from "../../toolchain/debian.ts";
+import { findProgram, run } from "../../toolchain/steps.ts";
+import type { TestEngine } from "./engine.ts";
+
+/** An image of 2 MB with nothing but a static busybox, made in a second: sh, httpd, wget, nc. */
+export async function provideSmallImage(engine: TestEngine): Promise<string> {
+  const image = "bulkhead-test/busybox:1";
+  await requirePrograms("a small image for the tests", { busybox: "busybox-static" });
+  const directory = mkdtempSync(join(tmpdir(), "bulkhead-small-image-"));
+  try {
+    const bin = join(directory, "root", "bin");
+    mkdirSync(bin, { recursive: true });
+    mkdirSync(join(directory, "root", "tmp"), { mode: 0o1777 });
+    copyFileSync(findProgram("busybox")!, join(bin, "busybox"));
+    for (const applet of (await run(join(bin, "busybox"), ["--list"])).trim().split("\n")) {
+      if (applet !== "busybox") symlinkSync("busybox", join(bin, applet));
+    }
+    const tarball = join(directory, "root.tar");
+    await run("tar", ["--create", "--file", tarball, "--directory", join(directory, "root"), "."]);
+    const { code, stderr } = await engine.exec("docker", ["import", tarball, image]);
+    if (code !== 0) throw new Error(`docker import: ${stderr}`);
+    return image;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,113 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { homedir, userInfo } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { Engine } from "../engine.ts";
+import { asRoot, canInstallPackages, installPackages } from "./debian.ts";
+import { findProgram, run, say, step } from "./steps.ts";
+
+/**
+ * The address of a Docker engine that answers: DOCKER_HOST, the docker context, or one of the usual sockets. On Debian
+ * and Ubuntu without one, Docker is installed and started, and that is said aloud.
+ */
+export async function provideDocker(): Promise<string> {
+  const named = process.env["DOCKER_HOST"];
+  if (named) {
+    const fault = await faultOf(named);
+    if (fault) throw new Error(`DOCKER_HOST is ${named}, where no engine answers: ${fault}`);
+    return named;
+  }
+  const faults: string[] = [];
+  for (const host of [await contextHost(), ...usualSockets()]) {
+    if (host === undefined) continue;
+    const fault = await faultOf(host);
+    if (fault === undefined) return host;
+    faults.push(fault);
+  }
+  if (faults.some((fault) => fault.includes("EACCES"))) throw new Error(NOT_ALLOWED);
+  const rootRun = asRoot();
+  if (!canInstallPackages() || !rootRun) {
+    throw new Error("no Docker engine answers: start Docker (https://docs.docker.com/get-docker/), or set DOCKER_HOST");
+  }
+  if (findProgram("dockerd") === undefined) {
+    say("no Docker engine here: installing Debian's docker.io");
+    await installPackages(["docker.io"]);
+  }
+  await step("starting Docker", () => start(rootRun));
+  const fault = await faultOf(SYSTEM_SOCKET);
+  if (fault) throw new Error(fault.includes("EACCES") ? NOT_ALLOWED : `Docker was started and does not answer: ${fault}`);
+  return SYSTEM_SOCKET;
+}
+
+const SYSTEM_SOCKET = "unix:///var/run/docker.sock";
+const START_TIMEOUT_MS = 30_000;
+const NOT_ALLOWED =
+  `the Docker engine of this machine is not open to ${userInfo().username}: ` +
+  `run \`sudo usermod -aG docker ${userInfo().username}\`, log in again, and run this again`;
+
+/** Why an engine does not answer; nothing if it does. */
+async function faultOf(host: string): Promise<string | undefined> {
+  const socket = /^unix:\/\/(.*)/.exec(host)?.[1];
+  if (socket && !existsSync(socket)) return `${socket} is not there`;
+  const engine = new Engine(host);
+  try {
+    await engine.ping();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  } finally {
+    engine.close();
+  }
+}
+
+/** What the docker CLI would use, if it is there and has a context of its own. */
+async function contextHost(): Promise<string | undefined> {
+  if (findProgram("docker") === undefined) return undefined;
+  const host = await run("docker", ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).catch(() => "");
+  return host.trim() || undefined;
+}
+
+function usualSockets(): string[] {
+  const runtime = process.env["XDG_RUNTIME_DIR"];
+  const home = homedir();
+  return [
+    "/var/run/docker.sock",
+    // Rootless Docker.
+    ...(runtime ? [join(runtime, "docker.sock")] : []),
+    // Docker Desktop, Colima, OrbStack, Rancher Desktop.
+    ...[".docker/run", ".docker/desktop", ".colima/default", ".orbstack/run", ".rd"].map((directory) =>
+      join(home, directory, "docker.sock"),
+    ),
+  ].map((path) => `unix://${path}`);
+}
+
+/** By systemd where it runs, else by the service script, else by itself: the first way after which an engine answers. */
+async function start(rootRun: NonNullable<ReturnType<typeof asRoot>>): Promise<void> {
+  const ways: (() => Promise<unknown>)[] = [];
+  if (existsSync("/run/systemd/system")) ways.push(() => rootRun("systemctl", ["start", "docker"]));
+  else {
+    if (findProgram("service")) ways.push(() => rootRun("service", ["docker", "start"]));
+    ways.push(() => startAlone());
+  }
+  for (const way of ways) {
+    await way().catch((error: Error) => say(error.message));
+    if (await answers()) return;
+  }
+}
+
+/** For machines without an init system. It outlives this program, as a service would. */
+async function startAlone(): Promise<void> {
+  const sudo = process.getuid?.() === 0 ? [] : ["sudo", "-n"];
+  const [command, ...args] = [...sudo, "sh", "-c", "exec setsid dockerd >>/var/log/dockerd.log 2>&1 </dev/null"];
+  spawn(command!, args, { detached: true, stdio: "ignore" }).unref();
+}
+
+async function answers(): Promise<boolean> {
+  for (const start = Date.now(); Date.now() - start < START_TIMEOUT_MS; await delay(300)) {
+    const fault = await faultOf(SYSTEM_SOCKET);
+    // An engine that says no is there.
+    if (fault === undefined || fault.includes("EACCES")) return true;
+  }
+  return false;
+}
