@@ -58,7 +58,8 @@ const pinnedImage = z
   .string(fault("is not an image", "give name:tag@sha256:<64 hex digits>"))
   .refine((reference) => DIGEST_REFERENCE.test(reference) || STAND_IN.test(reference), {
     ...fault("is not pinned", "give name:tag@sha256:<64 hex digits>; `make pin` finds the digest of a tag"),
-  });
+  })
+  .describe("An image, by tag and digest.");
 
 const limits = (memoryMb: number, cpus: number, pids: number) => ({
   memoryMb: wholeNumber(16, 1048576, "give the memory limit in MiB; there is no swap beyond it")
@@ -158,8 +159,12 @@ export const shape = {
   cloudflare: z
     .strictObject(
       {
-        accountId: text(/^[0-9a-f]{32}$/, "is not an account id", "give the 32 hex digits of the dashboard's overview"),
-        zone: text(HOSTNAME, "is not a zone", "give the zone's name, like example.com"),
+        accountId: text(
+          /^[0-9a-f]{32}$/,
+          "is not an account id",
+          "give the 32 hex digits of the dashboard's overview",
+        ).describe("The account's id: 32 hex digits."),
+        zone: text(HOSTNAME, "is not a zone", "give the zone's name, like example.com").describe("The zone's name."),
       },
       anObject("accountId and zone"),
     )

@@ -115,23 +115,41 @@ class EngineAgent extends http.Agent {
 /** `docker system dial-stdio` on the host: what the docker CLI itself does for ssh://. */
 function sshConnection(url: URL, sshOptions: readonly string[]): Duplex {
   const destination = [...(url.username ? ["-l", url.username] : []), ...(url.port ? ["-p", url.port] : [])];
-  const ssh = spawn("ssh", [...sshOptions, ...destination, "--", url.hostname, "docker", "system", "dial-stdio"], {
-    stdio: ["pipe", "pipe", "pipe"],
-  });
+  const ssh = spawn(
+    "ssh",
+    [...sshOptions, ...destination, "--", url.hostname.replace(/^\[|\]$/g, ""), "docker", "system", "dial-stdio"],
+    {
+      stdio: ["pipe", "pipe", "pipe"],
+    },
+  );
   let complaint = "";
   ssh.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
-  const stream = Duplex.from({ writable: ssh.stdin, readable: ssh.stdout });
-  ssh.on("error", (error) => stream.destroy(error));
-  ssh.on("close", (code) => {
-    if (code !== 0) stream.destroy(new Error(`ssh: ${complaint.trim() || `ended with ${code}`}`));
+  const stream = new Duplex({
+    read: () => ssh.stdout.resume(),
+    write: (chunk, encoding, callback) => ssh.stdin.write(chunk, encoding, callback),
+    final: (callback) => ssh.stdin.end(callback),
+    destroy: (error, callback) => {
+      ssh.kill();
+      callback(error);
+    },
   });
-  stream.on("close", () => ssh.kill());
+  ssh.stdout.on("data", (chunk) => stream.push(chunk) || ssh.stdout.pause());
+  // Not at the end of stdout: why it ended is known only when the process is gone.
+  ssh.on("close", (code) => {
+    if (code === 0) stream.push(null);
+    else stream.destroy(new Error(complaint.trim() || `ssh ended with ${code}`));
+  });
+  ssh.on("error", (error) => stream.destroy(error));
+  // A broken pipe only says that ssh has ended; "close" says why.
+  ssh.stdin.on("error", () => undefined);
+  // http.Agent lets idle connections go, so that a program which is done can end.
+  const parts = [ssh, ssh.stdin, ssh.stdout, ssh.stderr] as unknown as { ref(): void; unref(): void }[];
   // http.Agent treats what it gets as a socket; a process has no such settings to change.
   return Object.assign(stream, {
     setKeepAlive: () => stream,
     setNoDelay: () => stream,
     setTimeout: () => stream,
-    ref: () => ssh.ref(),
-    unref: () => ssh.unref(),
+    ref: () => parts.forEach((part) => part.ref()),
+    unref: () => parts.forEach((part) => part.unref()),
   });
 }

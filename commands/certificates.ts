@@ -1,3 +1,4 @@
+import "reflect-metadata";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as x509 from "@peculiar/x509";

@@ -2,9 +2,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { type ServerResponse } from "node:http";
 import * as http2 from "node:http2";
 import * as https from "node:https";
-import { createServer, type AddressInfo, type Server } from "node:net";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -230,7 +231,7 @@ describe("remote hosts", () => {
 describe("the load generator", () => {
   let certificates: TestCertificates;
   beforeAll(async () => {
-    certificates = await makeCertificates(["test.example"]);
+    certificates = await makeCertificates("test.example");
   });
 
   const drop = (request: http2.Http2ServerRequest) => {
@@ -249,8 +250,8 @@ describe("the load generator", () => {
     });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    const sockets = new Set<{ destroy(): void }>();
-    server.on("connection", (socket) => sockets.add(socket));
+    const sockets = new Set<Socket>();
+    server.on("connection", (socket: Socket) => sockets.add(socket));
     onTestFinished(() => {
       server.close();
       sockets.forEach((socket) => socket.destroy());
@@ -339,7 +340,7 @@ describe("the load generator", () => {
 
       test("trusts the given authority only, and only for the name asked for", async () => {
         const { target, received } = await serve((_, response) => response.end());
-        const { ca } = await makeCertificates(["test.example"]);
+        const { ca } = await makeCertificates("test.example");
         const few = { protocol, connections: 1, maxRequests: 2 };
         const stranger = await runLoad({ ...target, ...few, ca });
         expect(stranger).toMatchObject({ requests: 2, failed: 2 });
@@ -373,8 +374,8 @@ describe("the load generator", () => {
 });
 
 describe("stream clients", () => {
-  async function serveEvents(send: (response: import("node:http").ServerResponse) => void): Promise<string[]> {
-    const { ca, certificate: cert, privateKey: key } = await makeCertificates(["localhost"]);
+  async function serveEvents(send: (response: ServerResponse) => void): Promise<string[]> {
+    const { ca, certificate: cert, privateKey: key } = await makeCertificates("localhost");
     const server = https.createServer({ cert, key }, (_, response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
       send(response);
@@ -389,7 +390,7 @@ describe("stream clients", () => {
   }
 
   test("tell events that arrive one by one from events that were held back", async () => {
-    const flow = async (response: import("node:http").ServerResponse) => {
+    const flow = async (response: ServerResponse) => {
       for (let number = 1; number <= 3; number++) {
         response.write(`: still here\n\nevent: tick\nid: ${number}\ndata: ${number}\n\n`);
         await sleep(200);
@@ -430,7 +431,7 @@ describe("stream clients", () => {
 
 describe("the browser", () => {
   test("checks certificates as a user's does", async () => {
-    const { ca, certificate: cert, privateKey: key } = await makeCertificates(["localhost"]);
+    const { ca, certificate: cert, privateKey: key } = await makeCertificates("localhost");
     const server = https.createServer({ cert, key }, (_, response) => {
       response.writeHead(200, { "content-type": "text/html" }).end("<title>Trusted</title>");
     });

@@ -7,7 +7,7 @@ import { requirePrograms } from "../../toolchain/debian.ts";
 
 export interface Browser {
   page: Page;
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 }
 
 /**

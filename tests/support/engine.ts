@@ -29,15 +29,15 @@ export interface TestEngine {
   dockerHost: string;
   logFile: string;
   /** Runs a command inside, where published ports are on 127.0.0.1 and DOCKER_HOST is this engine. */
-  exec(command: string, args: string[], options?: CommandOptions): Promise<CommandResult>;
+  exec: (command: string, args: string[], options?: CommandOptions) => Promise<CommandResult>;
 }
 
 export interface StartedEngine extends TestEngine {
   /** Its address as seen from this machine. */
   address: string;
   /** Ends dockerd with a signal and starts it again; containers and images stay, as after a crash or an upgrade. */
-  restart(signal?: NodeJS.Signals): Promise<void>;
-  stop(): Promise<void>;
+  restart: (signal?: NodeJS.Signals) => Promise<void>;
+  stop: () => Promise<void>;
 }
 
 /** Runs a test with an engine and stops the engine whatever happens, also at Ctrl-C. */

@@ -210,7 +210,7 @@ function http2Connection(options: LoadOptions): Connection {
         stream.on("response", (received) => (headers = received));
         stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
         stream.on("end", () => (ended = true));
-        stream.on("error", (error) => (streamError = error));
+        stream.on("error", (error: Error) => (streamError = error));
         stream.on("close", () => {
           clearTimeout(deadline);
           current.off("error", noteError);

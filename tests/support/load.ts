@@ -62,11 +62,11 @@ export interface Failure {
 
 export interface Load {
   /** Requests answered up to a moment ago. */
-  progress(): { requests: number; failed: number };
+  progress: () => { requests: number; failed: number };
   /** Waits until this many more requests have been answered; fails if the load ends before. */
-  advance(requests: number): Promise<void>;
+  advance: (requests: number) => Promise<void>;
   /** Ends it now: what is under way is still awaited and counted. */
-  stop(): Promise<LoadResult>;
+  stop: () => Promise<LoadResult>;
   /** When it ends by itself. */
   result: Promise<LoadResult>;
 }
@@ -87,9 +87,9 @@ export function startLoad(options: LoadOptions): Load {
     else final = message.result;
   });
   child.send(options);
-  const result = once(child, "close").then(([code]: unknown[]) => {
+  const result = once(child, "close").then(() => {
     if (final) return final;
-    throw new Error(`the load generator ended with ${String(code ?? "a signal")} before it had a result`);
+    throw new Error(`the load generator ended with ${child.exitCode ?? child.signalCode} before it had a result`);
   });
   // It is handed out below; until somebody looks at it, a failure must not end the test run.
   result.catch(() => undefined);

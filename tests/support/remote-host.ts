@@ -24,14 +24,14 @@ export interface RemoteHost {
   /** The container in the test engine: pause it or take its network away to make the host unreachable. */
   container: string;
   /** Runs a command in the host as root, not over ssh. */
-  exec(command: string, args: string[], options?: CommandOptions): Promise<CommandResult>;
+  exec: (command: string, args: string[], options?: CommandOptions) => Promise<CommandResult>;
   /** Runs a shell command in the host over ssh, as user deploy. */
-  ssh(command: string, options?: CommandOptions): Promise<CommandResult>;
+  ssh: (command: string, options?: CommandOptions) => Promise<CommandResult>;
   /** Runs the docker command against the host's engine over ssh. */
-  docker(args: string[], options?: CommandOptions): Promise<CommandResult>;
+  docker: (args: string[], options?: CommandOptions) => Promise<CommandResult>;
   /** Copies images from the test engine to the host's engine. */
-  loadImages(names: string[]): Promise<void>;
-  stop(): Promise<void>;
+  loadImages: (names: string[]) => Promise<void>;
+  stop: () => Promise<void>;
 }
 
 /** Several hosts run side by side; give them one agent where one program has to reach them all. */
@@ -119,7 +119,7 @@ export async function startRemoteHost(engine: TestEngine, name: string, agent?: 
 export interface SshAgent {
   socket: string;
   publicKey: string;
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 }
 
 /** An agent with a key made for this run; the key itself is on no disk afterwards. */

@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 import unittest
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -39,22 +40,31 @@ class Connection:
         await self.writer.drain()
 
     async def head(self) -> Answer:
-        lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        lines = (await self.until(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines[1:] if line)
         return Answer(int(lines[0].split(" ")[1]), {name.lower(): value for name, value in headers.items()}, b"")
 
     async def answer(self) -> Answer:
         answer = await self.head()
-        answer.body = await self.reader.readexactly(int(answer.headers["content-length"]))
+        answer.body = await self._in_time(self.reader.readexactly(int(answer.headers["content-length"])))
         return answer
 
     async def chunk(self) -> bytes:
         """One chunk of a stream; empty at its end."""
-        size = int(await self.reader.readuntil(b"\r\n"), 16)
-        return (await self.reader.readexactly(size + 2))[:-2]
+        size = int(await self.until(b"\r\n"), 16)
+        return (await self._in_time(self.reader.readexactly(size + 2)))[:-2]
 
-    async def closed(self) -> bool:
-        return await self.reader.read() == b""
+    async def until(self, separator: bytes) -> bytes:
+        return await self._in_time(self.reader.readuntil(separator))
+
+    async def rest(self) -> bytes:
+        """All that still comes, until the other side closes."""
+        return await self._in_time(self.reader.read())
+
+    async def _in_time(self, read: Awaitable[bytes]) -> bytes:
+        # No test may hang, and none may pass because it waited long enough for something else to happen.
+        async with asyncio.timeout(5):
+            return await read
 
 
 def silence(test: unittest.TestCase) -> None:
@@ -71,8 +81,6 @@ class AppTest(unittest.IsolatedAsyncioTestCase):
         self.key_file = Path(folder) / "api-key"
         self.key_file.write_text(API_KEY + "\n")
         self.enterContext(mock.patch.dict(os.environ, {"REACH_API_KEY_FILE": str(self.key_file)}))
-        # No test may hang: a minute is far more than any needs.
-        await self.enterAsyncContext(asyncio.timeout(60))
         silence(self)
         self.app = App(SETTINGS)
         await self.app.start()

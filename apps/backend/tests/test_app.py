@@ -65,7 +65,7 @@ class Health(AppTest):
 class Api(AppTest):
     async def test_status(self):
         tunnel = await self.connect(self.app.tunnel.port)
-        await tunnel.reader.readline()
+        await tunnel.until(b"\n")
         status = (await self.request("GET", "/api/status")).json()
         self.assertGreaterEqual(status.pop("uptimeSeconds"), 0)
         self.assertEqual(status, {"release": "r1", "version": "1.0.0", "clients": 1, "streams": 0})
@@ -110,7 +110,7 @@ class Api(AppTest):
 
     async def test_clients_lists_the_tunnels(self):
         tunnel = await self.connect(self.app.tunnel.port)
-        await tunnel.reader.readline()
+        await tunnel.until(b"\n")
         answer = await self.request("GET", "/api/clients", {"Authorization": f"bearer {API_KEY}"})
         self.assertEqual(answer.status, 200)
         self.assertEqual([client["id"] for client in answer.json()["clients"]], [1])
@@ -223,35 +223,35 @@ class Sse(AppTest):
         head = await connection.head()
         self.assertEqual(head.headers["connection"], "close")
         self.assertNotIn("transfer-encoding", head.headers)
-        self.assertEqual(await connection.reader.readline(), b"retry: 1000\n")
+        self.assertEqual(await connection.until(b"\n"), b"retry: 1000\n")
 
 
 class TunnelListener(AppTest):
     async def open(self):
         connection = await self.connect(self.app.tunnel.port)
-        return connection, await connection.reader.readline()
+        return connection, await connection.until(b"\n")
 
     async def test_greets_and_echoes(self):
         connection, greeting = await self.open()
         self.assertEqual(greeting, b'{"service": "reach-tunnel", "release": "r1", "clientId": 1}\n')
         await connection.send(b"one\ntwo\nthr")
-        self.assertEqual(await connection.reader.readline(), b"one\n")
-        self.assertEqual(await connection.reader.readline(), b"two\n")
+        self.assertEqual(await connection.until(b"\n"), b"one\n")
+        self.assertEqual(await connection.until(b"\n"), b"two\n")
         await connection.send(b"ee\n\xff\x00\n")
-        self.assertEqual(await connection.reader.readline(), b"three\n")
-        self.assertEqual(await connection.reader.readline(), b"\xff\x00\n")
+        self.assertEqual(await connection.until(b"\n"), b"three\n")
+        self.assertEqual(await connection.until(b"\n"), b"\xff\x00\n")
 
     async def test_ends_when_the_client_has_said_all(self):
         connection, _ = await self.open()
         await connection.send(b"last words")
         connection.writer.write_eof()
-        self.assertEqual(await connection.reader.read(), b"last words")
+        self.assertEqual(await connection.rest(), b"last words")
         self.assertEqual(self.app.tunnel.clients, set())
 
     async def test_refuses_endless_lines(self):
         connection, _ = await self.open()
         await connection.send(b"x" * 10_000)
-        goodbye = await connection.reader.read()
+        goodbye = await connection.rest()
         self.assertEqual(goodbye, b'{"event": "bye", "reason": "a line is longer than 4096 bytes"}\n')
 
     async def test_refuses_too_many_clients(self):
@@ -259,13 +259,13 @@ class TunnelListener(AppTest):
             await self.open()
             second, refusal = await self.open()
             self.assertEqual(refusal, b'{"event": "bye", "reason": "too many clients"}\n')
-            self.assertTrue(await second.closed())
+            self.assertEqual(await second.rest(), b"")
 
     async def test_a_drain_says_goodbye_and_takes_nobody_new(self):
         port = self.app.tunnel.port
         connection, _ = await self.open()
         cut = await self.app.tunnel.drain(5)
         self.assertEqual(cut, 0)
-        self.assertEqual(await connection.reader.read(), b'{"event": "bye", "reason": "draining"}\n')
+        self.assertEqual(await connection.rest(), b'{"event": "bye", "reason": "draining"}\n')
         with self.assertRaises(ConnectionRefusedError):
             await self.connect(port)

@@ -14,7 +14,6 @@ class ServerTest(unittest.IsolatedAsyncioTestCase):
     limits = Limits(header_bytes=1024, header_count=5, body_bytes=100)
 
     async def asyncSetUp(self):
-        await self.enterAsyncContext(asyncio.timeout(60))
         silence(self)
         self.requests = []
         self.draining = asyncio.Event()
@@ -57,7 +56,7 @@ class Correctness(ServerTest):
             "\r\nGET /c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         )
         self.assertEqual([(await connection.answer()).body for _ in range(3)], [b"<1>", b"<2>", b"<>"])
-        self.assertTrue(await connection.closed())
+        self.assertEqual(await connection.rest(), b"")
 
     async def test_the_client_may_ask_to_close(self):
         for request in ("GET / HTTP/1.1\r\nHost: a\r\nConnection: TE, Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"):
@@ -65,7 +64,7 @@ class Correctness(ServerTest):
                 connection = await self.connect()
                 await connection.send(request)
                 self.assertEqual((await connection.answer()).headers["connection"], "close")
-                self.assertTrue(await connection.closed())
+                self.assertEqual(await connection.rest(), b"")
 
     async def test_a_body_may_come_in_pieces(self):
         connection = await self.connect()
@@ -85,7 +84,7 @@ class Correctness(ServerTest):
     async def test_a_body_announced_with_expect_is_asked_for(self):
         connection = await self.connect()
         await connection.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
-        self.assertEqual(await connection.reader.readuntil(b"\r\n\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.assertEqual(await connection.until(b"\r\n\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n")
         await connection.send("ok")
         self.assertEqual((await connection.answer()).body, b"<ok>")
 
@@ -154,7 +153,7 @@ class Refusals(ServerTest):
                 answer = await connection.answer()
                 self.assertEqual((answer.status, answer.body.decode()), (status, f'{{"error": "{message}"}}\n'))
                 self.assertEqual(answer.headers["connection"], "close")
-                self.assertTrue(await connection.closed())
+                self.assertEqual(await connection.rest(), b"")
                 self.assertEqual(self.requests, [])
 
     async def test_a_refusal_arrives_even_while_the_client_still_sends(self):
@@ -176,7 +175,7 @@ class TimeLimits(ServerTest):
                 await connection.send(sent)
                 if sent:
                     await connection.answer()
-                self.assertTrue(await connection.closed())
+                self.assertEqual(await connection.rest(), b"")
 
     async def test_a_header_that_trickles_is_refused(self):
         connection = await self.connect()
@@ -210,7 +209,7 @@ class TimeLimits(ServerTest):
         await asyncio.sleep(0.05)
         fourth = await self.connect()
         self.assertEqual((await fourth.answer()).status, 503)
-        self.assertTrue(await fourth.closed())
+        self.assertEqual(await fourth.rest(), b"")
 
 
 class Drain(ServerTest):
@@ -224,8 +223,8 @@ class Drain(ServerTest):
         await used.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = await used.answer()
         self.assertEqual((answer.status, answer.headers["connection"]), (200, "close"))
-        self.assertTrue(await used.closed())
-        self.assertTrue(await unused.closed())
+        self.assertEqual(await used.rest(), b"")
+        self.assertEqual(await unused.rest(), b"")
         self.assertEqual(await drain, 0)
 
     async def test_a_running_request_ends_and_new_ones_are_answered_meanwhile(self):
@@ -242,7 +241,7 @@ class Drain(ServerTest):
         await connection.send("34")
         answer = await connection.answer()
         self.assertEqual((answer.body, answer.headers["connection"]), (b"<1234>", "close"))
-        self.assertTrue(await connection.closed())
+        self.assertEqual(await connection.rest(), b"")
         self.assertEqual(await drain, 0)
         with self.assertRaises(ConnectionRefusedError):
             await self.connect()
@@ -255,4 +254,4 @@ class Drain(ServerTest):
         started = asyncio.get_running_loop().time()
         self.assertEqual(await self.server.drain(1.5), 1)
         self.assertAlmostEqual(asyncio.get_running_loop().time() - started, 1.5, delta=0.4)
-        self.assertTrue(await connection.closed())
+        self.assertEqual(await connection.rest(), b"")

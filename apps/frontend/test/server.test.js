@@ -54,7 +54,14 @@ const failures = [
   ["says null", (_, response) => response.end("null"), "the API's answer is not a status"],
   ["says something else", (_, response) => response.end('{"release": 1}'), "the API's answer is not a status"],
   ["hangs up", (_, response) => response.destroy(), "UND_ERR_SOCKET"],
-  ["redirects", (_, response) => response.writeHead(302, { Location: "http://127.0.0.1:1/" }).end(), "fetch failed"],
+  [
+    "redirects",
+    ({ url }, response) =>
+      url === "/elsewhere"
+        ? response.end(JSON.stringify(status))
+        : response.writeHead(302, { Location: "/elsewhere" }).end(),
+    "fetch failed",
+  ],
 ];
 for (const [name, listener, reason] of failures) {
   test(`there is a page when the API ${name}`, async () => {

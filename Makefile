@@ -1,0 +1,33 @@
+# Every target runs a program in commands/ with the tools that toolchain/run provides.
+.DEFAULT_GOAL := help
+.PHONY: help up down test check fmt pin env schema
+RUN := @bash toolchain/run
+export STACK ?= local
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  STACK=name chooses a stack (default local); docs/toolchain.md says what is fetched, and from where."
+
+up: ## from a fresh machine to the stack answering; a table at the end
+	$(RUN) commands/up.ts
+
+down: ## remove it all; asks about data (DATA=delete or DATA=keep for scripts)
+	$(RUN) commands/down.ts
+
+test: ## every test: unit first, then end to end
+	$(RUN) commands/test.ts
+
+check: ## types, lint, format and unit tests: what to run before a commit
+	$(RUN) commands/check.ts
+
+fmt: ## format everything
+	$(RUN) node_modules/prettier/bin/prettier.cjs --write .
+
+pin: ## resolve the digests of images.ts anew
+	$(RUN) commands/pin.ts
+
+env: ## for eval "$$(make -s env)": a shell in which plain pulumi works
+	$(RUN) commands/env.ts
+
+schema: ## write the JSON schema of stack files
+	$(RUN) commands/schema.ts

@@ -1,0 +1,65 @@
+// `make down`: removes what `make up` made. Data is asked about; DATA=delete or DATA=keep answers beforehand.
+import { rm } from "node:fs/promises";
+import { createInterface } from "node:readline/promises";
+import { existsSync } from "node:fs";
+import { say } from "../toolchain/steps.ts";
+import {
+  localFile,
+  madeDirectory,
+  openStack,
+  pulumi,
+  pulumiForPerson,
+  runCommand,
+  stackName,
+  type Stack,
+} from "./stack.ts";
+
+await runCommand(async () => {
+  const answer = process.env["DATA"];
+  if (answer && answer !== "delete" && answer !== "keep") throw new Error(`DATA is ${answer}: give delete or keep`);
+  const name = stackName();
+  if (name === "local" && !existsSync(localFile)) {
+    say("Nothing to remove: the stack local is not up.");
+    return 0;
+  }
+  const stack = await openStack(name);
+  try {
+    const volumes = await dataVolumes(stack);
+    const deleteData = volumes.length > 0 && (answer ? answer === "delete" : await askToDelete(volumes));
+    const sure = name === "local" || process.env["YES"] === "1" ? ["--yes", "--skip-preview"] : [];
+    const code = await pulumiForPerson(stack, ["destroy", "--stack", name, ...sure]);
+    if (code !== 0) return code;
+    // Data is retained by the program; what is still there was left for this.
+    for (const volume of deleteData ? await dataVolumes(stack) : []) await stack.engine.delete(`/volumes/${volume}`);
+    if (name === "local") {
+      await pulumi(stack, ["stack", "rm", "local", "--yes", "--preserve-config"]);
+      // What the data was encrypted with stays as long as the data does.
+      if (deleteData || volumes.length === 0) await rm(madeDirectory, { recursive: true });
+    }
+    const kept = await dataVolumes(stack);
+    say(kept.length > 0 ? `Everything is removed but the data: ${kept.join(", ")}` : "Everything is removed.");
+    return 0;
+  } finally {
+    stack.engine.close();
+  }
+});
+
+/** Volumes that the program keeps when it is destroyed. */
+async function dataVolumes({ engine, name }: Stack): Promise<string[]> {
+  const filters = JSON.stringify({ label: ["bulkhead.data=true", `bulkhead.stack=reach-${name}`] });
+  const { Volumes } = await engine.get<{ Volumes: { Name: string }[] | null }>(
+    `/volumes?filters=${encodeURIComponent(filters)}`,
+  );
+  return (Volumes ?? []).map((volume) => volume.Name).sort();
+}
+
+async function askToDelete(volumes: readonly string[]): Promise<boolean> {
+  say(`The data is in: ${volumes.join(", ")}`);
+  if (!process.stdin.isTTY) throw new Error("nobody is here to say what becomes of it: run with DATA=delete or DATA=keep");
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return (await terminal.question("Type delete to delete it for ever, anything else to keep it: ")).trim() === "delete";
+  } finally {
+    terminal.close();
+  }
+}

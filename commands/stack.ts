@@ -1,0 +1,156 @@
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import { Engine } from "../engine.ts";
+import { provideDocker } from "../toolchain/docker.ts";
+import { provideToolchain } from "../toolchain/pulumi.ts";
+import { run } from "../toolchain/steps.ts";
+
+/** The directory of Pulumi.yaml. */
+export const projectDirectory = join(import.meta.dirname, "..");
+
+/** Everything that these commands make in the project. Nothing in it is committed. */
+export const madeDirectory = join(projectDirectory, ".bulkhead");
+
+/** A stack with everything that pulumi needs to work on it. */
+export interface Stack {
+  name: string;
+  /** The environment of pulumi; undefined takes a variable away. */
+  env: Record<string, string | undefined>;
+  /** The Docker engine that the stack runs on. */
+  engine: Engine;
+}
+
+/** The values of a stack file that concern these commands; the program itself checks them all. */
+export interface StackFile {
+  encryptionsalt?: string;
+  config?: Record<string, unknown>;
+}
+
+/** What names the stack of a command: `STACK=prod make up`. */
+export function stackName(): string {
+  const name = process.env["STACK"] || "local";
+  if (/^[A-Za-z0-9_.-]+$/.test(name) && existsSync(committedFile(name))) return name;
+  throw new Error(`STACK: no stack ${name}: there is no Pulumi.${name}.yaml`);
+}
+
+/**
+ * Provides the tools and finds the engine of a stack. The stack `local` has its state, its passphrase and its stack file
+ * in .bulkhead; for any other, the backend and the secrets are the user's to choose, as with plain pulumi.
+ */
+export async function openStack(name: string): Promise<Stack> {
+  const { env } = await provideToolchain();
+  const config = (await readStackFile(committedFile(name))).config ?? {};
+  const host = String(config["reach:host"] ?? "local");
+  const here = host === "local" ? await provideDocker() : undefined;
+  const knownHosts = config["reach:knownHosts"];
+  const sshOptions = typeof knownHosts === "string" ? ["-o", `UserKnownHostsFile=${knownHosts}`] : [];
+  return {
+    name,
+    engine: new Engine(here ?? host, here ? [] : sshOptions),
+    env: {
+      ...env,
+      PULUMI_STACK: name,
+      ...(here ? { DOCKER_HOST: here } : {}),
+      ...(name === "local" ? await localBackend() : {}),
+    },
+  };
+}
+
+export function committedFile(stack: string): string {
+  return join(projectDirectory, `Pulumi.${stack}.yaml`);
+}
+
+export async function readStackFile(path: string): Promise<StackFile> {
+  return ((parse(await readFile(path, "utf8")) as StackFile | null) ?? {}) satisfies StackFile;
+}
+
+/** The stack file that the stack `local` really has: the committed one, and what differs on this machine. */
+export const localFile = join(madeDirectory, "Pulumi.local.yaml");
+
+async function localBackend(): Promise<Record<string, string | undefined>> {
+  const state = join(madeDirectory, "state");
+  const passphrase = join(madeDirectory, "passphrase");
+  await mkdir(state, { recursive: true });
+  // Made once, and never over one that is there: without it the secrets of the state are lost.
+  await writeFile(passphrase, randomBytes(32).toString("base64url"), { mode: 0o600, flag: "wx" }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    },
+  );
+  return {
+    PULUMI_BACKEND_URL: `file://${state}`,
+    PULUMI_CONFIG_PASSPHRASE_FILE: passphrase,
+    // These would win over the above.
+    PULUMI_CONFIG_PASSPHRASE: undefined,
+    PULUMI_ACCESS_TOKEN: undefined,
+    // Plain `pulumi` in a shell of `make env` finds the stack file by this.
+    PULUMI_OPTION_CONFIG_FILE: localFile,
+  };
+}
+
+/**
+ * Makes the stack `local` if it is not there, and its stack file: the committed one with the salt of its secrets and
+ * the references of stand-in images, so that the committed file is never changed.
+ */
+export async function prepareLocal(stack: Stack, images: Partial<Record<string, string>>): Promise<void> {
+  const exists = existsSync(join(madeDirectory, "state", ".pulumi", "stacks", "reach", "local.json"));
+  if (!exists || !existsSync(localFile)) {
+    // `stack init` writes a stack file beside Pulumi.yaml: here it finds one of the same project, away from the program.
+    await writeFile(join(madeDirectory, "Pulumi.yaml"), stringify({ name: "reach", runtime: "nodejs" }));
+    if (!exists) await pulumi(stack, ["stack", "init", "local", "--no-select"], madeDirectory);
+  }
+  const committed = await readStackFile(committedFile("local"));
+  const made = existsSync(localFile) ? await readStackFile(localFile) : {};
+  const given = committed.config?.["reach:images"] as object | undefined;
+  const overrides = { ...images, ...given };
+  const file: StackFile = {
+    ...committed,
+    ...(made.encryptionsalt ? { encryptionsalt: made.encryptionsalt } : {}),
+    config: {
+      ...committed.config,
+      ...(Object.keys(overrides).length > 0 ? { "reach:images": overrides } : {}),
+    },
+  };
+  await writeFile(localFile, stringify(file), { mode: 0o600 });
+}
+
+/** Runs pulumi for its output. */
+export function pulumi(stack: Stack, args: readonly string[], cwd = projectDirectory): Promise<string> {
+  // `stack init` has no such option, and would not know what to do with the variable.
+  const env = { ...stack.env, PULUMI_OPTION_CONFIG_FILE: undefined };
+  return run("pulumi", [...args, "--non-interactive"], { cwd, env });
+}
+
+/** Runs pulumi for the person at the terminal; gives its exit code. */
+export function pulumiForPerson(stack: Stack, args: readonly string[]): Promise<number> {
+  const configFile = stack.name === "local" ? ["--config-file", localFile] : [];
+  return new Promise((resolve, reject) => {
+    const child = spawn("pulumi", [...args, ...configFile], {
+      cwd: projectDirectory,
+      env: { ...process.env, ...stack.env },
+      stdio: "inherit",
+    });
+    // Ctrl-C goes to pulumi too, which then needs the time to end in order.
+    const wait = () => undefined;
+    process.on("SIGINT", wait);
+    child.on("error", reject);
+    child.on("close", (code) => {
+      process.off("SIGINT", wait);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+/** Runs a command's main; what is wrong is one message and an exit code, not a stack trace. */
+export async function runCommand(main: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await main();
+  } catch (error) {
+    process.stderr.write(`${process.env["DEBUG"] ? (error as Error).stack : `error: ${(error as Error).message}`}\n`);
+    process.exitCode = 1;
+  }
+}
