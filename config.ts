@@ -162,7 +162,7 @@ export const shape = {
         accountId: text(
           /^[0-9a-f]{32}$/,
           "is not an account id",
-          "give the 32 hex digits of the dashboard's overview",
+          "give the 32 hex digits of the dashboard's overview, in quotes",
         ).describe("The account's id: 32 hex digits."),
         zone: text(HOSTNAME, "is not a zone", "give the zone's name, like example.com").describe("The zone's name."),
       },

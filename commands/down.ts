@@ -33,8 +33,8 @@ await runCommand(async () => {
     for (const volume of deleteData ? await dataVolumes(stack) : []) await stack.engine.delete(`/volumes/${volume}`);
     if (name === "local") {
       await pulumi(stack, ["stack", "rm", "local", "--yes", "--preserve-config"]);
-      // What the data was encrypted with stays as long as the data does.
-      if (deleteData || volumes.length === 0) await rm(madeDirectory, { recursive: true });
+      // With data that is kept stays what it may need: the passphrase, and the backups of the state.
+      await rm(deleteData || volumes.length === 0 ? madeDirectory : localFile, { recursive: true });
     }
     const kept = await dataVolumes(stack);
     say(kept.length > 0 ? `Everything is removed but the data: ${kept.join(", ")}` : "Everything is removed.");

@@ -115,7 +115,7 @@ export async function prepareLocal(stack: Stack, images: Partial<Record<string, 
       ...(Object.keys(overrides).length > 0 ? { "reach:images": overrides } : {}),
     },
   };
-  await writeFile(localFile, stringify(file), { mode: 0o600 });
+  await writeFile(localFile, stringify(file));
 }
 
 /** Runs pulumi for its output. */

@@ -63,7 +63,8 @@ async function report(stack: Stack): Promise<void> {
       service,
       url ?? "",
       await healthOf(stack, container),
-      image,
+      // An image that was built here has no name but its id.
+      image.replace(/^(sha256:.{12}).*/, "$1"),
     ]),
   );
   console.log(`\n${table([["SERVICE", "URL", "HEALTH", "IMAGE"], ...rows])}\n\nOpen ${outputs.url}`);

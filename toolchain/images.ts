@@ -2,19 +2,25 @@ import { createReadStream } from "node:fs";
 import { Engine } from "../engine.ts";
 import { images } from "../images.ts";
 import { reachable } from "./network.ts";
+import { nameOf, tagOf } from "./reference.ts";
+import { registryUrl } from "./registry.ts";
 import { say, step } from "./steps.ts";
-import { standInFor, tagOf, type ImageKey, type StandIn } from "./stand-ins.ts";
+import { standInFor, type ImageKey, type StandIn } from "./stand-ins.ts";
 
 /**
  * Makes sure that an engine has the images that Bulkhead runs: what is there is taken, the rest is pulled by digest,
  * and what cannot be pulled because no registry can be reached gets a stand-in. Local use only: for any other stack an
  * image that cannot be pulled is an error, and the engine itself says so.
  *
+ * @param wanted the images to provide; the others of images.ts are left alone. @default all
  * @returns the references that differ from images.ts, by key: those of the stand-ins.
  */
-export async function provideImages(engine: Engine): Promise<Partial<Record<ImageKey, string>>> {
+export async function provideImages(
+  engine: Engine,
+  wanted: Partial<Record<ImageKey, string>> = images,
+): Promise<Partial<Record<ImageKey, string>>> {
   const overrides: Partial<Record<ImageKey, string>> = {};
-  for (const [key, reference] of Object.entries(images) as [ImageKey, string][]) {
+  for (const [key, reference] of Object.entries(wanted) as [ImageKey, string][]) {
     if ((await isPresent(engine, reference)) || (await pull(engine, reference))) continue;
     const standIn = await standInFor(key, reference);
     say(`STAND-IN for ${tagOf(reference)}: ${standIn.content}. For local use only, no registry can be reached.`);
@@ -34,10 +40,10 @@ async function isPresent(engine: Engine, reference: string): Promise<boolean> {
 /** Gives false when the registry cannot be reached; what a registry answers is another matter, and throws. */
 async function pull(engine: Engine, reference: string): Promise<boolean> {
   if (!(await registryMayAnswer(engine, reference))) return false;
-  const [name, digest] = reference.split("@") as [string, string];
-  const path = `/images/create?fromImage=${encodeURIComponent(name.replace(/:[^:/]*$/, ""))}&tag=${digest}`;
+  const digest = reference.replace(/.*@/, "");
+  const path = `/images/create?fromImage=${encodeURIComponent(nameOf(reference))}&tag=${digest}`;
   try {
-    await step(`pulling ${name}`, async () => {
+    await step(`pulling ${tagOf(reference)}`, async () => {
       const messages = await engine.stream<{ error?: string }>(path);
       const failed = messages.find((message) => message.error !== undefined);
       if (failed) throw new Error(`${reference}: ${failed.error}`);
@@ -55,19 +61,12 @@ const CANNOT_CONNECT =
 /** An engine with a mirror or a proxy may reach what this machine does not; any other need not try for long. */
 async function registryMayAnswer(engine: Engine, reference: string): Promise<boolean> {
   const { HttpsProxy, RegistryConfig } = await engine.get<EngineInfo>("/info");
-  return Boolean(HttpsProxy || RegistryConfig?.Mirrors?.length) || reachable(`https://${registryOf(reference)}`);
+  return Boolean(HttpsProxy || RegistryConfig?.Mirrors?.length) || reachable(registryUrl(reference));
 }
 
 interface EngineInfo {
   HttpsProxy?: string;
   RegistryConfig?: { Mirrors?: string[] };
-}
-
-/** The host that serves an image. */
-export function registryOf(reference: string): string {
-  const [first, ...rest] = reference.split("/");
-  const named = rest.length > 0 && /[.:]|^localhost$/.test(first!);
-  return named ? first! : "registry-1.docker.io";
 }
 
 async function load(engine: Engine, standIn: StandIn): Promise<void> {

@@ -6,6 +6,7 @@ import { requirePrograms } from "./debian.ts";
 import { goBuild } from "./go.ts";
 import { sha256Of } from "./network.ts";
 import { architecture, goArchitecture, pins } from "./pins.ts";
+import { tagOf } from "./reference.ts";
 import { run, step } from "./steps.ts";
 
 /** An image that stands in for one that cannot be pulled. */
@@ -121,11 +122,6 @@ export async function standInFor(key: ImageKey, reference: string): Promise<Stan
 }
 
 const ARCHIVE = "image.tar";
-
-/** `name:tag` of `name:tag@sha256:…`. */
-export function tagOf(reference: string): string {
-  return reference.replace(/@.*/, "");
-}
 
 async function debianRoot(
   recipe: Recipe,

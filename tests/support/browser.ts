@@ -10,14 +10,23 @@ export interface Browser {
   stop: () => Promise<void>;
 }
 
+export interface BrowserOptions {
+  /** PEM of an authority to trust. */
+  ca?: string;
+  /** Addresses of names that no name server knows. */
+  hosts?: Record<string, string>;
+}
+
 /**
  * Chromium without a window, in a home of its own that trusts one certificate authority more than usual: certificates
  * are really checked, as a user's browser checks them.
  */
-export async function startBrowser(options: { ca?: string } = {}): Promise<Browser> {
+export async function startBrowser(options: BrowserOptions = {}): Promise<Browser> {
   await requirePrograms("a browser for the tests", { chromium: "chromium", certutil: "libnss3-tools" });
   const home = mkdtempSync(join(tmpdir(), "bulkhead-browser-"));
   const remove = () => rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+  const hosts = Object.entries(options.hosts ?? {}).map(([name, address]) => `MAP ${name} ${address}`);
+  const rules = hosts.length > 0 ? [`--host-resolver-rules=${hosts.join(", ")}`] : [];
   try {
     if (options.ca) await trust(home, options.ca);
     const context = await chromium.launchPersistentContext(join(home, "profile"), {
@@ -33,6 +42,7 @@ export async function startBrowser(options: { ca?: string } = {}): Promise<Brows
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        ...rules,
       ],
     });
     return {

@@ -111,9 +111,10 @@ export class TestProject {
     return JSON.parse(succeed(result).stdout) as T;
   }
 
-  /** The state as it is stored, secrets encrypted. */
-  async exportState<T>(): Promise<T> {
-    const result = await this.#pulumi(this.program, ["stack", "export", "--stack", this.stack]);
+  /** The state as it is stored, secrets encrypted, unless they are asked for in clear. */
+  async exportState<T>(options: { showSecrets?: boolean } = {}): Promise<T> {
+    const clear = options.showSecrets ? ["--show-secrets"] : [];
+    const result = await this.#pulumi(this.program, ["stack", "export", "--stack", this.stack, ...clear]);
     return JSON.parse(succeed(result).stdout) as T;
   }
 

@@ -1,14 +1,16 @@
-import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { readFileSync, writeFileSync } from "node:fs";
 import { format } from "prettier";
 import { z } from "zod";
 import { shape } from "../config.ts";
+import { picture } from "./picture.ts";
 
 const PROJECT = "reach";
 
-/** What is written from the schemas that config.ts checks stack files with, so that it cannot say anything else. */
-export async function generated(): Promise<Record<string, string>> {
+/** What is written from the program, so that it cannot say anything else than the program does. */
+async function generated(): Promise<Record<string, string>> {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
   return {
+    "README.md": readme.replace(/```mermaid\n.*?```/s, await picture()),
     "stack.schema.json": await format(JSON.stringify(stackSchema()), { parser: "json", printWidth: 120 }),
     "docs/configuration.md": await format(configurationPage(), { parser: "markdown", printWidth: 120 }),
   };
@@ -68,7 +70,7 @@ function configurationPage(): string {
 once, before anything is touched. All problems are named at once, each as \`path: what is wrong: how to cure it\`, and
 nothing is made while there is one. Editors complete and check stack files by \`stack.schema.json\`.
 
-This page is generated from the schemas in \`config.ts\` by \`make schema\`.
+This page is generated from the schemas in \`config.ts\` by \`make generate\`.
 
 | key | meaning | |
 | --- | --- | --- |
@@ -88,9 +90,11 @@ function row(path: string, schema: JsonSchema, isRequired: boolean): string {
   return `| \`${path}\` | ${schema.description ?? ""} | ${isRequired ? "required" : ""} |`;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [path, content] of Object.entries(await generated())) {
-    writeFileSync(new URL(`../${path}`, import.meta.url), content);
-    console.log(`${path} written`);
-  }
+const check = process.argv.includes("--check");
+for (const [path, content] of Object.entries(await generated())) {
+  const url = new URL(`../${path}`, import.meta.url);
+  if (content === readFileSync(url, "utf8")) continue;
+  if (check) process.exitCode = 1;
+  else writeFileSync(url, content);
+  console.log(`${path} ${check ? "is not what the program says: run `make generate`" : "written"}`);
 }

@@ -1,0 +1,157 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { requirePrograms } from "../toolchain/debian.ts";
+import { provideToolchain } from "../toolchain/pulumi.ts";
+import { projectDirectory } from "./stack.ts";
+
+/** How many tests of a suite ended how. */
+export interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+export interface Suite {
+  name: string;
+  run: () => Promise<Counts>;
+}
+
+/** What needs no engine. */
+export const fastSuites: readonly Suite[] = [
+  { name: "unit", run: () => vitest((args) => inProject(process.execPath, [VITEST, "run", "--project", "unit", ...args])) },
+  {
+    name: "backend",
+    run: async () => {
+      await requirePrograms("the backend's tests", { python3: "python3" });
+      const { code, text } = await inProject("python3", ["-m", "unittest"], join(projectDirectory, "apps/backend"));
+      return atLeastOneFailure(code, unittestCounts(text));
+    },
+  },
+  {
+    name: "frontend",
+    run: async () => {
+      const args = ["--test", "--test-reporter=spec"];
+      const { code, text } = await inProject(process.execPath, args, join(projectDirectory, "apps/frontend"));
+      return atLeastOneFailure(code, nodeTestCounts(text));
+    },
+  },
+];
+
+/** What runs on a real engine of its own, with the real tools. */
+export const slowSuites: readonly Suite[] = [
+  {
+    name: "e2e",
+    run: async () => {
+      Object.assign(process.env, (await provideToolchain()).env);
+      const { runEndToEndTests } = await import("../tests/support/run-e2e.ts");
+      return vitest(async (args) => ({ code: await runEndToEndTests(args) }));
+    },
+  },
+];
+
+/** Runs suites one after the other up to the first with a failure; the counts of all that ran. */
+export async function runSuites(suites: readonly Suite[]): Promise<Counts> {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const { name, run } of suites) {
+    console.log(`\n=== ${name}`);
+    const counts = await run().catch((error: Error) => {
+      console.error(error.message);
+      return { passed: 0, failed: 1, skipped: 0 };
+    });
+    for (const key of ["passed", "failed", "skipped"] as const) total[key] += counts[key];
+    if (total.failed > 0) break;
+  }
+  return total;
+}
+
+/** The line that a run of tests ends with. */
+export function closingLine({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+}
+
+/** A run that ended with an error without naming a test has failed all the same. */
+export function atLeastOneFailure(code: number, counts: Counts): Counts {
+  return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+}
+
+/** What vitest's JSON reporter says. */
+export interface VitestReport {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  numTodoTests: number;
+  testResults: { status: string; assertionResults: { status: string }[] }[];
+}
+
+export function vitestCounts(report: VitestReport): Counts {
+  // A file that cannot be loaded has no test that failed.
+  const broken = report.testResults.filter(
+    ({ status, assertionResults }) =>
+      status === "failed" && !assertionResults.some((assertion) => assertion.status === "failed"),
+  );
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + broken.length,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+/** `Ran 67 tests in 22.9s` and `OK (skipped=1)` or `FAILED (failures=1, errors=2, skipped=1)`. */
+export function unittestCounts(text: string): Counts {
+  const ran = Number(/^Ran (\d+) tests? in/m.exec(text)?.[1] ?? 0);
+  const verdict = /^(?:OK|FAILED)(?: \((.*)\))?$/m.exec(text)?.[1] ?? "";
+  const count = (word: string) => Number(new RegExp(`(?:^|, )${word}=(\\d+)`).exec(verdict)?.[1] ?? 0);
+  const failed = count("failures") + count("errors") + count("unexpected successes");
+  const skipped = count("skipped");
+  return { passed: Math.max(0, ran - failed - skipped), failed, skipped };
+}
+
+/** The summary of Node's own test runner. */
+export function nodeTestCounts(text: string): Counts {
+  const count = (word: string) => Number(new RegExp(`^. ${word} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
+  return {
+    passed: count("pass"),
+    failed: count("fail") + count("cancelled"),
+    skipped: count("skipped") + count("todo"),
+  };
+}
+
+const VITEST = join(projectDirectory, "node_modules/vitest/vitest.mjs");
+
+async function vitest(run: (args: string[]) => Promise<{ code: number }>): Promise<Counts> {
+  const directory = await mkdtemp(join(tmpdir(), "bulkhead-tests-"));
+  const file = join(directory, "report.json");
+  try {
+    const { code } = await run(["--reporter=default", "--reporter=json", `--outputFile.json=${file}`]);
+    const report = await readFile(file, "utf8").catch(() => undefined);
+    if (report === undefined) return { passed: 0, failed: 1, skipped: 0 };
+    return atLeastOneFailure(code, vitestCounts(JSON.parse(report) as VitestReport));
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+/** Runs a program that prints as it goes, and gives what it printed. */
+function inProject(
+  command: string,
+  args: readonly string[],
+  cwd = projectDirectory,
+): Promise<{ code: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+    let text = "";
+    for (const [from, to] of [
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ] as const) {
+      from.on("data", (chunk: Buffer) => {
+        text += chunk.toString();
+        to.write(chunk);
+      });
+    }
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code: code ?? 1, text }));
+  });
+}

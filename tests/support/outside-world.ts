@@ -1,0 +1,112 @@
+import { spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { run } from "../../toolchain/steps.ts";
+
+/**
+ * A machine beyond the engine's, on a public-looking address (TEST-NET-2): a network namespace with a cable to the
+ * engine's. It is where "the internet" is for containers, and where clients come from.
+ */
+export interface OutsideWorld {
+  /** Answers "outside" on port 8080, and every DNS question with this address on port 53. */
+  address: string;
+  /** A second address of the same machine, for a second client. */
+  otherAddress: string;
+  /** Where clients from outside reach the engine's machine. */
+  engineAddress: string;
+  /** Connects from outside. */
+  connect: (port: number, from?: string) => Socket;
+  stop: () => Promise<void>;
+}
+
+const address = "198.51.100.2";
+const otherAddress = "198.51.100.3";
+const engineAddress = "198.51.100.1";
+
+export async function startOutsideWorld(): Promise<OutsideWorld> {
+  const directory = mkdtempSync(join(tmpdir(), "bulkhead-outside-"));
+  const relay = join(directory, "relay.sock");
+  const script = fileURLToPath(import.meta.url);
+  const machine = spawn("unshare", ["--net", process.execPath, script, relay], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const stop = async () => {
+    if (machine.exitCode === null && machine.signalCode === null) {
+      const ended = once(machine, "exit");
+      machine.stdin.end();
+      await ended;
+    }
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const ready = await Promise.race([once(machine.stdout, "data"), once(machine, "exit")]);
+    if (String(ready[0]) !== "ready\n") throw new Error("the outside machine did not start");
+    const inside = (...args: string[]) => run("nsenter", [`--net=/proc/${machine.pid}/ns/net`, "ip", ...args]);
+    await run("ip", ["link", "add", "outside", "type", "veth", "peer", "name", "up", "netns", `${machine.pid}`]);
+    await run("ip", ["address", "add", `${engineAddress}/24`, "dev", "outside"]);
+    await run("ip", ["link", "set", "outside", "up"]);
+    for (const one of [address, otherAddress]) await inside("address", "add", `${one}/24`, "dev", "up");
+    await inside("link", "set", "lo", "up");
+    await inside("link", "set", "up", "up");
+    return {
+      address,
+      otherAddress,
+      engineAddress,
+      connect: (port, from = address) => {
+        // A socket file is in no network namespace: the machine at its other end dials.
+        const socket = connect(relay);
+        socket.write(`${from} ${port}\n`);
+        return socket;
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** What runs there. It ends with the process that started it. */
+async function serve(relay: string): Promise<void> {
+  const web = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.end("outside\n");
+  }).listen(8080, "0.0.0.0");
+  const dns = createSocket("udp4", (question, { port, address: asker }) => dns.send(answer(question), port, asker));
+  dns.bind(53, "0.0.0.0");
+  const dialer = createServer((caller) => {
+    caller.on("error", () => undefined);
+    caller.once("data", (first: Buffer) => {
+      const end = first.indexOf("\n");
+      const [localAddress, port] = first.subarray(0, end).toString().split(" ") as [string, string];
+      const call = connect({ host: engineAddress, port: Number(port), localAddress });
+      call.on("error", () => caller.destroy());
+      call.on("close", () => caller.destroy());
+      caller.on("close", () => call.destroy());
+      call.write(first.subarray(end + 1));
+      caller.pipe(call).pipe(caller);
+    });
+  }).listen(relay);
+  await Promise.all([web, dns, dialer].map((server) => once(server, "listening")));
+  process.stdout.write("ready\n");
+  createInterface(process.stdin).on("close", () => process.exit());
+}
+
+/** The question, with one A record for it. */
+function answer(question: Buffer): Buffer {
+  const name = question.subarray(12, question.indexOf(0, 12) + 5);
+  const header = Buffer.from(question.subarray(0, 12));
+  header.writeUInt16BE(0x8180, 2);
+  header.writeUInt16BE(1, 6);
+  header.fill(0, 8);
+  const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, ...address.split(".").map(Number)]);
+  return Buffer.concat([header, name, record]);
+}
+
+if (import.meta.main) await serve(process.argv[2]!);

@@ -1,0 +1,272 @@
+import { createHash } from "node:crypto";
+import type { ContainerArgs } from "@pulumi/docker/container.js";
+import * as pulumi from "@pulumi/pulumi";
+import type { RegisterResourceOutputsRequest, RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
+
+/** A resource as the engine would have been asked for it. Plain data: a test may clone it and break it. */
+export interface Recorded<Inputs = Record<string, unknown>> {
+  urn: string;
+  type: string;
+  name: string;
+  /** The parent's URN. */
+  parent: string;
+  /** URN and id of the provider that was given; empty for Pulumi's own default one. */
+  provider: string;
+  /** With secrets in clear. */
+  inputs: Inputs;
+  /** Where in inputs secrets stand, like `uploads.0.content`. */
+  secretPaths: string[];
+  /** What a component, or the stack, says of itself. */
+  outputs: Record<string, unknown>;
+  options: {
+    protect: boolean;
+    retainOnDelete: boolean;
+    deleteBeforeReplace: boolean;
+    replaceOnChanges: string[];
+    replacementTrigger: unknown;
+    dependencies: string[];
+  };
+}
+
+export interface Recording {
+  stackName: string;
+  resources: Recorded[];
+  /** What the program exports. */
+  outputs: Record<string, unknown>;
+  /** Every value that must stay secret: those that were generated, and those that the test names. */
+  secrets: string[];
+}
+
+export type ContainerInputs = pulumi.Unwrap<ContainerArgs>;
+
+export interface RecordOptions {
+  /** @default "test" */
+  stack?: string;
+  /** The stack's configuration, as Pulumi hands it over. @default {} */
+  config?: Record<string, string>;
+  /** Keys of config whose values are secret. @default [] */
+  secretKeys?: string[];
+  /** More values that must stay secret. @default [] */
+  secrets?: string[];
+  /** In a preview the program asks the Docker engine nothing. @default true */
+  preview?: boolean;
+}
+
+const PROJECT = "reach";
+
+/**
+ * Runs a program against an engine that only writes down what it is asked for.
+ *
+ * @throws the first thing that went wrong in it, also in an `.apply` that nobody waits for.
+ */
+export async function record(program: () => unknown, options: RecordOptions = {}): Promise<Recording> {
+  const { stack = "test", config = {}, secretKeys = [], preview = true } = options;
+  const resources = new Map<string, Recorded>();
+  const secrets = [...(options.secrets ?? []), ...secretKeys.map((key) => config[key] ?? "")];
+  const failures: unknown[] = [];
+
+  const kinds = kindsOf(`${PROJECT}-${stack}`, secrets);
+  await pulumi.runtime.setMocks(
+    {
+      call: ({ token }) => {
+        throw new Error(`the program calls ${token}, which the recorder does not know`);
+      },
+      newResource: ({ type, name, inputs, custom }) => {
+        if (custom === false) return { id: undefined, state: {} };
+        const kind = kinds[type];
+        if (kind === undefined) throw new Error(`${name} is a ${type}, which the recorder does not know`);
+        return kind(name, inputs as Record<string, unknown>);
+      },
+    },
+    PROJECT,
+    stack,
+    preview,
+  );
+  writeDown(pulumi.runtime.getMonitor() as unknown as Monitor, resources, failures);
+  // Where loadConfig finds them: what Pulumi's runtime keeps, and the environment.
+  pulumi.runtime.setAllConfig(config, secretKeys);
+  const environment = process.env["PULUMI_CONFIG_SECRET_KEYS"];
+  process.env["PULUMI_CONFIG_SECRET_KEYS"] = JSON.stringify(secretKeys);
+
+  // A throw inside an .apply is a rejection that no caller can catch. Here it is a failure of this run, and of nothing else.
+  const listeners = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", (reason) => failures.push(reason));
+  try {
+    await pulumi.runtime.runInPulumiStack(async () => program()).catch((error: unknown) => failures.push(error));
+    await drained(resources);
+  } finally {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of listeners) process.on("unhandledRejection", listener);
+    if (environment === undefined) delete process.env["PULUMI_CONFIG_SECRET_KEYS"];
+    else process.env["PULUMI_CONFIG_SECRET_KEYS"] = environment;
+  }
+  if (failures.length > 0) throw failures[0];
+  const recorded = [...resources.values()];
+  const root = recorded.find(({ type }) => type === STACK_TYPE)!;
+  return { stackName: `${PROJECT}-${stack}`, resources: recorded, outputs: root.outputs, secrets };
+}
+
+/** All resources of a type, like `docker:index/container:Container`; its last part is enough. */
+export function ofType<Inputs = Record<string, unknown>>({ resources }: Recording, type: string): Recorded<Inputs>[] {
+  return resources.filter((resource) => resource.type === type || resource.type.endsWith(`:${type}`)) as never;
+}
+
+export function containers(recording: Recording): Recorded<ContainerInputs>[] {
+  return ofType<ContainerInputs>(recording, "docker:index/container:Container");
+}
+
+/** The one container of that logical name. */
+export function container(recording: Recording, name: string): Recorded<ContainerInputs> {
+  const found = containers(recording).filter((resource) => resource.name === name);
+  if (found.length !== 1) throw new Error(`${found.length} containers are called ${name}`);
+  return found[0]!;
+}
+
+export function label({ inputs }: Recorded<ContainerInputs>, name: string): string | undefined {
+  return inputs.labels?.find((entry) => entry.label === name)?.value;
+}
+
+const STACK_TYPE = "pulumi:pulumi:Stack";
+
+/** What the real engine would answer, by type. Anything that is not here is refused. */
+function kindsOf(stackName: string, secrets: string[]) {
+  const autonamed = (name: string) => `${stackName}-${name}-${hex(name, 7)}`;
+  let networks = 0;
+  const kinds: Record<string, (name: string, inputs: Record<string, unknown>) => { id: string; state: object }> = {
+    "pulumi:providers:docker": (name, inputs) => ({ id: hex(name, 8), state: inputs }),
+    "docker:index/container:Container": (name, inputs) => ({
+      id: hex(name, 64),
+      state: { name: autonamed(name), ...inputs },
+    }),
+    "docker:index/network:Network": (name, inputs) => ({
+      id: hex(name, 64),
+      state: {
+        name: autonamed(name),
+        ...inputs,
+        ipamConfigs: [{ subnet: `172.${20 + ++networks}.0.0/16`, gateway: `172.${20 + networks}.0.1` }],
+      },
+    }),
+    "docker:index/volume:Volume": (name, inputs) => {
+      const volume = typeof inputs["name"] === "string" ? inputs["name"] : autonamed(name);
+      return { id: volume, state: { ...inputs, name: volume, driver: "local" } };
+    },
+    "docker:index/remoteImage:RemoteImage": (name, inputs) => {
+      const imageId = `sha256:${hex(name, 64)}`;
+      return { id: `${imageId}${String(inputs["name"])}`, state: { ...inputs, imageId } };
+    },
+    "random:index/randomPassword:RandomPassword": (name, inputs) => {
+      const result = hex(`generated ${name}`, Number(inputs["length"]));
+      secrets.push(result);
+      return { id: "none", state: { ...inputs, result: pulumi.secret(result) } };
+    },
+  };
+  return kinds;
+}
+
+/** Digits as real as an id's or a digest's, and the same in every run. */
+export function hex(of: string, length: number): string {
+  return createHash("shake256", { outputLength: Math.ceil(length / 2) })
+    .update(of)
+    .digest("hex")
+    .slice(0, length);
+}
+
+/** The part of Pulumi's mock monitor that is wrapped, because mocks see neither parents nor options nor secrets. */
+interface Monitor {
+  newUrn(parent: string, type: string, name: string): string;
+  registerResource(request: RegisterResourceRequest, answer: (error: unknown, response?: unknown) => void): unknown;
+  registerResourceOutputs(
+    request: RegisterResourceOutputsRequest,
+    answer: (error: unknown, response?: unknown) => void,
+  ): unknown;
+}
+
+function writeDown(monitor: Monitor, resources: Map<string, Recorded>, failures: unknown[]): void {
+  monitor.newUrn = urnOf;
+  const register = monitor.registerResource.bind(monitor);
+  monitor.registerResource = (request, answer) => {
+    const fail = (error: unknown) => {
+      failures.push(error);
+      answer(error);
+    };
+    const urn = urnOf(request.getParent(), request.getType(), request.getName());
+    // The real engine refuses it; Pulumi's mocks do not.
+    if (resources.has(urn)) return fail(new Error(`two resources have the URN ${urn}`));
+    try {
+      resources.set(urn, recordedOf(urn, request));
+    } catch (error) {
+      return fail(error);
+    }
+    return register(request, (error, response) => (error ? fail(error) : answer(null, response)));
+  };
+  const registerOutputs = monitor.registerResourceOutputs.bind(monitor);
+  monitor.registerResourceOutputs = (request, answer) => {
+    resources.get(request.getUrn())!.outputs = unwrapped(request.getOutputs()?.toJavaScript() ?? {}).value as never;
+    return registerOutputs(request, answer);
+  };
+}
+
+/** As the engine makes it: with the types of all ancestors, and not only of the parent as Pulumi's mocks do. */
+function urnOf(parent: string, type: string, name: string): string {
+  const parentType = parent.split("::")[2] ?? STACK_TYPE;
+  const qualified = parentType === STACK_TYPE ? type : `${parentType}$${type}`;
+  return `urn:pulumi:${pulumi.getStack()}::${pulumi.getProject()}::${qualified}::${name}`;
+}
+
+function recordedOf(urn: string, request: RegisterResourceRequest): Recorded {
+  const { value, secretPaths } = unwrapped(request.getObject()?.toJavaScript() ?? {});
+  return {
+    urn,
+    type: request.getType(),
+    name: request.getName(),
+    parent: request.getParent(),
+    provider: request.getProvider(),
+    inputs: value as Record<string, unknown>,
+    secretPaths,
+    outputs: {},
+    options: {
+      protect: request.getProtect() ?? false,
+      retainOnDelete: request.getRetainondelete() ?? false,
+      deleteBeforeReplace: request.getDeletebeforereplace(),
+      replaceOnChanges: request.getReplaceonchangesList(),
+      replacementTrigger: request.getReplacementTrigger()?.toJavaScript(),
+      dependencies: request.getDependenciesList(),
+    },
+  };
+}
+
+/** Marks a special value on the wire; see @pulumi/pulumi's runtime/rpc. */
+const SIGNATURE_KEY = "4dabf18193072939515e22adb298388d";
+const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
+
+/** The value without the envelopes of secrets, and where they were. */
+function unwrapped(value: unknown, path = ""): { value: unknown; secretPaths: string[] } {
+  if (typeof value !== "object" || value === null) return { value, secretPaths: [] };
+  const signature = (value as Record<string, unknown>)[SIGNATURE_KEY];
+  if (signature === SECRET_SIGNATURE) {
+    const inner = unwrapped((value as unknown as { value: unknown }).value, path);
+    return { value: inner.value, secretPaths: [path, ...inner.secretPaths] };
+  }
+  if (signature !== undefined) throw new Error(`${path} is a special value (${String(signature)}) that no test reads`);
+  const entries = Object.entries(value).map(
+    ([key, inner]) => [key, unwrapped(inner, path === "" ? key : `${path}.${key}`)] as const,
+  );
+  return {
+    value: Array.isArray(value)
+      ? entries.map(([, inner]) => inner.value)
+      : Object.fromEntries(entries.map(([key, inner]) => [key, inner.value])),
+    secretPaths: entries.flatMap(([, inner]) => inner.secretPaths),
+  };
+}
+
+/** Waits until nothing is under way any more, also what nobody waits for. */
+async function drained(resources: Map<string, Recorded>): Promise<void> {
+  let before: number;
+  do {
+    before = resources.size;
+    await pulumi.runtime.waitForRPCs();
+    // Rejections that nobody handles are told at the end of a turn of the event loop.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+  } while (resources.size > before);
+}

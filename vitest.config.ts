@@ -1,0 +1,24 @@
+import { defineConfig } from "vitest/config";
+
+const minutes = (count: number) => count * 60_000;
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        // Fast and alone: no engine, no network. One module graph for all files saves most of the time.
+        test: { name: "unit", include: ["tests/unit/**/*.test.ts"], isolate: false },
+      },
+      {
+        // On a real engine, one after the other; commands/test.ts starts it.
+        test: {
+          name: "e2e",
+          include: ["tests/e2e/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: minutes(10),
+          hookTimeout: minutes(20),
+        },
+      },
+    ],
+  },
+});
