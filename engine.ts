@@ -26,11 +26,11 @@ export class Engine {
   }
 
   async get<T>(path: string): Promise<T> {
-    return JSON.parse(await this.#request("GET", path)) as T;
+    return JSON.parse(String(await this.#request("GET", path))) as T;
   }
 
   async post<T>(path: string, body?: unknown): Promise<T> {
-    const answer = await this.#request("POST", path, body);
+    const answer = String(await this.#request("POST", path, body));
     return (answer === "" ? undefined : JSON.parse(answer)) as T;
   }
 
@@ -40,9 +40,19 @@ export class Engine {
 
   /** Sends what may take minutes (a pull, or an image as a tar stream); gives the engine's messages, one a line. */
   async stream<T>(path: string, body?: Readable): Promise<T[]> {
-    const answer = await this.#request("POST", path, body, STREAM_SILENCE_MS);
+    const answer = String(await this.#request("POST", path, body, STREAM_SILENCE_MS));
     const lines = answer.split("\n").filter((line) => line.trim() !== "");
     return lines.map((line) => JSON.parse(line) as T);
+  }
+
+  /** The last lines that a container wrote. */
+  async logs(container: string, lines: number): Promise<string> {
+    const answer = await this.#request("GET", `/containers/${container}/logs?stdout=1&stderr=1&tail=${lines}`);
+    let text = "";
+    // Frames: a byte for the stream, three of nothing, four for the length, and the text.
+    for (let at = 0; at + 8 <= answer.length; at += 8 + answer.readUInt32BE(at + 4))
+      text += answer.toString("utf8", at + 8, at + 8 + answer.readUInt32BE(at + 4));
+    return text;
   }
 
   /** Ends idle connections, so that a program which is done can exit. */
@@ -50,21 +60,21 @@ export class Engine {
     this.#agent.destroy();
   }
 
-  #request(method: string, path: string, body?: unknown, timeout = ANSWER_TIMEOUT_MS): Promise<string> {
+  #request(method: string, path: string, body?: unknown, timeout = ANSWER_TIMEOUT_MS): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const payload = body === undefined || body instanceof Readable ? body : JSON.stringify(body);
       const type = payload instanceof Readable ? "application/x-tar" : "application/json";
       const headers = payload === undefined ? {} : { "Content-Type": type };
       const fail = (error: Error) => reject(new Error(`${this.host}: ${error.message}`));
       const request = http.request({ agent: this.#agent, host: "docker", method, path, headers, timeout }, (answer) => {
-        let text = "";
-        answer.setEncoding("utf8");
-        answer.on("data", (chunk: string) => (text += chunk));
+        const chunks: Buffer[] = [];
+        answer.on("data", (chunk: Buffer) => chunks.push(chunk));
         answer.on("error", fail);
         answer.on("end", () => {
           const status = answer.statusCode ?? 0;
-          if (status < 400) return resolve(text);
-          fail(new Error(`${method} ${path} answered ${status}: ${messageIn(text)}`));
+          const content = Buffer.concat(chunks);
+          if (status < 400) return resolve(content);
+          fail(new Error(`${method} ${path} answered ${status}: ${messageIn(String(content))}`));
         });
       });
       request.on("timeout", () => request.destroy(new Error(`no answer in ${timeout / 1000} s`)));

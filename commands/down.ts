@@ -55,10 +55,13 @@ async function dataVolumes({ engine, name }: Stack): Promise<string[]> {
 
 async function askToDelete(volumes: readonly string[]): Promise<boolean> {
   say(`The data is in: ${volumes.join(", ")}`);
-  if (!process.stdin.isTTY) throw new Error("nobody is here to say what becomes of it: run with DATA=delete or DATA=keep");
+  if (!process.stdin.isTTY)
+    throw new Error("nobody is here to say what becomes of it: run with DATA=delete or DATA=keep");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return (await terminal.question("Type delete to delete it for ever, anything else to keep it: ")).trim() === "delete";
+    return (
+      (await terminal.question("Type delete to delete it for ever, anything else to keep it: ")).trim() === "delete"
+    );
   } finally {
     terminal.close();
   }

@@ -44,10 +44,10 @@ export function stackName(): string {
 export async function openStack(name: string): Promise<Stack> {
   const { env } = await provideToolchain();
   const config = (await readStackFile(committedFile(name))).config ?? {};
-  const host = String(config["reach:host"] ?? "local");
+  const host = textIn(config, "reach:host") ?? "local";
   const here = host === "local" ? await provideDocker() : undefined;
-  const knownHosts = config["reach:knownHosts"];
-  const sshOptions = typeof knownHosts === "string" ? ["-o", `UserKnownHostsFile=${knownHosts}`] : [];
+  const knownHosts = textIn(config, "reach:knownHosts");
+  const sshOptions = knownHosts === undefined ? [] : ["-o", `UserKnownHostsFile=${knownHosts}`];
   return {
     name,
     engine: new Engine(here ?? host, here ? [] : sshOptions),
@@ -66,6 +66,12 @@ export function committedFile(stack: string): string {
 
 export async function readStackFile(path: string): Promise<StackFile> {
   return ((parse(await readFile(path, "utf8")) as StackFile | null) ?? {}) satisfies StackFile;
+}
+
+/** A value that the program will refuse if it is no text. */
+export function textIn(config: Record<string, unknown>, key: string): string | undefined {
+  const value = config[key];
+  return typeof value === "string" ? value : undefined;
 }
 
 /** The stack file that the stack `local` really has: the committed one, and what differs on this machine. */

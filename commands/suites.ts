@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requirePrograms } from "../toolchain/debian.ts";
 import { provideToolchain } from "../toolchain/pulumi.ts";
+import { formatSeconds } from "../toolchain/steps.ts";
 import { projectDirectory } from "./stack.ts";
 
 /** How many tests of a suite ended how. */
@@ -20,7 +21,10 @@ export interface Suite {
 
 /** What needs no engine. */
 export const fastSuites: readonly Suite[] = [
-  { name: "unit", run: () => vitest((args) => inProject(process.execPath, [VITEST, "run", "--project", "unit", ...args])) },
+  {
+    name: "unit",
+    run: () => vitest((args) => inProject(process.execPath, [VITEST, "run", "--project", "unit", ...args])),
+  },
   {
     name: "backend",
     run: async () => {
@@ -56,10 +60,12 @@ export async function runSuites(suites: readonly Suite[]): Promise<Counts> {
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const { name, run } of suites) {
     console.log(`\n=== ${name}`);
+    const start = Date.now();
     const counts = await run().catch((error: Error) => {
       console.error(error.message);
       return { passed: 0, failed: 1, skipped: 0 };
     });
+    console.log(`=== ${name}: ${closingLine(counts)}, ${formatSeconds((Date.now() - start) / 1000)}`);
     for (const key of ["passed", "failed", "skipped"] as const) total[key] += counts[key];
     if (total.failed > 0) break;
   }

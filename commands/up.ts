@@ -14,6 +14,7 @@ import {
   readStackFile,
   runCommand,
   stackName,
+  textIn,
   type Stack,
 } from "./stack.ts";
 import { table } from "./table.ts";
@@ -45,7 +46,7 @@ async function prepare(stack: Stack): Promise<string | undefined> {
   const [certificate, privateKey] = [path(files?.certificate), path(files?.privateKey)];
   // A certificate from elsewhere is the user's to keep.
   const ours = [certificate, privateKey].every((file) => file.startsWith(madeDirectory + sep));
-  const domain = String(config["reach:domain"] ?? "localhost");
+  const domain = textIn(config, "reach:domain") ?? "localhost";
   const ca = ours ? await provideLocalCertificate({ certificate, privateKey, domain }) : undefined;
   await prepareLocal(stack, await provideImages(stack.engine));
   return ca;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import dockerignore from "@balena/dockerignore";
 import * as docker from "@pulumi/docker/remoteImage.js";
 import * as pulumi from "@pulumi/pulumi";
@@ -33,15 +33,16 @@ export class BuiltImage extends pulumi.ComponentResource {
   }
 }
 
-/** Of everything that goes into the image: arguments, and each file's path and content, less what .dockerignore names. */
+/** Of everything that goes into the image: arguments, and the path and content of each file that .dockerignore leaves. */
 function contentHash(context: string, buildArgs: Record<string, string>): string {
   const hash = createHash("sha256").update(JSON.stringify(Object.entries(buildArgs).sort()));
-  const ignored = dockerignore.default().add(readFileSync(join(context, ".dockerignore"), "utf8"));
+  const ignoreFile = join(context, ".dockerignore");
+  const ignore = dockerignore.default().add(existsSync(ignoreFile) ? readFileSync(ignoreFile, "utf8") : "");
   const files = readdirSync(context, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(context.length + 1));
-  for (const file of ignored.filter(files).sort()) {
-    hash.update(`\0${file}\0`).update(readFileSync(join(context, file)));
-  }
+    .map((entry) => relative(context, join(entry.parentPath, entry.name)))
+    // The builder reads the Dockerfile even where it is ignored.
+    .filter((file) => file === "Dockerfile" || !ignore.ignores(file));
+  for (const file of files.sort()) hash.update(`\0${file}\0`).update(readFileSync(join(context, file)));
   return hash.digest("hex").slice(0, 16);
 }

@@ -2,6 +2,7 @@ import * as docker from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Engine } from "../engine.ts";
 import type { DockerHost } from "./docker-host.ts";
+import { explainFailure } from "./failure.ts";
 import { hardened, type Posture } from "./hardening.ts";
 
 export interface ContainerArgs extends Posture {
@@ -99,6 +100,7 @@ export class Container extends pulumi.ComponentResource {
       },
       {
         parent: this,
+        hooks: run === "never" ? undefined : { onError: [explainFailure(host, name)] },
         // The provider would delete first, because a fixed name cannot be there twice; these have none.
         deleteBeforeReplace: ports.length > 0,
         // The provider accepts these as updates and then changes nothing.

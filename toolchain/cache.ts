@@ -77,7 +77,15 @@ async function lock(path: string, name: string): Promise<() => Promise<void>> {
 
 async function isHeld(path: string, holder: number): Promise<boolean> {
   // Between its creation and the write of the process id the file is empty for a moment.
-  if (!holder) return Date.now() - (await stat(path).then((file) => file.mtimeMs, () => 0)) < 5_000;
+  if (!holder)
+    return (
+      Date.now() -
+        (await stat(path).then(
+          (file) => file.mtimeMs,
+          () => 0,
+        )) <
+      5_000
+    );
   try {
     process.kill(holder, 0);
     return true;

@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { findProgram, run, say, step } from "./steps.ts";
 
 /** Debian, Ubuntu or one of their kin, and somebody who may install packages there. */
@@ -19,7 +18,8 @@ export async function requirePrograms(purpose: string, packageOf: Record<string,
   say(wanted);
   await installPackages(packages);
   const still = missing.filter((program) => findProgram(program) === undefined);
-  if (still.length > 0) throw new Error(`${purpose}: no ${still.join(", ")} even after installing ${packages.join(" ")}`);
+  if (still.length > 0)
+    throw new Error(`${purpose}: no ${still.join(", ")} even after installing ${packages.join(" ")}`);
 }
 
 /** Installs packages without their recommendations. */
@@ -40,8 +40,10 @@ export async function installPackages(packages: readonly string[]): Promise<void
   });
 }
 
+export type RootRun = (command: string, args: readonly string[]) => Promise<string>;
+
 /** Runs a program as root, directly or with sudo; undefined if neither can be had without a password. */
-export function asRoot(): ((command: string, args: readonly string[]) => Promise<string>) | undefined {
+export function asRoot(): RootRun | undefined {
   if (process.getuid?.() === 0) return (command, args) => run(command, args);
   if (findProgram("sudo") === undefined) return undefined;
   // A terminal lets sudo ask; without one it must not hang.

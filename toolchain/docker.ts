@@ -1,10 +1,9 @@
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Engine } from "../engine.ts";
-import { asRoot, canInstallPackages, installPackages } from "./debian.ts";
+import { asRoot, canInstallPackages, installPackages, type RootRun } from "./debian.ts";
 import { findProgram, run, say, step } from "./steps.ts";
 
 /**
@@ -36,7 +35,8 @@ export async function provideDocker(): Promise<string> {
   }
   await step("starting Docker", () => start(rootRun));
   const fault = await faultOf(SYSTEM_SOCKET);
-  if (fault) throw new Error(fault.includes("EACCES") ? NOT_ALLOWED : `Docker was started and does not answer: ${fault}`);
+  if (fault)
+    throw new Error(fault.includes("EACCES") ? NOT_ALLOWED : `Docker was started and does not answer: ${fault}`);
   return SYSTEM_SOCKET;
 }
 
@@ -83,12 +83,12 @@ function usualSockets(): string[] {
 }
 
 /** By systemd where it runs, else by the service script, else by itself: the first way after which an engine answers. */
-async function start(rootRun: NonNullable<ReturnType<typeof asRoot>>): Promise<void> {
+async function start(rootRun: RootRun): Promise<void> {
   const ways: (() => Promise<unknown>)[] = [];
   if (existsSync("/run/systemd/system")) ways.push(() => rootRun("systemctl", ["start", "docker"]));
   else {
     if (findProgram("service")) ways.push(() => rootRun("service", ["docker", "start"]));
-    ways.push(() => startAlone());
+    ways.push(() => startAlone(rootRun));
   }
   for (const way of ways) {
     await way().catch((error: Error) => say(error.message));
@@ -97,10 +97,8 @@ async function start(rootRun: NonNullable<ReturnType<typeof asRoot>>): Promise<v
 }
 
 /** For machines without an init system. It outlives this program, as a service would. */
-async function startAlone(): Promise<void> {
-  const sudo = process.getuid?.() === 0 ? [] : ["sudo", "-n"];
-  const [command, ...args] = [...sudo, "sh", "-c", "exec setsid dockerd >>/var/log/dockerd.log 2>&1 </dev/null"];
-  spawn(command!, args, { detached: true, stdio: "ignore" }).unref();
+async function startAlone(rootRun: RootRun): Promise<void> {
+  await rootRun("sh", ["-c", "setsid dockerd >>/var/log/dockerd.log 2>&1 </dev/null &"]);
 }
 
 async function answers(): Promise<boolean> {

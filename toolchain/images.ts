@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { Engine } from "../engine.ts";
+import { type Engine } from "../engine.ts";
 import { images } from "../images.ts";
 import { reachable } from "./network.ts";
 import { nameOf, tagOf } from "./reference.ts";
@@ -50,8 +50,9 @@ async function pull(engine: Engine, reference: string): Promise<boolean> {
     });
     return true;
   } catch (error) {
-    if (CANNOT_CONNECT.test((error as Error).message)) return false;
-    throw error;
+    const { message } = error as Error;
+    if (CANNOT_CONNECT.test(message)) return false;
+    throw new Error(`${reference} cannot be pulled: ${message}: \`make pin\` resolves the digests of images.ts anew`);
   }
 }
 

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { constants } from "node:fs";
-import { accessSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
 const CI_LINE_MS = 15_000;
+/** How much of the output of a program that failed is shown. */
+const LINES_SHOWN = 20;
 
 /** What people read goes to stderr: stdout is for what programs read. */
 export function say(line: string): void {
@@ -57,8 +58,9 @@ export function run(command: string, args: readonly string[], options: RunOption
     child.on("error", (error) => reject(new Error(`${command}: ${error.message}`)));
     child.on("close", (code, signal) => {
       if (code === 0) return resolve(output);
-      const last = all.trimEnd().split("\n").slice(-20).join("\n");
-      reject(new Error(`${[command, ...args].join(" ")}: ended with ${code ?? signal}\n${last}`));
+      const last = all.trimEnd().split("\n").slice(-LINES_SHOWN).join("\n");
+      const shown = [command, ...args].join(" ").replace(/\n[^]*/, " …");
+      reject(new Error(`${shown.slice(0, 200)}: ended with ${code ?? signal}\n${last}`));
     });
   });
 }

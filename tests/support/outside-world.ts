@@ -18,6 +18,8 @@ export interface OutsideWorld {
   address: string;
   /** A second address of the same machine, for a second client. */
   otherAddress: string;
+  /** Where clouds tell a machine its credentials; here it is one more address of the outside machine. */
+  metadataAddress: string;
   /** Where clients from outside reach the engine's machine. */
   engineAddress: string;
   /** Connects from outside. */
@@ -27,6 +29,7 @@ export interface OutsideWorld {
 
 const address = "198.51.100.2";
 const otherAddress = "198.51.100.3";
+const metadataAddress = "169.254.169.254";
 const engineAddress = "198.51.100.1";
 
 export async function startOutsideWorld(): Promise<OutsideWorld> {
@@ -52,11 +55,14 @@ export async function startOutsideWorld(): Promise<OutsideWorld> {
     await run("ip", ["address", "add", `${engineAddress}/24`, "dev", "outside"]);
     await run("ip", ["link", "set", "outside", "up"]);
     for (const one of [address, otherAddress]) await inside("address", "add", `${one}/24`, "dev", "up");
+    await inside("address", "add", `${metadataAddress}/32`, "dev", "up");
     await inside("link", "set", "lo", "up");
     await inside("link", "set", "up", "up");
+    await run("ip", ["route", "add", `${metadataAddress}/32`, "dev", "outside"]);
     return {
       address,
       otherAddress,
+      metadataAddress,
       engineAddress,
       connect: (port, from = address) => {
         // A socket file is in no network namespace: the machine at its other end dials.

@@ -239,9 +239,12 @@ function recordedOf(urn: string, request: RegisterResourceRequest): Recorded {
 /** Marks a special value on the wire; see @pulumi/pulumi's runtime/rpc. */
 const SIGNATURE_KEY = "4dabf18193072939515e22adb298388d";
 const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
+const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 /** The value without the envelopes of secrets, and where they were. */
 function unwrapped(value: unknown, path = ""): { value: unknown; secretPaths: string[] } {
+  // Every .apply behind it would not run, and every check of what it gives would look at nothing.
+  if (value === UNKNOWN) throw new Error(`${path} is unknown: the recorder has to say what the engine would answer`);
   if (typeof value !== "object" || value === null) return { value, secretPaths: [] };
   const signature = (value as Record<string, unknown>)[SIGNATURE_KEY];
   if (signature === SECRET_SIGNATURE) {
@@ -260,12 +263,15 @@ function unwrapped(value: unknown, path = ""): { value: unknown; secretPaths: st
   };
 }
 
+/** What `disconnect` waits for before it ends the program; Pulumi exports it without its type. */
+const { waitForRPCs } = pulumi.runtime as unknown as { waitForRPCs: () => Promise<void> };
+
 /** Waits until nothing is under way any more, also what nobody waits for. */
 async function drained(resources: Map<string, Recorded>): Promise<void> {
   let before: number;
   do {
     before = resources.size;
-    await pulumi.runtime.waitForRPCs();
+    await waitForRPCs();
     // Rejections that nobody handles are told at the end of a turn of the event loop.
     for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
   } while (resources.size > before);

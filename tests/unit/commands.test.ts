@@ -1,0 +1,143 @@
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { X509Certificate } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { provideLocalCertificate } from "../../commands/certificates.ts";
+import {
+  atLeastOneFailure,
+  closingLine,
+  nodeTestCounts,
+  runSuites,
+  unittestCounts,
+  vitestCounts,
+} from "../../commands/suites.ts";
+import { table } from "../../commands/table.ts";
+
+test("a table is as wide as its widest cells", () => {
+  expect(
+    table([
+      ["SERVICE", "URL", "HEALTH"],
+      ["backend", "https://localhost:8443/api", "healthy"],
+      ["door", "", "starting"],
+    ]),
+  ).toBe(
+    [
+      "SERVICE  URL                         HEALTH",
+      "backend  https://localhost:8443/api  healthy",
+      "door                                 starting",
+    ].join("\n"),
+  );
+});
+
+describe("counting tests", () => {
+  const counts = (passed: number, failed = 0, skipped = 0) => ({ passed, failed, skipped });
+
+  test("the closing line", () => {
+    expect(closingLine(counts(12))).toBe("12 passed, 0 failed");
+    expect(closingLine(counts(12, 1, 3))).toBe("12 passed, 1 failed, 3 skipped");
+  });
+
+  test("vitest: a file that cannot be loaded is a failure", () => {
+    const testResults = [
+      { status: "passed", assertionResults: [{ status: "passed" }, { status: "passed" }] },
+      { status: "failed", assertionResults: [{ status: "failed" }] },
+      { status: "failed", assertionResults: [] },
+    ];
+    const report = { numPassedTests: 2, numFailedTests: 1, numPendingTests: 1, numTodoTests: 1, testResults };
+    expect(vitestCounts(report)).toEqual(counts(2, 2, 2));
+  });
+
+  test("Python's unittest", () => {
+    expect(unittestCounts("...\nRan 67 tests in 22.857s\n\nOK\n")).toEqual(counts(67));
+    expect(unittestCounts("Ran 1 test in 0.1s\n\nOK (skipped=1)\n")).toEqual(counts(0, 0, 1));
+    expect(unittestCounts("Ran 9 tests in 1s\n\nFAILED (failures=1, errors=2, skipped=1)\n")).toEqual(counts(5, 3, 1));
+    expect(unittestCounts("ModuleNotFoundError: No module named 'reach'")).toEqual(counts(0));
+  });
+
+  test("Node's test runner", () => {
+    const summary = "ℹ tests 40\nℹ suites 0\nℹ pass 36\nℹ fail 1\nℹ cancelled 1\nℹ skipped 1\nℹ todo 1\n";
+    expect(nodeTestCounts(summary)).toEqual(counts(36, 2, 2));
+  });
+
+  test("a run that ends with an error and names no test has failed all the same", () => {
+    expect(atLeastOneFailure(1, counts(5))).toEqual(counts(5, 1));
+    expect(atLeastOneFailure(1, counts(5, 2))).toEqual(counts(5, 2));
+    expect(atLeastOneFailure(0, counts(5))).toEqual(counts(5));
+  });
+
+  test("suites are summed up to the first with a failure, and one that breaks is a failure", async () => {
+    vi.spyOn(console, "log").mockReturnValue();
+    vi.spyOn(console, "error").mockReturnValue();
+    const suite = (name: string, result: () => ReturnType<typeof counts>) => ({
+      name,
+      run: () => new Promise<ReturnType<typeof counts>>((resolve) => resolve(result())),
+    });
+    const good = suite("good", () => counts(3, 0, 1));
+    const bad = suite("bad", () => counts(1, 2));
+    const broken = suite("broken", () => {
+      throw new Error("no engine");
+    });
+    expect(await runSuites([good, good])).toEqual(counts(6, 0, 2));
+    expect(await runSuites([good, bad, good])).toEqual(counts(4, 2, 1));
+    expect(await runSuites([broken, good])).toEqual(counts(0, 1));
+    vi.restoreAllMocks();
+  });
+});
+
+describe("the local certificate", () => {
+  let directory: string;
+  const DAY_MS = 24 * 3600 * 1000;
+  const wanted = (domain = "localhost") => ({
+    certificate: join(directory, "localhost.pem"),
+    privateKey: join(directory, "localhost.key"),
+    domain,
+  });
+  const leaf = () => new X509Certificate(readFileSync(join(directory, "localhost.pem")));
+  beforeEach(() => {
+    directory = join(mkdtempSync(join(tmpdir(), "bulkhead-certificates-")), "certificates");
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    rmSync(join(directory, ".."), { recursive: true });
+  });
+
+  test("certifies the domain and this machine, by a CA that can certify nothing but leaves", async () => {
+    const caFile = await provideLocalCertificate(wanted("reach.test"));
+    const ca = new X509Certificate(readFileSync(caFile));
+    expect(leaf().subjectAltName).toBe(
+      "DNS:reach.test, DNS:*.reach.test, DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1",
+    );
+    expect(leaf().verify(ca.publicKey)).toBe(true);
+    expect(leaf().checkIssued(ca)).toBe(true);
+    expect([ca.ca, leaf().ca]).toEqual([true, false]);
+    expect(leaf().keyUsage).toEqual(["1.3.6.1.5.5.7.3.1"]);
+  });
+
+  test("keeps its keys from others", async () => {
+    await provideLocalCertificate(wanted());
+    for (const name of ["ca.key", "localhost.key"]) {
+      expect(statSync(join(directory, name)).mode & 0o777, name).toBe(0o600);
+    }
+  });
+
+  test("is made once, and anew for another domain or a month before its end, by the same CA", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const caFile = await provideLocalCertificate(wanted());
+    const [ca, first] = [readFileSync(caFile, "utf8"), leaf().fingerprint256];
+    await provideLocalCertificate(wanted());
+    expect(leaf().fingerprint256).toBe(first);
+
+    await provideLocalCertificate(wanted("other.test"));
+    const second = leaf().fingerprint256;
+    expect(second).not.toBe(first);
+
+    vi.setSystemTime(Date.now() + 366 * DAY_MS);
+    await provideLocalCertificate(wanted("other.test"));
+    expect(leaf().fingerprint256).toBe(second);
+    vi.setSystemTime(Date.now() + 2 * DAY_MS);
+    await provideLocalCertificate(wanted("other.test"));
+    expect(leaf().fingerprint256).not.toBe(second);
+    expect(readFileSync(caFile, "utf8")).toBe(ca);
+  });
+});

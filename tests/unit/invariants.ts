@@ -1,0 +1,359 @@
+import type { NetworkArgs } from "@pulumi/docker/network.js";
+import type { RemoteImageArgs } from "@pulumi/docker/remoteImage.js";
+import type { VolumeArgs } from "@pulumi/docker/volume.js";
+import type * as pulumi from "@pulumi/pulumi";
+import { containers, label, ofType, type ContainerInputs, type Recorded, type Recording } from "./recorder.ts";
+
+type Container = Recorded<ContainerInputs>;
+
+/** What must be true of every resource of every stack. Each gives its complaints, which name the resource. */
+export const invariants: Record<string, (recording: Recording) => string[]> = {
+  "a secret is only in a courier's upload, and marked as a secret there": (recording) => {
+    const isUpload = (resource: Recorded, path: string) =>
+      isContainer(resource) && resource.inputs.start === false && /^uploads\.\d+\.content$/.test(path);
+    return recording.resources.flatMap((resource) => [
+      ...leaves(resource.inputs)
+        .filter(([path, value]) => holdsSecret(value, recording.secrets) && !isUpload(resource, path))
+        .map(([path]) => `${resource.name}: ${path} holds a secret`),
+      ...leaves(resource.inputs)
+        .filter(([path, value]) => holdsSecret(value, recording.secrets) && isUpload(resource, path))
+        .filter(([path]) => !resource.secretPaths.some((secret) => `${path}.`.startsWith(`${secret}.`)))
+        .map(([path]) => `${resource.name}: ${path} holds a secret and is not marked as one`),
+      ...resource.secretPaths
+        .filter((path) => !isUpload(resource, path))
+        .map((path) => `${resource.name}: ${path} is made of a secret`),
+      ...leaves(resource.outputs)
+        .filter(([, value]) => holdsSecret(value, recording.secrets))
+        .map(([path]) => `${resource.name}: the output ${path} holds a secret`),
+    ]);
+  },
+
+  "every uploaded file is for one reader alone": eachContainer(({ inputs }) =>
+    (inputs.uploads ?? []).flatMap(({ file, permissions, owner, group }) => [
+      ...(permissions === "0400" ? [] : [`${file} has the mode ${permissions}`]),
+      ...(owner && owner === group && !isRoot(owner) ? [] : [`${file} belongs to ${owner}:${group}`]),
+    ]),
+  ),
+
+  "no container is on the default bridge or in another's network": (recording) => {
+    const networks = ofType<{ name: string }>(recording, "docker:index/network:Network").map(
+      (network) => network.inputs.name,
+    );
+    return complaintsOf(containers(recording), ({ inputs: { networkMode, networksAdvanced = [] } }) => [
+      ...networksAdvanced
+        .filter(({ name }) => !networks.includes(name))
+        .map(({ name }) => `is on the network ${name}, which is not the stack's`),
+      ...(networksAdvanced.length === 0
+        ? networkMode === "none"
+          ? []
+          : [`has no network and the mode ${networkMode}`]
+        : networkMode === undefined || networksAdvanced.some(({ name }) => name === networkMode)
+          ? []
+          : [`has the network mode ${networkMode}`]),
+    ]);
+  },
+
+  "only the door publishes ports, and each is bound to an address": (recording) =>
+    complaintsOf(containers(recording), (container) =>
+      (container.inputs.ports ?? []).flatMap(({ ip, external }) => [
+        ...(isWithin(recording, container, "FrontDoor") ? [] : [`publishes ${external} and is not the door`]),
+        ...(ip ? [] : [`publishes ${external} on no address`]),
+      ]),
+    ),
+
+  "only the door, the edge and cutover jobs are on the door's network": (recording) =>
+    complaintsOf(containers(recording), (container) =>
+      networksOf(recording, container).includes("door") &&
+      !isWithin(recording, container, "FrontDoor", "RouteFile") &&
+      !isOwn(recording, container, "Proxy")
+        ? ["is on the network door, whose members are believed what they say of a client's address"]
+        : [],
+    ),
+
+  "the edge reaches no network but door and proxy": (recording) =>
+    complaintsOf(containers(recording), (container) =>
+      isWithin(recording, container, "Proxy", "FrontDoor", "RouteFile")
+        ? networksOf(recording, container)
+            .filter((network) => network !== "door" && network !== "proxy")
+            .map((network) => `is on the network ${network}`)
+        : [],
+    ),
+
+  "the network internal, and no other, has no way out": (recording) =>
+    complaintsOf(ofType<pulumi.Unwrap<NetworkArgs>>(recording, "docker:index/network:Network"), ({ inputs }) => {
+      const internal = inputs.name === `${recording.stackName}-internal`;
+      return [
+        ...(inputs.internal === internal ? [] : [`has internal: ${inputs.internal}`]),
+        ...(inputs.driver === "bridge" ? [] : [`has the driver ${inputs.driver}`]),
+        ...(inputs.attachable || inputs.ingress ? ["can be joined from elsewhere"] : []),
+      ];
+    }),
+
+  "memory is limited, with no swap beyond it": eachContainer(({ inputs: { memory, memorySwap } }) => [
+    ...(memory && memory > 0 ? [] : [`has the memory limit ${memory}`]),
+    ...(memorySwap === memory ? [] : [`has the memory limit ${memory} and with swap ${memorySwap}`]),
+  ]),
+
+  "CPU time is limited": eachContainer(({ inputs: { cpus } }) =>
+    // As the engine's client writes it back: with a fraction, or it would show as a change for ever.
+    cpus !== undefined && /^\d+\.\d+$/.test(cpus) && Number(cpus) > 0 ? [] : [`has the CPU limit ${cpus}`],
+  ),
+
+  "processes are limited": eachContainer((container) =>
+    /^[1-9]\d*$/.test(label(container, "bulkhead.pids") ?? "")
+      ? []
+      : [`has the label bulkhead.pids: ${label(container, "bulkhead.pids")}`],
+  ),
+
+  "health is checked and waited for": eachContainer(({ inputs: { start, healthcheck, wait, waitTimeout } }) =>
+    start === false
+      ? []
+      : [
+          ...(healthcheck?.tests?.[0] === "CMD" && healthcheck.tests.length > 1
+            ? []
+            : [`has the health check ${JSON.stringify(healthcheck?.tests)}`]),
+          ...(wait ? [] : ["is not waited for"]),
+          ...(waitTimeout && waitTimeout > 0 ? [] : [`is waited for ${waitTimeout} s`]),
+        ],
+  ),
+
+  "a container has no capability but those with a reason": eachContainer((container) => {
+    const { drops, adds = [] } = container.inputs.capabilities ?? {};
+    const excepted = exceptionsOf(container).flatMap(({ capability = [] }) => capability);
+    return [
+      ...(drops?.join() === "ALL" ? [] : [`drops ${drops?.join() || "no capability"}`]),
+      ...adds.filter((add) => !excepted.includes(add)).map((add) => `has ${add} without an exception`),
+      ...excepted.filter((add) => !adds.includes(add)).map((add) => `has an exception for ${add}, which it has not`),
+    ];
+  }),
+
+  "a container can gain no privileges": eachContainer(({ inputs: { securityOpts, privileged } }) => [
+    ...(securityOpts?.join() === "no-new-privileges:true" ? [] : [`has the security options ${securityOpts?.join()}`]),
+    ...(privileged === false ? [] : [`has privileged: ${privileged}`]),
+  ]),
+
+  "the root file system is read-only, or there is a reason": eachContainer((container) => {
+    const excepted = exceptionsOf(container).some(({ writableRoot }) => writableRoot);
+    if (container.inputs.readOnly === !excepted) return [];
+    return [excepted ? "has an exception for a writable root, and a read-only one" : "has a writable root"];
+  }),
+
+  "the user is not root, or there is a reason": eachContainer((container) => {
+    const { user } = container.inputs;
+    const excepted = exceptionsOf(container).some(({ rootUser }) => rootUser);
+    if (excepted === isRoot(user)) return [];
+    return [excepted ? `has an exception for root, and the user ${user}` : `runs as the user "${user ?? ""}"`];
+  }),
+
+  "every exception is known and has a reason": eachContainer((container) =>
+    exceptionsOf(container).flatMap(({ why, ...what }) => [
+      ...(why && why.length > 10 ? [] : [`has the exception ${JSON.stringify(what)} without a reason`]),
+      ...(["capability", "rootUser", "writableRoot"].includes(Object.keys(what).join())
+        ? []
+        : [`has the unknown exception ${JSON.stringify(what)}`]),
+    ]),
+  ),
+
+  "every tmpfs has a size and runs nothing": eachContainer(({ inputs: { tmpfs } }) =>
+    Object.entries(tmpfs ?? { "": "" }).flatMap(([path, options]) => {
+      const set = options.split(",");
+      const missing = ["noexec", "nosuid", "nodev"].filter((option) => !set.includes(option));
+      if (!set.some((option) => /^size=[1-9]\d*m$/.test(option))) missing.push("size");
+      return missing.map((option) => `has the tmpfs ${path} without ${option}`);
+    }),
+  ),
+
+  "an init reaps, stops take their time, and logs are rotated": eachContainer(({ inputs }) => [
+    ...(inputs.init ? [] : ["has no init"]),
+    ...(inputs.destroyGraceSeconds && inputs.destroyGraceSeconds > 0 ? [] : ["is killed without grace"]),
+    ...(inputs.logDriver === "json-file" ? [] : [`logs to ${inputs.logDriver}`]),
+    ...(JSON.stringify(inputs.logOpts) === '{"max-size":"10m","max-file":"3"}'
+      ? []
+      : [`has the log options ${JSON.stringify(inputs.logOpts)}`]),
+  ]),
+
+  "a service restarts always, and a job and a courier never": eachContainer(({ inputs }) => {
+    const { start, mustRun, restart } = inputs;
+    const kind = start === false ? "courier" : mustRun ? "service" : "job";
+    return restart === (kind === "service" ? "always" : "no") ? [] : [`is a ${kind} and has restart: ${restart}`];
+  }),
+
+  "a container is made before the old one goes, unless it holds ports": eachContainer(({ inputs, options }) => [
+    ...(options.deleteBeforeReplace === (inputs.ports ?? []).length > 0
+      ? []
+      : [`has deleteBeforeReplace: ${options.deleteBeforeReplace}`]),
+    ...(inputs.name === undefined ? [] : [`has the fixed name ${inputs.name}`]),
+    ...["healthcheck", "tmpfs", "init"]
+      .filter((input) => !options.replaceOnChanges.includes(input))
+      .map((input) => `is not replaced when ${input} changes, which the provider would not apply`),
+  ]),
+
+  "a container has no setting that no invariant judges": eachContainer(({ inputs }) =>
+    Object.keys(inputs)
+      .filter((input) => !JUDGED.includes(input))
+      .map((input) => `sets ${input}`),
+  ),
+
+  "every image is pinned": (recording) => [
+    ...complaintsOf(containers(recording), ({ inputs: { image } }) =>
+      isPinned(image) || /^sha256:[0-9a-f]{64}$/.test(image) ? [] : [`has the image ${image}`],
+    ),
+    ...complaintsOf(
+      ofType<pulumi.Unwrap<RemoteImageArgs>>(recording, "docker:index/remoteImage:RemoteImage"),
+      ({ inputs: { build, name } }) => {
+        if (build === undefined) return isPinned(name) ? [] : [`pulls ${name}`];
+        const bases = Object.entries(build.buildArgs ?? {}).filter(([key]) => key.endsWith("_IMAGE"));
+        return [
+          ...(bases.length > 0 ? [] : ["is built from no image that is named"]),
+          ...bases.filter(([, base]) => !isPinned(base)).map(([, base]) => `is built from ${base}`),
+        ];
+      },
+    ),
+  ],
+
+  "nothing of the host is mounted": (recording) => {
+    const volumes = ofType(recording, "docker:index/volume:Volume").map(({ name, inputs }) => inputs["name"] ?? name);
+    return complaintsOf(containers(recording), ({ inputs }) =>
+      (inputs.volumes ?? []).flatMap((mount) => [
+        ...(mount.hostPath === undefined && mount.fromContainer === undefined
+          ? []
+          : [`mounts ${mount.hostPath ?? mount.fromContainer}`]),
+        ...(volumes.some((volume) => volume === mount.volumeName || isAutonamed(mount.volumeName, String(volume)))
+          ? []
+          : [`mounts ${mount.volumeName}, which is no volume of the stack`]),
+        ...(/docker\.sock|^\/(proc|sys|dev)?(\/|$)/.test(mount.containerPath ?? "/")
+          ? [`has a mount at ${mount.containerPath}`]
+          : []),
+      ]),
+    );
+  },
+
+  "a service writes to no volume but the certificates of the CA": eachContainer(({ inputs }) =>
+    (inputs.volumes ?? [])
+      .filter(({ readOnly }) => !readOnly && inputs.mustRun)
+      .filter(({ containerPath }) => containerPath !== "/acme")
+      .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
+  ),
+
+  "a volume with data is retained, and no volume is elsewhere": (recording) =>
+    complaintsOf(
+      ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume"),
+      ({ inputs: { labels, driver, driverOpts }, options }) => [
+        ...(labels?.some(({ label, value }) => label === "bulkhead.data" && value === "true") &&
+        !options.retainOnDelete &&
+        !options.protect
+          ? ["holds data and is deleted with the stack"]
+          : []),
+        ...(driver === undefined && driverOpts === undefined ? [] : [`has the driver ${driver ?? "of the options"}`]),
+      ],
+    ),
+
+  "everything on the host says whose it is": (recording) =>
+    complaintsOf(
+      recording.resources.filter(({ type }) => /^docker:index\/(container|network|volume):/.test(type)),
+      ({ inputs }) => {
+        const labels = (inputs["labels"] ?? []) as { label: string; value: string }[];
+        const stack = labels.find(({ label }) => label === "bulkhead.stack")?.value;
+        const name = inputs["name"] as string | undefined;
+        return [
+          ...(stack === recording.stackName ? [] : [`has the label bulkhead.stack: ${stack}`]),
+          ...(name === undefined || name.startsWith(`${recording.stackName}-`)
+            ? []
+            : [`has the name ${name}, which another stack may have`]),
+        ];
+      },
+    ),
+
+  "everything goes to the stack's own host": (recording) => {
+    const hosts = ofType(recording, "pulumi:providers:docker").map(({ urn }) => urn);
+    return complaintsOf(
+      recording.resources.filter(({ type }) => type.startsWith("docker:")),
+      ({ provider }) => (hosts.includes(provider.slice(0, provider.lastIndexOf("::"))) ? [] : ["has no provider"]),
+    );
+  },
+
+  "a child's name begins with its parent's": (recording) =>
+    complaintsOf(recording.resources, (resource) => {
+      const parent = recording.resources.find(({ urn }) => urn === resource.parent);
+      if (parent === undefined || parent.type === "pulumi:pulumi:Stack") return [];
+      return `${resource.name}-`.startsWith(`${parent.name}-`) ? [] : [`is the child of ${parent.name}`];
+    }),
+};
+
+/** Inputs of a container that the invariants above look at, or that are harmless. */
+const JUDGED = [
+  ...["image", "entrypoints", "command", "envs", "labels", "uploads", "volumes", "tmpfs", "readOnly", "user"],
+  ...["networkMode", "networksAdvanced", "ports", "memory", "memorySwap", "cpus", "init", "logDriver", "logOpts"],
+  ...["capabilities", "securityOpts", "privileged", "restart", "start", "mustRun", "healthcheck", "wait"],
+  ...["waitTimeout", "destroyGraceSeconds", "ipcMode"],
+];
+
+function eachContainer(complain: (container: Container) => string[]): (recording: Recording) => string[] {
+  return (recording) => complaintsOf(containers(recording), complain);
+}
+
+function complaintsOf<T extends { name: string }>(resources: T[], complain: (resource: T) => string[]): string[] {
+  return resources.flatMap((resource) => complain(resource).map((complaint) => `${resource.name}: ${complaint}`));
+}
+
+function isContainer(resource: Recorded): resource is Recorded & Container {
+  return resource.type === "docker:index/container:Container";
+}
+
+/** Whether one of its ancestors is a component of one of these kinds. */
+function isWithin(recording: Recording, resource: Recorded<object>, ...kinds: string[]): boolean {
+  for (let urn = resource.parent; urn !== ""; ) {
+    const parent = recording.resources.find((other) => other.urn === urn);
+    if (kinds.some((kind) => parent?.type === `bulkhead:index:${kind}`)) return true;
+    urn = parent?.parent ?? "";
+  }
+  return false;
+}
+
+/** Whether it is the one container that a component is named after. */
+function isOwn(recording: Recording, container: Container, kind: string): boolean {
+  return recording.resources.some(({ type, name }) => type === `bulkhead:index:${kind}` && name === container.name);
+}
+
+/** The networks of a container, without the stack's name. */
+function networksOf({ stackName }: Recording, { inputs }: Container): string[] {
+  return (inputs.networksAdvanced ?? []).map(({ name }) => name.replace(`${stackName}-`, ""));
+}
+
+interface Exception {
+  why?: string;
+  capability?: string;
+  rootUser?: boolean;
+  writableRoot?: boolean;
+}
+
+function exceptionsOf(container: Container): Exception[] {
+  return JSON.parse(label(container, "bulkhead.exceptions") ?? "[]") as Exception[];
+}
+
+function isRoot(user: string | undefined): boolean {
+  return /^(0|root)?(:|$)/.test(user ?? "");
+}
+
+function isPinned(reference: string): boolean {
+  return /^[^\s@]+:[^\s@:/]+@sha256:[0-9a-f]{64}$/.test(reference) || /^bulkhead\.local\/[a-z]+:[0-9a-f]{16}$/.test(reference);
+}
+
+function isAutonamed(name: string | undefined, logicalName: string): boolean {
+  return name !== undefined && new RegExp(`-${logicalName}-[0-9a-f]{7}$`).test(name);
+}
+
+/** Every value in it that is no object, with its path, and every key: a secret can be in either. */
+function leaves(value: unknown, path = ""): [path: string, value: string][] {
+  if (typeof value !== "object" || value === null) return [[path, String(value)]];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const at = path === "" ? key : `${path}.${key}`;
+    return [...(Array.isArray(value) ? [] : [[at, key] as [string, string]]), ...leaves(inner, at)];
+  });
+}
+
+/** Also a part of it that says as much: one line of a key, or the value in base64. */
+function holdsSecret(value: string, secrets: string[]): boolean {
+  const lines = secrets.flatMap((secret) => secret.split("\n")).filter((line) => line.length >= 16 && !/^-----/.test(line));
+  return lines.some((line) => value.includes(line) || value.includes(btoa(line).slice(0, -4)));
+}

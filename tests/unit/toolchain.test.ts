@@ -1,0 +1,321 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { createServer, type RequestListener, type Server } from "node:http";
+import { spawnSync } from "node:child_process";
+import { type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { images } from "../../images.ts";
+import { keyOf, kept } from "../../toolchain/cache.ts";
+import { download, reachable } from "../../toolchain/network.ts";
+import { isAtLeast, pins } from "../../toolchain/pins.ts";
+import { nameOf, registryOf, repositoryOf, tagOf } from "../../toolchain/reference.ts";
+import { resolveDigest } from "../../toolchain/registry.ts";
+import { standInFor } from "../../toolchain/stand-ins.ts";
+import { formatSeconds, run } from "../../toolchain/steps.ts";
+
+const project = join(import.meta.dirname, "../..");
+const read = (path: string) => readFileSync(join(project, path), "utf8");
+
+/** A server of this test's own; gives its address. */
+async function serve(answer: RequestListener): Promise<string> {
+  const server: Server = createServer(answer);
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  onTestFinished(() => void server.close());
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe("versions", () => {
+  test.each([
+    ["v3.259.0", "3.253.0", true],
+    ["3.253.0", "3.253.0", true],
+    ["v3.252.9", "3.253.0", false],
+    ["go1.26.8", "1.26.6", true],
+    ["go1.26", "1.26.6", false],
+    ["go1.9.7", "1.26.6", false],
+    ["go1.27", "1.26.6", true],
+    ["v3.259.0-alpha.1", "3.253.0", true],
+    ["", "1.0", false],
+    ["devel", "1.0", false],
+  ])("%s is at least %s: %s", (version, least, expected) => expect(isAtLeast(version, least)).toBe(expected));
+});
+
+describe("pins", () => {
+  const { dependencies } = JSON.parse(read("package.json")) as { dependencies: Record<string, string> };
+
+  test("the plugins are those of the packages", () => {
+    expect(dependencies["@pulumi/docker"]).toBe(pins.plugins.docker);
+    expect(dependencies["@pulumi/random"]).toBe(pins.plugins.random);
+  });
+
+  test("the CLI is that of the package", () => expect(dependencies["@pulumi/pulumi"]).toBe(pins.pulumi.version));
+
+  test("the Go sources say the same versions", () => {
+    for (const [name, version] of Object.entries(pins.plugins)) {
+      expect(read(`toolchain/pulumi/${name}/provider.go`)).toContain(`const Version = "${version}"`);
+      const schema = JSON.parse(read(`toolchain/pulumi/pulumi-resource-${name}/schema.json`)) as { name: string };
+      expect(schema.name).toBe(name);
+    }
+    for (const module of ["pkg", "sdk"]) {
+      expect(read("toolchain/pulumi/go.mod")).toContain(
+        `github.com/pulumi/pulumi/${module}/v3 v${pins.pulumi.version}`,
+      );
+    }
+    expect(read("toolchain/traefik/go.mod")).toContain(`github.com/traefik/traefik/v3 v${pins.traefik}\n`);
+  });
+
+  test("no module needs a newer Go than is accepted, and the provided one is accepted", () => {
+    for (const module of ["pulumi", "traefik"]) {
+      const needed = /^go (.*)$/m.exec(read(`toolchain/${module}/go.mod`))![1]!;
+      expect(isAtLeast(pins.go.least, needed), `${module} needs ${needed}`).toBe(true);
+    }
+    expect(isAtLeast(pins.go.version, pins.go.least)).toBe(true);
+  });
+
+  test("every checksum has the length of its kind", () => {
+    for (const sums of [pins.go.sha256, pins.pulumi.release.sha256]) {
+      for (const sum of Object.values(sums)) expect(sum).toMatch(/^[0-9a-f]{64}$/);
+    }
+    const lines = read("toolchain/node.pin").trim().split("\n");
+    const sums = lines.filter((line) => line.includes("_SHA"));
+    expect(sums).toHaveLength(5);
+    for (const line of sums) expect(line).toMatch(/^\w+_(SHA256_\w+=[0-9a-f]{64}|SHA512(_\w+)?=[0-9a-f]{128})$/);
+  });
+});
+
+describe("the cache", () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "bulkhead-cache-"));
+    vi.stubEnv("XDG_CACHE_HOME", directory);
+    vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    vi.restoreAllMocks();
+    rmSync(directory, { recursive: true });
+  });
+  const entries = () => readdirSync(join(directory, "bulkhead"));
+  const fill = (content: string) => (place: string) => writeFile(join(place, "thing"), content);
+
+  test("keeps what was made", async () => {
+    const place = await kept("thing", "k1", fill("one"));
+    expect(place).toBe(join(directory, "bulkhead", "thing-k1"));
+    expect(await kept("thing", "k1", fill("two"))).toBe(place);
+    expect(readFileSync(join(place, "thing"), "utf8")).toBe("one");
+    expect(entries()).toEqual(["thing-k1"]);
+  });
+
+  test("takes nothing half-finished for finished", async () => {
+    const broken = kept("thing", "k1", async (place) => {
+      await fill("half")(place);
+      throw new Error("the power went out");
+    });
+    await expect(broken).rejects.toThrow("the power went out");
+    expect(entries()).toEqual([]);
+    const place = await kept("thing", "k1", fill("whole"));
+    expect(readFileSync(join(place, "thing"), "utf8")).toBe("whole");
+  });
+
+  test("cleans up after a run that was killed, and takes its lock over", async () => {
+    const dead = spawnSync("true").pid;
+    mkdirSync(join(directory, "bulkhead", "thing-k1.partial-0123"), { recursive: true });
+    writeFileSync(join(directory, "bulkhead", "thing-k1.lock"), String(dead));
+    await kept("thing", "k1", fill("whole"));
+    expect(entries()).toEqual(["thing-k1"]);
+  });
+
+  test("makes a thing once when two want it at the same time", async () => {
+    let times = 0;
+    const slow = async (place: string) => {
+      times++;
+      await new Promise((done) => setTimeout(done, 50));
+      await fill("whole")(place);
+    };
+    const [one, other] = await Promise.all([kept("thing", "k1", slow), kept("thing", "k1", slow)]);
+    expect(one).toBe(other);
+    expect(times).toBe(1);
+    expect(entries()).toEqual(["thing-k1"]);
+  });
+
+  test("has another key for any other input", () => {
+    expect(keyOf("a", { b: 1 })).toMatch(/^[0-9a-f]{16}$/);
+    expect(keyOf("a", { b: 1 })).toBe(keyOf("a", { b: 1 }));
+    expect(keyOf("a", { b: 1 })).not.toBe(keyOf("a", { b: 2 }));
+    expect(keyOf("ab", "c")).not.toBe(keyOf("a", "bc"));
+  });
+});
+
+describe("downloads", () => {
+  const content = "what was pinned";
+  const sha256 = createHash("sha256").update(content).digest("hex");
+  let file: string;
+  beforeEach(() => {
+    const directory = mkdtempSync(join(tmpdir(), "bulkhead-download-"));
+    file = join(directory, "file");
+    vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    return () => {
+      rmSync(directory, { recursive: true });
+      vi.restoreAllMocks();
+    };
+  });
+
+  test("keeps what was pinned", async () => {
+    const address = await serve((_, answer) => answer.end(content));
+    await download(`http://${address}/file`, sha256, file);
+    expect(readFileSync(file, "utf8")).toBe(content);
+  });
+
+  test("throws away what was not", async () => {
+    const address = await serve((_, answer) => answer.end("something else"));
+    await expect(download(`http://${address}/file`, sha256, file)).rejects.toThrow(/is not what was pinned/);
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test("says what a server answered", async () => {
+    const address = await serve((_, answer) => answer.writeHead(403).end());
+    await expect(download(`http://${address}/file`, sha256, file)).rejects.toThrow(/answered 403/);
+  });
+
+  test("asks a host once whether it answers", async () => {
+    let asked = 0;
+    const address = await serve((_, answer) => {
+      asked++;
+      answer.writeHead(404).end();
+    });
+    expect(await reachable(`http://${address}/a`)).toBe(true);
+    expect(await reachable(`http://${address}/b`)).toBe(true);
+    expect(asked).toBe(1);
+    expect(await reachable("http://127.0.0.1:9/nobody-listens")).toBe(false);
+  });
+});
+
+describe("image references", () => {
+  test.each([
+    ["traefik:v3.7.14@sha256:ab", "traefik:v3.7.14", "traefik", "registry-1.docker.io", "library/traefik"],
+    ["edoburu/pgbouncer:v1", "edoburu/pgbouncer:v1", "edoburu/pgbouncer", "registry-1.docker.io", "edoburu/pgbouncer"],
+    ["docker.io/node:24", "docker.io/node:24", "docker.io/node", "registry-1.docker.io", "library/node"],
+    [
+      "ghcr.io/google/cadvisor:v0.60@sha256:ab",
+      "ghcr.io/google/cadvisor:v0.60",
+      "ghcr.io/google/cadvisor",
+      "ghcr.io",
+      "google/cadvisor",
+    ],
+    ["localhost:5000/a:1", "localhost:5000/a:1", "localhost:5000/a", "localhost:5000", "a"],
+  ])("%s", (reference, tag, name, registry, repository) => {
+    expect([tagOf(reference), nameOf(reference)]).toEqual([tag, name]);
+    expect([registryOf(reference), repositoryOf(reference)]).toEqual([registry, repository]);
+  });
+});
+
+describe("digests", () => {
+  const digest = `sha256:${"5".repeat(64)}`;
+
+  test("come from a registry, with a token where it wants one", async () => {
+    const asked: string[] = [];
+    const address = await serve((request, answer) => {
+      asked.push(`${request.method} ${request.url}`);
+      if (request.url?.startsWith("/token")) return void answer.end(JSON.stringify({ token: "for-anyone" }));
+      if (request.headers.authorization !== "Bearer for-anyone") {
+        const challenge = `Bearer realm="http://${request.headers.host}/token",service="here",scope="repository:a/b:pull"`;
+        return void answer.writeHead(401, { "WWW-Authenticate": challenge }).end();
+      }
+      expect(request.headers.accept).toContain("application/vnd.oci.image.index.v1+json");
+      answer.writeHead(200, { "Docker-Content-Digest": digest }).end();
+    });
+    expect(await resolveDigest(`${address}/a/b:v1@sha256:old`)).toBe(digest);
+    expect(asked).toEqual([
+      "HEAD /v2/a/b/manifests/v1",
+      "GET /token?service=here&scope=repository%3Aa%2Fb%3Apull",
+      "HEAD /v2/a/b/manifests/v1",
+    ]);
+  });
+
+  test("are never made up", async () => {
+    const missing = await serve((_, answer) => answer.writeHead(404).end());
+    await expect(resolveDigest(`${missing}/a:v1`)).rejects.toThrow(/answered 404/);
+    const silent = await serve((_, answer) => answer.writeHead(200).end());
+    await expect(resolveDigest(`${silent}/a:v1`)).rejects.toThrow(/gave no digest/);
+  });
+});
+
+describe("stand-in images", () => {
+  test("are named by a key of their recipe, which another tag changes", async () => {
+    for (const [key, reference] of Object.entries(images) as [keyof typeof images, string][]) {
+      const standIn = await standInFor(key, reference);
+      expect(standIn.reference).toMatch(new RegExp(`^bulkhead\\.local/${key}:[0-9a-f]{16}$`));
+      expect((await standInFor(key, reference)).reference).toBe(standIn.reference);
+      expect((await standInFor(key, "other:tag")).reference).not.toBe(standIn.reference);
+    }
+  });
+});
+
+describe("toolchain/run", () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "bulkhead-run-"));
+    return () => rmSync(directory, { recursive: true });
+  });
+  /** A machine with these programs beside the system's own; what it would download is refused. */
+  const machine = (programs: Record<string, string>) => {
+    const bin = join(directory, "bin");
+    mkdirSync(bin);
+    for (const [name, script] of Object.entries({ curl: "exit 7", npm: "exit 1", ...programs })) {
+      writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    }
+    return (...args: string[]) => {
+      const env = { PATH: `${bin}:/usr/bin:/bin`, HOME: directory };
+      const { status, stdout, stderr } = spawnSync("bash", ["toolchain/run", ...args], { cwd: project, env });
+      return { status, stdout: stdout.toString(), stderr: stderr.toString() };
+    };
+  };
+  const installed = (version: string) => ({ node: `[ "$1" = --version ] && echo ${version} || echo "installed $*"` });
+  const pinned = () => {
+    const version = /^NODE_VERSION=(.*)$/m.exec(read("toolchain/node.pin"))![1]!;
+    const npm = /^NPM_VERSION=(.*)$/m.exec(read("toolchain/node.pin"))![1]!;
+    return join(directory, ".cache/bulkhead", `node-${version}-npm-${npm}`);
+  };
+
+  test.each(["v22.18.0", "v23.6.0", "v24.0.0", "v26.1.0"])("takes an installed Node %s", (version) => {
+    expect(machine(installed(version))("a", "b c")).toMatchObject({ status: 0, stdout: "installed a b c\n" });
+  });
+
+  test.each(["v20.20.2", "v22.17.1", "v23.5.0", "v8.1.0"])("takes the pinned one rather than Node %s", (version) => {
+    const runIt = machine(installed(version));
+    mkdirSync(join(pinned(), "bin"), { recursive: true });
+    writeFileSync(join(pinned(), "bin/node"), '#!/bin/sh\necho "pinned $*"\n', { mode: 0o755 });
+    expect(runIt("a")).toMatchObject({ status: 0, stdout: "pinned a\n" });
+  });
+
+  test("says what to do when no Node can be had, and leaves nothing behind", () => {
+    const { status, stderr } = machine(installed("v20.0.0"))("a");
+    expect(status).toBe(1);
+    expect(stderr).toContain("install it from https://nodejs.org and run this again");
+    expect(readdirSync(join(directory, ".cache/bulkhead"))).toEqual([]);
+  });
+
+  test("refuses a Node that is not what was pinned", () => {
+    const curl = 'while [ "$1" != -o ]; do shift; done; echo other > "$2"';
+    const { status, stderr } = machine({ ...installed("v20.0.0"), curl })("a");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/node-v.*\.tar\.gz is not what was pinned/);
+    expect(existsSync(pinned())).toBe(false);
+  });
+});
+
+test("a program that fails is shown with its last lines, and not with a whole script among its arguments", async () => {
+  const script = "echo something went wrong >&2; exit 3\n# more of it";
+  await expect(run("sh", ["-c", script])).rejects.toThrow(
+    /^sh -c echo something went wrong >&2; exit 3 …: ended with 3\nsomething went wrong$/,
+  );
+});
+
+test.each([
+  [0.4, "0 s"],
+  [59.4, "59 s"],
+  [59.6, "1 min 0 s"],
+  [168, "2 min 48 s"],
+])("%d seconds are %s", (seconds, text) => expect(formatSeconds(seconds)).toBe(text));
