@@ -11,10 +11,11 @@ import { z } from "zod";
  * @throws ConfigError with every problem of the stack file, one a line: `path: what is wrong: how to cure it`.
  */
 export function loadConfig(): Config {
-  const secretKeys = JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]") as string[];
+  // A language host may say null for none.
+  const secretKeys = JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "null") as string[] | null;
   return parseConfig(allConfig(), {
     project: getProject(),
-    secretKeys,
+    secretKeys: secretKeys ?? [],
     readFile: (path) => readFileSync(path, "utf8"),
   });
 }

@@ -88,8 +88,7 @@ while [ $(($(date +%s) - began)) -lt 15 ]; do
   sleep 0.1
 done
 if [ -e /tmp/old ]; then put /tmp/old; else rm -f "$file"; fi
-echo "not serving $RELEASE at $CHECK_PATH, the old route is back; the last answer was:"
-echo "$answer" | head -n 1
+echo "not serving $RELEASE at $CHECK_PATH, the old route is back; the edge ${edge:-} said last: $(echo "$answer" | head -n 1)"
 sleep 15
 exit 1
 `;

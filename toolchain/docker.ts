@@ -91,7 +91,12 @@ async function start(rootRun: RootRun): Promise<void> {
     ways.push(() => startAlone(rootRun));
   }
   for (const way of ways) {
-    await way().catch((error: Error) => say(error.message));
+    try {
+      await way();
+    } catch (error) {
+      say(`${(error as Error).message.split("\n")[0]}: trying another way`);
+      continue;
+    }
     if (await answers()) return;
   }
 }

@@ -14,7 +14,7 @@ import { run } from "../../toolchain/steps.ts";
  * engine's. It is where "the internet" is for containers, and where clients come from.
  */
 export interface OutsideWorld {
-  /** Answers "outside" on port 8080, and every DNS question with this address on port 53. */
+  /** Answers "outside" on port 8080, and on port 53 every DNS question about a name in .example, with this address. */
   address: string;
   /** A second address of the same machine, for a second client. */
   otherAddress: string;
@@ -51,13 +51,13 @@ export async function startOutsideWorld(): Promise<OutsideWorld> {
     const ready = await Promise.race([once(machine.stdout, "data"), once(machine, "exit")]);
     if (String(ready[0]) !== "ready\n") throw new Error("the outside machine did not start");
     const inside = (...args: string[]) => run("nsenter", [`--net=/proc/${machine.pid}/ns/net`, "ip", ...args]);
-    await run("ip", ["link", "add", "outside", "type", "veth", "peer", "name", "up", "netns", `${machine.pid}`]);
+    await run("ip", ["link", "add", "outside", "type", "veth", "peer", "name", "uplink", "netns", `${machine.pid}`]);
     await run("ip", ["address", "add", `${engineAddress}/24`, "dev", "outside"]);
     await run("ip", ["link", "set", "outside", "up"]);
-    for (const one of [address, otherAddress]) await inside("address", "add", `${one}/24`, "dev", "up");
-    await inside("address", "add", `${metadataAddress}/32`, "dev", "up");
+    for (const one of [address, otherAddress]) await inside("address", "add", `${one}/24`, "dev", "uplink");
+    await inside("address", "add", `${metadataAddress}/32`, "dev", "uplink");
     await inside("link", "set", "lo", "up");
-    await inside("link", "set", "up", "up");
+    await inside("link", "set", "uplink", "up");
     await run("ip", ["route", "add", `${metadataAddress}/32`, "dev", "outside"]);
     return {
       address,
@@ -104,13 +104,15 @@ async function serve(relay: string): Promise<void> {
   createInterface(process.stdin).on("close", () => process.exit());
 }
 
-/** The question, with one A record for it. */
+/** The question, with one A record for it or with "no such name". */
 function answer(question: Buffer): Buffer {
   const name = question.subarray(12, question.indexOf(0, 12) + 5);
+  const known = name.toString("latin1").includes("\x07example\0");
   const header = Buffer.from(question.subarray(0, 12));
-  header.writeUInt16BE(0x8180, 2);
-  header.writeUInt16BE(1, 6);
+  header.writeUInt16BE(known ? 0x8180 : 0x8183, 2);
+  header.writeUInt16BE(known ? 1 : 0, 6);
   header.fill(0, 8);
+  if (!known) return Buffer.concat([header, name]);
   const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, ...address.split(".").map(Number)]);
   return Buffer.concat([header, name, record]);
 }

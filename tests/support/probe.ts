@@ -42,7 +42,7 @@ export async function startProbe(engine: Engine, options: ProbeOptions): Promise
       PortBindings: {},
       RestartPolicy: { Name: "no" },
       NetworkMode: first,
-      ...(dns ? { Dns: [dns] } : {}),
+      ...(dns ? { Dns: [dns], DnsOptions: ["timeout:1", "attempts:1"] } : {}),
     },
   });
   const remove = () => engine.delete(`/containers/${id}?force=1&v=1`);

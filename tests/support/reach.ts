@@ -25,14 +25,17 @@ export interface ReachOptions {
   config?: Record<string, unknown>;
   /** Added to the environment of every pulumi command. */
   env?: Record<string, string>;
+  /** The engine that the stack runs on. @default the test engine */
+  engine?: Engine;
 }
 
 /** The whole program as one stack of its own, with a certificate by an authority of its own. Nothing is deployed yet. */
 export async function prepareReach(options: ReachOptions): Promise<Reach> {
-  const engine = new Engine(process.env["DOCKER_HOST"]!);
+  const here = new Engine(process.env["DOCKER_HOST"]!);
+  const engine = options.engine ?? here;
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-reach-"));
   try {
-    const images = await provideImages(engine);
+    const images = await provideImages(here);
     const { ca, certificate, privateKey } = await makeCertificates(options.domain);
     const files = { certificate: join(directory, "leaf.pem"), privateKey: join(directory, "leaf.key") };
     writeFileSync(files.certificate, certificate);
@@ -63,6 +66,8 @@ export async function prepareReach(options: ReachOptions): Promise<Reach> {
     engine.close();
     rmSync(directory, { recursive: true, force: true });
     throw error;
+  } finally {
+    if (engine !== here) here.close();
   }
 }
 
@@ -90,7 +95,7 @@ export class Reach {
   readonly httpsPort: number;
   readonly tunnelPort: number;
   /** PEM of the authority to trust. */
-  readonly ca: string;
+  ca: string;
   /** PEM of the edge's key. */
   readonly privateKey: string;
   /** What every pulumi command printed. */
@@ -156,9 +161,11 @@ export class Reach {
     const { method = "GET", headers = {}, body, connection } = options;
     return new Promise((resolve, reject) => {
       const secure = { servername: this.domain, ca: this.ca, ALPNProtocols: ["http/1.1"] };
+      const agent = new https.Agent({ keepAlive: false });
+      if (connection) agent.createConnection = () => tls.connect({ socket: connection, ...secure });
       const call = https.request({
-        agent: false,
-        ...(connection ? { createConnection: () => tls.connect({ socket: connection, ...secure }) } : secure),
+        agent,
+        ...secure,
         host: this.address,
         port: this.httpsPort,
         method,

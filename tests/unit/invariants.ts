@@ -117,6 +117,10 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
         ],
   ),
 
+  "a container that does not come up says why": eachContainer(({ name, inputs: { start }, options }) =>
+    start === false || options.onError.includes(`explain-${name}`) ? [] : ["fails without a word"],
+  ),
+
   "a container has no capability but those with a reason": eachContainer((container) => {
     const { drops, adds = [] } = container.inputs.capabilities ?? {};
     const excepted = exceptionsOf(container).flatMap(({ capability = [] }) => capability);
@@ -167,7 +171,7 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     ...(inputs.init ? [] : ["has no init"]),
     ...(inputs.destroyGraceSeconds && inputs.destroyGraceSeconds > 0 ? [] : ["is killed without grace"]),
     ...(inputs.logDriver === "json-file" ? [] : [`logs to ${inputs.logDriver}`]),
-    ...(JSON.stringify(inputs.logOpts) === '{"max-size":"10m","max-file":"3"}'
+    ...(JSON.stringify(Object.entries(inputs.logOpts ?? {}).sort()) === '[["max-file","3"],["max-size","10m"]]'
       ? []
       : [`has the log options ${JSON.stringify(inputs.logOpts)}`]),
   ]),
@@ -302,7 +306,7 @@ function isContainer(resource: Recorded): resource is Recorded & Container {
 
 /** Whether one of its ancestors is a component of one of these kinds. */
 function isWithin(recording: Recording, resource: Recorded<object>, ...kinds: string[]): boolean {
-  for (let urn = resource.parent; urn !== ""; ) {
+  for (let urn = resource.parent; urn !== "";) {
     const parent = recording.resources.find((other) => other.urn === urn);
     if (kinds.some((kind) => parent?.type === `bulkhead:index:${kind}`)) return true;
     urn = parent?.parent ?? "";
@@ -336,7 +340,10 @@ function isRoot(user: string | undefined): boolean {
 }
 
 function isPinned(reference: string): boolean {
-  return /^[^\s@]+:[^\s@:/]+@sha256:[0-9a-f]{64}$/.test(reference) || /^bulkhead\.local\/[a-z]+:[0-9a-f]{16}$/.test(reference);
+  return (
+    /^[^\s@]+:[^\s@:/]+@sha256:[0-9a-f]{64}$/.test(reference) ||
+    /^bulkhead\.local\/[a-z]+:[0-9a-f]{16}$/.test(reference)
+  );
 }
 
 function isAutonamed(name: string | undefined, logicalName: string): boolean {
@@ -354,6 +361,8 @@ function leaves(value: unknown, path = ""): [path: string, value: string][] {
 
 /** Also a part of it that says as much: one line of a key, or the value in base64. */
 function holdsSecret(value: string, secrets: string[]): boolean {
-  const lines = secrets.flatMap((secret) => secret.split("\n")).filter((line) => line.length >= 16 && !/^-----/.test(line));
+  const lines = secrets
+    .flatMap((secret) => secret.split("\n"))
+    .filter((line) => line.length >= 16 && !/^-----/.test(line));
   return lines.some((line) => value.includes(line) || value.includes(btoa(line).slice(0, -4)));
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ContainerArgs } from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
+import * as state from "@pulumi/pulumi/runtime/state.js";
 import type { RegisterResourceOutputsRequest, RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 
 /** A resource as the engine would have been asked for it. Plain data: a test may clone it and break it. */
@@ -25,6 +26,8 @@ export interface Recorded<Inputs = Record<string, unknown>> {
     replaceOnChanges: string[];
     replacementTrigger: unknown;
     dependencies: string[];
+    /** Names of hooks that run when it fails. */
+    onError: string[];
   };
 }
 
@@ -35,6 +38,8 @@ export interface Recording {
   outputs: Record<string, unknown>;
   /** Every value that must stay secret: those that were generated, and those that the test names. */
   secrets: string[];
+  /** What the engine would call when a resource fails, by name. */
+  errorHooks: ReadonlyMap<string, pulumi.ErrorHook>;
 }
 
 export type ContainerInputs = pulumi.Unwrap<ContainerArgs>;
@@ -63,13 +68,18 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   const { stack = "test", config = {}, secretKeys = [], preview = true } = options;
   const resources = new Map<string, Recorded>();
   const secrets = [...(options.secrets ?? []), ...secretKeys.map((key) => config[key] ?? "")];
-  const failures: unknown[] = [];
+  // As on the real engine, the first failure ends the run: what waits for a resource that failed would wait for ever.
+  let fail!: (reason: unknown) => void;
+  const failed = new Promise<never>((_, reject) => (fail = reject));
+  failed.catch(() => undefined);
 
   const kinds = kindsOf(`${PROJECT}-${stack}`, secrets);
   await pulumi.runtime.setMocks(
     {
       call: ({ token }) => {
-        throw new Error(`the program calls ${token}, which the recorder does not know`);
+        const error = new Error(`the program calls ${token}, which the recorder does not know`);
+        fail(error);
+        throw error;
       },
       newResource: ({ type, name, inputs, custom }) => {
         if (custom === false) return { id: undefined, state: {} };
@@ -82,7 +92,8 @@ export async function record(program: () => unknown, options: RecordOptions = {}
     stack,
     preview,
   );
-  writeDown(pulumi.runtime.getMonitor() as unknown as Monitor, resources, failures);
+  const errorHooks = takeErrorHooks();
+  writeDown(pulumi.runtime.getMonitor() as unknown as Monitor, resources, fail);
   // Where loadConfig finds them: what Pulumi's runtime keeps, and the environment.
   pulumi.runtime.setAllConfig(config, secretKeys);
   const environment = process.env["PULUMI_CONFIG_SECRET_KEYS"];
@@ -91,20 +102,20 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   // A throw inside an .apply is a rejection that no caller can catch. Here it is a failure of this run, and of nothing else.
   const listeners = process.listeners("unhandledRejection");
   process.removeAllListeners("unhandledRejection");
-  process.on("unhandledRejection", (reason) => failures.push(reason));
+  process.on("unhandledRejection", fail);
   try {
-    await pulumi.runtime.runInPulumiStack(async () => program()).catch((error: unknown) => failures.push(error));
-    await drained(resources);
+    await Promise.race([failed, pulumi.runtime.runInPulumiStack(async () => program())]);
+    await Promise.race([failed, drained(resources)]);
   } finally {
+    await nextTurns();
     process.removeAllListeners("unhandledRejection");
     for (const listener of listeners) process.on("unhandledRejection", listener);
     if (environment === undefined) delete process.env["PULUMI_CONFIG_SECRET_KEYS"];
     else process.env["PULUMI_CONFIG_SECRET_KEYS"] = environment;
   }
-  if (failures.length > 0) throw failures[0];
   const recorded = [...resources.values()];
   const root = recorded.find(({ type }) => type === STACK_TYPE)!;
-  return { stackName: `${PROJECT}-${stack}`, resources: recorded, outputs: root.outputs, secrets };
+  return { stackName: `${PROJECT}-${stack}`, resources: recorded, outputs: root.outputs, secrets, errorHooks };
 }
 
 /** All resources of a type, like `docker:index/container:Container`; its last part is enough. */
@@ -182,12 +193,12 @@ interface Monitor {
   ): unknown;
 }
 
-function writeDown(monitor: Monitor, resources: Map<string, Recorded>, failures: unknown[]): void {
+function writeDown(monitor: Monitor, resources: Map<string, Recorded>, failed: (reason: unknown) => void): void {
   monitor.newUrn = urnOf;
   const register = monitor.registerResource.bind(monitor);
   monitor.registerResource = (request, answer) => {
     const fail = (error: unknown) => {
-      failures.push(error);
+      failed(error);
       answer(error);
     };
     const urn = urnOf(request.getParent(), request.getType(), request.getName());
@@ -205,6 +216,23 @@ function writeDown(monitor: Monitor, resources: Map<string, Recorded>, failures:
     resources.get(request.getUrn())!.outputs = unwrapped(request.getOutputs()?.toJavaScript() ?? {}).value as never;
     return registerOutputs(request, answer);
   };
+}
+
+/** The runtime would open a port on which the engine calls hooks. */
+function takeErrorHooks(): ReadonlyMap<string, pulumi.ErrorHook> {
+  const hooks = new Map<string, pulumi.ErrorHook>();
+  // Pulumi exports it without its type.
+  const { getStore } = state as unknown as { getStore: () => { callbacks?: object } };
+  getStore().callbacks = {
+    registerErrorHook: (hook: pulumi.ErrorHook) => {
+      if (hooks.has(hook.name)) return Promise.reject(new Error(`two hooks have the name ${hook.name}`));
+      hooks.set(hook.name, hook);
+      return Promise.resolve();
+    },
+    awaitStackRegistrations: () => Promise.resolve(),
+    shutdown: () => undefined,
+  };
+  return hooks;
 }
 
 /** As the engine makes it: with the types of all ancestors, and not only of the parent as Pulumi's mocks do. */
@@ -232,6 +260,7 @@ function recordedOf(urn: string, request: RegisterResourceRequest): Recorded {
       replaceOnChanges: request.getReplaceonchangesList(),
       replacementTrigger: request.getReplacementTrigger()?.toJavaScript(),
       dependencies: request.getDependenciesList(),
+      onError: request.getHooks()?.getOnErrorList() ?? [],
     },
   };
 }
@@ -272,7 +301,11 @@ async function drained(resources: Map<string, Recorded>): Promise<void> {
   do {
     before = resources.size;
     await waitForRPCs();
-    // Rejections that nobody handles are told at the end of a turn of the event loop.
-    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await nextTurns();
   } while (resources.size > before);
+}
+
+/** Rejections that nobody handles are told at the end of a turn of the event loop. */
+async function nextTurns(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

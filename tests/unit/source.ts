@@ -107,7 +107,12 @@ function importsOf(file: ts.SourceFile): Import[] {
   const declared = file.statements.filter(ts.isImportDeclaration).map(({ importClause, moduleSpecifier }) => ({
     specifier: (moduleSpecifier as ts.StringLiteral).text,
     typeOnly: importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword,
-    locals: importClause === undefined ? [] : nodesOf(importClause).filter(ts.isIdentifier).map(({ text }) => text),
+    locals:
+      importClause === undefined
+        ? []
+        : nodesOf(importClause)
+            .filter(ts.isIdentifier)
+            .map(({ text }) => text),
   }));
   const dynamic = nodesOf(file)
     .filter(ts.isCallExpression)
@@ -118,7 +123,9 @@ function importsOf(file: ts.SourceFile): Import[] {
 
 /** Name in the file to the module that it comes from. */
 function bindingsOf(file: ts.SourceFile): Map<string, string> {
-  return new Map(importsOf(file).flatMap(({ specifier, locals }) => locals.map((local) => [local, specifier] as const)));
+  return new Map(
+    importsOf(file).flatMap(({ specifier, locals }) => locals.map((local) => [local, specifier] as const)),
+  );
 }
 
 interface Construction {
@@ -133,9 +140,10 @@ function constructions(node: ts.Node): Construction[] {
   const file = node.getSourceFile();
   return nodesOf(node)
     .filter(ts.isNewExpression)
-    .map(({ expression, pos }) => {
-      const path = expression.getText(file).split(".");
-      return { name: path.at(-1)!, root: path[0]!, line: file.getLineAndCharacterOfPosition(pos).line + 1 };
+    .map((construction) => {
+      const path = construction.expression.getText(file).split(".");
+      const { line } = file.getLineAndCharacterOfPosition(construction.getStart(file));
+      return { name: path.at(-1)!, root: path[0]!, line: line + 1 };
     });
 }
 

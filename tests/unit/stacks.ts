@@ -45,7 +45,10 @@ export async function recordStack(stack: string): Promise<Recording> {
 }
 
 /** Certificates from files that no checkout has, from files that this test makes. */
-async function withCertificates(given: unknown, directory: string): Promise<{ certificates: unknown; secrets: string[] }> {
+async function withCertificates(
+  given: unknown,
+  directory: string,
+): Promise<{ certificates: unknown; secrets: string[] }> {
   if ((given as { kind?: string }).kind !== "files") return { certificates: given, secrets: [] };
   const made = await makeCertificates("localhost");
   const [certificate, privateKey] = [join(directory, "certificate.pem"), join(directory, "private.key")];
