@@ -1,8 +1,10 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { RunError } from "@pulumi/pulumi/errors.js";
 import { allConfig } from "@pulumi/pulumi/runtime/config.js";
 import { getProject } from "@pulumi/pulumi/runtime/settings.js";
-import { closest } from "fastest-levenshtein";
+import { closest, distance } from "fastest-levenshtein";
 import { z } from "zod";
 
 /**
@@ -50,6 +52,9 @@ const text = (pattern: RegExp, wrong: string, cure: string) => {
 };
 const port = (what: string) => wholeNumber(1, 65535, `give the port of the host on which ${what}`);
 
+/** `local`, or an ssh URL with at most a user, an address and a port; nothing that ssh would take for an option. */
+const DOCKER_HOST =
+  /^(local|ssh:\/\/(\w[\w.-]*@)?(\w[\w.-]*|\[[0-9a-f:]+\])(:(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3}))?)$/;
 const HOSTNAME = /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const DIGEST_REFERENCE = /^[a-z0-9][a-z0-9._\-/:]*:[\w][\w.-]{0,127}@sha256:[0-9a-f]{64}$/;
 /** An image built on this machine because no registry could be reached; its tag is the key of its recipe. */
@@ -92,6 +97,7 @@ const service = (memoryMb: number, cpus: number, pids: number) =>
     )
     .prefault({});
 
+const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
 const PEM = "give the path of a PEM file, from the project's folder";
 const filesCertificate = z.strictObject({
   kind: z.literal("files"),
@@ -112,11 +118,9 @@ const acmeCertificate = z.strictObject({
 
 /** One schema a key; the order here is the order in the docs and in messages. */
 export const shape = {
-  host: text(
-    /^(local|ssh:\/\/([\w.-]+@)?([\w.-]+|\[[0-9a-f:]+\])(:\d{1,5})?)$/,
-    "is not a Docker host",
-    "give local, or ssh://user@address",
-  ).describe("The Docker host: `local` (DOCKER_HOST or this machine's socket), or ssh://user@address[:port]."),
+  host: text(DOCKER_HOST, "is not a Docker host", "give local, or ssh://user@address[:port]").describe(
+    "The Docker host: `local` (DOCKER_HOST or this machine's socket), or ssh://user@address[:port].",
+  ),
   knownHosts: text(/./, "is not a path", "give the path of a known_hosts file, from the project's folder")
     .optional()
     .describe("A known_hosts file for the ssh host, from the project's folder. Default: that of the user."),
@@ -148,13 +152,14 @@ export const shape = {
     .describe("What the edge publishes, and its limits."),
   certificates: z
     .discriminatedUnion("kind", [filesCertificate, acmeCertificate], {
-      error: ({ input }) =>
-        input === undefined
-          ? "missing: give kind: files with certificate and privateKey, or kind: acme with email"
-          : "has no known kind: give kind: files with certificate and privateKey, or kind: acme with email",
+      error: ({ input }) => {
+        const cure = "give kind: files with certificate and privateKey, or kind: acme with email";
+        if (typeof input !== "object" || input === null) return fault("is not an object", cure).error({ input });
+        return fault("is no known kind", cure).error({ input: (input as { kind?: unknown }).kind });
+      },
     })
     .describe("Where the edge's certificate comes from."),
-  dnsApiToken: text(/^[\w-]{20,}$/, "is not an API token", "set it with `pulumi config set --secret`")
+  dnsApiToken: text(/^[\w-]{20,}$/, "is not an API token", SET_TOKEN)
     .optional()
     .describe("Secret. The Cloudflare API token that edits the zone's DNS, for certificates of kind acme."),
   cloudflare: z
@@ -187,9 +192,6 @@ export const shape = {
   frontend: service(256, 0.5, 64).describe("Limits of the frontend."),
 };
 
-/** Values that are never shown, even where a stack file holds them in clear by mistake. */
-const SECRET_KEYS = ["dnsApiToken"];
-
 type StackFile = { [Key in keyof typeof shape]: z.output<(typeof shape)[Key]> };
 /** Configuration as the program uses it: every default filled in, every file read. */
 export type Config = Omit<StackFile, "certificates"> & { certificates: Certificates };
@@ -213,7 +215,7 @@ export function parseConfig(raw: Record<string, string>, source: Source): Config
     if (!full.startsWith(prefix)) continue;
     const key = full.slice(prefix.length);
     if (keys.includes(key)) given.set(key, isText(key) ? value : parsedJson(value));
-    else problems.push(`${full}: unknown key: did you mean ${prefix}${closest(key, keys)}?`);
+    else problems.push(unknownKey(prefix, key, keys));
   }
 
   // Key by key, so that a fault in one does not hide those of another, nor what two of them say together.
@@ -221,73 +223,102 @@ export function parseConfig(raw: Record<string, string>, source: Source): Config
   for (const [key, schema] of Object.entries(shape)) {
     const result = schema.safeParse(given.get(key));
     if (result.success) read[key] = result.data;
-    else {
-      const secret = SECRET_KEYS.includes(key) || source.secretKeys.includes(prefix + key);
+    else
       for (const issue of result.error.issues)
-        problems.push(...describe(prefix + key, issue, given.get(key), secret, schema));
-    }
+        problems.push(...describe(prefix + key, issue, given.get(key), isSecret(key, source), schema));
   }
   const config = read as Partial<StackFile>;
-  problems.push(...contradictions(config, source).map((problem) => prefix + problem));
-  const certificates = readCertificates(config.certificates, source.readFile, prefix, problems);
+  const { certificates, problems: unreadable } = readFiles(config, source);
+  problems.push(...[...contradictions(config, given, source), ...unreadable].map((problem) => prefix + problem));
   if (problems.length > 0) throw new ConfigError(problems);
   return { ...(config as StackFile), certificates: certificates! };
 }
 
 /** What each key says alone is right, but not what two of them say together. */
-function contradictions(config: Partial<StackFile>, { secretKeys, project }: Source): string[] {
+function contradictions(config: Partial<StackFile>, given: ReadonlyMap<string, unknown>, source: Source): string[] {
   const problems: string[] = [];
   const { host, knownHosts, domain, edge, certificates, dnsApiToken, cloudflare, images } = config;
   const acme = certificates?.kind === "acme";
+  const shown = (key: string, value: unknown) => (isSecret(key, source) ? "the secret" : String(value));
   if (knownHosts !== undefined && host === "local")
     problems.push("knownHosts: is for ssh:// hosts, and the host is local: leave it out");
   if (edge && edge.httpsPort === edge.tunnelPort)
-    problems.push(`edge.tunnelPort: ${edge.tunnelPort} is the httpsPort too: give another port`);
-  if (edge && edge.burst < edge.requestsPerSecond)
-    problems.push(`edge.burst: ${edge.burst} is less than requestsPerSecond: give at least ${edge.requestsPerSecond}`);
-  if (acme && domain !== undefined && !domain.includes("."))
-    problems.push(`domain: no CA certifies ${domain}: give a public domain, or certificates of kind files`);
-  if (acme && dnsApiToken === undefined)
-    problems.push("dnsApiToken: missing: certificates of kind acme need it: set it with `pulumi config set --secret`");
-  if (dnsApiToken !== undefined && !secretKeys.includes(`${project}:dnsApiToken`))
+    problems.push(`edge.tunnelPort: ${shown("edge", edge.tunnelPort)} is the httpsPort too: give another port`);
+  if (edge && edge.burst < edge.requestsPerSecond) {
+    const least = shown("edge", edge.requestsPerSecond);
+    problems.push(`edge.burst: ${shown("edge", edge.burst)} is less than requestsPerSecond: give at least ${least}`);
+  }
+  if (acme && domain !== undefined && (!domain.includes(".") || isIP(domain)))
     problems.push(
-      "dnsApiToken: stands in clear in the stack file: revoke it, then set a new one with `pulumi config set --secret`",
+      `domain: no CA certifies ${shown("domain", domain)}: give a public domain, or certificates of kind files`,
     );
-  if (cloudflare && domain !== undefined && domain !== cloudflare.zone && !domain.endsWith(`.${cloudflare.zone}`))
-    problems.push(`domain: ${domain} is not in the zone ${cloudflare.zone}: give a name in it, or the right zone`);
+  if (acme && !given.has("dnsApiToken"))
+    problems.push(`dnsApiToken: missing, and certificates of kind acme need it: ${SET_TOKEN}`);
+  if (dnsApiToken !== undefined && !source.secretKeys.includes(`${source.project}:dnsApiToken`))
+    problems.push(`dnsApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_TOKEN}`);
+  if (cloudflare && domain !== undefined && domain !== cloudflare.zone && !domain.endsWith(`.${cloudflare.zone}`)) {
+    const zone = shown("cloudflare", cloudflare.zone);
+    problems.push(
+      `domain: ${shown("domain", domain)} is not in the zone ${zone}: give a name in it, or the right zone`,
+    );
+  }
   for (const [key, reference] of Object.entries(images ?? {}))
     if (acme && reference !== undefined && STAND_IN.test(reference))
-      problems.push(`images.${key}: ${reference} is a stand-in for local use: give name:tag@sha256:<64 hex digits>`);
+      problems.push(
+        `images.${key}: ${shown("images", reference)} is a stand-in for local use: give name:tag@sha256:<64 hex digits>`,
+      );
   return problems;
 }
 
-function readCertificates(
-  certificates: StackFile["certificates"] | undefined,
-  readFile: (path: string) => string,
-  prefix: string,
-  problems: string[],
-): Certificates | undefined {
-  if (certificates?.kind !== "files") return certificates;
-  const pem = (key: "certificate" | "privateKey", label: string): string => {
-    const path = certificates[key];
-    const at = `${prefix}certificates.${key}: ${path}`;
+/** What the stack file only names: certificates are read, and a list of known hosts is looked at. */
+function readFiles(config: Partial<StackFile>, source: Source): { certificates?: Certificates; problems: string[] } {
+  const { host, knownHosts, certificates } = config;
+  const problems: string[] = [];
+  const at = (key: string, path: string) => `${key}: ${isSecret(key.split(".")[0]!, source) ? "the secret" : path}`;
+  const content = (key: string, path: string, cure: string): string | undefined => {
     try {
-      const content = readFile(path);
-      if (!content.includes(`-----BEGIN ${label}`) && !(label === "PRIVATE KEY" && / PRIVATE KEY-----/.test(content)))
-        problems.push(`${at} holds no ${label.toLowerCase()}: give a PEM file with a BEGIN ${label} line`);
-      return content;
+      return source.readFile(path);
     } catch (error) {
-      problems.push(
-        `${at} cannot be read (${(error as NodeJS.ErrnoException).code}): give a file that is there; \`make up\` makes those of the local stack`,
-      );
-      return "";
+      problems.push(`${at(key, path)} cannot be read (${(error as NodeJS.ErrnoException).code}): ${cure}`);
+      return undefined;
     }
   };
-  return {
-    kind: "files",
-    certificatePem: pem("certificate", "CERTIFICATE"),
-    privateKeyPem: pem("privateKey", "PRIVATE KEY"),
+  if (knownHosts !== undefined && host !== "local")
+    content("knownHosts", knownHosts, "give a file that is there; `ssh-keyscan` prints what belongs in it");
+  if (certificates?.kind !== "files") return { certificates, problems };
+
+  const pem = <T>(key: "certificate" | "privateKey", label: string, parse: (pem: string) => T) => {
+    const path = certificates[key];
+    const text = content(
+      `certificates.${key}`,
+      path,
+      "give a file that is there; `make up` makes those of the local stack",
+    );
+    if (text === undefined) return undefined;
+    try {
+      return { text, parsed: parse(text) };
+    } catch {
+      const cure = `give a PEM file, with a line -----BEGIN ${label}-----`;
+      problems.push(`${at(`certificates.${key}`, path)} holds no ${label.toLowerCase()} that can be read: ${cure}`);
+      return undefined;
+    }
   };
+  const certificate = pem("certificate", "CERTIFICATE", (text) => new X509Certificate(text));
+  const privateKey = pem("privateKey", "PRIVATE KEY", createPrivateKey);
+  if (!certificate || !privateKey) return { problems };
+  if (!certificate.parsed.checkPrivateKey(privateKey.parsed)) {
+    const wrong = `${at("certificates.privateKey", certificates.privateKey)} is not the key of the certificate`;
+    problems.push(`${wrong}: give the one that the certificate was issued for`);
+  }
+  return {
+    certificates: { kind: "files", certificatePem: certificate.text, privateKeyPem: privateKey.text },
+    problems,
+  };
+}
+
+/** Values that are never shown: what Pulumi keeps as a secret, and what is one even where it stands in clear by mistake. */
+function isSecret(key: string, { project, secretKeys }: Source): boolean {
+  return key === "dnsApiToken" || secretKeys.includes(`${project}:${key}`);
 }
 
 function isText(key: string): boolean {
@@ -309,12 +340,18 @@ function describe(key: string, issue: z.core.$ZodIssue, value: unknown, secret: 
   const path = [key, ...issue.path].join(".");
   if (issue.code === "unrecognized_keys") {
     const known = keysAt(schema, issue.path, value);
-    return issue.keys.map(
-      (unknown) => `${path}.${unknown}: unknown key: did you mean ${path}.${closest(unknown, known)}?`,
-    );
+    return issue.keys.map((unknown) => unknownKey(`${path}.`, unknown, known));
   }
   const at = issue.path.reduce<unknown>((inner, step) => (inner as Record<PropertyKey, unknown>)?.[step], value);
-  return [`${path}: ${issue.message.replace(SHOWN_VALUE, secret ? "the secret" : JSON.stringify(at))}`];
+  return [`${path}: ${issue.message.replace(SHOWN_VALUE, () => (secret ? "the secret" : JSON.stringify(at)))}`];
+}
+
+/** With the nearest known key, unless none is near. */
+function unknownKey(at: string, key: string, known: string[]): string {
+  const [typed, spelled] = [key.toLowerCase(), known.map((name) => name.toLowerCase())];
+  const nearest = known[spelled.indexOf(closest(typed, spelled))]!;
+  const isNear = distance(typed, nearest.toLowerCase()) <= key.length / 2;
+  return `${at}${key}: unknown key: ${isNear ? `did you mean ${at}${nearest}?` : `give one of ${known.join(", ")}`}`;
 }
 
 /** The keys that an object in a stack file may have. */

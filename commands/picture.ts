@@ -1,17 +1,6 @@
 import { readFileSync } from "node:fs";
-import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
-
-interface DockerContainer {
-  image: string;
-  restart?: string;
-  memory: number;
-  cpus: string;
-  labels: { label: string; value: string }[];
-  networksAdvanced?: { name: string }[];
-  ports?: { external: number }[];
-  envs?: string[];
-}
+import { containers, ofType, record, type ContainerInputs } from "../tests/unit/recorder.ts";
 
 /** What runs in production, drawn from the program itself: it runs here without an engine, and what it asks for is drawn. */
 export async function picture(): Promise<string> {
@@ -21,7 +10,7 @@ export async function picture(): Promise<string> {
   const short = (name: string) => name.replace(`${STACK}-`, "");
   const lines = ["flowchart LR", "  clients([clients])"];
   for (const container of running) {
-    const label = (key: string) => container.labels.find(({ label }) => label === key)?.value ?? "";
+    const label = (key: string) => container.labels?.find(({ label }) => label === key)?.value ?? "";
     const limits = `${container.memory} MiB, ${Number(container.cpus)} CPU, ${label("bulkhead.pids")} pids`;
     lines.push(
       `  ${label("bulkhead.name")}["<b>${label("bulkhead.name")}</b><br>${imageName(container.image)}<br>${limits}"]`,
@@ -64,45 +53,31 @@ function routes({ http, tcp }: Route): string[] {
   return [...paths].map(([service, found]) => `  edge == "${found.join(" ")}" ==> ${service}`);
 }
 
-function nameOf(container: DockerContainer): string {
-  return container.labels.find(({ label }) => label === "bulkhead.name")?.value ?? "";
+function nameOf(container: ContainerInputs): string {
+  return container.labels?.find(({ label }) => label === "bulkhead.name")?.value ?? "";
 }
 
 function imageName(reference: string): string {
   return reference.startsWith("sha256:") ? "built on the host" : reference.replace(/@.*/, "");
 }
 
-/** Runs the program with a stack file's configuration and nothing behind it, and gives what it asks for. */
+/** What the program asks for in a stack: it runs with the stack file's configuration and nothing behind it. */
 async function resourcesOf(stack: string) {
-  const containers: DockerContainer[] = [];
-  const networks: { name: string; internal: boolean }[] = [];
   const file = parse(readFileSync(new URL(`../Pulumi.${stack}.yaml`, import.meta.url), "utf8")) as { config: object };
   const config = { ...file.config, "reach:dnsApiToken": "not-a-token-but-as-long-as-one" };
   const texts = Object.entries(config).map(([key, value]) => [
     key,
     typeof value === "string" ? value : JSON.stringify(value),
   ]);
-  process.env["PULUMI_CONFIG_SECRET_KEYS"] = JSON.stringify(["reach:dnsApiToken"]);
-  await pulumi.runtime.setMocks(
-    {
-      newResource: ({ type, name, inputs }) => {
-        const state = inputs as Record<string, unknown>;
-        if (type === "docker:index/container:Container") containers.push(inputs as DockerContainer);
-        if (type === "docker:index/network:Network") networks.push(inputs as { name: string; internal: boolean });
-        return {
-          id: `${name}-id`,
-          state: { name, imageId: `sha256:${"0".repeat(64)}`, result: "", ipamConfigs: [], ...state },
-        };
-      },
-      call: ({ token }) => {
-        throw new Error(`the program calls ${token}, which the picture knows nothing of`);
-      },
-    },
-    "reach",
+  const recording = await record(() => import("../index.ts"), {
     stack,
-    true,
-  );
-  pulumi.runtime.setAllConfig(Object.fromEntries(texts) as Record<string, string>);
-  await pulumi.runtime.runInPulumiStack(async () => import("../index.ts"));
-  return { containers, networks };
+    config: Object.fromEntries(texts) as Record<string, string>,
+    secretKeys: ["reach:dnsApiToken"],
+  });
+  return {
+    containers: containers(recording).map(({ inputs }) => inputs),
+    networks: ofType<{ name: string; internal: boolean }>(recording, "docker:index/network:Network").map(
+      ({ inputs }) => inputs,
+    ),
+  };
 }

@@ -6,6 +6,7 @@ import type { DockerHost } from "./docker-host.ts";
 import { edgeSettings, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
 import type { Networks } from "./networks.ts";
+import { Job } from "./job.ts";
 import { RouteFile } from "./route-file.ts";
 import { SecretFiles } from "./secret.ts";
 
@@ -120,28 +121,16 @@ export class Proxy extends pulumi.ComponentResource {
       { name: this.host.named("acme"), labels: this.host.labels({ "bulkhead.data": "true" }) },
       { parent: this, retainOnDelete: true, deleteBeforeReplace: true },
     );
-    const file = new Container(
+    const file = new Job(
       `${name}-acme-file`,
       {
         host: this.host,
-        image: this.host.jobImage,
-        run: "once",
-        limits: { memoryMb: 16, cpus: 0.1, pids: 8 },
-        user: "0:0",
+        script: ACME_FILE,
+        rootWhy: "root owns a new volume",
         exceptions: [
-          { rootUser: true, why: "root owns a new volume" },
           { capability: "CHOWN", why: "gives the file to the edge's user; an existing file is left as it is" },
         ],
         volumes: [{ name: volume.name, path: "/acme", writable: true }],
-        entrypoint: ["/bin/sh", "-c", ACME_FILE],
-        command: [],
-        health: {
-          test: ["CMD", "test", "-e", "/tmp/made"],
-          intervalSeconds: 0.3,
-          startSeconds: 0,
-          deadlineSeconds: 20,
-        },
-        graceSeconds: 1,
       },
       { parent: this },
     );
@@ -158,8 +147,8 @@ const TRAEFIK_UID = "65532";
 
 const ACME_FILE = `
 umask 077
-[ -e /acme/acme.json ] || { : > /acme/acme.json && chown ${TRAEFIK_UID}:${TRAEFIK_UID} /acme/acme.json; }
-touch /tmp/made && sleep 15
+[ -e /acme/acme.json ] || { : > /acme/acme.json && chown ${TRAEFIK_UID}:${TRAEFIK_UID} /acme/acme.json; } || exit 1
+finish
 `;
 
 function edgeSecrets(

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
-import { Container } from "./container.ts";
+
 import type { DockerHost } from "./docker-host.ts";
+import { Job } from "./job.ts";
 
 export interface RouteFileArgs {
   host: DockerHost;
@@ -22,17 +23,13 @@ export interface RouteFileArgs {
 export class RouteFile extends pulumi.ComponentResource {
   constructor(name: string, args: RouteFileArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:RouteFile", name, {}, { providers: [args.host.provider], ...opts });
-    new Container(
+    new Job(
       `${name}-job`,
       {
         host: args.host,
-        image: args.host.jobImage,
-        run: "once",
-        limits: { memoryMb: 32, cpus: 0.5, pids: 32 },
-        user: "0:0",
-        exceptions: [
-          { rootUser: true, why: "root owns the volume with the routes; without capabilities it can do nothing more" },
-        ],
+        script: CUTOVER,
+        rootWhy: "root owns the volume with the routes; without capabilities it can do nothing more",
+        deadlineSeconds: 25,
         networks: [{ name: args.doorNetwork }],
         volumes: [{ name: args.routesVolume, path: "/routes", writable: true }],
         env: {
@@ -42,16 +39,6 @@ export class RouteFile extends pulumi.ComponentResource {
           RELEASE: args.release,
           CHECK_PATH: args.checkPath,
         },
-        entrypoint: ["/bin/sh", "-c", CUTOVER],
-        command: [],
-        // Gated by health and not by the exit code: a job that ends badly would count as made and never be tried again.
-        health: {
-          test: ["CMD", "test", "-e", "/tmp/served"],
-          intervalSeconds: 0.3,
-          startSeconds: 0,
-          deadlineSeconds: 25,
-        },
-        graceSeconds: 1,
       },
       { parent: this },
     );
@@ -59,10 +46,9 @@ export class RouteFile extends pulumi.ComponentResource {
   }
 }
 
-/** Ends after 15 s of trying; the engine, which looks once a second, has to see its success, so it stays a while. */
+/** Tries for 15 s. */
 const CUTOVER = `
-set -u
-file="/routes/$ROUTE_FILE.yml"
+file="/routes/$ROUTE_FILE.yml" edge= answer=
 put() { cat "$1" > "$file.tmp" && chmod 0644 "$file.tmp" && mv "$file.tmp" "$file"; }
 edges() { nslookup edge 2>/dev/null | awk '/^Name:/ { answers = 1 } answers' | grep -oE '([0-9]+[.]){3}[0-9]+' | sort -u; }
 served() {
@@ -81,14 +67,12 @@ began=$(date +%s)
 while [ $(($(date +%s) - began)) -lt 15 ]; do
   if served; then
     echo "serving $RELEASE at $CHECK_PATH"
-    touch /tmp/served
-    sleep 15
-    exit 0
+    finish
   fi
   sleep 0.1
 done
 if [ -e /tmp/old ]; then put /tmp/old; else rm -f "$file"; fi
-echo "not serving $RELEASE at $CHECK_PATH, the old route is back; the edge ${edge:-} said last: $(echo "$answer" | head -n 1)"
+echo "not serving $RELEASE at $CHECK_PATH, the old route is back; the edge $edge said last: $(echo "$answer" | head -n 1)"
 sleep 15
 exit 1
 `;

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -17,7 +17,11 @@ export function cacheDirectory(): string {
  */
 export async function kept(name: string, key: string, make: (directory: string) => Promise<void>): Promise<string> {
   const place = join(cacheDirectory(), `${name}-${key}`);
-  if (existsSync(place)) return place;
+  if (existsSync(place)) {
+    // Says that it is in use; a cache that may only be read serves as well.
+    await utimes(place, new Date(), new Date()).catch(() => undefined);
+    return place;
+  }
   await mkdir(cacheDirectory(), { recursive: true });
   const unlock = await lock(`${place}.lock`, name);
   try {
@@ -100,7 +104,7 @@ async function removeLeftovers(name: string, place: string): Promise<void> {
   for (const entry of await readdir(cacheDirectory())) {
     const path = join(cacheDirectory(), entry);
     const partial = path.startsWith(`${place}.partial-`);
-    const other = new RegExp(`^${name}-[0-9a-f]{16}$`).test(entry) && (await stat(path)).atimeMs < monthAgo;
+    const other = new RegExp(`^${name}-[0-9a-f]{16}$`).test(entry) && (await stat(path)).mtimeMs < monthAgo;
     if (partial || other) await rm(path, { recursive: true, force: true });
   }
 }

@@ -78,4 +78,17 @@ async function load(engine: Engine, standIn: StandIn): Promise<void> {
     const failed = messages.find((message) => message.error !== undefined);
     if (failed) throw new Error(`${standIn.reference}: ${failed.error}`);
   });
+  await removeOlder(engine, standIn.reference);
+}
+
+/** Stand-ins of the same image by older recipes; one that a container still runs stays until the next time. */
+async function removeOlder(engine: Engine, current: string): Promise<void> {
+  const filters = JSON.stringify({ reference: [nameOf(current)] });
+  const found = await engine.get<{ RepoTags: string[] | null }[]>(
+    `/images/json?filters=${encodeURIComponent(filters)}`,
+  );
+  const tags = found.flatMap(({ RepoTags }) => RepoTags ?? []);
+  for (const tag of tags.filter((tag) => nameOf(tag) === nameOf(current) && tag !== current)) {
+    await engine.delete(`/images/${tag}`).catch(() => undefined);
+  }
 }

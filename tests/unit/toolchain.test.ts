@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { spawnSync } from "node:child_process";
@@ -140,6 +149,17 @@ describe("the cache", () => {
     expect(entries()).toEqual(["thing-k1"]);
   });
 
+  test("throws away what has the same name and was not used for a month", async () => {
+    const old = await kept("thing", "0".repeat(16), fill("old"));
+    const used = await kept("thing", "1".repeat(16), fill("used"));
+    const other = await kept("thing-too", "2".repeat(16), fill("other"));
+    const twoMonthsAgo = new Date(Date.now() - 60 * 24 * 3600 * 1000);
+    for (const place of [old, used, other]) utimesSync(place, twoMonthsAgo, twoMonthsAgo);
+    await kept("thing", "1".repeat(16), fill("used"));
+    await kept("thing", "3".repeat(16), fill("new"));
+    expect([old, used, other].map(existsSync)).toEqual([false, true, true]);
+  });
+
   test("has another key for any other input", () => {
     expect(keyOf("a", { b: 1 })).toMatch(/^[0-9a-f]{16}$/);
     expect(keyOf("a", { b: 1 })).toBe(keyOf("a", { b: 1 }));
@@ -259,16 +279,21 @@ describe("toolchain/run", () => {
     directory = mkdtempSync(join(tmpdir(), "bulkhead-run-"));
     return () => rmSync(directory, { recursive: true });
   });
+  const place = (path: string, content: string, mode = 0o644) => {
+    mkdirSync(join(directory, path, ".."), { recursive: true });
+    writeFileSync(join(directory, path), content, { mode });
+  };
   /** A machine with these programs beside the system's own; what it would download is refused. */
   const machine = (programs: Record<string, string>) => {
-    const bin = join(directory, "bin");
-    mkdirSync(bin);
+    for (const file of ["toolchain/run", "toolchain/node.pin"]) place(`project/${file}`, read(file));
+    place("project/package-lock.json", "{}");
+    place("project/node_modules/.package-lock.json", "{}");
     for (const [name, script] of Object.entries({ curl: "exit 7", npm: "exit 1", ...programs })) {
-      writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      place(`bin/${name}`, `#!/bin/sh\n${script}\n`, 0o755);
     }
     return (...args: string[]) => {
-      const env = { PATH: `${bin}:/usr/bin:/bin`, HOME: directory };
-      const { status, stdout, stderr } = spawnSync("bash", ["toolchain/run", ...args], { cwd: project, env });
+      const env = { PATH: `${directory}/bin:/usr/bin:/bin`, HOME: directory };
+      const { status, stdout, stderr } = spawnSync("bash", [`${directory}/project/toolchain/run`, ...args], { env });
       return { status, stdout: stdout.toString(), stderr: stderr.toString() };
     };
   };
@@ -276,7 +301,7 @@ describe("toolchain/run", () => {
   const pinned = () => {
     const version = /^NODE_VERSION=(.*)$/m.exec(read("toolchain/node.pin"))![1]!;
     const npm = /^NPM_VERSION=(.*)$/m.exec(read("toolchain/node.pin"))![1]!;
-    return join(directory, ".cache/bulkhead", `node-${version}-npm-${npm}`);
+    return `.cache/bulkhead/node-${version}-npm-${npm}`;
   };
 
   test.each(["v22.18.0", "v23.6.0", "v24.0.0", "v26.1.0"])("takes an installed Node %s", (version) => {
@@ -285,8 +310,7 @@ describe("toolchain/run", () => {
 
   test.each(["v20.20.2", "v22.17.1", "v23.5.0", "v8.1.0"])("takes the pinned one rather than Node %s", (version) => {
     const runIt = machine(installed(version));
-    mkdirSync(join(pinned(), "bin"), { recursive: true });
-    writeFileSync(join(pinned(), "bin/node"), '#!/bin/sh\necho "pinned $*"\n', { mode: 0o755 });
+    place(`${pinned()}/bin/node`, '#!/bin/sh\necho "pinned $*"\n', 0o755);
     expect(runIt("a")).toMatchObject({ status: 0, stdout: "pinned a\n" });
   });
 
@@ -302,7 +326,31 @@ describe("toolchain/run", () => {
     const { status, stderr } = machine({ ...installed("v20.0.0"), curl })("a");
     expect(status).toBe(1);
     expect(stderr).toMatch(/node-v.*\.tar\.gz is not what was pinned/);
-    expect(existsSync(pinned())).toBe(false);
+    expect(existsSync(join(directory, pinned()))).toBe(false);
+  });
+
+  test("installs the packages when the lock file says something new, and only then", () => {
+    const npm = 'echo "npm $*" >&2; mkdir -p node_modules; cp package-lock.json node_modules/.package-lock.json';
+    const runIt = machine({ ...installed("v24.0.0"), npm });
+    const later = (seconds: number) => {
+      const date = new Date(Date.now() + seconds * 1000);
+      utimesSync(join(directory, "project/package-lock.json"), date, date);
+    };
+    const installs = () =>
+      runIt("a")
+        .stderr.split("\n")
+        .filter((line) => line.startsWith("npm ")).length;
+    expect(installs()).toBe(0);
+    place("project/package-lock.json", '{"new": true}');
+    later(60);
+    expect(installs()).toBe(1);
+    later(120);
+    expect(installs()).toBe(0);
+    place("project/package-lock.json", '{"newer": true}');
+    later(180);
+    expect(installs()).toBe(1);
+    rmSync(join(directory, "project/node_modules"), { recursive: true });
+    expect(installs()).toBe(1);
   });
 });
 

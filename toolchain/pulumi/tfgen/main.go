@@ -1,7 +1,7 @@
-// Writes the plugins' schemas, after a change of a provider's version or of what is said about it:
+// Writes a plugin's schema.json into a directory, for a change of the provider's version or of what is said about it:
 //
-//	PULUMI_SKIP_MISSING_MAPPING_ERROR=true go run ./tfgen docker schema --skip-docs --out pulumi-resource-docker
-//	PULUMI_SKIP_MISSING_MAPPING_ERROR=true go run ./tfgen random schema --skip-docs --out pulumi-resource-random
+//	PULUMI_SKIP_MISSING_MAPPING_ERROR=true go run ./tfgen docker schema --skip-docs --out DIRECTORY
+//	cp DIRECTORY/schema.json pulumi-resource-docker/
 package main
 
 import (

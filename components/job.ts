@@ -1,0 +1,57 @@
+import * as pulumi from "@pulumi/pulumi";
+import { Container, type ContainerArgs } from "./container.ts";
+import type { DockerHost } from "./docker-host.ts";
+import type { Exception } from "./hardening.ts";
+
+export interface JobArgs extends Pick<ContainerArgs, "env" | "networks" | "volumes"> {
+  host: DockerHost;
+  /** For a POSIX shell. It calls `finish` when its work is done; ending in any other way fails the update. */
+  script: string;
+  /** Why it runs as root, without capabilities. */
+  rootWhy: string;
+  /** What else it needs. @default [] */
+  exceptions?: readonly Exception[];
+  /** The update fails when the work is not done by then. @default 20 */
+  deadlineSeconds?: number;
+}
+
+/**
+ * A script that does one thing within an update. It is gated by health and not by its exit code: a job that ended badly
+ * would count as made, and no later update would try it again.
+ */
+export class Job extends pulumi.ComponentResource {
+  /** The container's name, known when the work is done. */
+  readonly name: pulumi.Output<string>;
+
+  constructor(name: string, args: JobArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:Job", name, {}, { providers: [args.host.provider], ...opts });
+    const { host, script, rootWhy, exceptions = [], deadlineSeconds = 20 } = args;
+    const container = new Container(
+      name,
+      {
+        host,
+        image: host.jobImage,
+        run: "once",
+        limits: { memoryMb: 32, cpus: 0.5, pids: 32 },
+        user: "0:0",
+        exceptions: [{ rootUser: true, why: rootWhy }, ...exceptions],
+        env: args.env,
+        networks: args.networks,
+        volumes: args.volumes,
+        entrypoint: ["/bin/sh", "-c", FINISH + script],
+        command: [],
+        health: { test: ["CMD", "test", "-e", "/tmp/done"], intervalSeconds: 0.3, startSeconds: 0, deadlineSeconds },
+        graceSeconds: 1,
+      },
+      { parent: this },
+    );
+    this.name = container.name;
+    this.registerOutputs({ name: this.name });
+  }
+}
+
+/** The provider looks at health once a second, so a job that is done stays a while to be seen. */
+const FINISH = `
+set -u
+finish() { touch /tmp/done; sleep 15; exit 0; }
+`;
