@@ -1,6 +1,6 @@
 # Every target runs a program in commands/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fmt pin env schema
+.PHONY: help up down test check fmt pin env generate
 RUN := @bash toolchain/run
 export STACK ?= local
 
@@ -29,5 +29,5 @@ pin: ## resolve the digests of images.ts anew
 env: ## for eval "$$(make -s env)": a shell in which plain pulumi works
 	$(RUN) commands/env.ts
 
-schema: ## write the JSON schema of stack files
-	$(RUN) commands/schema.ts
+generate: ## write what is made from the program: stack.schema.json, docs/configuration.md, the README's picture
+	$(RUN) commands/generate.ts

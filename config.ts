@@ -60,11 +60,11 @@ const DIGEST_REFERENCE = /^[a-z0-9][a-z0-9._\-/:]*:[\w][\w.-]{0,127}@sha256:[0-9
 /** An image built on this machine because no registry could be reached; its tag is the key of its recipe. */
 const STAND_IN = /^bulkhead\.local\/[a-z]+:[0-9a-f]{16}$/;
 
+/** As a pattern and not as a function, so that editors check it too. */
+const PINNED = new RegExp(`${DIGEST_REFERENCE.source}|${STAND_IN.source}`);
 const pinnedImage = z
   .string(fault("is not an image", "give name:tag@sha256:<64 hex digits>"))
-  .refine((reference) => DIGEST_REFERENCE.test(reference) || STAND_IN.test(reference), {
-    ...fault("is not pinned", "give name:tag@sha256:<64 hex digits>; `make pin` finds the digest of a tag"),
-  })
+  .regex(PINNED, fault("is not pinned", "give name:tag@sha256:<64 hex digits>; `make pin` finds the digest of a tag"))
   .describe("An image, by tag and digest.");
 
 const limits = (memoryMb: number, cpus: number, pids: number) => ({

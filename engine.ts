@@ -29,6 +29,14 @@ export class Engine {
     return JSON.parse(String(await this.#request("GET", path))) as T;
   }
 
+  /** What is there, or undefined. */
+  async find<T>(path: string): Promise<T | undefined> {
+    return this.get<T>(path).catch((error: Error) => {
+      if (error.message.includes(" answered 404: ")) return undefined;
+      throw error;
+    });
+  }
+
   async post<T>(path: string, body?: unknown): Promise<T> {
     const answer = String(await this.#request("POST", path, body));
     return (answer === "" ? undefined : JSON.parse(answer)) as T;

@@ -9,6 +9,7 @@ const checks: Record<string, string[]> = {
   types: ["typescript/bin/tsc", "--noEmit"],
   "types of the frontend": ["typescript/bin/tsc", "--noEmit", "--project", "apps/frontend"],
   lint: ["eslint/bin/eslint.js", "."],
+  "generated files": ["../commands/generate.ts", "--check"],
   format: ["prettier/bin/prettier.cjs", "--check", "--log-level=warn", "."],
 };
 

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { createInterface } from "node:readline/promises";
 import { existsSync } from "node:fs";
 import { say } from "../toolchain/steps.ts";
+import { hostTime, releaseDeadLock, removeOrphans } from "./leftovers.ts";
 import {
   localFile,
   madeDirectory,
@@ -24,11 +25,14 @@ await runCommand(async () => {
   }
   const stack = await openStack(name);
   try {
+    await releaseDeadLock(stack);
+    const began = await hostTime(stack);
     const volumes = await dataVolumes(stack);
     const deleteData = volumes.length > 0 && (answer ? answer === "delete" : await askToDelete(volumes));
     const sure = name === "local" || process.env["YES"] === "1" ? ["--yes", "--skip-preview"] : [];
     const code = await pulumiForPerson(stack, ["destroy", "--stack", name, ...sure]);
     if (code !== 0) return code;
+    await removeOrphans(stack, began);
     // Data is retained by the program; what is still there was left for this.
     for (const volume of deleteData ? await dataVolumes(stack) : []) await stack.engine.delete(`/volumes/${volume}`);
     if (name === "local") {

@@ -3,6 +3,7 @@ import { resolve, sep } from "node:path";
 import { provideImages } from "../toolchain/images.ts";
 import { formatSeconds, say } from "../toolchain/steps.ts";
 import { provideLocalCertificate } from "./certificates.ts";
+import { hostTime, releaseDeadLock, removeOrphans } from "./leftovers.ts";
 import {
   committedFile,
   madeDirectory,
@@ -27,8 +28,11 @@ await runCommand(async () => {
     const local = name === "local";
     const ca = local ? await prepare(stack) : undefined;
     const sure = local || process.env["YES"] === "1";
+    await releaseDeadLock(stack);
+    const began = await hostTime(stack);
     const code = await pulumiForPerson(stack, ["up", "--stack", name, ...(sure ? ["--yes", "--skip-preview"] : [])]);
     if (code !== 0) return code;
+    await removeOrphans(stack, began);
     await report(stack);
     if (ca) say(`The certificate is signed by a CA of this machine: ${ca}`);
     say(`Up after ${formatSeconds((Date.now() - start) / 1000)}.`);

@@ -100,11 +100,12 @@ export class Container extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        hooks: run === "never" ? undefined : { onError: [explainFailure(host, name)] },
+        hooks: run === "never" ? undefined : { onError: [explainFailure(host, name, run)] },
         // The provider would delete first, because a fixed name cannot be there twice; these have none.
         deleteBeforeReplace: ports.length > 0,
-        // The provider accepts these as updates and then changes nothing.
-        replaceOnChanges: ["healthcheck", "tmpfs", "init", "envs", "labels"],
+        // The provider accepts these as updates and then changes nothing. The last is no property but a creation that
+        // failed: the engine would "update" such a container, which waits for nothing, and call it done.
+        replaceOnChanges: ["healthcheck", "tmpfs", "init", "envs", "labels", "#initerror"],
       },
     );
     const limited = run === "never" ? container.id : container.id.apply((id) => limitPids(host.engine, id, name, args));
@@ -118,11 +119,15 @@ export class Container extends pulumi.ComponentResource {
  * Sets the pids limit, which the provider does not know, and reads it back. It runs in every update and not only when
  * the container is new, so that a limit which failed to take, or was lifted by hand, fails or heals the next update.
  */
-async function limitPids(engine: Engine, id: string, name: string, { limits }: ContainerArgs): Promise<string> {
+async function limitPids(engine: Engine, id: string, name: string, { limits, run }: ContainerArgs): Promise<string> {
   if (pulumi.runtime.isDryRun()) return id;
   const read = async () =>
-    (await engine.get<{ HostConfig: { PidsLimit: number | null } }>(`/containers/${id}/json`)).HostConfig.PidsLimit;
-  if ((await read()) === limits.pids) return id;
+    (await engine.find<{ HostConfig: { PidsLimit: number | null } }>(`/containers/${id}/json`))?.HostConfig.PidsLimit;
+  const before = await read();
+  // `docker system prune` takes jobs that have ended; what they did stays done.
+  if (before === limits.pids || (before === undefined && run === "once")) return id;
+  if (before === undefined)
+    throw new pulumi.RunError(`${name}: its container is gone from the host: run \`pulumi refresh\`, then this again`);
   await engine.post(`/containers/${id}/update`, { PidsLimit: limits.pids });
   const limit = await read();
   if (limit !== limits.pids)

@@ -25,7 +25,8 @@ export class Courier extends pulumi.ComponentResource {
     const volume = new docker.Volume(
       `${name}-files`,
       { labels: host.labels({ "bulkhead.name": name }) },
-      { parent: this, replacementTrigger: pulumi.secret(files), deleteBeforeReplace: false },
+      // A fingerprint, because the engine forgets a trigger that is secret (seen in 3.259).
+      { parent: this, replacementTrigger: host.fingerprint(files), deleteBeforeReplace: false },
     );
     const courier = new Container(
       `${name}-courier`,

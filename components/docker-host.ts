@@ -1,8 +1,10 @@
+import { createHmac } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import * as docker from "@pulumi/docker/provider.js";
 import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random/randomPassword.js";
 import { Engine } from "../engine.ts";
 
 export interface DockerHostArgs {
@@ -11,7 +13,7 @@ export interface DockerHostArgs {
   /** A known_hosts file for an ssh host. @default that of the user */
   knownHosts?: string;
   /**
-   * For couriers and jobs: an image with a POSIX shell, nc and nslookup, which sets no USER (the engine would give a
+   * For couriers and jobs: an image with a POSIX shell, wget and nslookup, which sets no USER (the engine would give a
    * courier's files to that user). The edge's own image is one.
    */
   jobImage: string;
@@ -22,6 +24,7 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly provider: docker.Provider;
   readonly engine: Engine;
   readonly jobImage: string;
+  readonly #fingerprintKey: random.RandomPassword;
   /** Marks all that belongs to this stack, so that stacks on one host never touch each other's. */
   readonly stackName = `${pulumi.getProject()}-${pulumi.getStack()}`;
 
@@ -32,7 +35,19 @@ export class DockerHost extends pulumi.ComponentResource {
     this.engine = new Engine(url, sshOpts);
     this.jobImage = args.jobImage;
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
+    this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });
     this.registerOutputs({ url });
+  }
+
+  /**
+   * Another text for other values, which tells nothing of them: it stands in the state in clear. Not a plain hash, by
+   * which a weak secret could be guessed.
+   */
+  fingerprint(values: Record<string, pulumi.Input<string>>): pulumi.Output<string> {
+    const text = pulumi
+      .all([this.#fingerprintKey.result, pulumi.output(values)])
+      .apply(([key, known]) => createHmac("sha256", key).update(JSON.stringify(known)).digest("hex").slice(0, 16));
+    return pulumi.unsecret(text);
   }
 
   /** A name on the host that no other stack has. */

@@ -71,15 +71,14 @@ export function edgeSettings(settings: EdgeSettings, release: string): object {
   return {
     http: {
       routers: {
+        // One for the door's checks, the other for the job that puts these settings in place.
         "release-edge": {
           entryPoints: ["release"],
-          rule: "Path(`/release/edge`)",
+          rule: `Path(\`/release/edge\`) || Path(\`/release/${release}\`)`,
           service: "ping@internal",
-          middlewares: ["release-edge"],
         },
       },
       middlewares: {
-        "release-edge": { headers: { customResponseHeaders: { "X-Release": release } } },
         "security-headers": {
           headers: {
             // A browser would hold localhost to HTTPS on every port, also for the other things that run there.
@@ -88,7 +87,7 @@ export function edgeSettings(settings: EdgeSettings, release: string): object {
             contentTypeNosniff: true,
             referrerPolicy: "strict-origin-when-cross-origin",
             permissionsPolicy: "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
-            customResponseHeaders: { Server: "", "X-Powered-By": "", "X-Release": "" },
+            customResponseHeaders: { Server: "", "X-Powered-By": "" },
           },
         },
         "rate-limit": { rateLimit: { average: requestsPerSecond, burst, period: "1s" } },

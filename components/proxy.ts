@@ -101,7 +101,6 @@ export class Proxy extends pulumi.ComponentResource {
         ...this.routeFiles,
         content: edge.name.apply((release) => edgeSettings(args, release)),
         release: edge.name,
-        checkPath: "/release/edge",
       },
       { parent: this },
     );

@@ -10,10 +10,10 @@ export interface RouteFileArgs {
   routesVolume: pulumi.Input<string>;
   /** Traefik's dynamic configuration, whole: the file is replaced by it. */
   content: pulumi.Input<object>;
-  /** What the header X-Release says when the new content is served. */
+  /** Name of the new release. Only the new content has a route under `/release/<release>` of the release entry point. */
   release: pulumi.Input<string>;
-  /** Path on the edge's release entry point that must answer 2xx with that header. */
-  checkPath: string;
+  /** Path below it that must answer 2xx. @default "" */
+  checkPath?: string;
 }
 
 /**
@@ -37,7 +37,7 @@ export class RouteFile extends pulumi.ComponentResource {
           // Traefik reads the file as a template, in which {{ would begin an action.
           ROUTE: pulumi.output(args.content).apply((content) => JSON.stringify(content).replaceAll("{{", "{\\u007b")),
           RELEASE: args.release,
-          CHECK_PATH: args.checkPath,
+          CHECK_PATH: args.checkPath ?? "",
         },
       },
       { parent: this },
@@ -55,9 +55,7 @@ served() {
   found=$(edges)
   [ -n "$found" ] || { answer="no edge in the network's DNS"; return 1; }
   for edge in $found; do
-    answer=$(printf 'GET %s HTTP/1.0\\r\\nHost: edge\\r\\n\\r\\n' "$CHECK_PATH" | nc -w 2 "$edge" 8082 2>&1 | tr -d '\\r')
-    echo "$answer" | head -n 1 | grep -q ' 2[0-9][0-9] ' || return 1
-    echo "$answer" | grep -qixF "x-release: $RELEASE" || return 1
+    answer=$(timeout 2 wget -q -O /dev/null "http://$edge:8082/release/$RELEASE$CHECK_PATH" 2>&1) || return 1
   done
 }
 [ -e "$file" ] && cp "$file" /tmp/old
@@ -66,13 +64,13 @@ put /tmp/new
 began=$(date +%s)
 while [ $(($(date +%s) - began)) -lt 15 ]; do
   if served; then
-    echo "serving $RELEASE at $CHECK_PATH"
+    echo "serving $RELEASE"
     finish
   fi
   sleep 0.1
 done
 if [ -e /tmp/old ]; then put /tmp/old; else rm -f "$file"; fi
-echo "not serving $RELEASE at $CHECK_PATH, the old route is back; the edge $edge said last: $(echo "$answer" | head -n 1)"
+echo "not serving $RELEASE, the old route is back. Asked for $CHECK_PATH, the edge $edge said: $answer"
 sleep 15
 exit 1
 `;

@@ -85,7 +85,7 @@ export class WebService extends pulumi.ComponentResource {
         ...edge.routeFiles,
         content: this.container.name.apply((release) => dynamicConfiguration(name, release, args)),
         release: this.container.name,
-        checkPath: `/release/${name}${args.healthPath}`,
+        checkPath: args.healthPath,
       },
       { parent: this, dependsOn: edge },
     );
@@ -112,20 +112,22 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
       service: name,
       middlewares,
     };
-  const inner = (entryPoint: string, middlewares: string[]) => ({
+  // From service to service, and for the cutover job: one path is the service's for ever, the other its release's.
+  const inner = (entryPoint: string, path: string) => ({
     entryPoints: [entryPoint],
-    rule: `PathPrefix(\`/${entryPoint}/${name}/\`)`,
+    rule: `PathPrefix(\`/${entryPoint}/${path}/\`)`,
     service: name,
-    middlewares,
+    middlewares: [`${name}-${entryPoint}`],
   });
+  const strip = (prefix: string) => ({ stripPrefix: { prefixes: [prefix] } });
   const routers = {
     [name]: router(
       routes.paths.filter((path) => !streaming.has(path)),
       [`${name}-policy`, "compress", "body-limit"],
     ),
     [`${name}-streaming`]: router([...streaming], [`${name}-policy`]),
-    [`${name}-services`]: inner("services", [`${name}-services`]),
-    [`${name}-release`]: inner("release", [`${name}-release`, `${name}-release-header`]),
+    [`${name}-services`]: inner("services", name),
+    [`${name}-release`]: inner("release", release),
   };
   return {
     http: {
@@ -136,9 +138,8 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
             contentSecurityPolicy: routes.contentSecurityPolicy ?? "default-src 'none'; frame-ancestors 'none'",
           },
         },
-        [`${name}-services`]: { stripPrefix: { prefixes: [`/services/${name}`] } },
-        [`${name}-release`]: { stripPrefix: { prefixes: [`/release/${name}`] } },
-        [`${name}-release-header`]: { headers: { customResponseHeaders: { "X-Release": release } } },
+        [`${name}-services`]: strip(`/services/${name}`),
+        [`${name}-release`]: strip(`/release/${release}`),
       },
       services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
     },

@@ -1,7 +1,6 @@
 // Releases that come and releases that fail, with clients asking all the time: none of their requests may be lost.
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeCertificates } from "../support/certificates.ts";
 import { runCommand, type CommandResult } from "../support/command.ts";
@@ -81,21 +80,30 @@ describe("a release that fails", () => {
     expect(loads["GET of the API over HTTP/1.1"]!.byRelease).toEqual({ three: expect.any(Number) as number });
   });
 
-  test("its first real request leaves the old one serving", async () => {
+  test("its first real request leaves the old one serving, however often it is tried", async () => {
     const broken = await variant(
       "backend",
       'RUN rm -rf reach/__pycache__/health.* && echo "raise SystemExit(0)" > reach/health.py',
       `CMD ["python", "-c", ${JSON.stringify(BROKEN)}]`,
     );
-    const { loads, result } = await underLoad("backend, broken", () => attempt({ backend: broken }));
-    expect(result.code).not.toBe(0);
-    expect(result.stdout + result.stderr).toMatch(/backend-route-job/);
-    expect(loads["GET of the API over HTTP/1.1"]!.byRelease).toEqual({ three: expect.any(Number) as number });
+    const tries: [string, () => Promise<unknown>][] = [
+      ["backend, broken", async () => undefined],
+      ["backend, broken, again", async () => undefined],
+      // A refresh makes Pulumi forget that something failed.
+      ["backend, broken, after a refresh", () => reach.refresh()],
+    ];
+    for (const [what, before] of tries) {
+      await before();
+      const { loads, result } = await underLoad(what, () => attempt({ backend: broken }));
+      expect(result.code, what).not.toBe(0);
+      expect(result.stdout + result.stderr, what).toMatch(/backend-route-job/);
+      expect(loads["GET of the API over HTTP/1.1"]!.byRelease, what).toEqual({ three: expect.any(Number) as number });
+    }
   });
 
   test("leaves nothing behind once the next one is good", async () => {
     const four = await variant("backend", "ENV RELEASE=four");
-    const { loads } = await underLoad("backend, after two failures", () => release({ backend: four }));
+    const { loads } = await underLoad("backend, after failures", () => release({ backend: four }));
     expect(Object.keys(loads["GET of the API over HTTP/1.1"]!.byRelease).sort()).toEqual(["four", "three"]);
     await expectOnlyWhatIsWanted();
   });

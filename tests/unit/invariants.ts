@@ -22,6 +22,9 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       ...resource.secretPaths
         .filter((path) => !isUpload(resource, path))
         .map((path) => `${resource.name}: ${path} is made of a secret`),
+      ...leaves(resource.options.replacementTrigger?.value)
+        .filter(([, value]) => holdsSecret(value, recording.secrets))
+        .map(() => `${resource.name}: the replacement trigger holds a secret`),
       ...leaves(resource.outputs)
         .filter(([, value]) => holdsSecret(value, recording.secrets))
         .map(([path]) => `${resource.name}: the output ${path} holds a secret`),
@@ -188,8 +191,8 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       : [`has deleteBeforeReplace: ${options.deleteBeforeReplace}`]),
     ...(inputs.name === undefined ? [] : [`has the fixed name ${inputs.name}`]),
     ...["healthcheck", "tmpfs", "init"]
-      .filter((input) => !options.replaceOnChanges.includes(input))
-      .map((input) => `is not replaced when ${input} changes, which the provider would not apply`),
+      .filter((what) => !options.replaceOnChanges.includes(what))
+      .map((what) => `is not replaced for ${what}, which the provider would take for an update and not make`),
   ]),
 
   "a container has no setting that no invariant judges": eachContainer(({ inputs }) =>
@@ -216,13 +219,15 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
   ],
 
   "nothing of the host is mounted": (recording) => {
-    const volumes = ofType(recording, "docker:index/volume:Volume").map(({ name, inputs }) => inputs["name"] ?? name);
+    const volumes = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume").map(
+      ({ name, inputs }) => inputs.name ?? name,
+    );
     return complaintsOf(containers(recording), ({ inputs }) =>
       (inputs.volumes ?? []).flatMap((mount) => [
         ...(mount.hostPath === undefined && mount.fromContainer === undefined
           ? []
           : [`mounts ${mount.hostPath ?? mount.fromContainer}`]),
-        ...(volumes.some((volume) => volume === mount.volumeName || isAutonamed(mount.volumeName, String(volume)))
+        ...(volumes.some((volume) => volume === mount.volumeName || isAutonamed(mount.volumeName, volume))
           ? []
           : [`mounts ${mount.volumeName}, which is no volume of the stack`]),
         ...(/docker\.sock|^\/(proc|sys|dev)?(\/|$)/.test(mount.containerPath ?? "/")

@@ -24,7 +24,7 @@ export interface Recorded<Inputs = Record<string, unknown>> {
     retainOnDelete: boolean;
     deleteBeforeReplace: boolean;
     replaceOnChanges: string[];
-    replacementTrigger: unknown;
+    replacementTrigger?: { value: unknown; isSecret: boolean };
     dependencies: string[];
     /** Names of hooks that run when it fails. */
     onError: string[];
@@ -104,7 +104,7 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   process.removeAllListeners("unhandledRejection");
   process.on("unhandledRejection", fail);
   try {
-    await Promise.race([failed, pulumi.runtime.runInPulumiStack(async () => program())]);
+    await Promise.race([failed, pulumi.runtime.runInPulumiStack(async () => await program())]);
     await Promise.race([failed, drained(resources)]);
   } finally {
     await nextTurns();
@@ -258,16 +258,29 @@ function recordedOf(urn: string, request: RegisterResourceRequest): Recorded {
       retainOnDelete: request.getRetainondelete() ?? false,
       deleteBeforeReplace: request.getDeletebeforereplace(),
       replaceOnChanges: request.getReplaceonchangesList(),
-      replacementTrigger: request.getReplacementTrigger()?.toJavaScript(),
+      replacementTrigger: triggerOf(request),
       dependencies: request.getDependenciesList(),
       onError: request.getHooks()?.getOnErrorList() ?? [],
     },
   };
 }
 
+/** In a preview it arrives as an output, with its secrecy beside it. */
+function triggerOf(request: RegisterResourceRequest): { value: unknown; isSecret: boolean } | undefined {
+  const trigger = request.getReplacementTrigger()?.toJavaScript() as Record<string, unknown> | undefined;
+  if (trigger === undefined) return undefined;
+  if (trigger[SIGNATURE_KEY] === OUTPUT_SIGNATURE) {
+    const { value, secretPaths } = unwrapped(trigger["value"]);
+    return { value, isSecret: trigger["secret"] === true || secretPaths.includes("") };
+  }
+  const { value, secretPaths } = unwrapped(trigger);
+  return { value, isSecret: secretPaths.includes("") };
+}
+
 /** Marks a special value on the wire; see @pulumi/pulumi's runtime/rpc. */
 const SIGNATURE_KEY = "4dabf18193072939515e22adb298388d";
 const SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270";
+const OUTPUT_SIGNATURE = "d0e6a833031e9bbcd3f4e8bde6ca49a4";
 const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 /** The value without the envelopes of secrets, and where they were. */
@@ -275,12 +288,12 @@ function unwrapped(value: unknown, path = ""): { value: unknown; secretPaths: st
   // Every .apply behind it would not run, and every check of what it gives would look at nothing.
   if (value === UNKNOWN) throw new Error(`${path} is unknown: the recorder has to say what the engine would answer`);
   if (typeof value !== "object" || value === null) return { value, secretPaths: [] };
-  const signature = (value as Record<string, unknown>)[SIGNATURE_KEY];
+  const signature = (value as Record<string, string | undefined>)[SIGNATURE_KEY];
   if (signature === SECRET_SIGNATURE) {
     const inner = unwrapped((value as unknown as { value: unknown }).value, path);
     return { value: inner.value, secretPaths: [path, ...inner.secretPaths] };
   }
-  if (signature !== undefined) throw new Error(`${path} is a special value (${String(signature)}) that no test reads`);
+  if (signature !== undefined) throw new Error(`${path} is a special value (${signature}) that no test reads`);
   const entries = Object.entries(value).map(
     ([key, inner]) => [key, unwrapped(inner, path === "" ? key : `${path}.${key}`)] as const,
   );

@@ -1,0 +1,79 @@
+// What a killed run leaves: its lock, and things on the host that no state knows. Both are seen to in every `make up`.
+import { readdir, readFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { say } from "../toolchain/steps.ts";
+import { pulumi, type Stack } from "./stack.ts";
+
+/**
+ * Releases the lock of a run that is gone. The lock of one that is alive, or that runs on another machine, stays, and
+ * pulumi refuses to run beside it.
+ */
+export async function releaseDeadLock(stack: Stack): Promise<void> {
+  const [, state] = /^file:\/\/(.*)/.exec(stack.env["PULUMI_BACKEND_URL"] ?? "") ?? [];
+  if (state === undefined) return;
+  const directory = join(state, ".pulumi", "locks", "organization", "reach", stack.name);
+  const files = await readdir(directory).catch(() => []);
+  const locks = await Promise.all(files.map((file) => readFile(join(directory, file), "utf8")));
+  const holders = locks.map((lock) => JSON.parse(lock) as { pid: number; hostname: string; timestamp: string });
+  const [first] = holders;
+  if (first === undefined) return;
+  for (const { pid, hostname: machine } of holders) if (machine !== hostname() || (await isPulumi(pid))) return;
+  say(`The run of ${first.timestamp.slice(0, 19)}Z was killed (process ${first.pid} is gone): releasing its lock`);
+  await pulumi(stack, ["cancel", "--yes", "--stack", stack.name]);
+}
+
+/** Another program may have got the number since. */
+async function isPulumi(pid: number): Promise<boolean> {
+  const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
+  return name.trim() === "pulumi";
+}
+
+/** The host's own time: what is older than this when a run begins, that run has not made. */
+export async function hostTime({ engine }: Stack): Promise<Date> {
+  return new Date((await engine.get<{ SystemTime: string }>("/info")).SystemTime);
+}
+
+/**
+ * Removes containers and volumes that bear this stack's label, are older than the run, and are in no state: made by a
+ * run that was killed before it could write them down. Never another stack's, never data, never what a run beside this
+ * one makes. It comes after a good update, when the site is safe.
+ */
+export async function removeOrphans(stack: Stack, runBegan: Date): Promise<string[]> {
+  const { engine, name } = stack;
+  const known = await knownIds(stack);
+  const label = `bulkhead.stack=reach-${name}`;
+  const filters = encodeURIComponent(JSON.stringify({ label: [label] }));
+  const removed: string[] = [];
+
+  const containers = await engine.get<{ Id: string; Names: string[]; Created: number }[]>(
+    `/containers/json?all=1&filters=${filters}`,
+  );
+  for (const { Id, Names, Created } of containers) {
+    if (known.has(Id) || Created * 1000 >= runBegan.getTime()) continue;
+    // Its own time to end first: it may still hold a connection.
+    await engine.post(`/containers/${Id}/stop?t=10`);
+    await engine.delete(`/containers/${Id}`);
+    removed.push(`container ${Names[0]?.slice(1)}`);
+  }
+
+  const { Volumes } = await engine.get<{
+    Volumes: { Name: string; Labels: Record<string, string>; CreatedAt: string }[];
+  }>(`/volumes?filters=${filters}`);
+  for (const { Name, Labels, CreatedAt } of Volumes ?? []) {
+    const isData = Labels["bulkhead.data"] === "true";
+    if (isData || known.has(Name) || new Date(CreatedAt) >= runBegan) continue;
+    await engine.delete(`/volumes/${Name}`);
+    removed.push(`volume ${Name}`);
+  }
+  if (removed.length > 0) say(`Removed what a killed run had left: ${removed.join(", ")}`);
+  return removed;
+}
+
+/** Ids of all that the state knows, what waits for its removal included. */
+async function knownIds(stack: Stack): Promise<Set<string>> {
+  const state = JSON.parse(await pulumi(stack, ["stack", "export", "--stack", stack.name])) as {
+    deployment: { resources: { id?: string }[] };
+  };
+  return new Set(state.deployment.resources.flatMap(({ id }) => id ?? []));
+}

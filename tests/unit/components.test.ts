@@ -1,0 +1,679 @@
+import { createHash, createHmac } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { BuiltImage } from "../../components/built-image.ts";
+import { Container, type ContainerArgs } from "../../components/container.ts";
+import { Courier } from "../../components/courier.ts";
+import { DockerHost } from "../../components/docker-host.ts";
+import { hardened, type Exception, type Posture } from "../../components/hardening.ts";
+import { Job } from "../../components/job.ts";
+import { Networks } from "../../components/networks.ts";
+import { GeneratedSecret, SecretFiles } from "../../components/secret.ts";
+import { startFakeEngine } from "./fake-engine.ts";
+import { container, containers, hex, label, ofType, record, type RecordOptions } from "./recorder.ts";
+
+const IMAGE = `example:1@sha256:${hex("example", 64)}`;
+const LIMITS = { memoryMb: 64, cpus: 1, pids: 32 };
+const HEALTH = { test: ["CMD", "true"] };
+
+/** Records what is built on a host. */
+function onHost(build: (host: DockerHost) => void, options?: RecordOptions) {
+  return record(() => {
+    build(new DockerHost("host", { host: "local", jobImage: IMAGE }));
+  }, options);
+}
+
+async function containerOf(args: Partial<ContainerArgs>) {
+  const recording = await onHost((host) => {
+    new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS, ...args });
+  });
+  return container(recording, "it");
+}
+
+describe("the posture", () => {
+  const posture: Posture = { limits: LIMITS };
+  const standard = hardened(posture);
+
+  test("of every container", () => {
+    expect(standard).toEqual({
+      readOnly: true,
+      capabilities: { drops: ["ALL"], adds: [] },
+      securityOpts: ["no-new-privileges:true"],
+      privileged: false,
+      user: "1000:1000",
+      tmpfs: { "/tmp": "rw,noexec,nosuid,nodev,size=16m,mode=1777" },
+      memory: 64,
+      memorySwap: 64,
+      cpus: "1.0",
+      init: true,
+      ipcMode: "private",
+      logDriver: "json-file",
+      logOpts: { "max-size": "10m", "max-file": "3" },
+      destroyGraceSeconds: 30,
+    });
+  });
+
+  test.each<[string, Partial<Posture>, object]>([
+    [
+      "a capability",
+      { exceptions: [{ capability: "CHOWN", why: "w" }] },
+      { capabilities: { drops: ["ALL"], adds: ["CHOWN"] } },
+    ],
+    [
+      "two capabilities, in the order that the engine reads back",
+      {
+        exceptions: [
+          { capability: "SETUID", why: "w" },
+          { capability: "CHOWN", why: "w" },
+        ],
+      },
+      { capabilities: { drops: ["ALL"], adds: ["CHOWN", "SETUID"] } },
+    ],
+    ["a writable root", { exceptions: [{ writableRoot: true, why: "w" }] }, { readOnly: false }],
+    ["leave to run as root", { exceptions: [{ rootUser: true, why: "w" }] }, {}],
+    ["root", { user: "0:0", exceptions: [{ rootUser: true, why: "w" }] }, { user: "0:0" }],
+    ["another user", { user: "99:99" }, { user: "99:99" }],
+    ["no tmpfs", { tmpfsMb: {} }, { tmpfs: {} }],
+    [
+      "tmpfs of other sizes",
+      { tmpfsMb: { "/tmp": 64, "/var/cache": 8 } },
+      {
+        tmpfs: {
+          "/tmp": "rw,noexec,nosuid,nodev,size=64m,mode=1777",
+          "/var/cache": "rw,noexec,nosuid,nodev,size=8m,mode=1777",
+        },
+      },
+    ],
+    ["more grace", { graceSeconds: 60 }, { destroyGraceSeconds: 60 }],
+    [
+      "other limits",
+      { limits: { ...LIMITS, memoryMb: 128, cpus: 0.5 } },
+      { memory: 128, memorySwap: 128, cpus: "0.5" },
+    ],
+  ])("with %s changes in that and in nothing else", (_, change, difference) => {
+    expect(hardened({ ...posture, ...change })).toEqual({ ...standard, ...difference });
+  });
+
+  test.each(["0", "0:0", "0:1000", "root", "root:root", ""])('refuses the user "%s" without an exception', (user) => {
+    const others: Exception[] = [
+      { writableRoot: true, why: "w" },
+      { capability: "SETUID", why: "w" },
+    ];
+    const message = `user ${user} is root: give another, or an exception with its reason`;
+    expect(() => hardened({ ...posture, user })).toThrow(message);
+    expect(() => hardened({ ...posture, user, exceptions: others })).toThrow(message);
+  });
+
+  test("cannot be undone by what stands beside it", () => {
+    const undoing = {
+      privileged: true,
+      readOnly: false,
+      memorySwap: -1,
+      securityOpts: [],
+      capabilities: {},
+      init: false,
+    };
+    expect(hardened({ ...posture, ...undoing })).toEqual(standard);
+  });
+});
+
+describe("Container", () => {
+  test("is asked for as what it is", async () => {
+    const { inputs, options } = await containerOf({});
+    expect(inputs).toEqual({
+      ...hardened({ limits: LIMITS }),
+      image: IMAGE,
+      envs: [],
+      labels: [
+        { label: "bulkhead.name", value: "it" },
+        { label: "bulkhead.pids", value: "32" },
+        { label: "bulkhead.stack", value: "reach-test" },
+      ],
+      networkMode: "none",
+      networksAdvanced: [],
+      ports: [],
+      volumes: [],
+      uploads: [],
+      restart: "always",
+      start: true,
+      mustRun: true,
+      healthcheck: { tests: ["CMD", "true"], interval: "2s", timeout: "3s", retries: 3, startPeriod: "30s" },
+      wait: true,
+      waitTimeout: 60,
+    });
+    expect(options).toMatchObject({ deleteBeforeReplace: false, onError: ["explain-it"] });
+  });
+
+  test("cannot be weakened by what stands beside its arguments", async () => {
+    const undoing: object = {
+      ...{ privileged: true, networkMode: "host", pidMode: "host", publishAllPorts: true, wait: false, restart: "no" },
+      ...{ mounts: [{ type: "bind", source: "/", target: "/host" }], devices: [{ hostPath: "/dev/mem" }] },
+    };
+    expect((await containerOf(undoing)).inputs).toEqual((await containerOf({})).inputs);
+  });
+
+  test.each<[ContainerArgs["run"], object]>([
+    ["always", { restart: "always", start: true, mustRun: true, wait: true }],
+    ["once", { restart: "no", start: true, mustRun: false, wait: true }],
+  ])("that runs %s", async (run, inputs) => {
+    expect((await containerOf({ run })).inputs).toMatchObject(inputs);
+    await expect(containerOf({ run, health: undefined })).rejects.toThrow("it: has no health check: give it one");
+  });
+
+  test("that never runs needs no health, and explains nothing", async () => {
+    const { inputs, options } = await containerOf({ run: "never", health: undefined });
+    expect(inputs).toMatchObject({ restart: "no", start: false, mustRun: false });
+    expect(inputs).not.toHaveProperty("wait");
+    expect(options.onError).toEqual([]);
+  });
+
+  test.each([
+    "nginx",
+    "nginx:1.27",
+    "nginx:latest@sha256:abc",
+    `nginx:1@sha256:${"A".repeat(64)}`,
+    "bulkhead.local/nginx:latest",
+    "bulkhead.local/nginx:0123456789abcdef0",
+    `sha512:${"0".repeat(64)}`,
+    "",
+  ])('refuses the image "%s"', async (image) => {
+    await expect(containerOf({ image })).rejects.toThrow(
+      `image ${image} is not pinned: give name:tag@sha256:<64 hex digits>`,
+    );
+  });
+
+  test("refuses an image that turns out not to be pinned", async () => {
+    await expect(containerOf({ image: pulumi.output("nginx:1.27") })).rejects.toThrow("image nginx:1.27 is not pinned");
+  });
+
+  test.each([IMAGE, `sha256:${hex("id", 64)}`, "bulkhead.local/nginx:0123456789abcdef"])(
+    'takes the image "%s"',
+    async (image) => {
+      expect((await containerOf({ image })).inputs.image).toBe(image);
+    },
+  );
+
+  test("shows its exceptions, with their reasons", async () => {
+    const exceptions: Exception[] = [
+      { rootUser: true, why: "it is so" },
+      { capability: "KILL", why: "to end others" },
+    ];
+    const it = await containerOf({ user: "0", exceptions });
+    expect(JSON.parse(label(it, "bulkhead.exceptions")!)).toEqual(exceptions);
+    expect(label(await containerOf({ exceptions: [] }), "bulkhead.exceptions")).toBeUndefined();
+  });
+
+  test("mounts volumes read-only unless it says otherwise", async () => {
+    const { inputs } = await containerOf({
+      volumes: [
+        { name: "one", path: "/one" },
+        { name: "two", path: "/two", writable: true },
+      ],
+    });
+    expect(inputs.volumes).toEqual([
+      { volumeName: "one", containerPath: "/one", readOnly: true },
+      { volumeName: "two", containerPath: "/two", readOnly: false },
+    ]);
+  });
+
+  test("binds ports to their addresses, and then goes before the next one comes", async () => {
+    const { inputs, options } = await containerOf({
+      ports: [
+        { address: "127.0.0.1", external: 8443, internal: 443 },
+        { address: "10.0.0.1", external: 2222, internal: 22 },
+      ],
+    });
+    expect(inputs.ports).toEqual([
+      { ip: "10.0.0.1", external: 2222, internal: 22, protocol: "tcp" },
+      { ip: "127.0.0.1", external: 8443, internal: 443, protocol: "tcp" },
+    ]);
+    expect(options.deleteBeforeReplace).toBe(true);
+  });
+
+  test("stays off the default bridge", async () => {
+    const mode = async (networks: ContainerArgs["networks"]) => (await containerOf({ networks })).inputs.networkMode;
+    expect(await mode([])).toBe("none");
+    expect(await mode([{ name: "web" }, { name: "internal" }])).toBe("web");
+    // The engine would drop the aliases in the network that is the mode.
+    expect(await mode([{ name: "door", aliases: ["edge"] }, { name: "web" }])).toBe("web");
+    expect(await mode([{ name: "door", aliases: ["edge"] }])).toBeUndefined();
+  });
+
+  test.each([
+    [0, "0s"],
+    [0.3, "300ms"],
+    [1.5, "1.5s"],
+    [59, "59s"],
+    [60, "1m0s"],
+    [90, "1m30s"],
+    [3600, "1h0m0s"],
+    [3725, "1h2m5s"],
+  ])("spells %d seconds as the engine does", async (startSeconds, spelled) => {
+    const { inputs } = await containerOf({ health: { ...HEALTH, startSeconds } });
+    expect(inputs.healthcheck?.startPeriod).toBe(spelled);
+  });
+
+  test("is waited for as long as it says", async () => {
+    const { inputs } = await containerOf({
+      health: { ...HEALTH, intervalSeconds: 1, timeoutSeconds: 5, retries: 9, deadlineSeconds: 120 },
+    });
+    expect(inputs).toMatchObject({
+      healthcheck: { interval: "1s", timeout: "5s", retries: 9 },
+      wait: true,
+      waitTimeout: 120,
+    });
+  });
+});
+
+describe("the pids limit", () => {
+  const id = hex("it", 64);
+  /** An engine with one container. What it is told about its limit goes through `take`. */
+  async function update(limit: number | null, take: (told: number) => number | null = (told) => told) {
+    const told: number[] = [];
+    const engine = await startFakeEngine((request, body) => {
+      if (request === `GET /containers/${id}/json`) return { HostConfig: { PidsLimit: limit } };
+      if (request !== `POST /containers/${id}/update`) return undefined;
+      told.push((body as { PidsLimit: number }).PidsLimit);
+      limit = take(told.at(-1)!);
+      return { Warnings: null };
+    });
+    const made = onHost(
+      (host) => void new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS }),
+      { preview: false },
+    );
+    return { engine, told, made };
+  }
+
+  test.each([null, 0, -1, 31])("is set where it is %s", async (before) => {
+    const { told, made } = await update(before);
+    await made;
+    expect(told).toEqual([32]);
+  });
+
+  test("is left alone where it is right", async () => {
+    const { told, made, engine } = await update(32);
+    await made;
+    expect({ told, requests: engine.requests }).toEqual({ told: [], requests: [`GET /containers/${id}/json`] });
+  });
+
+  test("that does not take fails the update", async () => {
+    const { made } = await update(null, () => null);
+    await expect(made).rejects.toThrow(
+      "it: the engine set a pids limit of null instead of 32: it needs the pids cgroup; see `docker info` for its warnings",
+    );
+  });
+
+  test("fails the update when the engine does not know the container", async () => {
+    const { host } = await startFakeEngine(() => undefined);
+    const made = onHost(
+      (host) => void new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS }),
+      { preview: false },
+    );
+    await expect(made).rejects.toThrow(
+      `${host}: GET /containers/${id}/json answered 404: no such thing: GET /containers/${id}/json`,
+    );
+  });
+
+  test("comes before anything that needs the container", async () => {
+    let asked = 0;
+    await startFakeEngine(() => ({ HostConfig: { PidsLimit: asked++ === 0 ? null : 32 } }));
+    let seen: number | undefined;
+    await onHost(
+      (host) => {
+        const it = new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS });
+        it.name.apply(() => (seen = asked));
+      },
+      { preview: false },
+    );
+    expect(seen).toBe(3);
+  });
+
+  test("asks the engine nothing in a preview, nor for what never runs", async () => {
+    const engine = await startFakeEngine(() => ({}));
+    await containerOf({});
+    await onHost((host) => void new Courier("files", { host, files: { a: "b" }, readerUid: "1000" }), {
+      preview: false,
+    });
+    expect(engine.requests).toEqual([]);
+  });
+});
+
+describe("a container that fails", () => {
+  /** Runs the hook as the engine does after a failure, and gives what it says. */
+  async function explanation(answer: (request: string) => object | undefined): Promise<string[]> {
+    await startFakeEngine(answer);
+    const recording = await onHost((host) => {
+      new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS });
+    });
+    const said: string[] = [];
+    const log = vi.spyOn(pulumi.log, "error").mockImplementation((message) => {
+      said.push(message);
+      return Promise.resolve();
+    });
+    onTestFinished(() => log.mockRestore());
+    const hook = recording.errorHooks.get("explain-it")!;
+    // The engine would try again for ever if it were told to.
+    expect(await hook.callback({} as pulumi.ErrorHookArgs)).toBe(false);
+    return said;
+  }
+  const filters = encodeURIComponent('{"label":["bulkhead.stack=reach-test","bulkhead.name=it"]}');
+  const engineWith =
+    (listed: object[], State?: object, log = "") =>
+    (request: string) => {
+      if (request === `GET /containers/json?all=1&filters=${filters}`) return listed;
+      if (request === "GET /containers/1/json") return { State };
+      return request.startsWith("GET /containers/1/logs?") ? framed(log) : undefined;
+    };
+  const framed = (text: string) =>
+    Buffer.concat(
+      text.split(/(?<=\n)/).map((line) => {
+        const head = Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]);
+        head.writeUInt32BE(Buffer.byteLength(line), 4);
+        return Buffer.concat([head, Buffer.from(line)]);
+      }),
+    );
+  const it = { Id: "1", Names: ["/reach-test-it-1"], State: "running" };
+
+  test("says its state, its last health check and its last lines", async () => {
+    const Health = { Status: "unhealthy", Log: [{ Output: "first" }, { Output: "no database\n" }] };
+    const State = { Status: "running", ExitCode: 0, OOMKilled: false, Health };
+    expect(await explanation(engineWith([it], State, "starting\ngave up: größer\n"))).toEqual([
+      "it: the container reach-test-it-1 did not become healthy in time: it is running\n" +
+        "Its last health check said: no database\nIts last lines:\nstarting\ngave up: größer",
+    ]);
+  });
+
+  test("says how it ended", async () => {
+    const State = { Status: "exited", ExitCode: 137, OOMKilled: true, Health: { Status: "starting", Log: null } };
+    expect(await explanation(engineWith([{ ...it, State: "exited" }], State, "eating\n"))).toEqual([
+      "it: the container reach-test-it-1 did not become healthy in time: it is exited, exit code 137, out of memory\n" +
+        "Its last lines:\neating",
+    ]);
+  });
+
+  test.each<[string, object[], object?]>([
+    ["was never made", []],
+    ["was made and never started", [{ ...it, State: "created" }]],
+    ["is the healthy old release", [it], { Status: "running", ExitCode: 0, Health: { Status: "healthy", Log: [] } }],
+  ])("says nothing when it %s", async (_, listed, State) => {
+    expect(await explanation(engineWith(listed, State))).toEqual([]);
+  });
+
+  test("says why nobody can tell", async () => {
+    expect(await explanation(() => undefined)).toEqual([
+      expect.stringMatching(
+        /^it: it cannot be looked at: unix:.*\/docker\.sock: GET \/containers\/json\?.* answered 404/,
+      ),
+    ]);
+  });
+});
+
+describe("Courier", () => {
+  test("carries files that only their reader can read", async () => {
+    const recording = await onHost((host) => {
+      new Courier("files", { host, files: { "a.cfg": "plain", token: pulumi.secret("hidden") }, readerUid: "99" });
+    });
+    const { inputs, secretPaths } = container(recording, "files-courier");
+    const file = { permissions: "0400", owner: "99", group: "99" };
+    expect(inputs.uploads).toEqual([
+      { ...file, file: "/bulkhead/a.cfg", content: "plain" },
+      { ...file, file: "/bulkhead/token", content: "hidden" },
+    ]);
+    expect(secretPaths).toEqual(["uploads.1.content"]);
+    const volumeName = `reach-test-files-files-${hex("files-files", 7)}`;
+    expect(inputs.volumes).toEqual([{ volumeName, containerPath: "/bulkhead", readOnly: false }]);
+    expect(inputs).toMatchObject({ start: false, networkMode: "none", image: IMAGE, memory: 16 });
+  });
+
+  test("takes a new volume for other content", async () => {
+    const trigger = async (files: Record<string, string>) => {
+      const recording = await onHost((host) => void new Courier("files", { host, files, readerUid: "99" }));
+      const [volume] = ofType(recording, "docker:index/volume:Volume");
+      expect(volume!.inputs).not.toHaveProperty("name");
+      expect(volume!.options.deleteBeforeReplace).toBe(false);
+      return volume!.options.replacementTrigger;
+    };
+    const [one, two] = [await trigger({ a: "one" }), await trigger({ a: "two" })];
+    expect(one).toEqual({ value: expect.stringMatching(/^[0-9a-f]{16}$/) as string, isSecret: false });
+    expect(two).not.toEqual(one);
+    expect(await trigger({ a: "one" })).toEqual(one);
+    expect(await trigger({ b: "one" })).not.toEqual(one);
+  });
+
+  test("tells nothing of the content by that, without the stack's own key", async () => {
+    const digests = ["sha256", "sha1", "md5"].map((kind) =>
+      createHash(kind).update('{"a":"one"}').digest("hex").slice(0, 16),
+    );
+    const recording = await onHost((host) => void new Courier("files", { host, files: { a: "one" }, readerUid: "99" }));
+    const [volume] = ofType(recording, "docker:index/volume:Volume");
+    expect(digests).not.toContain(volume!.options.replacementTrigger?.value);
+    const key = hex("generated host-fingerprint-key", 32);
+    expect(volume!.options.replacementTrigger?.value).toBe(
+      createHmac("sha256", key).update('{"a":"one"}').digest("hex").slice(0, 16),
+    );
+  });
+
+  test("gives the volume's name only when the files are in it", async () => {
+    const recording = await onHost((host) => {
+      const { volumeName } = new Courier("files", { host, files: { a: "b" }, readerUid: "99" });
+      const volumes = [{ name: volumeName, path: "/files" }];
+      new Container("reader", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS, volumes });
+    });
+    expect(container(recording, "reader").options.dependencies).toContain(container(recording, "files-courier").urn);
+  });
+});
+
+describe("secrets", () => {
+  test("are generated long, of letters and digits, and known to nobody", async () => {
+    let value!: pulumi.Output<string>;
+    const recording = await onHost(() => {
+      ({ value } = new GeneratedSecret("key"));
+      new GeneratedSecret("short", { length: 32 });
+    });
+    expect(await pulumi.isSecret(value)).toBe(true);
+    const passwords = ofType(recording, "random:index/randomPassword:RandomPassword");
+    expect(passwords.map(({ name, inputs }) => [name, inputs])).toEqual([
+      ["key-value", { length: 64, special: false }],
+      ["short-value", { length: 32, special: false }],
+    ]);
+    expect(ofType(recording, "bulkhead:index:GeneratedSecret").map(({ outputs }) => outputs)).toEqual([{}, {}]);
+  });
+
+  test("are files of one reader, which is told where they are", async () => {
+    let files!: SecretFiles;
+    const recording = await onHost((host) => {
+      const secrets = { API_KEY: new GeneratedSecret("key").value, DB_PASSWORD: "in clear by mistake" };
+      files = new SecretFiles("mine", { host, readerUid: "1000", secrets });
+    });
+    expect(files.env).toEqual({
+      API_KEY_FILE: "/run/secrets/api_key",
+      DB_PASSWORD_FILE: "/run/secrets/db_password",
+    });
+    expect(files.volume.path).toBe("/run/secrets");
+    const { inputs, secretPaths } = container(recording, "mine-courier");
+    expect(inputs.uploads?.map(({ file, content, permissions, owner }) => [file, content, permissions, owner])).toEqual(
+      [
+        ["/bulkhead/api_key", recording.secrets[0], "0400", "1000"],
+        ["/bulkhead/db_password", "in clear by mistake", "0400", "1000"],
+      ],
+    );
+    expect(secretPaths).toEqual(["uploads.0.content", "uploads.1.content"]);
+  });
+
+  test("of two readers are in two volumes", async () => {
+    const recording = await onHost((host) => {
+      new SecretFiles("one", { host, readerUid: "1000", secrets: { A: "a" } });
+      new SecretFiles("two", { host, readerUid: "2000", secrets: { A: "a" } });
+    });
+    expect(new Set(containers(recording).map(({ inputs }) => inputs.volumes![0]!.volumeName)).size).toBe(2);
+  });
+});
+
+describe("Job", () => {
+  test("runs a script to its end, as root without capabilities, and says by its health that it is done", async () => {
+    const recording = await onHost((host) => {
+      new Job("do", { host, script: "echo done; finish", rootWhy: "it has to" });
+    });
+    const job = container(recording, "do");
+    expect(job.inputs).toMatchObject({
+      ...{ restart: "no", mustRun: false, start: true, wait: true, user: "0:0", image: IMAGE, readOnly: true },
+      ...{ capabilities: { drops: ["ALL"], adds: [] }, networkMode: "none", waitTimeout: 20, envs: [] },
+    });
+    expect(job.inputs.entrypoints).toEqual([
+      "/bin/sh",
+      "-c",
+      expect.stringMatching(/finish\(\)[^]*echo done; finish$/),
+    ]);
+    expect(JSON.parse(label(job, "bulkhead.exceptions")!)).toEqual([{ rootUser: true, why: "it has to" }]);
+  });
+});
+
+describe("Networks", () => {
+  test("has four, of which internal has no way out", async () => {
+    const recording = await onHost((host) => void new Networks("networks", { host }));
+    const stack = { label: "bulkhead.stack", value: "reach-test" };
+    expect(ofType(recording, "docker:index/network:Network").map(({ inputs }) => inputs)).toEqual(
+      ["door", "proxy", "web", "internal"].map((name) => ({
+        name: `reach-test-${name}`,
+        driver: "bridge",
+        internal: name === "internal",
+        labels: [stack],
+      })),
+    );
+  });
+});
+
+describe("BuiltImage", () => {
+  function folder(files: Record<string, string>): string {
+    const directory = mkdtempSync(join(tmpdir(), "bulkhead-context-"));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    mkdirSync(join(directory, "deep/er"), { recursive: true });
+    for (const [path, content] of Object.entries(files)) writeFileSync(join(directory, path), content);
+    return directory;
+  }
+  async function nameOf(context: string, buildArgs?: Record<string, string>): Promise<string> {
+    const recording = await onHost((host) => void new BuiltImage("app", { host, context, buildArgs }));
+    const [image] = ofType<{ name: string }>(recording, "docker:index/remoteImage:RemoteImage");
+    return image!.inputs.name;
+  }
+  const files = { Dockerfile: "FROM x", ".dockerignore": "*.md\nDockerfile\n", "deep/er/a.txt": "a", "notes.md": "1" };
+
+  test("is another one when anything that goes into it is", async () => {
+    const names = [
+      await nameOf(folder(files)),
+      await nameOf(folder({ ...files, "deep/er/a.txt": "b" })),
+      await nameOf(folder({ ...files, "deep/b.txt": "" })),
+      await nameOf(folder({ ...files, Dockerfile: "FROM y" })),
+      await nameOf(folder(files), { BASE: "1" }),
+      await nameOf(folder(files), { BASE: "2" }),
+    ];
+    expect(new Set(names).size).toBe(6);
+    for (const name of names) expect(name).toMatch(/^reach-test-app:[0-9a-f]{16}$/);
+  });
+
+  test("is the same wherever it is built, and whatever is ignored", async () => {
+    const name = await nameOf(folder(files), { A: "1", B: "2" });
+    expect(await nameOf(folder({ ...files, "notes.md": "2" }), { B: "2", A: "1" })).toBe(name);
+  });
+});
+
+describe("DockerHost", () => {
+  test("names and labels what belongs to the stack", async () => {
+    let host!: DockerHost;
+    await onHost((made) => (host = made), { stack: "blue" });
+    expect(host.named("routes")).toBe("reach-blue-routes");
+    expect(host.labels({ zone: "1", "bulkhead.stack": "another" })).toEqual([
+      { label: "bulkhead.stack", value: "reach-blue" },
+      { label: "zone", value: "1" },
+    ]);
+  });
+
+  async function providerOf(host: string, knownHosts?: string) {
+    const recording = await record(() => void new DockerHost("host", { host, knownHosts, jobImage: IMAGE }));
+    const [provider] = ofType<{ host: string; sshOpts: string }>(recording, "pulumi:providers:docker");
+    return { host: provider!.inputs.host, sshOpts: JSON.parse(provider!.inputs.sshOpts) as string[] };
+  }
+
+  test("takes the engine of DOCKER_HOST, or the usual socket", async () => {
+    vi.stubEnv("DOCKER_HOST", "unix:///somewhere/docker.sock");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(await providerOf("local")).toEqual({ host: "unix:///somewhere/docker.sock", sshOpts: [] });
+    expect((await providerOf("ssh://a@b")).host).toBe("ssh://a@b");
+    vi.stubEnv("DOCKER_HOST", undefined);
+    expect((await providerOf("local")).host).toBe("unix:///var/run/docker.sock");
+  });
+
+  test("asks nothing over ssh, and trusts no host key that is not known", async () => {
+    const { sshOpts } = await providerOf("ssh://a@b", "known/hosts");
+    expect(sshOpts).toEqual(
+      expect.arrayContaining(["BatchMode=yes", "StrictHostKeyChecking=yes", "UserKnownHostsFile=known/hosts"]),
+    );
+    expect(new Set(sshOpts.filter((_, index) => index % 2 === 0))).toEqual(new Set(["-o"]));
+    expect((await providerOf("ssh://a@b")).sshOpts.join()).not.toContain("UserKnownHostsFile");
+  });
+
+  describe("check", () => {
+    const ports = {
+      "edge.httpsPort": { address: "127.0.0.1", port: 8443 },
+      "edge.tunnelPort": { address: "127.0.0.1", port: 2222 },
+    };
+    const published = (Names: string, IP: string, PublicPort?: number, stack?: string) => ({
+      Names: [`/${Names}`],
+      Labels: stack === undefined ? {} : { "bulkhead.stack": stack },
+      Ports: [{ PublicPort, IP, PrivatePort: 80 }],
+    });
+
+    async function check(running: object[], preview = false) {
+      const engine = await startFakeEngine((request) => (request === "GET /containers/json" ? running : undefined));
+      await record(() => new DockerHost("host", { host: "local", jobImage: IMAGE }).check(ports), { preview });
+      return engine.requests;
+    }
+
+    test.each<[string, object]>([
+      ["the same address", published("other", "127.0.0.1", 8443)],
+      ["every address", published("other", "0.0.0.0", 8443)],
+      ["every address of IPv6", published("other", "::", 8443)],
+      ["an address that is not told", { ...published("other", ""), Ports: [{ PublicPort: 8443 }] }],
+    ])("names who holds a port on %s", async (_, other) => {
+      await expect(check([published("free", "0.0.0.0"), other])).rejects.toThrow(
+        /^edge\.httpsPort: 8443 is held by the container other: give another port, or stop it$/,
+      );
+    });
+
+    test("names the holders of all ports, also those of another stack", async () => {
+      const running = [published("a", "127.0.0.1", 2222, "reach-blue"), published("b", "0.0.0.0", 8443, "other")];
+      await expect(check(running)).rejects.toThrow(
+        "edge.httpsPort: 8443 is held by the container b: give another port, or stop it\n" +
+          "edge.tunnelPort: 2222 is held by the container a: give another port, or stop it",
+      );
+    });
+
+    test.each<[string, object]>([
+      ["the stack's own", published("door", "127.0.0.1", 8443, "reach-test")],
+      ["another port", published("other", "127.0.0.1", 8444)],
+      ["another address", published("other", "10.0.0.1", 8443)],
+      ["a port that is not published", published("other", "127.0.0.1")],
+    ])("lets be what is %s", async (_, other) => {
+      expect(await check([other])).toEqual(["GET /containers/json"]);
+    });
+
+    test("says how a host that is away comes back", async () => {
+      vi.stubEnv("DOCKER_HOST", "unix:///nowhere/docker.sock");
+      onTestFinished(() => void vi.unstubAllEnvs());
+      const checked = record(() => new DockerHost("host", { host: "local", jobImage: IMAGE }).check(ports), {
+        preview: false,
+      });
+      await expect(checked).rejects.toThrow(
+        "host: unix:///nowhere/docker.sock: connect ENOENT /nowhere/docker.sock: start Docker there, check that `ssh` " +
+          "reaches the host without a question (key in the agent, host key known), and that its user may use Docker",
+      );
+    });
+
+    test("asks nothing in a preview", async () => {
+      expect(await check([published("other", "0.0.0.0", 8443)], true)).toEqual([]);
+    });
+  });
+});

@@ -1,0 +1,193 @@
+import { spawn } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { DockerHost } from "../../components/docker-host.ts";
+import { RouteFile } from "../../components/route-file.ts";
+import { container, hex, record } from "./recorder.ts";
+
+/** The job's entry point and environment, as the engine gets them. */
+let command: string[];
+let env: Record<string, string>;
+beforeAll(async () => {
+  const recording = await record(() => {
+    const host = new DockerHost("host", { host: "local", jobImage: `example:1@sha256:${hex("example", 64)}` });
+    const common = {
+      host,
+      doorNetwork: "door",
+      routesVolume: "routes",
+      release: "api-2",
+      checkPath: "/health",
+    };
+    new RouteFile("api", { ...common, content: { http: { rule: "Host(`a`) && '\"$HOME\\n %s" } } });
+  });
+  const { entrypoints, envs } = container(recording, "api-job").inputs;
+  command = entrypoints!;
+  env = Object.fromEntries(envs!.map((entry) => entry.split(/=(.*)/s).slice(0, 2))) as Record<string, string>;
+});
+
+interface Situation {
+  /** The status that each edge answers, by its address: one after the other, and then the last for ever. */
+  edges: Record<string, string[]>;
+  /** The route file that is there. */
+  old?: string;
+}
+
+/**
+ * Runs the script in a shell, with its folders elsewhere. What it calls is there as functions, which no shell prefers a
+ * built-in to: DNS and edges answer as told, and its 15 seconds take none.
+ */
+async function cutOver({ edges, old }: Situation) {
+  const directory = mkdtempSync(join(tmpdir(), "bulkhead-cutover-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const [routes, temporary, answers] = ["routes", "tmp", "answers"].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const folder of [routes, temporary, answers]) mkdirSync(folder);
+  const file = join(routes, "api.yml");
+  if (old !== undefined) writeFileSync(file, old);
+  for (const [address, texts] of Object.entries(edges))
+    texts.forEach((text, index) => writeFileSync(join(answers, `${address}.${index + 1}`), text));
+
+  const fakes = `
+nslookup() {
+  printf 'Server:\\t127.0.0.11\\nAddress:\\t127.0.0.11:53\\n\\nNon-authoritative answer:\\n'
+  ls ${answers} | grep '[.]1$' | sed 's/[.]1$//' | while read -r address; do printf 'Name:\\tedge\\nAddress: %s\\n' "$address"; done
+}
+timeout() { shift; "$@"; }
+wget() {
+  for url in "$@"; do :; done
+  address=\${url#http://}; address=\${address%%:*}; echo "$url" > "${directory}/url.$address"
+  asked=$(($(cat "${directory}/asked.$address" 2>/dev/null || echo 0) + 1)); echo "$asked" > "${directory}/asked.$address"
+  while [ ! -e "${answers}/$address.$asked" ]; do asked=$((asked - 1)); done
+  status=$(cat "${answers}/$address.$asked")
+  case $status in 2*) ;; [3-5]*) echo "wget: server returned error: HTTP/1.1 $status" >&2; return 1 ;; *) echo "$status" >&2; return 1 ;; esac
+}
+date() { passed=$(($(cat "${directory}/date" 2>/dev/null || echo 0) + 4)); echo "$passed" | tee "${directory}/date"; }
+sleep() { echo "$1" >> "${directory}/slept"; }
+`;
+  const script = command[2]!.replaceAll("/tmp", temporary).replaceAll("/routes", routes);
+  expect(script).not.toBe(command[2]);
+  const shell = spawn(command[0]!, [command[1]!, fakes + script], { env: { PATH: process.env["PATH"], ...env } });
+  let printed = "";
+  for (const stream of [shell.stdout, shell.stderr])
+    stream.on("data", (chunk: Buffer) => (printed += chunk.toString()));
+  const code = await new Promise((resolve) => shell.on("close", resolve));
+  const read = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : undefined);
+  return {
+    code,
+    printed: printed.replaceAll(routes, "/routes"),
+    /** What the health check sees. */
+    done: existsSync(join(temporary, "done")),
+    route: read(file),
+    left: readdirSync(routes),
+    mode: existsSync(file) ? (statSync(file).mode & 0o777).toString(8) : undefined,
+    asked: (address: string) => Number(read(join(directory, `asked.${address}`)) ?? 0),
+    request: (address: string) => read(join(directory, `url.${address}`)),
+    slept: read(join(directory, "slept"))?.trim().split("\n") ?? [],
+  };
+}
+
+const OLD = '{"http":"of the old release"}';
+const NOT_FOUND = "404 Not Found";
+
+describe("a cutover", () => {
+  test("writes the route, and is done when the edge serves the new release", async () => {
+    const after = await cutOver({ edges: { "172.21.0.2": ["200 OK"] }, old: OLD });
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"], left: ["api.yml"], mode: "644" });
+    expect(after.printed).toBe("serving api-2\n");
+    expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/release/api-2/health\n");
+    // The engine looks once a second; the job has to be there to be seen.
+    expect(after.slept).toEqual(["15"]);
+  });
+
+  test("of a service that is new writes the first route", async () => {
+    const after = await cutOver({ edges: { "172.21.0.2": ["204 No Content"] } });
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"] });
+  });
+
+  test("waits until the edge has read the file", async () => {
+    const after = await cutOver({ edges: { "172.21.0.2": [NOT_FOUND, "502 Bad Gateway", "200 OK"] }, old: OLD });
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"] });
+    expect(after.asked("172.21.0.2")).toBe(3);
+  });
+
+  test("waits for every edge, also the one that is about to go", async () => {
+    const after = await cutOver({ edges: { "172.21.0.2": ["200 OK"], "172.21.0.3": [NOT_FOUND, "200 OK"] }, old: OLD });
+    expect(after).toMatchObject({ code: 0, done: true });
+    expect(after.asked("172.21.0.3")).toBe(2);
+  });
+
+  test("asks no DNS server for a release", async () => {
+    const after = await cutOver({ edges: { "172.21.0.2": ["200 OK"] } });
+    expect(after.asked("127.0.0.11")).toBe(0);
+  });
+});
+
+describe("a cutover that fails", () => {
+  const said = (address: string, answer: string) =>
+    `not serving api-2, the old route is back. Asked for /health, the edge ${address} said: ${answer}\n`;
+  const refused = "wget: can't connect to remote host (172.21.0.2): Connection refused";
+  const failures: [what: string, edges: Record<string, string[]>, printed: string][] = [
+    [
+      "the edge knows no such release",
+      { "172.21.0.2": [NOT_FOUND] },
+      said("172.21.0.2", "wget: server returned error: HTTP/1.1 404 Not Found"),
+    ],
+    [
+      "the new release answers 500",
+      { "172.21.0.2": ["500 Internal Server Error"] },
+      said("172.21.0.2", "wget: server returned error: HTTP/1.1 500 Internal Server Error"),
+    ],
+    ["the edge is not there", { "172.21.0.2": [refused] }, said("172.21.0.2", refused)],
+    [
+      "one of two edges does not serve",
+      { "172.21.0.2": ["200 OK"], "172.21.0.3": ["502 Bad Gateway"] },
+      said("172.21.0.3", "wget: server returned error: HTTP/1.1 502 Bad Gateway"),
+    ],
+    ["no edge is in the DNS", {}, said("", "no edge in the network's DNS")],
+  ];
+
+  test.each(failures)("puts the old route back when %s", async (_, edges, printed) => {
+    const after = await cutOver({ edges, old: OLD });
+    expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.yml"], mode: "644", printed });
+  });
+
+  test.each(failures)("leaves no route of a service that is new when %s", async (_, edges) => {
+    const after = await cutOver({ edges });
+    expect(after).toMatchObject({ code: 1, done: false, left: [] });
+  });
+
+  test("tried for 15 s", async () => {
+    const after = await cutOver({ edges: { "172.21.0.2": [NOT_FOUND] } });
+    // The clock here takes 4 s from one look to the next: 4, 8 and 12 s are within it.
+    expect(after.asked("172.21.0.2")).toBe(3);
+  });
+});
+
+test("a route file that cannot be written fails", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "bulkhead-cutover-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  chmodSync(directory, 0o700);
+  const script = command[2]!.replaceAll("/tmp", directory).replaceAll("/routes", join(directory, "gone"));
+  const head = "nslookup() { :; }\ndate() { echo 100 >> D; wc -l < D; }\nsleep() { :; }\n".replaceAll(
+    "D",
+    `${directory}/date`,
+  );
+  const shell = spawn(command[0]!, [command[1]!, head + script], { env: { PATH: process.env["PATH"], ...env } });
+  expect(await new Promise((resolve) => shell.on("close", resolve))).toBe(1);
+  expect(existsSync(join(directory, "done"))).toBe(false);
+});

@@ -1,0 +1,503 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { DockerHost } from "../../components/docker-host.ts";
+import { edgeSettings, traefikArguments } from "../../components/edge-settings.ts";
+import { Networks } from "../../components/networks.ts";
+import { Proxy, type ProxyArgs } from "../../components/proxy.ts";
+import { RouteFile } from "../../components/route-file.ts";
+import { WebService, type WebServiceArgs } from "../../components/web-service.ts";
+import type { Certificates } from "../../config.ts";
+import { container, hex, label, ofType, record, type Recording } from "./recorder.ts";
+
+const IMAGE = `example:1@sha256:${hex("example", 64)}`;
+const FILES: Certificates = { kind: "files", certificatePem: "the certificate", privateKeyPem: "the private key" };
+const ACME: Certificates = { kind: "acme", email: "ops@example.com", caServer: "https://ca.example.com/dir" };
+const LIMITS = { memoryMb: 64, cpus: 1, pids: 32 };
+
+interface System {
+  recording: Recording;
+  service: WebService;
+}
+
+/** Records an edge with a service behind it. */
+async function system(ofEdge: Partial<ProxyArgs> = {}, ofService: Partial<WebServiceArgs> = {}): Promise<System> {
+  let service!: WebService;
+  const recording = await record(() => {
+    const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
+    const networks = new Networks("networks", { host });
+    const edge = new Proxy("edge", {
+      networks,
+      images: { traefik: IMAGE, haproxy: IMAGE },
+      domain: "example.com",
+      certificates: FILES,
+      address: "192.0.2.1",
+      httpsPort: 443,
+      tunnelPort: 2222,
+      requestsPerSecond: 50,
+      burst: 75,
+      maxBodyMb: 5,
+      ...ofEdge,
+    });
+    service = new WebService("api", {
+      edge,
+      image: IMAGE,
+      port: 8765,
+      health: { test: ["CMD", "true"] },
+      healthPath: "/health",
+      limits: LIMITS,
+      drainSeconds: 30,
+      routes: { paths: ["/api", "/sse"], streaming: ["/sse"] },
+      networks: [networks.web],
+      ...ofService,
+    });
+  });
+  return { recording, service };
+}
+
+interface Router {
+  entryPoints: string[];
+  rule: string;
+  service: string;
+  middlewares?: string[];
+}
+
+interface RouteContent {
+  http: {
+    routers: Record<string, Router>;
+    middlewares: Record<string, Record<string, unknown>>;
+    services: Record<string, { loadBalancer: { servers: { url: string }[] } }>;
+  };
+  tcp?: { routers: Record<string, Router>; services: Record<string, unknown> };
+  tls?: { options: { default: Record<string, unknown> }; stores?: unknown };
+}
+
+function setting(recording: Recording, job: string, name: string): string {
+  const env = container(recording, job).inputs.envs!.find((entry) => entry.startsWith(`${name}=`));
+  return env!.slice(name.length + 1);
+}
+
+function routeOf({ recording }: System): RouteContent {
+  return JSON.parse(setting(recording, "api-route-job", "ROUTE")) as RouteContent;
+}
+
+/** What Traefik's rules say of paths: `Path` is the path itself, `PathPrefix` all that begins so. */
+function takes({ rule }: Router, path: string): boolean {
+  const whole = [...rule.matchAll(/\bPath\(`([^`]*)`\)/g)].some(([, exact]) => path === exact);
+  return whole || [...rule.matchAll(/\bPathPrefix\(`([^`]*)`\)/g)].some(([, prefix]) => path.startsWith(prefix!));
+}
+
+const EDGE = `reach-test-edge-${hex("edge", 7)}`;
+const API = `reach-test-api-${hex("api", 7)}`;
+
+describe("a service's routes", () => {
+  let route: RouteContent;
+  let sound: System;
+  beforeAll(async () => {
+    sound = await system();
+    route = routeOf(sound);
+  });
+
+  test.each([
+    ["/api", true],
+    ["/api/", true],
+    ["/api/users/1", true],
+    ["/apix", false],
+    ["/apix/users", false],
+    ["/", false],
+    ["/sse", false],
+  ])("take %s: %s", (path, taken) => {
+    expect(takes(route.http.routers["api"]!, path)).toBe(taken);
+  });
+
+  test.each([
+    ["/sse", true],
+    ["/sse/1", true],
+    ["/ssex", false],
+    ["/api", false],
+  ])("take %s as a stream: %s", (path, taken) => {
+    expect(takes(route.http.routers["api-streaming"]!, path)).toBe(taken);
+  });
+
+  test("are of one domain, and over TLS", () => {
+    for (const name of ["api", "api-streaming"]) {
+      const router = route.http.routers[name]!;
+      expect(router.entryPoints).toEqual(["websecure"]);
+      expect(router.rule).toMatch(/^Host\(`example\.com`\) && \(.*\)$/);
+      expect(router.rule.slice("Host(`example.com`) && ".length)).not.toMatch(/^\(.*\) \|\| \(.*\)$/);
+    }
+  });
+
+  test("compress and bound what is no stream, and neither for a stream", () => {
+    expect(route.http.routers["api"]!.middlewares).toEqual(["api-policy", "compress", "body-limit"]);
+    expect(route.http.routers["api-streaming"]!.middlewares).toEqual(["api-policy"]);
+  });
+
+  test("lead to this release and no other", () => {
+    expect(route.http.services).toEqual({ api: { loadBalancer: { servers: [{ url: `http://${API}:8765` }] } } });
+    for (const router of Object.values(route.http.routers)) expect(router.service).toBe("api");
+  });
+
+  test("lead other services here without the path that they call it by", () => {
+    expect(route.http.routers["api-services"]).toEqual({
+      entryPoints: ["services"],
+      rule: "PathPrefix(`/services/api/`)",
+      service: "api",
+      middlewares: ["api-services"],
+    });
+    expect(route.http.middlewares["api-services"]).toEqual({ stripPrefix: { prefixes: ["/services/api"] } });
+    expect(sound.service.internalUrl).toBe("http://edge:8081/services/api");
+  });
+
+  test("have one for the cutover, which only this release has", () => {
+    expect(route.http.routers["api-release"]).toEqual({
+      entryPoints: ["release"],
+      rule: `PathPrefix(\`/release/${API}/\`)`,
+      service: "api",
+      middlewares: ["api-release"],
+    });
+    expect(route.http.middlewares["api-release"]).toEqual({ stripPrefix: { prefixes: [`/release/${API}`] } });
+    const inside = Object.values(route.http.routers).filter(({ rule }) => rule.includes(API));
+    expect(inside.map(({ entryPoints }) => entryPoints)).toEqual([["release"]]);
+  });
+
+  test("allow a page nothing unless they say what", async () => {
+    const policy = (content: RouteContent) => content.http.middlewares["api-policy"];
+    expect(policy(route)).toEqual({
+      headers: { contentSecurityPolicy: "default-src 'none'; frame-ancestors 'none'" },
+    });
+    const routes = { paths: ["/"], contentSecurityPolicy: "default-src 'self'" };
+    expect(policy(routeOf(await system({}, { routes })))).toEqual({
+      headers: { contentSecurityPolicy: "default-src 'self'" },
+    });
+  });
+
+  test("of / take everything", async () => {
+    const { http } = routeOf(await system({}, { routes: { paths: ["/"] } }));
+    expect(["/", "/api", "/x/y"].filter((path) => takes(http.routers["api"]!, path))).toEqual(["/", "/api", "/x/y"]);
+    expect(Object.keys(http.routers)).toEqual(["api", "api-services", "api-release"]);
+  });
+
+  test("take tunnels only where there is a port for them", async () => {
+    expect(route.tcp).toBeUndefined();
+    expect(routeOf(await system({}, { tunnelPort: 2200 })).tcp).toEqual({
+      routers: { api: { entryPoints: ["tunnel"], rule: "HostSNI(`*`)", service: "api" } },
+      services: { api: { loadBalancer: { servers: [{ address: `${API}:2200` }] } } },
+    });
+  });
+});
+
+describe("WebService", () => {
+  test("is hardened, drains, and is on no network but its own and the edge's", async () => {
+    const { recording } = await system({}, { env: { MODE: "x" }, command: ["serve"] });
+    const { inputs } = container(recording, "api");
+    expect(inputs).toMatchObject({
+      ...{ user: "1000:1000", readOnly: true, memory: 64, memorySwap: 64, restart: "always", wait: true },
+      ...{ envs: ["MODE=x", "DRAIN_SECONDS=30"], command: ["serve"], destroyGraceSeconds: 35, volumes: [], ports: [] },
+    });
+    expect(inputs.networksAdvanced).toEqual([{ name: "reach-test-proxy" }, { name: "reach-test-web" }]);
+  });
+
+  test("gets its secrets as files, and not in its environment", async () => {
+    const { recording } = await system({}, { secrets: { API_KEY: "hidden" } });
+    const { inputs } = container(recording, "api");
+    expect(inputs.envs).toEqual(["API_KEY_FILE=/run/secrets/api_key", "DRAIN_SECONDS=30"]);
+    expect(inputs.volumes).toEqual([
+      {
+        volumeName: `reach-test-api-secrets-files-${hex("api-secrets-files", 7)}`,
+        containerPath: "/run/secrets",
+        readOnly: true,
+      },
+    ]);
+    expect(container(recording, "api-secrets-courier").inputs.uploads).toMatchObject([
+      { owner: "1000", content: "hidden" },
+    ]);
+  });
+
+  test("passes exceptions, limits and tmpfs on", async () => {
+    const exceptions = [{ writableRoot: true as const, why: "it writes" }];
+    const { recording } = await system({}, { exceptions, tmpfsMb: { "/cache": 8 }, limits: { ...LIMITS, pids: 99 } });
+    const api = container(recording, "api");
+    expect(api.inputs).toMatchObject({
+      readOnly: false,
+      tmpfs: { "/cache": expect.stringContaining("size=8m") as string },
+    });
+    expect([label(api, "bulkhead.exceptions"), label(api, "bulkhead.pids")]).toEqual([
+      JSON.stringify(exceptions),
+      "99",
+    ]);
+  });
+
+  test("is cut over when it is there, and when the edge is", async () => {
+    const { recording } = await system();
+    expect(setting(recording, "api-route-job", "RELEASE")).toBe(API);
+    expect(setting(recording, "api-route-job", "CHECK_PATH")).toBe("/health");
+    expect(setting(recording, "api-route-job", "ROUTE_FILE")).toBe("api-route");
+    expect(container(recording, "api-route-job").options.dependencies).toContain(container(recording, "api").urn);
+    const [route] = ofType(recording, "bulkhead:index:RouteFile").filter(({ name }) => name === "api-route");
+    expect(route!.options.dependencies).toContain(container(recording, "edge-door").urn);
+  });
+
+  test.each([
+    [443, "https://example.com/api"],
+    [8443, "https://example.com:8443/api"],
+  ])("is found at the edge's port %d", async (httpsPort, url) => {
+    expect((await system({ httpsPort })).service.url).toBe(url);
+  });
+});
+
+describe("RouteFile", () => {
+  test("writes what Traefik reads as it is, also what looks like a template", async () => {
+    const content = { http: { rule: "{{ env `SECRET` }} {{{", deep: ["{{"] } };
+    const recording = await record(() => {
+      const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
+      const common = { host, doorNetwork: "door", routesVolume: "routes", release: "r-1" };
+      new RouteFile("x", { ...common, content });
+    });
+    const route = setting(recording, "x-job", "ROUTE");
+    expect(route).not.toContain("{{");
+    expect(JSON.parse(route)).toEqual(content);
+    const { inputs } = container(recording, "x-job");
+    expect(inputs.networksAdvanced).toEqual([{ name: "door" }]);
+    expect(inputs.volumes).toEqual([{ volumeName: "routes", containerPath: "/routes", readOnly: false }]);
+    // The job tries for 15 s, and has to be able to say that it failed.
+    expect(inputs.waitTimeout).toBeGreaterThan(15);
+  });
+});
+
+describe("the edge", () => {
+  const subnets = ["172.21.0.0/16", "fd00::/64"];
+  const settings = Object.fromEntries(
+    traefikArguments(subnets, FILES).map((argument) => argument.replace(/^--/, "").split(/=(.*)/s).slice(0, 2)),
+  ) as Record<string, string>;
+  const of = (change: object = {}) =>
+    edgeSettings(
+      { domain: "example.com", certificates: FILES, requestsPerSecond: 50, burst: 75, maxBodyMb: 5, ...change },
+      EDGE,
+    ) as RouteContent;
+
+  test("opens these ports and no other", () => {
+    const addresses = Object.entries(settings).filter(([key]) => /^entrypoints\.[a-z]+\.address$/.test(key));
+    expect(Object.fromEntries(addresses)).toEqual({
+      "entrypoints.websecure.address": ":8443",
+      "entrypoints.tunnel.address": ":2222",
+      "entrypoints.services.address": ":8081",
+      "entrypoints.release.address": ":8082",
+    });
+    expect(settings["entrypoints.websecure.http.tls"]).toBe("true");
+  });
+
+  test("believes only the door of whom a connection is", () => {
+    const proxyProtocol = Object.entries(settings).filter(([key]) => /proxyprotocol|forwardedheaders/.test(key));
+    expect(proxyProtocol).toEqual([
+      ["entrypoints.websecure.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
+      ["entrypoints.tunnel.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
+    ]);
+  });
+
+  test("knows routes from files alone: no Docker socket, no API, no dashboard", () => {
+    expect(Object.keys(settings).filter((key) => key.startsWith("providers."))).toEqual([
+      "providers.file.directory",
+      "providers.file.watch",
+      "providers.providersthrottleduration",
+    ]);
+    expect(Object.keys(settings).filter((key) => /^(api|metrics|tracing|experimental)/.test(key))).toEqual([]);
+    expect(settings["ping.entrypoint"]).toBe("release");
+  });
+
+  test("puts headers and the rate limit on every route from outside", () => {
+    expect(settings["entrypoints.websecure.http.middlewares"]).toBe("security-headers@file,rate-limit@file");
+  });
+
+  test("logs requests as JSON, without checks, query strings and headers", () => {
+    expect(settings).toMatchObject({
+      accesslog: "true",
+      "accesslog.format": "json",
+      "accesslog.fields.queryparameters.defaultmode": "drop",
+      "accesslog.fields.headers.defaultmode": "drop",
+      "entrypoints.release.observability.accesslogs": "false",
+    });
+    const kept = Object.entries(settings).filter(
+      ([key, value]) => key.startsWith("accesslog.fields") && value === "keep",
+    );
+    expect(kept.map(([key]) => key)).toEqual(["accesslog.fields.headers.names.User-Agent"]);
+  });
+
+  test("ends what is slow", () => {
+    expect(settings).toMatchObject({
+      "entrypoints.websecure.transport.respondingtimeouts.readtimeout": "60s",
+      "entrypoints.websecure.transport.respondingtimeouts.idletimeout": "90s",
+      "serverstransport.forwardingtimeouts.dialtimeout": "2s",
+      "serverstransport.forwardingtimeouts.responseheadertimeout": "60s",
+    });
+  });
+
+  test("leaves the door before it stops, and ends kept-alive connections before that", () => {
+    const seconds = (key: string) => parseInt(settings[`entrypoints.${key}`]!, 10);
+    const stopsServing = seconds("websecure.transport.lifecycle.requestacceptgracetimeout");
+    expect(seconds("release.transport.lifecycle.requestacceptgracetimeout")).toBe(0);
+    expect(seconds("websecure.transport.keepalivemaxtime")).toBeLessThan(stopsServing);
+    expect(seconds("services.transport.lifecycle.requestacceptgracetimeout")).toBe(stopsServing);
+  });
+
+  test("is given the time that it takes to stop", async () => {
+    const { recording } = await system();
+    const seconds = ["requestacceptgracetimeout", "gracetimeout"].map((key) =>
+      parseInt(settings[`entrypoints.websecure.transport.lifecycle.${key}`]!, 10),
+    );
+    expect(container(recording, "edge").inputs.destroyGraceSeconds).toBeGreaterThan(seconds[0]! + seconds[1]!);
+  });
+
+  test("calls nobody", () => {
+    expect(settings).toMatchObject({ "global.checknewversion": "false", "global.sendanonymoususage": "false" });
+  });
+
+  test("takes certificates from files as secrets, or from the CA", () => {
+    expect(of().tls!.stores).toEqual({
+      default: { defaultCertificate: { certFile: "/run/secrets/certificate", keyFile: "/run/secrets/private_key" } },
+    });
+    expect(Object.keys(settings).filter((key) => /acme|certresolver/.test(key))).toEqual([]);
+    const acme = traefikArguments(subnets, ACME).filter((argument) => /acme|certresolver/.test(argument));
+    expect(acme).toEqual([
+      "--entrypoints.websecure.http.tls.certresolver=acme",
+      "--certificatesresolvers.acme.acme.email=ops@example.com",
+      "--certificatesresolvers.acme.acme.caserver=https://ca.example.com/dir",
+      "--certificatesresolvers.acme.acme.storage=/acme/acme.json",
+      "--certificatesresolvers.acme.acme.dnschallenge.provider=cloudflare",
+    ]);
+    expect(of({ certificates: ACME }).tls!.stores).toBeUndefined();
+  });
+
+  test("speaks TLS 1.2 with forward secrecy and authenticated encryption, and better", () => {
+    const { minVersion, cipherSuites, curvePreferences } = of().tls!.options.default;
+    expect(minVersion).toBe("VersionTLS12");
+    expect(cipherSuites).toHaveLength(6);
+    for (const suite of cipherSuites as string[])
+      expect(suite).toMatch(/^TLS_ECDHE_(ECDSA|RSA)_WITH_(AES_(128|256)_GCM|CHACHA20_POLY1305)_SHA(256|384)$/);
+    expect(curvePreferences).toEqual(["X25519MLKEM768", "X25519", "CurveP256"]);
+  });
+
+  test("sends security headers, and none that tells what runs", () => {
+    expect(of().http.middlewares["security-headers"]).toEqual({
+      headers: {
+        stsSeconds: 63072000,
+        stsIncludeSubdomains: true,
+        frameDeny: true,
+        contentTypeNosniff: true,
+        referrerPolicy: "strict-origin-when-cross-origin",
+        permissionsPolicy: "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+        customResponseHeaders: { Server: "", "X-Powered-By": "" },
+      },
+    });
+  });
+
+  test("holds no browser to HTTPS on localhost", () => {
+    const { headers } = of({ domain: "localhost" }).http.middlewares["security-headers"] as { headers: object };
+    expect(Object.keys(headers).filter((key) => key.startsWith("sts"))).toEqual([]);
+    expect(headers).toHaveProperty("frameDeny", true);
+  });
+
+  test("limits rate and bodies as told, and compresses no stream", () => {
+    const { "rate-limit": rate, "body-limit": body, compress } = of().http.middlewares;
+    expect(rate).toEqual({ rateLimit: { average: 50, burst: 75, period: "1s" } });
+    expect(body).toMatchObject({ buffering: { maxRequestBodyBytes: 5 * 1024 * 1024 } });
+    expect(compress).toEqual({ compress: { excludedContentTypes: ["text/event-stream"] } });
+  });
+
+  test("says that it serves only to the door and the cutover, and to the latter by its name", () => {
+    expect(of().http.routers).toEqual({
+      "release-edge": {
+        entryPoints: ["release"],
+        rule: `Path(\`/release/edge\`) || Path(\`/release/${EDGE}\`)`,
+        service: "ping@internal",
+      },
+    });
+  });
+
+  test("runs without root, with routes and secrets read-only, behind the door's network", async () => {
+    const { recording } = await system();
+    const { inputs } = container(recording, "edge");
+    expect(inputs).toMatchObject({
+      ...{ user: "65532:65532", readOnly: true, capabilities: { drops: ["ALL"], adds: [] }, ports: [], envs: [] },
+      volumes: [
+        { volumeName: "reach-test-routes", containerPath: "/routes", readOnly: true },
+        { containerPath: "/run/secrets", readOnly: true },
+      ],
+      networksAdvanced: [
+        { name: "reach-test-door", aliases: ["edge"] },
+        { name: "reach-test-proxy", aliases: ["edge"] },
+      ],
+    });
+    expect(inputs.command).toContain("--entrypoints.websecure.proxyprotocol.trustedips=172.21.0.0/16");
+    expect(container(recording, "edge-secrets-courier").inputs.uploads).toMatchObject([
+      { file: "/bulkhead/certificate", owner: "65532", content: "the certificate" },
+      { file: "/bulkhead/private_key", owner: "65532", content: "the private key" },
+    ]);
+  });
+
+  test("keeps the CA's certificates, and gives the token as a file", async () => {
+    const { recording } = await system({ certificates: ACME, dnsApiToken: "the token" });
+    const { inputs } = container(recording, "edge");
+    expect(inputs.envs).toEqual(["CF_DNS_API_TOKEN_FILE=/run/secrets/cf_dns_api_token"]);
+    expect(inputs.volumes).toContainEqual({ volumeName: "reach-test-acme", containerPath: "/acme", readOnly: false });
+    const [volume] = ofType(recording, "docker:index/volume:Volume").filter(({ name }) => name === "edge-acme");
+    expect(volume!.options.retainOnDelete).toBe(true);
+    expect(volume!.inputs["labels"]).toContainEqual({ label: "bulkhead.data", value: "true" });
+    expect(container(recording, "edge").options.dependencies).toContain(container(recording, "edge-acme-file").urn);
+  });
+});
+
+describe("the front door", () => {
+  let recording: Recording;
+  let lines: string[];
+  beforeAll(async () => {
+    ({ recording } = await system({ httpsPort: 8443, tunnelPort: 2022 }));
+    lines = container(recording, "edge-door-config-courier").inputs.uploads![0]!.content!.split("\n");
+  });
+  const sections = () => lines.join("\n").split(/\n(?=\w)/);
+  const section = (name: string) => sections().find((text) => text.startsWith(name))!;
+
+  test("publishes the two ports, at the address that it is given", () => {
+    expect(container(recording, "edge-door").inputs.ports).toEqual([
+      { ip: "192.0.2.1", external: 2022, internal: 2222, protocol: "tcp" },
+      { ip: "192.0.2.1", external: 8443, internal: 8443, protocol: "tcp" },
+    ]);
+  });
+
+  test("listens on these two, and for its own health on itself", () => {
+    expect(lines.filter((line) => /^\s*bind /.test(line)).map((line) => line.trim())).toEqual([
+      "bind :8443",
+      "bind :2222",
+      "bind 127.0.0.1:8080",
+    ]);
+    expect(lines.filter((line) => /^\s*stats /.test(line))).toEqual([]);
+  });
+
+  test.each([
+    ["backend https", "edge:8443"],
+    ["backend tunnel", "edge:2222"],
+  ])("hands on to every edge that serves, and says whose connection it is: %s", (name, target) => {
+    const text = section(name);
+    expect(text).toMatch(new RegExp(`server-template edge \\d+ ${target} check port 8082 .* send-proxy-v2$`, "m"));
+    expect(text).toContain("http-check send meth GET uri /release/edge ");
+    expect(text).toContain("http-check expect status 200");
+  });
+
+  test("is healthy when it sees an edge", () => {
+    expect(section("frontend health")).toContain("monitor fail if { nbsrv(https) lt 1 }");
+    expect(container(recording, "edge-door").inputs.healthcheck?.tests).toContain("http://127.0.0.1:8080/health");
+  });
+
+  test("reads its configuration as its own user, who is nobody else", () => {
+    const { inputs } = container(recording, "edge-door");
+    expect(inputs).toMatchObject({ user: "99:99", readOnly: true, envs: [] });
+    expect(inputs.networksAdvanced).toEqual([{ name: "reach-test-door" }]);
+    expect(container(recording, "edge-door-config-courier").inputs.uploads).toMatchObject([
+      { file: "/bulkhead/haproxy.cfg", owner: "99", permissions: "0400" },
+    ]);
+    expect(inputs.command).toContain(`${inputs.volumes![0]!.containerPath}/haproxy.cfg`);
+  });
+
+  test("comes when the edge serves its settings", () => {
+    const [door] = ofType(recording, "bulkhead:index:FrontDoor");
+    expect(door!.options.dependencies).toContain(container(recording, "edge-settings-job").urn);
+  });
+});

@@ -1,0 +1,42 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished, vi } from "vitest";
+
+export interface FakeEngine {
+  /** For `new Engine`; DOCKER_HOST has it too, until the test ends. */
+  host: string;
+  /** What it was asked, like `GET /containers/json`. */
+  requests: string[];
+}
+
+/** What the engine answers: an object as JSON, bytes as they are, and 404 for nothing. */
+type Answer = (request: string, body: unknown) => object | undefined;
+
+/** Speaks the engine's protocol on a socket, for the test that starts it; there are no containers behind it. */
+export async function startFakeEngine(answer: Answer): Promise<FakeEngine> {
+  const directory = mkdtempSync(join(tmpdir(), "bulkhead-fake-engine-"));
+  const socket = join(directory, "docker.sock");
+  const requests: string[] = [];
+  const server = createServer((request, response) => {
+    let text = "";
+    request.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    request.on("end", () => {
+      const asked = `${request.method} ${request.url}`;
+      requests.push(asked);
+      const body = answer(asked, text === "" ? undefined : JSON.parse(text));
+      if (body === undefined) response.statusCode = 404;
+      response.end(body instanceof Buffer ? body : JSON.stringify(body ?? { message: `no such thing: ${asked}` }));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  vi.stubEnv("DOCKER_HOST", `unix://${socket}`);
+  onTestFinished(async () => {
+    vi.unstubAllEnvs();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    rmSync(directory, { recursive: true });
+  });
+  return { host: `unix://${socket}`, requests };
+}
