@@ -1,6 +1,6 @@
 // What a killed run leaves: its lock, and things on the host that no state knows. Both are seen to in every `make up`.
-import { readdir, readFile } from "node:fs/promises";
-import { hostname } from "node:os";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { say } from "../toolchain/steps.ts";
 import { pulumi, type Stack } from "./stack.ts";
@@ -13,7 +13,7 @@ export async function releaseDeadLock(stack: Stack): Promise<void> {
   const [, state] = /^file:\/\/(.*)/.exec(stack.env["PULUMI_BACKEND_URL"] ?? "") ?? [];
   if (state === undefined) return;
   const directory = join(state, ".pulumi", "locks", "organization", "reach", stack.name);
-  const files = await readdir(directory).catch(() => []);
+  const files = (await readdir(directory).catch(() => [])).filter((file) => file.endsWith(".json"));
   const locks = await Promise.all(files.map((file) => readFile(join(directory, file), "utf8")));
   const holders = locks.map((lock) => JSON.parse(lock) as { pid: number; hostname: string; timestamp: string });
   const [first] = holders;
@@ -41,7 +41,9 @@ export async function hostTime({ engine }: Stack): Promise<Date> {
  */
 export async function removeOrphans(stack: Stack, runBegan: Date): Promise<string[]> {
   const { engine, name } = stack;
-  const known = await knownIds(stack);
+  const state = JSON.parse(await pulumi(stack, ["stack", "export", "--stack", name])) as State;
+  // What waits for its removal is known too.
+  const known = new Set(state.deployment.resources?.flatMap(({ id }) => id ?? []));
   const label = `bulkhead.stack=reach-${name}`;
   const filters = encodeURIComponent(JSON.stringify({ label: [label] }));
   const removed: string[] = [];
@@ -66,14 +68,29 @@ export async function removeOrphans(stack: Stack, runBegan: Date): Promise<strin
     await engine.delete(`/volumes/${Name}`);
     removed.push(`volume ${Name}`);
   }
+  await forgetPendingCreates(stack, state);
   if (removed.length > 0) say(`Removed what a killed run had left: ${removed.join(", ")}`);
   return removed;
 }
 
-/** Ids of all that the state knows, what waits for its removal included. */
-async function knownIds(stack: Stack): Promise<Set<string>> {
-  const state = JSON.parse(await pulumi(stack, ["stack", "export", "--stack", stack.name])) as {
-    deployment: { resources: { id?: string }[] };
-  };
-  return new Set(state.deployment.resources.flatMap(({ id }) => id ?? []));
+interface State {
+  deployment: { resources?: { id?: string }[]; pending_operations?: { type: string }[] };
+}
+
+/** What a killed run was making when it was killed is removed now, so the state need not warn of it for ever. */
+async function forgetPendingCreates(stack: Stack, state: State): Promise<void> {
+  const pending = state.deployment.pending_operations ?? [];
+  const others = pending.filter(({ type }) => type !== "creating");
+  if (others.length === pending.length) return;
+  const directory = await mkdtemp(join(tmpdir(), "bulkhead-state-"));
+  try {
+    const file = join(directory, "state.json");
+    await writeFile(
+      file,
+      JSON.stringify({ ...state, deployment: { ...state.deployment, pending_operations: others } }),
+    );
+    await pulumi(stack, ["stack", "import", "--stack", stack.name, "--file", file]);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 }

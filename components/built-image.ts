@@ -25,7 +25,11 @@ export class BuiltImage extends pulumi.ComponentResource {
     const tag = contentHash(context, buildArgs);
     const image = new docker.RemoteImage(
       `${name}-image`,
-      { name: `${host.named(name)}:${tag}`, build: { context, buildArgs, forceRemove: true } },
+      {
+        name: `${host.named(name)}:${tag}`,
+        // Buildx would build on the engine of the user's docker context, wherever this stack's host is.
+        build: { context, buildArgs, forceRemove: true, useLegacyBuilder: true },
+      },
       { parent: this },
     );
     this.reference = image.imageId;

@@ -12,13 +12,19 @@ export interface RouteFileArgs {
   content: pulumi.Input<object>;
   /** Name of the new release. Only the new content has a route under `/release/<release>` of the release entry point. */
   release: pulumi.Input<string>;
-  /** Path below it that must answer 2xx. @default "" */
+  /**
+   * Configuration beside the content that leads `/candidate/<release>` of the release entry point to the new release, and
+   * no client anywhere. @default none: the content is safe to serve before it was tried
+   */
+  candidate?: pulumi.Input<object>;
+  /** Path below both that must answer 2xx. @default "" */
   checkPath?: string;
 }
 
 /**
- * Switches one route file: a job writes it in one step, then asks every running edge until each serves the new release.
- * If they do not, it puts the old file back and fails, the old release goes on serving, and the next update tries again.
+ * Switches one route file: a job asks every running edge for the candidate, writes the file in one step, and asks again
+ * until each edge serves the new release. If they do not, the old file stays or comes back and the job fails: the old
+ * release goes on serving, a broken one never got a request, and the next update tries again.
  */
 export class RouteFile extends pulumi.ComponentResource {
   constructor(name: string, args: RouteFileArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -34,8 +40,8 @@ export class RouteFile extends pulumi.ComponentResource {
         volumes: [{ name: args.routesVolume, path: "/routes", writable: true }],
         env: {
           ROUTE_FILE: name,
-          // Traefik reads the file as a template, in which {{ would begin an action.
-          ROUTE: pulumi.output(args.content).apply((content) => JSON.stringify(content).replaceAll("{{", "{\\u007b")),
+          ROUTE: pulumi.output(args.content).apply(routeFile),
+          ...(args.candidate ? { CANDIDATE: pulumi.output(args.candidate).apply(routeFile) } : {}),
           RELEASE: args.release,
           CHECK_PATH: args.checkPath ?? "",
         },
@@ -46,31 +52,50 @@ export class RouteFile extends pulumi.ComponentResource {
   }
 }
 
+/** Traefik reads a file as a template, in which {{ would begin an action. */
+function routeFile(content: object): string {
+  return JSON.stringify(content).replaceAll("{{", "{\\u007b");
+}
+
 /** Tries for 15 s. */
 const CUTOVER = `
-file="/routes/$ROUTE_FILE.yml" edge= answer=
-put() { cat "$1" > "$file.tmp" && chmod 0644 "$file.tmp" && mv "$file.tmp" "$file"; }
+file="/routes/$ROUTE_FILE.yml" candidate="/routes/$ROUTE_FILE.candidate.yml" edge= answer=
+put() { cat "$1" > "$2.tmp" && chmod 0644 "$2.tmp" && mv "$2.tmp" "$2"; }
 edges() { nslookup edge 2>/dev/null | awk '/^Name:/ { answers = 1 } answers' | grep -oE '([0-9]+[.]){3}[0-9]+' | sort -u; }
-served() {
+serves() {
   found=$(edges)
   [ -n "$found" ] || { answer="no edge in the network's DNS"; return 1; }
   for edge in $found; do
-    answer=$(timeout 2 wget -q -O /dev/null "http://$edge:8082/release/$RELEASE$CHECK_PATH" 2>&1) || return 1
+    answer=$(timeout 2 wget -q -O /dev/null "http://$edge:8082/$1/$RELEASE$CHECK_PATH" 2>&1) || return 1
   done
 }
+began=$(date +%s)
+until_serves() {
+  while [ $(($(date +%s) - began)) -lt 15 ]; do
+    serves "$1" && return 0
+    sleep 0.1
+  done
+  return 1
+}
+fail() {
+  rm -f "$candidate"
+  echo "not serving $RELEASE, $1. Asked for $CHECK_PATH, the edge $edge said: $answer"
+  sleep 15
+  exit 1
+}
+if [ -n "\${CANDIDATE:-}" ]; then
+  printf '%s' "$CANDIDATE" > /tmp/candidate
+  put /tmp/candidate "$candidate"
+  until_serves candidate || fail "it got no request"
+fi
 [ -e "$file" ] && cp "$file" /tmp/old
 printf '%s' "$ROUTE" > /tmp/new
-put /tmp/new
-began=$(date +%s)
-while [ $(($(date +%s) - began)) -lt 15 ]; do
-  if served; then
-    echo "serving $RELEASE"
-    finish
-  fi
-  sleep 0.1
-done
-if [ -e /tmp/old ]; then put /tmp/old; else rm -f "$file"; fi
-echo "not serving $RELEASE, the old route is back. Asked for $CHECK_PATH, the edge $edge said: $answer"
-sleep 15
-exit 1
+put /tmp/new "$file"
+if until_serves release; then
+  rm -f "$candidate"
+  echo "serving $RELEASE"
+  finish
+fi
+if [ -e /tmp/old ]; then put /tmp/old "$file"; else rm -f "$file"; fi
+fail "the old route is back"
 `;

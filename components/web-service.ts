@@ -84,6 +84,7 @@ export class WebService extends pulumi.ComponentResource {
       {
         ...edge.routeFiles,
         content: this.container.name.apply((release) => dynamicConfiguration(name, release, args)),
+        candidate: this.container.name.apply((release) => candidate(release, args.port)),
         release: this.container.name,
         checkPath: args.healthPath,
       },
@@ -149,5 +150,20 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
         services: { [name]: { loadBalancer: { servers: [{ address: `${release}:${tunnelPort}` }] } } },
       },
     }),
+  };
+}
+
+/** What leads to a release before any client does. */
+function candidate(release: string, port: number): object {
+  const name = `${release}-candidate`;
+  const prefix = `/candidate/${release}`;
+  return {
+    http: {
+      routers: {
+        [name]: { entryPoints: ["release"], rule: `PathPrefix(\`${prefix}/\`)`, service: name, middlewares: [name] },
+      },
+      middlewares: { [name]: { stripPrefix: { prefixes: [prefix] } } },
+      services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
+    },
   };
 }

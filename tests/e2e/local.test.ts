@@ -606,7 +606,10 @@ describe("posture", () => {
       expect(mounts.sort(), name).toEqual(
         Object.entries(expected.volumes ?? {}).map(([path, mode]) => ["volume", path, mode]),
       );
-      expect(Mounts.every((mount) => /^reach-whole-[\w-]+$/.test(mount.Name!)), name).toBe(true);
+      expect(
+        Mounts.every((mount) => /^reach-whole-[\w-]+$/.test(mount.Name!)),
+        name,
+      ).toBe(true);
 
       if (run === "never") expect(State.StartedAt, name).toBe("0001-01-01T00:00:00Z");
       else expect(Config.Healthcheck?.Test[0], name).toMatch(/^CMD/);
@@ -621,7 +624,9 @@ describe("posture", () => {
 
   test("takes every capability and every way to more", async () => {
     for (const name of SERVICES) {
-      const top = await reach.engine.get<{ Processes: string[][] }>(`/containers/${container(name).Id}/top?ps_args=-o%20pid`);
+      const top = await reach.engine.get<{ Processes: string[][] }>(
+        `/containers/${container(name).Id}/top?ps_args=-o%20pid`,
+      );
       expect(top.Processes.length, name).toBeGreaterThanOrEqual(2);
       for (const [pid] of top.Processes) {
         const status = readFileSync(`/proc/${pid}/status`, "utf8");
@@ -639,8 +644,12 @@ describe("posture", () => {
       const { Id } = container(name);
       // Even for root: it is not the owner of the files that says no.
       const write = await docker("exec", "--user", "0:0", Id, "sh", "-c", "touch /intruder");
-      expect(write, name).toMatchObject({ code: 1, stderr: expect.stringContaining("Read-only file system") as string });
-      const script = "printf '#!/bin/sh\\necho ran\\n' > /tmp/x && chmod 755 /tmp/x && /tmp/x; code=$?; rm /tmp/x; exit $code";
+      expect(write, name).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("Read-only file system") as string,
+      });
+      const script =
+        "printf '#!/bin/sh\\necho ran\\n' > /tmp/x && chmod 755 /tmp/x && /tmp/x; code=$?; rm /tmp/x; exit $code";
       const run = await docker("exec", Id, "sh", "-c", script);
       expect(run, name).toMatchObject({ code: 126, stdout: "" });
       expect(run.stderr, name).toContain("Permission denied");
@@ -701,14 +710,16 @@ describe("secrets", () => {
       "inspect of containers": `reach-${STACK}`,
       "inspect of volumes": network("routes"),
       "inspect and history of images": "org.opencontainers.image.title",
-      "processes": "DRAIN_SECONDS=5",
+      processes: "DRAIN_SECONDS=5",
       "output of pulumi": "Resources:",
       "log of edge": "/api/status",
       "log of backend": "/api/status",
       "log of frontend": '"path":"/"',
     };
     for (const [place, control] of Object.entries(controls)) expect(places.get(place), place).toContain(control);
-    expect(found("random:index/randomPassword:RandomPassword").join()).toMatch(/state .*stacks\/reach\/whole\.json,.*\.bak/);
+    expect(found("random:index/randomPassword:RandomPassword").join()).toMatch(
+      /state .*stacks\/reach\/whole\.json,.*\.bak/,
+    );
     expect(found("bulkhead.local/").join()).toMatch(/state .*Pulumi\.whole\.yaml/);
 
     const volume = (name: string) => container(name).Mounts.find(({ Destination }) => Destination === "/run/secrets")!;
@@ -762,7 +773,10 @@ describe("secrets", () => {
     places.set("output of pulumi", reach.runs.map(({ stdout, stderr }) => stdout + stderr).join("\n"));
     for (const file of filesUnder(reach.project.directory)) places.set(`state ${file}`, readFileSync(file, "latin1"));
     // All volumes, and what containers wrote outside of them.
-    const roots = [...volumes.map(({ Mountpoint }) => Mountpoint), ...inspects.map((one) => one.GraphDriver.Data.UpperDir)];
+    const roots = [
+      ...volumes.map(({ Mountpoint }) => Mountpoint),
+      ...inspects.map((one) => one.GraphDriver.Data.UpperDir),
+    ];
     for (const file of roots.flatMap(filesUnder)) places.set(`file ${file}`, readFileSync(file, "latin1"));
     return places;
   }
@@ -783,8 +797,9 @@ describe("the access log", () => {
     expect(last).toMatchObject({ RequestMethod: "GET", DownstreamStatus: 200, entryPointName: "websecure" });
     expect(String(last!["RequestPath"])).not.toContain("seen");
     // The services' own checks and the door's are four a second.
-    const checks = requests.filter(({ RequestPath, RouterName }) =>
-      /^\/(release|ping|health)/.test(String(RequestPath)) || /release/.test(String(RouterName ?? "")),
+    const checks = requests.filter(
+      ({ RequestPath, RouterName }) =>
+        /^\/(release|ping|health)/.test(String(RequestPath)) || /release/.test(String(RouterName ?? "")),
     );
     expect(checks.filter(({ entryPointName }) => entryPointName !== "websecure")).toEqual([]);
   });

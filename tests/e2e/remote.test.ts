@@ -46,7 +46,7 @@ test("an unknown host key is one clear error, and nothing is touched", async () 
   expect(code).not.toBe(0);
   const diagnostics = (stdout + stderr).replace(/^[^]*\nDiagnostics:/, "");
   expect(diagnostics.match(/error: /g)).toHaveLength(1);
-  expect(diagnostics).toContain(`host: ${host.url}: ssh: `);
+  expect(diagnostics).toContain(`error: host: ${host.url}: No ED25519 host key is known for ${host.address}`);
   expect(diagnostics).toMatch(/Host key verification failed\.: start Docker there, check that `ssh` reaches the host/);
   expect(await snapshot(reach.engine)).toEqual(before);
 });

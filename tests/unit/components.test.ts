@@ -306,15 +306,22 @@ describe("the pids limit", () => {
     );
   });
 
-  test("fails the update when the engine does not know the container", async () => {
-    const { host } = await startFakeEngine(() => undefined);
+  test.each<[string, (request: string) => object | undefined, string]>([
+    ["is gone", () => undefined, "it: its container is gone from the host: run `pulumi refresh`, then this again"],
+    ["cannot be looked at", () => Buffer.from("no JSON"), "is not valid JSON"],
+  ])("fails the update when the container %s", async (_, answer, message) => {
+    await startFakeEngine(answer);
     const made = onHost(
       (host) => void new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS }),
       { preview: false },
     );
-    await expect(made).rejects.toThrow(
-      `${host}: GET /containers/${id}/json answered 404: no such thing: GET /containers/${id}/json`,
-    );
+    await expect(made).rejects.toThrow(message);
+  });
+
+  test("of a job that somebody cleaned away is not missed", async () => {
+    const { requests } = await startFakeEngine(() => undefined);
+    await onHost((host) => void new Job("it", { host, script: "finish", rootWhy: "it has to" }), { preview: false });
+    expect(requests).toEqual([`GET /containers/${id}/json`]);
   });
 
   test("comes before anything that needs the container", async () => {
@@ -342,11 +349,11 @@ describe("the pids limit", () => {
 });
 
 describe("a container that fails", () => {
-  /** Runs the hook as the engine does after a failure, and gives what it says. */
-  async function explanation(answer: (request: string) => object | undefined): Promise<string[]> {
-    await startFakeEngine(answer);
+  /** Runs the hook as the engine does after a failure; gives what it says, and what it asked the Docker engine. */
+  async function explanation(answer: (request: string) => object | undefined, run: "always" | "once" = "always") {
+    const { requests } = await startFakeEngine(answer);
     const recording = await onHost((host) => {
-      new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS });
+      new Container("it", { host, image: IMAGE, run, health: HEALTH, limits: LIMITS });
     });
     const said: string[] = [];
     const log = vi.spyOn(pulumi.log, "error").mockImplementation((message) => {
@@ -357,14 +364,15 @@ describe("a container that fails", () => {
     const hook = recording.errorHooks.get("explain-it")!;
     // The engine would try again for ever if it were told to.
     expect(await hook.callback({} as pulumi.ErrorHookArgs)).toBe(false);
-    return said;
+    return { said, removed: requests.filter((request) => request.startsWith("DELETE ")) };
   }
   const filters = encodeURIComponent('{"label":["bulkhead.stack=reach-test","bulkhead.name=it"]}');
   const engineWith =
     (listed: object[], State?: object, log = "") =>
     (request: string) => {
       if (request === `GET /containers/json?all=1&filters=${filters}`) return listed;
-      if (request === "GET /containers/1/json") return { State };
+      if (request === "GET /containers/1/json") return { Name: "/reach-test-it-1", State };
+      if (request === "DELETE /containers/1?force=1") return {};
       return request.startsWith("GET /containers/1/logs?") ? framed(log) : undefined;
     };
   const framed = (text: string) =>
@@ -375,38 +383,49 @@ describe("a container that fails", () => {
         return Buffer.concat([head, Buffer.from(line)]);
       }),
     );
-  const it = { Id: "1", Names: ["/reach-test-it-1"], State: "running" };
+  const RUNNING = { Id: "1", State: "running" };
+  const UNHEALTHY = {
+    ...{ Status: "running", ExitCode: 0, OOMKilled: false },
+    Health: { Status: "unhealthy", Log: [{ Output: "first" }, { Output: "no database\n" }] },
+  };
+  const HEALTHY = { Status: "running", ExitCode: 0, Health: { Status: "healthy", Log: [] } };
 
   test("says its state, its last health check and its last lines", async () => {
-    const Health = { Status: "unhealthy", Log: [{ Output: "first" }, { Output: "no database\n" }] };
-    const State = { Status: "running", ExitCode: 0, OOMKilled: false, Health };
-    expect(await explanation(engineWith([it], State, "starting\ngave up: größer\n"))).toEqual([
-      "it: the container reach-test-it-1 did not become healthy in time: it is running\n" +
-        "Its last health check said: no database\nIts last lines:\nstarting\ngave up: größer",
-    ]);
+    expect(await explanation(engineWith([RUNNING], UNHEALTHY, "starting\ngave up: größer\n"))).toEqual({
+      said: [
+        "it: the container reach-test-it-1 did not become healthy in time: it is running\n" +
+          "Its last health check said: no database\nIts last lines:\nstarting\ngave up: größer",
+      ],
+      removed: [],
+    });
   });
 
   test("says how it ended", async () => {
     const State = { Status: "exited", ExitCode: 137, OOMKilled: true, Health: { Status: "starting", Log: null } };
-    expect(await explanation(engineWith([{ ...it, State: "exited" }], State, "eating\n"))).toEqual([
+    const { said } = await explanation(engineWith([{ ...RUNNING, State: "exited" }], State, "eating\n"));
+    expect(said).toEqual([
       "it: the container reach-test-it-1 did not become healthy in time: it is exited, exit code 137, out of memory\n" +
         "Its last lines:\neating",
     ]);
   });
 
+  test("is removed where it is a job, which a refresh would take for one that is done", async () => {
+    const { said, removed } = await explanation(engineWith([RUNNING], UNHEALTHY), "once");
+    expect({ said: said.length, removed }).toEqual({ said: 1, removed: ["DELETE /containers/1?force=1"] });
+  });
+
   test.each<[string, object[], object?]>([
     ["was never made", []],
-    ["was made and never started", [{ ...it, State: "created" }]],
-    ["is the healthy old release", [it], { Status: "running", ExitCode: 0, Health: { Status: "healthy", Log: [] } }],
-  ])("says nothing when it %s", async (_, listed, State) => {
-    expect(await explanation(engineWith(listed, State))).toEqual([]);
+    ["was made and never started", [{ ...RUNNING, State: "created" }]],
+    ["is the healthy old release", [RUNNING], HEALTHY],
+  ])("says nothing, and is left alone, when it %s", async (_, listed, State) => {
+    expect(await explanation(engineWith(listed, State), "once")).toEqual({ said: [], removed: [] });
   });
 
   test("says why nobody can tell", async () => {
-    expect(await explanation(() => undefined)).toEqual([
-      expect.stringMatching(
-        /^it: it cannot be looked at: unix:.*\/docker\.sock: GET \/containers\/json\?.* answered 404/,
-      ),
+    const { said } = await explanation(() => undefined);
+    expect(said).toEqual([
+      expect.stringMatching(/^it: it failed, and cannot be looked at: unix:.*\/docker\.sock: GET .* answered 404/),
     ]);
   });
 });
@@ -474,7 +493,9 @@ describe("secrets", () => {
       new GeneratedSecret("short", { length: 32 });
     });
     expect(await pulumi.isSecret(value)).toBe(true);
-    const passwords = ofType(recording, "random:index/randomPassword:RandomPassword");
+    const passwords = ofType(recording, "random:index/randomPassword:RandomPassword").filter(
+      ({ name }) => !name.startsWith("host-"),
+    );
     expect(passwords.map(({ name, inputs }) => [name, inputs])).toEqual([
       ["key-value", { length: 64, special: false }],
       ["short-value", { length: 32, special: false }],
@@ -496,7 +517,7 @@ describe("secrets", () => {
     const { inputs, secretPaths } = container(recording, "mine-courier");
     expect(inputs.uploads?.map(({ file, content, permissions, owner }) => [file, content, permissions, owner])).toEqual(
       [
-        ["/bulkhead/api_key", recording.secrets[0], "0400", "1000"],
+        ["/bulkhead/api_key", hex("generated key-value", 64), "0400", "1000"],
         ["/bulkhead/db_password", "in clear by mistake", "0400", "1000"],
       ],
     );

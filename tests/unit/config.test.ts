@@ -566,7 +566,7 @@ describe("stack.schema.json", () => {
       stream.on("data", (chunk: Buffer) => (said += chunk.toString()));
     const code = await new Promise((resolve) => program.on("close", resolve));
     expect({ code, said }).toEqual({ code: 0, said: "" });
-  });
+  }, 60_000);
 
   test.each(stacks)("accepts the stack file %s", (stack) => {
     validate(readStack(stack));

@@ -20,6 +20,8 @@ import { container, hex, record } from "./recorder.ts";
 /** The job's entry point and environment, as the engine gets them. */
 let command: string[];
 let env: Record<string, string>;
+/** What a service's job tries first. */
+let candidate: string;
 beforeAll(async () => {
   const recording = await record(() => {
     const host = new DockerHost("host", { host: "local", jobImage: `example:1@sha256:${hex("example", 64)}` });
@@ -31,24 +33,32 @@ beforeAll(async () => {
       checkPath: "/health",
     };
     new RouteFile("api", { ...common, content: { http: { rule: "Host(`a`) && '\"$HOME\\n %s" } } });
+    new RouteFile("tried", { ...common, content: { http: {} }, candidate: { http: { of: "the candidate" } } });
   });
+  candidate = environment(container(recording, "tried-job").inputs.envs!)["CANDIDATE"]!;
   const { entrypoints, envs } = container(recording, "api-job").inputs;
   command = entrypoints!;
-  env = Object.fromEntries(envs!.map((entry) => entry.split(/=(.*)/s).slice(0, 2))) as Record<string, string>;
+  env = environment(envs!);
 });
+
+function environment(envs: string[]): Record<string, string> {
+  return Object.fromEntries(envs.map((entry) => entry.split(/=(.*)/s).slice(0, 2))) as Record<string, string>;
+}
 
 interface Situation {
   /** The status that each edge answers, by its address: one after the other, and then the last for ever. */
   edges: Record<string, string[]>;
   /** The route file that is there. */
   old?: string;
+  /** More of the environment. */
+  more?: Record<string, string>;
 }
 
 /**
  * Runs the script in a shell, with its folders elsewhere. What it calls is there as functions, which no shell prefers a
  * built-in to: DNS and edges answer as told, and its 15 seconds take none.
  */
-async function cutOver({ edges, old }: Situation) {
+async function cutOver({ edges, old, more }: Situation) {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-cutover-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const [routes, temporary, answers] = ["routes", "tmp", "answers"].map((name) => join(directory, name)) as [
@@ -71,6 +81,7 @@ timeout() { shift; "$@"; }
 wget() {
   for url in "$@"; do :; done
   address=\${url#http://}; address=\${address%%:*}; echo "$url" > "${directory}/url.$address"
+  case $url in */candidate/*) cp ${file} ${directory}/route.tried 2>/dev/null; cp ${routes}/api.candidate.yml ${directory}/candidate.tried ;; esac
   asked=$(($(cat "${directory}/asked.$address" 2>/dev/null || echo 0) + 1)); echo "$asked" > "${directory}/asked.$address"
   while [ ! -e "${answers}/$address.$asked" ]; do asked=$((asked - 1)); done
   status=$(cat "${answers}/$address.$asked")
@@ -81,7 +92,9 @@ sleep() { echo "$1" >> "${directory}/slept"; }
 `;
   const script = command[2]!.replaceAll("/tmp", temporary).replaceAll("/routes", routes);
   expect(script).not.toBe(command[2]);
-  const shell = spawn(command[0]!, [command[1]!, fakes + script], { env: { PATH: process.env["PATH"], ...env } });
+  const shell = spawn(command[0]!, [command[1]!, fakes + script], {
+    env: { PATH: process.env["PATH"], ...env, ...more },
+  });
   let printed = "";
   for (const stream of [shell.stdout, shell.stderr])
     stream.on("data", (chunk: Buffer) => (printed += chunk.toString()));
@@ -93,6 +106,8 @@ sleep() { echo "$1" >> "${directory}/slept"; }
     /** What the health check sees. */
     done: existsSync(join(temporary, "done")),
     route: read(file),
+    /** The route and the candidate when the candidate was asked for. */
+    whenTried: [read(join(directory, "route.tried")), read(join(directory, "candidate.tried"))],
     left: readdirSync(routes),
     mode: existsSync(file) ? (statSync(file).mode & 0o777).toString(8) : undefined,
     asked: (address: string) => Number(read(join(directory, `asked.${address}`)) ?? 0),
@@ -134,6 +149,34 @@ describe("a cutover", () => {
   test("asks no DNS server for a release", async () => {
     const after = await cutOver({ edges: { "172.21.0.2": ["200 OK"] } });
     expect(after.asked("127.0.0.11")).toBe(0);
+  });
+});
+
+describe("a cutover with a candidate", () => {
+  test("tries it before the route is touched, and takes it away", async () => {
+    const more = { CANDIDATE: candidate };
+    const after = await cutOver({ edges: { "172.21.0.2": [NOT_FOUND, "200 OK", "200 OK"] }, old: OLD, more });
+    expect(JSON.parse(candidate)).toEqual({ http: { of: "the candidate" } });
+    expect(after.whenTried).toEqual([OLD, candidate]);
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"], left: ["api.yml"] });
+    expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/release/api-2/health\n");
+  });
+
+  test("that does not answer never touches the route", async () => {
+    const more = { CANDIDATE: candidate };
+    const after = await cutOver({ edges: { "172.21.0.2": ["500 Internal Server Error"] }, old: OLD, more });
+    expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.yml"] });
+    expect(after.printed).toContain("not serving api-2, it got no request.");
+    // It asked for nothing but the candidate, and the last time as at first the route was the old one.
+    expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/candidate/api-2/health\n");
+    expect(after.whenTried).toEqual([OLD, candidate]);
+  });
+
+  test("that answers, but not as the route, puts the old route back", async () => {
+    const more = { CANDIDATE: candidate };
+    const after = await cutOver({ edges: { "172.21.0.2": ["200 OK", NOT_FOUND] }, old: OLD, more });
+    expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.yml"] });
+    expect(after.printed).toContain("not serving api-2, the old route is back.");
   });
 });
 

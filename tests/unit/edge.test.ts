@@ -53,6 +53,12 @@ async function system(ofEdge: Partial<ProxyArgs> = {}, ofService: Partial<WebSer
   return { recording, service };
 }
 
+/** The one that nothing is changed in, made once. */
+let unchanged: Promise<System> | undefined;
+function plainSystem(): Promise<System> {
+  return (unchanged ??= system());
+}
+
 interface Router {
   entryPoints: string[];
   rule: string;
@@ -92,7 +98,7 @@ describe("a service's routes", () => {
   let route: RouteContent;
   let sound: System;
   beforeAll(async () => {
-    sound = await system();
+    sound = await plainSystem();
     route = routeOf(sound);
   });
 
@@ -227,7 +233,7 @@ describe("WebService", () => {
   });
 
   test("is cut over when it is there, and when the edge is", async () => {
-    const { recording } = await system();
+    const { recording } = await plainSystem();
     expect(setting(recording, "api-route-job", "RELEASE")).toBe(API);
     expect(setting(recording, "api-route-job", "CHECK_PATH")).toBe("/health");
     expect(setting(recording, "api-route-job", "ROUTE_FILE")).toBe("api-route");
@@ -339,7 +345,7 @@ describe("the edge", () => {
   });
 
   test("is given the time that it takes to stop", async () => {
-    const { recording } = await system();
+    const { recording } = await plainSystem();
     const seconds = ["requestacceptgracetimeout", "gracetimeout"].map((key) =>
       parseInt(settings[`entrypoints.websecure.transport.lifecycle.${key}`]!, 10),
     );
@@ -413,7 +419,7 @@ describe("the edge", () => {
   });
 
   test("runs without root, with routes and secrets read-only, behind the door's network", async () => {
-    const { recording } = await system();
+    const { recording } = await plainSystem();
     const { inputs } = container(recording, "edge");
     expect(inputs).toMatchObject({
       ...{ user: "65532:65532", readOnly: true, capabilities: { drops: ["ALL"], adds: [] }, ports: [], envs: [] },

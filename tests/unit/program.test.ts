@@ -13,10 +13,28 @@ import {
   unresolvedImports,
   type Source,
 } from "./source.ts";
-import { readStack, recordStack, stacks, TEST_SECRET } from "./stacks.ts";
+import { decrypted, readStack, recordStack, stacks, TEST_SECRET } from "./stacks.ts";
 
 test("the repository's stacks are found", () => {
   expect(stacks).toEqual(expect.arrayContaining(["local", "prod"]));
+});
+
+test("a stack's secrets are those of the test, and its other values text", () => {
+  const given = {
+    "reach:a": "text",
+    "reach:b": { secure: "v1:x" },
+    "reach:c": { deep: [{ secure: "v1:y" }], n: 1 },
+    "reach:d": 2,
+  };
+  expect(decrypted(given)).toEqual({
+    config: {
+      "reach:a": "text",
+      "reach:b": TEST_SECRET,
+      "reach:c": `{"deep":["${TEST_SECRET}"],"n":1}`,
+      "reach:d": "2",
+    },
+    secretKeys: ["reach:b", "reach:c"],
+  });
 });
 
 describe.each(stacks)("the program in the stack %s", (stack) => {

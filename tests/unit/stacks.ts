@@ -23,25 +23,38 @@ export const TEST_SECRET = "test-secret-0123456789abcdef";
 
 /** Runs index.ts as a preview of a stack: the stack's file, secrets and certificates of the test's own. */
 export async function recordStack(stack: string): Promise<Recording> {
-  const { config } = readStack(stack);
+  const given = readStack(stack).config;
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-unit-"));
   try {
-    const { certificates, secrets } = await withCertificates(config["reach:certificates"], directory);
-    const given = { ...config, "reach:certificates": certificates };
-    const secretKeys = Object.keys(given).filter((key) => isEncrypted(given[key as keyof typeof given]));
-    const values = Object.entries(given).map(([key, value]) => [key, secretKeys.includes(key) ? TEST_SECRET : value]);
-    const text = values.map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]);
-    const options = { stack, config: Object.fromEntries(text) as Record<string, string>, secretKeys, secrets };
+    const { certificates, secrets } = await withCertificates(given["reach:certificates"], directory);
     // What a stack file does not hold because its owner sets it: Pulumi.prod.yaml says how.
-    if ((certificates as { kind?: string }).kind === "acme" && !("reach:dnsApiToken" in given)) {
-      options.config["reach:dnsApiToken"] = TEST_SECRET;
-      secretKeys.push("reach:dnsApiToken");
-    }
+    const token = (certificates as { kind?: string }).kind === "acme" ? { "reach:dnsApiToken": { secure: "" } } : {};
+    const { config, secretKeys } = decrypted({ ...token, ...given, "reach:certificates": certificates });
     vi.resetModules();
-    return await record(() => import("../../index.ts"), options);
+    return await record(() => import("../../index.ts"), { stack, config, secretKeys, secrets });
   } finally {
     rmSync(directory, { recursive: true });
   }
+}
+
+/** Configuration as Pulumi hands it over: everything as text, secrets decrypted, and which keys have some in them. */
+export function decrypted(given: Record<string, unknown>): { config: Record<string, string>; secretKeys: string[] } {
+  const values = Object.entries(given).map(([key, value]) => [key, withSecrets(value)] as const);
+  return {
+    config: Object.fromEntries(
+      values.map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
+    ),
+    secretKeys: values
+      .filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(given[key]))
+      .map(([key]) => key),
+  };
+}
+
+function withSecrets(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if ("secure" in value) return TEST_SECRET;
+  if (Array.isArray(value)) return value.map(withSecrets);
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withSecrets(inner)]));
 }
 
 /** Certificates from files that no checkout has, from files that this test makes. */
@@ -55,9 +68,4 @@ async function withCertificates(
   writeFileSync(certificate, made.certificate);
   writeFileSync(privateKey, made.privateKey);
   return { certificates: { kind: "files", certificate, privateKey }, secrets: [made.privateKey] };
-}
-
-function isEncrypted(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return "secure" in value || Object.values(value).some(isEncrypted);
 }
