@@ -12,10 +12,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DockerHost } from "../../components/docker-host.ts";
 import { RouteFile } from "../../components/route-file.ts";
 import { container, hex, record } from "./recorder.ts";
+
+const everything = mkdtempSync(join(tmpdir(), "bulkhead-cutover-"));
+afterAll(() => rmSync(everything, { recursive: true }));
 
 /** The job's entry point and environment, as the engine gets them. */
 let command: string[];
@@ -59,8 +62,7 @@ interface Situation {
  * built-in to: DNS and edges answer as told, and its 15 seconds take none.
  */
 async function cutOver({ edges, old, more }: Situation) {
-  const directory = mkdtempSync(join(tmpdir(), "bulkhead-cutover-"));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const directory = mkdtempSync(join(everything, "run-"));
   const [routes, temporary, answers] = ["routes", "tmp", "answers"].map((name) => join(directory, name)) as [
     string,
     string,
@@ -119,7 +121,7 @@ sleep() { echo "$1" >> "${directory}/slept"; }
 const OLD = '{"http":"of the old release"}';
 const NOT_FOUND = "404 Not Found";
 
-describe("a cutover", () => {
+describe.concurrent("a cutover", () => {
   test("writes the route, and is done when the edge serves the new release", async () => {
     const after = await cutOver({ edges: { "172.21.0.2": ["200 OK"] }, old: OLD });
     expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"], left: ["api.yml"], mode: "644" });
@@ -180,7 +182,7 @@ describe("a cutover with a candidate", () => {
   });
 });
 
-describe("a cutover that fails", () => {
+describe.concurrent("a cutover that fails", () => {
   const said = (address: string, answer: string) =>
     `not serving api-2, the old route is back. Asked for /health, the edge ${address} said: ${answer}\n`;
   const refused = "wget: can't connect to remote host (172.21.0.2): Connection refused";
@@ -222,8 +224,7 @@ describe("a cutover that fails", () => {
 });
 
 test("a route file that cannot be written fails", async () => {
-  const directory = mkdtempSync(join(tmpdir(), "bulkhead-cutover-"));
-  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const directory = mkdtempSync(join(everything, "run-"));
   chmodSync(directory, 0o700);
   const script = command[2]!.replaceAll("/tmp", directory).replaceAll("/routes", join(directory, "gone"));
   const head = "nslookup() { :; }\ndate() { echo 100 >> D; wc -l < D; }\nsleep() { :; }\n".replaceAll(

@@ -103,11 +103,17 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   const listeners = process.listeners("unhandledRejection");
   process.removeAllListeners("unhandledRejection");
   process.on("unhandledRejection", fail);
+  // Pulumi keeps a stack trace for every promise, which takes most of the time of a run.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 4;
   try {
     await Promise.race([failed, pulumi.runtime.runInPulumiStack(async () => await program())]);
     await Promise.race([failed, drained(resources)]);
   } finally {
     await nextTurns();
+    Error.stackTraceLimit = stackTraceLimit;
+    // What waits for ever after a failure is no leak that Pulumi has to tell of when this process ends.
+    getStore().leakCandidates = new Set();
     process.removeAllListeners("unhandledRejection");
     for (const listener of listeners) process.on("unhandledRejection", listener);
     if (environment === undefined) delete process.env["PULUMI_CONFIG_SECRET_KEYS"];
@@ -218,11 +224,12 @@ function writeDown(monitor: Monitor, resources: Map<string, Recorded>, failed: (
   };
 }
 
+/** Pulumi exports it without its type. */
+const { getStore } = state as unknown as { getStore: () => { callbacks?: object; leakCandidates: Set<unknown> } };
+
 /** The runtime would open a port on which the engine calls hooks. */
 function takeErrorHooks(): ReadonlyMap<string, pulumi.ErrorHook> {
   const hooks = new Map<string, pulumi.ErrorHook>();
-  // Pulumi exports it without its type.
-  const { getStore } = state as unknown as { getStore: () => { callbacks?: object } };
   getStore().callbacks = {
     registerErrorHook: (hook: pulumi.ErrorHook) => {
       if (hooks.has(hook.name)) return Promise.reject(new Error(`two hooks have the name ${hook.name}`));

@@ -1,0 +1,173 @@
+// `make up` and `make down` as a person types them, in a copy of the repository, with a run killed in the middle.
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import * as https from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Engine } from "../../engine.ts";
+import { runCommand, type CommandResult } from "../support/command.ts";
+import { inspectAll } from "../support/reach.ts";
+
+const repository = join(import.meta.dirname, "..", "..");
+const directory = mkdtempSync(join(tmpdir(), "bulkhead-make-"));
+const made = join(directory, ".bulkhead");
+const engine = new Engine(process.env["DOCKER_HOST"]!);
+/** What only looks as if it was left behind. */
+const others: string[] = [];
+
+beforeAll(async () => {
+  const files = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    cwd: repository,
+  });
+  for (const file of files.toString().split("\0"))
+    if (file !== "" && existsSync(join(repository, file)))
+      cpSync(join(repository, file), join(directory, file), { preserveTimestamps: true });
+  symlinkSync(join(repository, "node_modules"), join(directory, "node_modules"));
+  const up = await make("up");
+  expect(up, up.stderr).toMatchObject({ code: 0 });
+  expect(up.stdout).toMatch(/^SERVICE +URL +HEALTH +IMAGE$/m);
+  for (const service of ["backend", "door", "edge", "frontend"])
+    expect(up.stdout).toMatch(new RegExp(`^${service} .* healthy +\\S+$`, "m"));
+  expect(up.stdout).toContain("\nOpen https://localhost:8443\n");
+});
+
+afterAll(async () => {
+  if (existsSync(join(made, "Pulumi.local.yaml"))) await make("down", { DATA: "delete" });
+  for (const path of others) await engine.delete(path);
+  engine.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+test("it answers with a certificate of this machine's own authority", async () => {
+  expect(await get("/api/status", readFileSync(join(made, "certificates", "ca.pem")))).toBe(200);
+  await expect(get("/api/status", undefined)).rejects.toThrow(/certificate/);
+});
+
+test("nothing that is committed is changed, and the passphrase is its owner's alone", () => {
+  for (const file of ["Pulumi.local.yaml", "Pulumi.yaml"])
+    expect(readFileSync(join(directory, file), "utf8")).toBe(readFileSync(join(repository, file), "utf8"));
+  expect(statSync(join(made, "passphrase")).mode & 0o777).toBe(0o600);
+});
+
+test("a second `make up` changes nothing", async () => {
+  const before = await ids();
+  const up = await make("up");
+  expect(up, up.stderr).toMatchObject({ code: 0 });
+  expect(up.stdout).toMatch(/^ +\d+ unchanged$/m);
+  expect(up.stdout).not.toMatch(/created|replaced|updated|deleted/);
+  expect(await ids()).toEqual(before);
+});
+
+test("a run that is alive keeps its lock", async () => {
+  drainFor(11);
+  const first = make("up");
+  await lockHolder();
+  const second = await make("up");
+  expect(second.code).not.toBe(0);
+  expect(second.stderr + second.stdout).toContain("currently locked");
+  expect(await first).toMatchObject({ code: 0 });
+});
+
+test("a run that is killed stops nobody, and what it left is removed", async () => {
+  const image = (await inspectAll(engine, "reach-local"))[0]!.Image;
+  const foreign = await engine.post<{ Id: string }>("/containers/create?name=another-stacks", {
+    Image: image,
+    Cmd: ["true"],
+    Labels: { "bulkhead.stack": "reach-locale", "bulkhead.name": "backend" },
+  });
+  others.push(`/containers/${foreign.Id}`);
+  others.push("/volumes/reach-local-kept");
+  await engine.post("/volumes/create", {
+    Name: "reach-local-kept",
+    Labels: { "bulkhead.stack": "reach-local", "bulkhead.data": "true" },
+  });
+
+  drainFor(12);
+  const killed = make("up");
+  const pid = await lockHolder();
+  await until("the new backend is there", async () => (await named("backend")).length === 2);
+  process.kill(pid, "SIGKILL");
+  expect((await killed).code).not.toBe(0);
+  expect(await get("/api/status", readFileSync(join(made, "certificates", "ca.pem")))).toBe(200);
+
+  const up = await make("up");
+  expect(up, up.stderr).toMatchObject({ code: 0 });
+  expect(up.stderr).toContain("releasing its lock");
+  expect(up.stderr).toMatch(/Removed what a killed run had left: container reach-local-backend-\w{7}$/m);
+  expect(await named("backend")).toHaveLength(1);
+  expect(await engine.find(`/containers/${foreign.Id}/json`)).toBeDefined();
+  expect(await volumes()).toContain("reach-local-kept");
+
+  const next = await make("up");
+  expect(next.stdout).not.toContain("pending operations");
+  expect(next.stdout).toMatch(/^ +\d+ unchanged$/m);
+});
+
+test("`make down` leaves nothing but the data, until it is told to", async () => {
+  const unanswered = await make("down");
+  expect(unanswered).toMatchObject({ code: 2 });
+  expect(unanswered.stderr).toContain("run with DATA=delete or DATA=keep");
+  expect(await named("backend")).toHaveLength(1);
+
+  const kept = await make("down", { DATA: "keep" });
+  expect(kept, kept.stderr).toMatchObject({ code: 0 });
+  expect(kept.stderr).toContain("Everything is removed but the data: reach-local-kept");
+  expect(await inspectAll(engine, "reach-local")).toEqual([]);
+  expect(await volumes()).toEqual(["reach-local-kept"]);
+});
+
+/** The stack file of the copy, with another drain: a change that rolls the backend. */
+function drainFor(seconds: number): void {
+  const file = join(directory, "Pulumi.local.yaml");
+  const without = readFileSync(file, "utf8").replace(/ {2}reach:backend:\n {4}drainSeconds: \d+\n/, "");
+  writeFileSync(file, `${without}  reach:backend:\n    drainSeconds: ${seconds}\n`);
+}
+
+function make(target: string, env: Record<string, string> = {}): Promise<CommandResult> {
+  return runCommand("make", [target], { cwd: directory, env: { STACK: "local", ...env }, timeoutMs: 300_000 });
+}
+
+function get(path: string, ca: Buffer | undefined): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const request = https.get(
+      `https://localhost:8443${path}`,
+      { ca, agent: false, family: 4, timeout: 10_000 },
+      (answer) => {
+        answer.resume();
+        resolve(answer.statusCode ?? 0);
+      },
+    );
+    request.on("timeout", () => request.destroy(new Error("no answer in 10 s")));
+    request.on("error", reject);
+  });
+}
+
+async function named(name: string) {
+  return (await inspectAll(engine, "reach-local")).filter(({ Config }) => Config.Labels["bulkhead.name"] === name);
+}
+
+async function ids(): Promise<string[]> {
+  return (await inspectAll(engine, "reach-local")).map(({ Id }) => Id).sort();
+}
+
+async function volumes(): Promise<string[]> {
+  const filters = encodeURIComponent(JSON.stringify({ label: ["bulkhead.stack=reach-local"] }));
+  const { Volumes } = await engine.get<{ Volumes: { Name: string }[] | null }>(`/volumes?filters=${filters}`);
+  return (Volumes ?? []).map(({ Name }) => Name);
+}
+
+/** The process that holds the stack's lock, as soon as one does. */
+async function lockHolder(): Promise<number> {
+  const locks = join(made, "state", ".pulumi", "locks", "organization", "reach", "local");
+  const lock = async () => (await readdir(locks).catch(() => [])).find((file) => file.endsWith(".json"));
+  await until("the run holds its lock", async () => (await lock()) !== undefined);
+  return (JSON.parse(readFileSync(join(locks, (await lock())!), "utf8")) as { pid: number }).pid;
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (const start = Date.now(); !(await holds()); await delay(100))
+    if (Date.now() - start > 60_000) throw new Error(`waited 60 s, but not yet: ${what}`);
+}
