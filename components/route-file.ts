@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-
 import type { DockerHost } from "./docker-host.ts";
 import { Job } from "./job.ts";
 
