@@ -69,9 +69,13 @@ export class DockerHost extends pulumi.ComponentResource {
   async check(ports: Record<string, { address: string; port: number }>): Promise<void> {
     if (pulumi.runtime.isDryRun()) return;
     const published = await this.engine
-      .get<{ Names: string[]; Labels: Record<string, string>; Ports: { PublicPort?: number; IP?: string }[] }[]>(
-        "/containers/json",
-      )
+      .get<
+        {
+          Names: string[];
+          Labels: Record<string, string>;
+          Ports: { PublicPort?: number; IP?: string; Type: string }[];
+        }[]
+      >("/containers/json")
       .catch((error: Error) => {
         throw new pulumi.RunError(`host: ${error.message}: ${HOST_CURE}`);
       });
@@ -79,7 +83,9 @@ export class DockerHost extends pulumi.ComponentResource {
       const holder = published.find(
         (container) =>
           container.Labels["bulkhead.stack"] !== this.stackName &&
-          container.Ports.some((other) => other.PublicPort === port && overlap(other.IP ?? "", address)),
+          container.Ports.some(
+            (other) => other.Type === "tcp" && other.PublicPort === port && overlap(other.IP ?? "", address),
+          ),
       );
       return holder
         ? [`${path}: ${port} is held by the container ${holder.Names[0]?.slice(1)}: give another port, or stop it`]

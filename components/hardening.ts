@@ -69,7 +69,7 @@ export function hardened(posture: Posture) {
 }
 
 function isRoot(user: string): boolean {
-  return /^(0|root)?(:|$)/.test(user);
+  return /^(0+|root)?(:|$)/.test(user);
 }
 
 function tmpfsOptions(sizeMb: number): string {

@@ -687,8 +687,15 @@ print(len(taken))
 describe("secrets", () => {
   test("are in their reader's file and nowhere else", async () => {
     const state = await reach.project.exportState<State>({ showSecrets: true });
-    const password = state.deployment.resources.find(({ type }) => type.endsWith(":RandomPassword"));
-    const apiKey = JSON.parse((password!.outputs!["result"] as { plaintext: string }).plaintext) as string;
+    const generated = state.deployment.resources.filter(({ type }) => type.endsWith(":RandomPassword"));
+    const values = new Map(
+      generated.map(({ urn, outputs }) => {
+        const { plaintext } = outputs!["result"] as { plaintext: string };
+        return [urn.slice(urn.lastIndexOf(":") + 1), JSON.parse(plaintext) as string];
+      }),
+    );
+    const apiKey = values.get("api-key-value")!;
+    values.delete("api-key-value");
     expect(apiKey).toMatch(/^[A-Za-z0-9]{64}$/);
     const token = `token${Date.now()}`;
     const keyLines = reach.privateKey.split("\n").filter((line) => line !== "" && !line.startsWith("-----"));
@@ -729,6 +736,8 @@ describe("secrets", () => {
       expect(found(needle)).toEqual(needle === apiKey ? [`file ${apiKeyFile}`] : []);
     }
     for (const line of keyLines) expect(found(line)).toEqual([`file ${privateKeyFile}`]);
+    // What else was generated has no reader on the host.
+    for (const [name, value] of values) expect(found(value), name).toEqual([]);
     expect(found(token)).toEqual([]);
 
     for (const [file, uid, reader] of [
@@ -928,7 +937,13 @@ describe("updates", () => {
 
 interface State {
   deployment: {
-    resources: { id?: string; type: string; inputs?: Record<string, unknown>; outputs?: Record<string, unknown> }[];
+    resources: {
+      urn: string;
+      id?: string;
+      type: string;
+      inputs?: Record<string, unknown>;
+      outputs?: Record<string, unknown>;
+    }[];
   };
 }
 

@@ -97,15 +97,18 @@ describe("the posture", () => {
     expect(hardened({ ...posture, ...change })).toEqual({ ...standard, ...difference });
   });
 
-  test.each(["0", "0:0", "0:1000", "root", "root:root", ""])('refuses the user "%s" without an exception', (user) => {
-    const others: Exception[] = [
-      { writableRoot: true, why: "w" },
-      { capability: "SETUID", why: "w" },
-    ];
-    const message = `user ${user} is root: give another, or an exception with its reason`;
-    expect(() => hardened({ ...posture, user })).toThrow(message);
-    expect(() => hardened({ ...posture, user, exceptions: others })).toThrow(message);
-  });
+  test.each(["0", "0:0", "0:1000", "00", "root", "root:root", ""])(
+    'refuses the user "%s" without an exception',
+    (user) => {
+      const others: Exception[] = [
+        { writableRoot: true, why: "w" },
+        { capability: "SETUID", why: "w" },
+      ];
+      const message = `user ${user} is root: give another, or an exception with its reason`;
+      expect(() => hardened({ ...posture, user })).toThrow(message);
+      expect(() => hardened({ ...posture, user, exceptions: others })).toThrow(message);
+    },
+  );
 
   test("cannot be undone by what stands beside it", () => {
     const undoing = {
@@ -644,7 +647,7 @@ describe("DockerHost", () => {
     const published = (Names: string, IP: string, PublicPort?: number, stack?: string) => ({
       Names: [`/${Names}`],
       Labels: stack === undefined ? {} : { "bulkhead.stack": stack },
-      Ports: [{ PublicPort, IP, PrivatePort: 80 }],
+      Ports: [{ PublicPort, IP, PrivatePort: 80, Type: "tcp" }],
     });
 
     async function check(running: object[], preview = false) {
@@ -657,7 +660,7 @@ describe("DockerHost", () => {
       ["the same address", published("other", "127.0.0.1", 8443)],
       ["every address", published("other", "0.0.0.0", 8443)],
       ["every address of IPv6", published("other", "::", 8443)],
-      ["an address that is not told", { ...published("other", ""), Ports: [{ PublicPort: 8443 }] }],
+      ["an address that is not told", { ...published("other", ""), Ports: [{ PublicPort: 8443, Type: "tcp" }] }],
     ])("names who holds a port on %s", async (_, other) => {
       await expect(check([published("free", "0.0.0.0"), other])).rejects.toThrow(
         /^edge\.httpsPort: 8443 is held by the container other: give another port, or stop it$/,
@@ -675,6 +678,10 @@ describe("DockerHost", () => {
     test.each<[string, object]>([
       ["the stack's own", published("door", "127.0.0.1", 8443, "reach-test")],
       ["another port", published("other", "127.0.0.1", 8444)],
+      [
+        "the same port of UDP",
+        { ...published("other", ""), Ports: [{ PublicPort: 8443, IP: "0.0.0.0", Type: "udp" }] },
+      ],
       ["another address", published("other", "10.0.0.1", 8443)],
       ["a port that is not published", published("other", "127.0.0.1")],
     ])("lets be what is %s", async (_, other) => {

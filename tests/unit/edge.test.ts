@@ -165,6 +165,28 @@ describe("a service's routes", () => {
     expect(inside.map(({ entryPoints }) => entryPoints)).toEqual([["release"]]);
   });
 
+  test("are tried beside them first, where no client is", () => {
+    const tried = JSON.parse(setting(sound.recording, "api-route-job", "CANDIDATE")) as RouteContent;
+    const name = `${API}-candidate`;
+    expect(tried).toEqual({
+      http: {
+        routers: {
+          [name]: {
+            entryPoints: ["release"],
+            rule: `PathPrefix(\`/candidate/${API}/\`)`,
+            service: name,
+            middlewares: [name],
+          },
+        },
+        middlewares: { [name]: { stripPrefix: { prefixes: [`/candidate/${API}`] } } },
+        services: { [name]: { loadBalancer: { servers: [{ url: `http://${API}:8765` }] } } },
+      },
+    });
+    // Two files that say one name contradict each other, and Traefik would take neither.
+    const names = ({ http }: RouteContent) => Object.values(http).flatMap((kind) => Object.keys(kind as object));
+    expect(names(route).filter((other) => names(tried).includes(other))).toEqual([]);
+  });
+
   test("allow a page nothing unless they say what", async () => {
     const policy = (content: RouteContent) => content.http.middlewares["api-policy"];
     expect(policy(route)).toEqual({

@@ -341,7 +341,7 @@ function exceptionsOf(container: Container): Exception[] {
 }
 
 function isRoot(user: string | undefined): boolean {
-  return /^(0|root)?(:|$)/.test(user ?? "");
+  return /^(0+|root)?(:|$)/.test(user ?? "");
 }
 
 function isPinned(reference: string): boolean {

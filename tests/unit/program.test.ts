@@ -444,7 +444,7 @@ describe("an invariant complains of one broken property", () => {
       by: ({ inputs }) => (inputs.readOnly = true),
       complaint: "edge-secrets-courier: has an exception for a writable root, and a read-only one",
     },
-    ...["0:0", "root", ""].map((name) => ({
+    ...["0:0", "00", "root", ""].map((name) => ({
       invariant: user,
       breaks: `"${name}"`,
       by: ({ inputs }: Container) => void (inputs.user = name),
