@@ -41,7 +41,11 @@ test("an unknown host key is one clear error, and nothing is touched", async () 
   onTestFinished(() => rmSync(knownHosts));
   const config = { ...reach.config, "reach:knownHosts": knownHosts };
   const project = await createTestProject({ stack: "stranger", config, env: host.env });
-  onTestFinished(() => project.remove());
+  onTestFinished(async () => {
+    // Of a stack that was refused there is nothing, but a failed test must not stand in the way of the next.
+    await project.destroy();
+    project.remove();
+  });
   const { code, stdout, stderr } = await project.up();
   expect(code).not.toBe(0);
   const diagnostics = (stdout + stderr).replace(/^[^]*\nDiagnostics:/, "");
@@ -56,9 +60,9 @@ test("up deploys it there, over a few connections", async () => {
   const { seconds } = await reach.deploy();
   const { peers, most } = await connections.stop();
   console.log(JSON.stringify({ event: "remote up", seconds, sshConnections: peers, sshConnectionsAtOnce: most }));
-  // One that carries Pulumi's calls, and the engine client's own.
+  // Without a shared connection they are more than a dozen. Those that begin before it stands are on their own.
   expect(peers).toBeGreaterThan(0);
-  expect(peers).toBeLessThanOrEqual(4);
+  expect(peers).toBeLessThanOrEqual(6);
   expect((await reach.request("/")).text).toContain('id="server-status" data-state="ok"');
   const { release } = JSON.parse((await reach.request("/api/status")).text) as { release: string };
   expect(release).toBe((await reach.containers()).get("backend")!.Config.Hostname);

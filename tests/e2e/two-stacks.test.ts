@@ -99,7 +99,11 @@ test("a third with a port of the first is one clear error, and nothing is made",
   const before = await snapshot(one.engine);
   const edge = { ...(one.config["reach:edge"] as object), tunnelPort: 3222 };
   const project = await createTestProject({ stack: "three", config: { ...one.config, "reach:edge": edge } });
-  onTestFinished(() => project.remove());
+  onTestFinished(async () => {
+    // Of a stack that was refused there is nothing, but a failed test must not stand in the way of the next.
+    await project.destroy();
+    project.remove();
+  });
   const { code, stdout, stderr } = await project.up();
   expect(code).not.toBe(0);
   const diagnostics = (stdout + stderr).replace(/^[^]*\nDiagnostics:/, "");

@@ -235,7 +235,6 @@ export interface ContainerInspect {
     Pid: number;
     StartedAt: string;
     ExitCode: number;
-    OOMKilled: boolean;
     Health?: { Status: string };
   };
   Config: {
