@@ -1,5 +1,8 @@
 import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
 import * as http from "node:http";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
 import { Duplex, Readable } from "node:stream";
 
 /**
@@ -91,6 +94,26 @@ export class Engine {
       else request.end(payload);
     });
   }
+}
+
+/**
+ * One connection carries all calls, so that an update with many containers does not run into sshd's MaxStartups; a
+ * host key that is not known is an error and never a question.
+ */
+export function sshOptions(knownHosts: string | undefined): string[] {
+  const folder = join(tmpdir(), `bulkhead-ssh-${userInfo().uid}`);
+  mkdirSync(folder, { mode: 0o700, recursive: true });
+  const options = {
+    BatchMode: "yes",
+    StrictHostKeyChecking: "yes",
+    ConnectTimeout: "10",
+    ServerAliveInterval: "15",
+    ControlMaster: "auto",
+    ControlPath: join(folder, "%C"),
+    ControlPersist: "60",
+    ...(knownHosts === undefined ? {} : { UserKnownHostsFile: knownHosts }),
+  };
+  return Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
 }
 
 /** Longer than a slow host takes for an inspect, shorter than a person's patience. */

@@ -39,7 +39,7 @@ export async function hostTime({ engine }: Stack): Promise<Date> {
  * run that was killed before it could write them down. Never another stack's, never data, never what a run beside this
  * one makes. It comes after a good update, when the site is safe.
  */
-export async function removeOrphans(stack: Stack, runBegan: Date): Promise<string[]> {
+export async function removeOrphans(stack: Stack, runBegan: Date): Promise<void> {
   const { engine, name } = stack;
   const state = JSON.parse(await pulumi(stack, ["stack", "export", "--stack", name])) as State;
   // What waits for its removal is known too.
@@ -70,7 +70,6 @@ export async function removeOrphans(stack: Stack, runBegan: Date): Promise<strin
   }
   await forgetPendingCreates(stack, state);
   if (removed.length > 0) say(`Removed what a killed run had left: ${removed.join(", ")}`);
-  return removed;
 }
 
 interface State {

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
-import { Engine } from "../engine.ts";
+import { Engine, sshOptions } from "../engine.ts";
 import { provideDocker } from "../toolchain/docker.ts";
 import { provideToolchain } from "../toolchain/pulumi.ts";
 import { run } from "../toolchain/steps.ts";
@@ -47,10 +47,9 @@ export async function openStack(name: string): Promise<Stack> {
   const host = textIn(config, "reach:host") ?? "local";
   const here = host === "local" ? await provideDocker() : undefined;
   const knownHosts = textIn(config, "reach:knownHosts");
-  const sshOptions = knownHosts === undefined ? [] : ["-o", `UserKnownHostsFile=${knownHosts}`];
   return {
     name,
-    engine: new Engine(here ?? host, here ? [] : sshOptions),
+    engine: new Engine(here ?? host, here ? [] : sshOptions(knownHosts)),
     env: {
       ...env,
       PULUMI_STACK: name,

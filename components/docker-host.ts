@@ -1,11 +1,8 @@
 import { createHmac } from "node:crypto";
-import { mkdirSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
 import * as docker from "@pulumi/docker/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random/randomPassword.js";
-import { Engine } from "../engine.ts";
+import { Engine, sshOptions } from "../engine.ts";
 
 export interface DockerHostArgs {
   /** `local` (DOCKER_HOST, or the usual socket of this machine) or `ssh://user@address[:port]`. */
@@ -103,24 +100,4 @@ const HOST_CURE =
 function overlap(one: string, other: string): boolean {
   const every = (address: string) => ["", "0.0.0.0", "::"].includes(address);
   return one === other || every(one) || every(other);
-}
-
-/**
- * One connection carries all calls, so that an update with many containers does not run into sshd's MaxStartups; a
- * host key that is not known is an error and never a question.
- */
-function sshOptions(knownHosts: string | undefined): string[] {
-  const folder = join(tmpdir(), `bulkhead-ssh-${userInfo().uid}`);
-  mkdirSync(folder, { mode: 0o700, recursive: true });
-  const options = {
-    BatchMode: "yes",
-    StrictHostKeyChecking: "yes",
-    ConnectTimeout: "10",
-    ServerAliveInterval: "15",
-    ControlMaster: "auto",
-    ControlPath: join(folder, "%C"),
-    ControlPersist: "60",
-    ...(knownHosts === undefined ? {} : { UserKnownHostsFile: knownHosts }),
-  };
-  return Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
 }
