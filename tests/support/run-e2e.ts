@@ -19,5 +19,5 @@ export function runEndToEndTests(args: string[] = [], id?: string): Promise<numb
   }, id);
 }
 
-// By hand: `node tests/support/run-e2e.ts [VITEST-ARGUMENT...]`.
-if (import.meta.main) process.exitCode = await runEndToEndTests(process.argv.slice(2));
+// By hand: `TEST_ENGINE=id node tests/support/run-e2e.ts [VITEST-ARGUMENT...]`; engines of different ids run side by side.
+if (import.meta.main) process.exitCode = await runEndToEndTests(process.argv.slice(2), process.env["TEST_ENGINE"]);
