@@ -1,6 +1,6 @@
 # Every target runs a program in commands/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
-.PHONY: help up down test check fmt pin env generate
+.PHONY: help up rollback down test check fmt pin env generate
 RUN := @bash toolchain/run
 export STACK ?= local
 
@@ -10,6 +10,9 @@ help: ## this list
 
 up: ## from a fresh machine to the stack answering; a table at the end
 	$(RUN) commands/up.ts
+
+rollback: ## back to the release before, by a preview and an update (TO=number: to that one)
+	$(RUN) commands/rollback.ts
 
 down: ## remove it all; asks about data (DATA=delete or DATA=keep for scripts)
 	$(RUN) commands/down.ts

@@ -62,10 +62,17 @@ const STAND_IN = /^bulkhead\.local\/[a-z]+:[0-9a-f]{16}$/;
 
 /** As a pattern and not as a function, so that editors check it too. */
 const PINNED = new RegExp(`${DIGEST_REFERENCE.source}|${STAND_IN.source}`);
-const pinnedImage = z
-  .string(fault("is not an image", "give name:tag@sha256:<64 hex digits>"))
-  .regex(PINNED, fault("is not pinned", "give name:tag@sha256:<64 hex digits>; `make pin` finds the digest of a tag"))
-  .describe("An image, by tag and digest.");
+/** The id of an image that was built on the host: what a rollback goes back to. */
+const PINNED_OR_BUILT = new RegExp(`${PINNED.source}|^sha256:[0-9a-f]{64}$`);
+const image = (pattern: RegExp) =>
+  z
+    .string(fault("is not an image", "give name:tag@sha256:<64 hex digits>"))
+    .regex(
+      pattern,
+      fault("is not pinned", "give name:tag@sha256:<64 hex digits>; `make pin` finds the digest of a tag"),
+    )
+    .describe("An image, by tag and digest.")
+    .optional();
 
 const limits = (memoryMb: number, cpus: number, pids: number) => ({
   memoryMb: wholeNumber(16, 1048576, "give the memory limit in MiB; there is no swap beyond it")
@@ -178,12 +185,14 @@ export const shape = {
     .describe("The Cloudflare account and zone. A stack without it uses nothing of Cloudflare."),
   images: z
     .strictObject(
-      Object.fromEntries(
-        ["traefik", "haproxy", "python", "node", "backend", "frontend"].map((key) => [key, pinnedImage.optional()]),
-      ) as Record<
-        "traefik" | "haproxy" | "python" | "node" | "backend" | "frontend",
-        z.ZodOptional<typeof pinnedImage>
-      >,
+      {
+        traefik: image(PINNED),
+        haproxy: image(PINNED),
+        python: image(PINNED),
+        node: image(PINNED),
+        backend: image(PINNED_OR_BUILT),
+        frontend: image(PINNED_OR_BUILT),
+      },
       anObject("traefik, haproxy, python, node, backend or frontend"),
     )
     .prefault({})

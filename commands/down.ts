@@ -4,6 +4,7 @@ import { createInterface } from "node:readline/promises";
 import { existsSync } from "node:fs";
 import { say } from "../toolchain/steps.ts";
 import { hostTime, releaseDeadLock, removeOrphans } from "./leftovers.ts";
+import { forgetReleases } from "./releases.ts";
 import {
   localFile,
   madeDirectory,
@@ -33,6 +34,7 @@ await runCommand(async () => {
     const code = await pulumiForPerson(stack, ["destroy", "--stack", name, ...sure]);
     if (code !== 0) return code;
     await removeOrphans(stack, began);
+    await forgetReleases(stack, 0);
     // Data is retained by the program; what is still there was left for this.
     for (const volume of deleteData ? await dataVolumes(stack) : []) await stack.engine.delete(`/volumes/${volume}`);
     if (name === "local") {

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { say } from "../toolchain/steps.ts";
+import { LABEL as RELEASE_LABEL } from "./releases.ts";
 import { pulumi, type Stack } from "./stack.ts";
 
 /**
@@ -63,8 +64,8 @@ export async function removeOrphans(stack: Stack, runBegan: Date): Promise<void>
     Volumes: { Name: string; Labels: Record<string, string>; CreatedAt: string }[];
   }>(`/volumes?filters=${filters}`);
   for (const { Name, Labels, CreatedAt } of Volumes ?? []) {
-    const isData = Labels["bulkhead.data"] === "true";
-    if (isData || known.has(Name) || new Date(CreatedAt) >= runBegan) continue;
+    const isKept = Labels["bulkhead.data"] === "true" || RELEASE_LABEL in Labels;
+    if (isKept || known.has(Name) || new Date(CreatedAt) >= runBegan) continue;
     await engine.delete(`/volumes/${Name}`);
     removed.push(`volume ${Name}`);
   }

@@ -1,83 +1,12 @@
 // `make up`: from a fresh machine to the stack's services answering.
-import { resolve, sep } from "node:path";
-import { provideImages } from "../toolchain/images.ts";
-import { formatSeconds, say } from "../toolchain/steps.ts";
-import { provideLocalCertificate } from "./certificates.ts";
-import { hostTime, releaseDeadLock, removeOrphans } from "./leftovers.ts";
-import {
-  committedFile,
-  madeDirectory,
-  openStack,
-  prepareLocal,
-  projectDirectory,
-  pulumi,
-  pulumiForPerson,
-  readStackFile,
-  runCommand,
-  stackName,
-  textIn,
-  type Stack,
-} from "./stack.ts";
-import { table } from "./table.ts";
+import { deploy } from "./deploy.ts";
+import { openStack, runCommand, stackName } from "./stack.ts";
 
 await runCommand(async () => {
-  const start = Date.now();
-  const name = stackName();
-  const stack = await openStack(name);
+  const stack = await openStack(stackName());
   try {
-    const local = name === "local";
-    const ca = local ? await prepare(stack) : undefined;
-    const sure = local || process.env["YES"] === "1";
-    await releaseDeadLock(stack);
-    const began = await hostTime(stack);
-    const code = await pulumiForPerson(stack, ["up", "--stack", name, ...(sure ? ["--yes", "--skip-preview"] : [])]);
-    if (code !== 0) return code;
-    await removeOrphans(stack, began);
-    await report(stack);
-    if (ca) say(`The certificate is signed by a CA of this machine: ${ca}`);
-    say(`Up after ${formatSeconds((Date.now() - start) / 1000)}.`);
-    return 0;
+    return await deploy(stack);
   } finally {
     stack.engine.close();
   }
 });
-
-/** What only the stack `local` needs: certificates of its own, and images even where no registry can be reached. */
-async function prepare(stack: Stack): Promise<string | undefined> {
-  const { config = {} } = await readStackFile(committedFile("local"));
-  const files = config["reach:certificates"] as { certificate?: string; privateKey?: string } | undefined;
-  const path = (file: string | undefined) => resolve(projectDirectory, file ?? "");
-  const [certificate, privateKey] = [path(files?.certificate), path(files?.privateKey)];
-  // A certificate from elsewhere is the user's to keep.
-  const ours = [certificate, privateKey].every((file) => file.startsWith(madeDirectory + sep));
-  const domain = textIn(config, "reach:domain") ?? "localhost";
-  const ca = ours ? await provideLocalCertificate({ certificate, privateKey, domain }) : undefined;
-  await prepareLocal(stack, await provideImages(stack.engine));
-  return ca;
-}
-
-interface Outputs {
-  url: string;
-  services: Record<string, { container: string; image: string; url?: string }>;
-}
-
-async function report(stack: Stack): Promise<void> {
-  const outputs = JSON.parse(await pulumi(stack, ["stack", "output", "--json", "--stack", stack.name])) as Outputs;
-  const rows = await Promise.all(
-    Object.entries(outputs.services).map(async ([service, { container, image, url }]) => [
-      service,
-      url ?? "",
-      await healthOf(stack, container),
-      // An image that was built here has no name but its id.
-      image.replace(/^(sha256:.{12}).*/, "$1"),
-    ]),
-  );
-  console.log(`\n${table([["SERVICE", "URL", "HEALTH", "IMAGE"], ...rows])}\n\nOpen ${outputs.url}`);
-}
-
-async function healthOf({ engine }: Stack, container: string): Promise<string> {
-  const { State } = await engine.get<{ State: { Status: string; Health?: { Status: string } } }>(
-    `/containers/${container}/json`,
-  );
-  return State.Health?.Status ?? State.Status;
-}

@@ -28,7 +28,15 @@ export class BuiltImage extends pulumi.ComponentResource {
       {
         name: `${host.named(name)}:${tag}`,
         // Buildx would build on the engine of the user's docker context, wherever this stack's host is.
-        build: { context, buildArgs, forceRemove: true, useLegacyBuilder: true },
+        build: {
+          context,
+          buildArgs,
+          forceRemove: true,
+          useLegacyBuilder: true,
+          labels: { "bulkhead.stack": host.stackName },
+        },
+        // A rollback needs the image of the release before. `make up` removes what no release needs any more.
+        keepLocally: true,
       },
       { parent: this },
     );

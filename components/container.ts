@@ -2,7 +2,6 @@ import * as docker from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Engine } from "../engine.ts";
 import type { DockerHost } from "./docker-host.ts";
-import { explainFailure } from "./failure.ts";
 import { hardened, type Posture } from "./hardening.ts";
 
 export interface ContainerArgs extends Posture {
@@ -100,7 +99,7 @@ export class Container extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        hooks: run === "never" ? undefined : { onError: [explainFailure(host, name, run)] },
+        hooks: run === "never" ? undefined : ports.length > 0 ? host.hooksOfPorts : host.hooks,
         // The provider would delete first, because a fixed name cannot be there twice; these have none.
         deleteBeforeReplace: ports.length > 0,
         // The provider accepts these as updates and then changes nothing. The last is no property but a creation that

@@ -3,6 +3,7 @@ import * as docker from "@pulumi/docker/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random/randomPassword.js";
 import { Engine, sshOptions } from "../engine.ts";
+import { failureHooks, gapHook } from "./failure.ts";
 
 export interface DockerHostArgs {
   /** `local` (DOCKER_HOST, or the usual socket of this machine) or `ssh://user@address[:port]`. */
@@ -21,6 +22,10 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly provider: docker.Provider;
   readonly engine: Engine;
   readonly jobImage: string;
+  /** For every container that runs. */
+  readonly hooks: pulumi.ResourceHookBinding;
+  /** For one that holds ports of the host. */
+  readonly hooksOfPorts: pulumi.ResourceHookBinding;
   readonly #fingerprintKey: random.RandomPassword;
   /** Marks all that belongs to this stack, so that stacks on one host never touch each other's. */
   readonly stackName = `${pulumi.getProject()}-${pulumi.getStack()}`;
@@ -31,6 +36,9 @@ export class DockerHost extends pulumi.ComponentResource {
     const sshOpts = url.startsWith("ssh:") ? sshOptions(args.knownHosts) : [];
     this.engine = new Engine(url, sshOpts);
     this.jobImage = args.jobImage;
+    // Registered once, as each costs a call to the engine.
+    this.hooks = failureHooks(name, this);
+    this.hooksOfPorts = { ...this.hooks, beforeCreate: [gapHook(name, this), ...this.hooks.beforeCreate!] };
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
     this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });
     this.registerOutputs({ url });

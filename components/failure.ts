@@ -1,60 +1,165 @@
+import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
-import type { DockerHost } from "./docker-host.ts";
+import type { Engine } from "../engine.ts";
+
+/** Whose containers are looked at. */
+interface Host {
+  engine: Engine;
+  stackName: string;
+}
 
 /**
- * Says why a container did not come up: what state it is in, what its last health check answered, and its last lines.
- * The provider only says that it did not become healthy.
+ * Hooks for every container that runs. The provider only waits for health, up to the deadline, and then says that there
+ * was none. These see a job that ended and a service that crashes again and again as soon as they do, and say why a
+ * container did not come up: its state, what its last health check answered, and its last lines.
  *
- * The container of a failed job is removed then. The engine remembers that its creation failed, but a refresh makes it
- * forget, and would take a job that is there for one that did its work.
+ * A container that failed is removed then, which also ends the provider's wait: it served nobody, would crash on for
+ * ever, and a refresh would take a failed job for one that did its work. Only one that holds a port of the host stays:
+ * there is no other in its place.
  */
-export function explainFailure(host: DockerHost, name: string, run: "always" | "once"): pulumi.ErrorHook {
-  return new pulumi.ErrorHook(`explain-${name}`, async () => {
-    try {
-      const failed = await newestUnhealthy(host, name);
-      if (failed === undefined) return false;
-      await pulumi.log.error(`${name}: ${await explain(host, failed)}`);
-      if (run === "once") await host.engine.delete(`/containers/${failed.id}?force=1`);
-    } catch (error) {
-      await pulumi.log.error(`${name}: it failed, and cannot be looked at: ${(error as Error).message}`);
-    }
-    return false;
-  });
+export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookBinding {
+  const watches = new Map<string, Watch>();
+  return {
+    beforeCreate: [
+      new pulumi.ResourceHook(`${hostName}-watch`, async ({ name, newInputs }) => {
+        const { ports = [], labels } = newInputs as ContainerInputs;
+        const watch = {
+          ...{ host, name, pids: Number(labels.find(({ label }) => label === "bulkhead.pids")?.value) },
+          ...{ holdsPort: ports.length > 0, before: await idsOf(host, name), over: false, explained: false },
+        };
+        watches.set(name, watch);
+        void untilItFails(watch);
+      }),
+    ],
+    afterCreate: [new pulumi.ResourceHook(`${hostName}-watched`, ({ name }) => void end(watches.get(name)))],
+    onError: [
+      new pulumi.ErrorHook(`${hostName}-explain`, async ({ name }) => {
+        const watch = watches.get(name);
+        end(watch);
+        if (watch !== undefined && !watch.explained) await explainAndRemove(watch, "did not become healthy in time");
+        // The engine would try again.
+        return false;
+      }),
+    ],
+  };
 }
 
-interface State {
-  Status: string;
-  ExitCode: number;
-  OOMKilled: boolean;
-  Health?: { Status: string; Log: { Output: string }[] | null };
-}
-
-interface Failed {
-  id: string;
-  name: string;
-  state: State;
-}
-
-/** None, if it never ran or is the healthy old release: then what the engine said explains it. */
-async function newestUnhealthy({ engine, stackName }: DockerHost, name: string): Promise<Failed | undefined> {
-  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackName}`, `bulkhead.name=${name}`] });
-  const [newest] = await engine.get<{ Id: string; State: string }[]>(
-    `/containers/json?all=1&filters=${encodeURIComponent(filters)}`,
+/**
+ * Says in the preview what is about to have a gap: a container that holds a port of the host has to go before the next
+ * one can come.
+ */
+export function gapHook(hostName: string, host: Host): pulumi.ResourceHook {
+  return new pulumi.ResourceHook(
+    `${hostName}-gap`,
+    async ({ name, newInputs }) => {
+      // A preview may run with the host away.
+      const running = await idsOf(host, name).catch(() => new Set());
+      if (running.size === 0) return;
+      const ports = (newInputs as ContainerInputs).ports!.map(({ external }) => external);
+      await pulumi.log.warn(
+        `${name} is replaced: port ${ports.join(" and ")} ${ports.length > 1 ? "are" : "is"} closed for some seconds, ` +
+          "until the next one has started; open connections end",
+      );
+    },
+    { onDryRun: true, ignoreErrors: true },
   );
-  if (newest === undefined || newest.State === "created") return undefined;
-  const { Name, State } = await engine.get<{ Name: string; State: State }>(`/containers/${newest.Id}/json`);
-  return State.Health?.Status === "healthy" ? undefined : { id: newest.Id, name: Name.slice(1), state: State };
 }
 
-async function explain({ engine }: DockerHost, { id, name, state }: Failed): Promise<string> {
-  const health = state.Health?.Log?.at(-1)?.Output.trim();
+interface ContainerInputs {
+  ports?: { external: number }[];
+  labels: { label: string; value: string }[];
+}
+
+interface Watch {
+  host: Host;
+  /** The name that the program gave the container. */
+  name: string;
+  /** The most processes that it may have. */
+  pids: number;
+  holdsPort: boolean;
+  /** Containers of that name which were there before it. */
+  before: ReadonlySet<string>;
+  over: boolean;
+  explained: boolean;
+}
+
+function end(watch: Watch | undefined): void {
+  if (watch) watch.over = true;
+}
+
+/** Looks as often as the provider does. */
+const LOOK_MS = 1000;
+
+/** Five take about 3 s, as the engine waits 0.1 s before the first restart and twice as long before each further one. */
+const RESTARTS_OF_A_CRASH_LOOP = 5;
+
+async function untilItFails(watch: Watch): Promise<void> {
+  let limited = false;
+  while (!watch.over && !watch.explained) {
+    await delay(LOOK_MS, undefined, { ref: false });
+    // A host that does not answer is told of by the provider, which asks it too.
+    const found = await newest(watch).catch(() => undefined);
+    if (found === undefined || watch.over || found.State.Health?.Status === "healthy") continue;
+    const { Id, State, RestartCount } = found;
+    // The provider cannot set it. container.ts sees to it that it took; here it holds before the container is healthy.
+    if (!limited)
+      await watch.host.engine.post(`/containers/${Id}/update`, { PidsLimit: watch.pids }).catch(() => undefined);
+    limited = true;
+    if (RestartCount >= RESTARTS_OF_A_CRASH_LOOP) await explainAndRemove(watch, `crashed ${RestartCount} times`);
+    else if (RestartCount === 0 && State.Status === "exited") await explainAndRemove(watch, "ended too early");
+  }
+}
+
+interface Inspected {
+  Id: string;
+  Name: string;
+  RestartCount: number;
+  State: {
+    Status: string;
+    ExitCode: number;
+    OOMKilled: boolean;
+    Health?: { Status: string; Log: { Output: string }[] | null };
+  };
+}
+
+async function explainAndRemove(watch: Watch, what: string): Promise<void> {
+  const { host, name, holdsPort } = watch;
+  try {
+    const failed = await newest(watch);
+    // None, if it never started: then what the engine said explains it.
+    if (failed === undefined || failed.State.Status === "created") return;
+    watch.explained = true;
+    await pulumi.log.error(`${name}: ${await explanation(host.engine, failed, what)}`);
+    if (holdsPort) return;
+    watch.over = true;
+    await host.engine.delete(`/containers/${failed.Id}?force=1`);
+  } catch (error) {
+    await pulumi.log.error(`${name}: it failed, and cannot be looked at: ${(error as Error).message}`);
+  }
+}
+
+async function explanation(engine: Engine, { Id, Name, State }: Inspected, what: string): Promise<string> {
+  const health = State.Health?.Log?.at(-1)?.Output.trim();
   return [
-    `the container ${name} did not become healthy in time: it is ${state.Status}`,
-    ...(state.Status === "running" ? [] : [`, exit code ${state.ExitCode}${state.OOMKilled ? ", out of memory" : ""}`]),
+    `the container ${Name.slice(1)} ${what}: it is ${State.Status}`,
+    ...(State.Status === "running" ? [] : [`, exit code ${State.ExitCode}${State.OOMKilled ? ", out of memory" : ""}`]),
     ...(health ? [`\nIts last health check said: ${health}`] : []),
-    `\nIts last lines:\n${(await engine.logs(id, LINES)).trimEnd()}`,
+    `\nIts last lines:\n${(await engine.logs(Id, LINES)).trimEnd()}`,
   ].join("");
 }
 
 /** Enough for a stack trace, and little enough to be read. */
 const LINES = 20;
+
+/** The container that came since the watch began. */
+async function newest({ host, name, before }: Watch): Promise<Inspected | undefined> {
+  const [id] = [...(await idsOf(host, name))].filter((found) => !before.has(found));
+  return id === undefined ? undefined : host.engine.find<Inspected>(`/containers/${id}/json`);
+}
+
+/** Newest first. */
+async function idsOf({ engine, stackName }: Host, name: string): Promise<Set<string>> {
+  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackName}`, `bulkhead.name=${name}`] });
+  const list = await engine.get<{ Id: string }[]>(`/containers/json?all=1&filters=${encodeURIComponent(filters)}`);
+  return new Set(list.map(({ Id }) => Id));
+}

@@ -62,7 +62,10 @@ const HAPROXY_UID = "99";
 const CONFIG_PATH = "/etc/bulkhead";
 
 /**
- * The most connections follow from the open files that the engine grants. The check is a real route of the edge: one that listens but has no routes yet gets nothing, and one that is about to end is left within 250 ms.
+ * The most connections follow from the open files that the engine grants. The check is a real route of the edge: one
+ * that listens but has no routes yet gets nothing, and one that is about to end refuses the check's connection and is
+ * left within 250 ms. An edge that is only slow to answer, as on a busy host, is not left; and where no edge is seen to
+ * be well, any that is there is asked all the same, because a door that refuses everybody helps nobody.
  */
 const HAPROXY_CFG = `
 global
@@ -71,12 +74,19 @@ global
 defaults
   mode tcp
   log global
+  balance leastconn
   timeout connect 2s
   timeout client 1h
   timeout server 1h
+  timeout check 5s
   option redispatch
+  option allbackups
   option clitcpka
   retries 3
+  option httpchk
+  http-check send meth GET uri /release/edge ver HTTP/1.1 hdr Host edge
+  http-check expect status 200
+  default-server inter 250ms fall 1 rise 2 resolvers docker init-addr none
 resolvers docker
   nameserver dns 127.0.0.11:53
   resolve_retries 3
@@ -95,17 +105,13 @@ frontend health
   bind 127.0.0.1:8080
   timeout client 5s
   monitor-uri /health
-  monitor fail if { nbsrv(https) lt 1 }
+  monitor fail if { nbsrv(edges) lt 1 }
 backend https
-  balance leastconn
-  option httpchk
-  http-check send meth GET uri /release/edge ver HTTP/1.1 hdr Host edge
-  http-check expect status 200
-  server-template edge 4 edge:8443 check port 8082 inter 250ms fall 1 rise 2 resolvers docker init-addr none send-proxy-v2
+  server-template edge 4 edge:8443 check port 8082 send-proxy-v2
+  server-template any 4 edge:8443 backup send-proxy-v2
 backend tunnel
-  balance leastconn
-  option httpchk
-  http-check send meth GET uri /release/edge ver HTTP/1.1 hdr Host edge
-  http-check expect status 200
-  server-template edge 4 edge:2222 check port 8082 inter 250ms fall 1 rise 2 resolvers docker init-addr none send-proxy-v2
+  server-template edge 4 edge:2222 check port 8082 send-proxy-v2
+  server-template any 4 edge:2222 backup send-proxy-v2
+backend edges
+  server-template edge 4 edge:8082 check
 `.trimStart();

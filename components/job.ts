@@ -1,16 +1,22 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Container, type ContainerArgs } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
-import type { Exception } from "./hardening.ts";
 
-export interface JobArgs extends Pick<ContainerArgs, "env" | "networks" | "volumes"> {
+export interface JobArgs extends Partial<
+  Pick<ContainerArgs, "image" | "limits" | "tmpfsMb" | "env" | "networks" | "volumes">
+> {
   host: DockerHost;
-  /** For a POSIX shell. It calls `finish` when its work is done; ending in any other way fails the update. */
+  /**
+   * For a POSIX shell, which the image has to have. It calls `finish` when its work is done; ending in any other way
+   * fails the update.
+   */
   script: string;
-  /** Why it runs as root, without capabilities. */
-  rootWhy: string;
-  /** What else it needs. @default [] */
-  exceptions?: readonly Exception[];
+  /** Arguments of the script: "$@". @default [] */
+  scriptArguments?: string[];
+  /** `uid:gid` that it runs as. */
+  user: string;
+  /** Why it is root, and what else it needs. @default [] */
+  exceptions?: ContainerArgs["exceptions"];
   /** The update fails when the work is not done by then. @default 20 */
   deadlineSeconds?: number;
 }
@@ -25,21 +31,16 @@ export class Job extends pulumi.ComponentResource {
 
   constructor(name: string, args: JobArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Job", name, {}, { providers: [args.host.provider], ...opts });
-    const { host, script, rootWhy, exceptions = [], deadlineSeconds = 20 } = args;
+    const { script, scriptArguments = [], deadlineSeconds = 20, ...rest } = args;
     const container = new Container(
       name,
       {
-        host,
-        image: host.jobImage,
-        run: "once",
+        image: args.host.jobImage,
         limits: { memoryMb: 32, cpus: 0.5, pids: 32 },
-        user: "0:0",
-        exceptions: [{ rootUser: true, why: rootWhy }, ...exceptions],
-        env: args.env,
-        networks: args.networks,
-        volumes: args.volumes,
-        entrypoint: ["/bin/sh", "-c", FINISH + script],
-        command: [],
+        ...rest,
+        run: "once",
+        entrypoint: ["/bin/sh", "-c", FINISH + script, name],
+        command: scriptArguments,
         health: { test: ["CMD", "test", "-e", "/tmp/done"], intervalSeconds: 0.3, startSeconds: 0, deadlineSeconds },
         graceSeconds: 1,
       },

@@ -125,8 +125,9 @@ export class Proxy extends pulumi.ComponentResource {
       {
         host: this.host,
         script: ACME_FILE,
-        rootWhy: "root owns a new volume",
+        user: "0:0",
         exceptions: [
+          { rootUser: true, why: "root owns a new volume" },
           { capability: "CHOWN", why: "gives the file to the edge's user; an existing file is left as it is" },
         ],
         volumes: [{ name: volume.name, path: "/acme", writable: true }],

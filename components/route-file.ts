@@ -33,7 +33,10 @@ export class RouteFile extends pulumi.ComponentResource {
       {
         host: args.host,
         script: CUTOVER,
-        rootWhy: "root owns the volume with the routes; without capabilities it can do nothing more",
+        user: "0:0",
+        exceptions: [
+          { rootUser: true, why: "root owns the volume with the routes; without capabilities it can do nothing more" },
+        ],
         deadlineSeconds: 25,
         networks: [{ name: args.doorNetwork }],
         volumes: [{ name: args.routesVolume, path: "/routes", writable: true }],
@@ -56,9 +59,14 @@ function routeFile(content: object): string {
   return JSON.stringify(content).replaceAll("{{", "{\\u007b");
 }
 
-/** Tries for 15 s. */
+/**
+ * Tries for 15 s. The turn is that of the newest job: one that a killed run has left can still be at work, and must not
+ * switch the route after a newer one did.
+ */
 const CUTOVER = `
-file="/routes/$ROUTE_FILE.yml" candidate="/routes/$ROUTE_FILE.candidate.yml" edge= answer=
+file="/routes/$ROUTE_FILE.yml" turn="/routes/$ROUTE_FILE.turn" edge= answer=
+me=$(cat /proc/sys/kernel/random/uuid)
+candidate="/routes/$ROUTE_FILE.$me.candidate.yml"
 put() { cat "$1" > "$2.tmp" && chmod 0644 "$2.tmp" && mv "$2.tmp" "$2"; }
 edges() { nslookup edge 2>/dev/null | awk '/^Name:/ { answers = 1 } answers' | grep -oE '([0-9]+[.]){3}[0-9]+' | sort -u; }
 serves() {
@@ -76,17 +84,23 @@ until_serves() {
   done
   return 1
 }
+is_my_turn() { [ "$(cat "$turn")" = "$me" ]; }
 fail() {
   rm -f "$candidate"
-  echo "not serving $RELEASE, $1. Asked for $CHECK_PATH, the edge $edge said: $answer"
-  sleep 15
+  echo "not serving $RELEASE, $1. $2"
   exit 1
 }
+said() { echo "Asked for $CHECK_PATH, the edge $edge said: $answer"; }
+superseded() { fail "it got no request" "A newer update switches this route"; }
+echo "$me" > /tmp/turn
+put /tmp/turn "$turn"
+rm -f "/routes/$ROUTE_FILE."*.candidate.yml
 if [ -n "\${CANDIDATE:-}" ]; then
   printf '%s' "$CANDIDATE" > /tmp/candidate
   put /tmp/candidate "$candidate"
-  until_serves candidate || fail "it got no request"
+  until_serves candidate || fail "it got no request" "$(said)"
 fi
+is_my_turn || superseded
 [ -e "$file" ] && cp "$file" /tmp/old
 printf '%s' "$ROUTE" > /tmp/new
 put /tmp/new "$file"
@@ -95,6 +109,7 @@ if until_serves release; then
   echo "serving $RELEASE"
   finish
 fi
+is_my_turn || superseded
 if [ -e /tmp/old ]; then put /tmp/old "$file"; else rm -f "$file"; fi
-fail "the old route is back"
+fail "the old route is back" "$(said)"
 `;

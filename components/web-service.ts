@@ -1,7 +1,8 @@
 import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import { Container, type ContainerArgs, type Health } from "./container.ts";
-import type { Posture } from "./hardening.ts";
+import type { Limits, Posture } from "./hardening.ts";
+import { Job } from "./job.ts";
 import type { Proxy } from "./proxy.ts";
 import { RouteFile } from "./route-file.ts";
 import { SecretFiles } from "./secret.ts";
@@ -24,8 +25,24 @@ export interface WebServiceArgs
   routes: Routes;
   /** Port in the container to which the edge's tunnel port leads. @default none */
   tunnelPort?: number;
+  /** What has to be done before a release starts, such as a database migration. @default nothing */
+  preDeploy?: PreDeploy;
   /** Seconds that requests and streams get to end when a release is replaced; the container gets DRAIN_SECONDS. */
   drainSeconds: number;
+}
+
+/**
+ * A program that runs to its end when the secrets of a release are there, before its container starts: in the same
+ * image, with the same settings, secrets and networks. If it fails, so does the update, with its last lines, and the old
+ * release serves on. It runs anew when any of these changes, so it must bear to be run twice.
+ */
+export interface PreDeploy {
+  /** The program and its arguments. The image needs a POSIX shell to run it. */
+  command: string[];
+  /** The update fails when it has not ended by then. @default 300 */
+  deadlineSeconds?: number;
+  /** @default the service's own */
+  limits?: Limits;
 }
 
 export interface Routes {
@@ -57,25 +74,31 @@ export class WebService extends pulumi.ComponentResource {
       Object.keys(secrets).length > 0
         ? new SecretFiles(`${name}-secrets`, { host, readerUid: SERVICE_UID, secrets }, { parent: this })
         : undefined;
+    const common = {
+      host,
+      image,
+      user: `${SERVICE_UID}:${SERVICE_UID}`,
+      limits: args.limits,
+      tmpfsMb: args.tmpfsMb,
+      exceptions: args.exceptions,
+      env: { ...args.env, ...files?.env },
+      networks: [edge.networks.proxy, ...networks].map((network) => ({ name: network.name })),
+      volumes: files ? [files.volume] : [],
+    };
+    const preDeploy =
+      args.preDeploy && new Job(`${name}-pre-deploy`, preDeployJob(common, args.preDeploy), { parent: this });
     this.container = new Container(
       name,
       {
-        host,
-        image,
+        ...common,
         run: "always",
-        user: `${SERVICE_UID}:${SERVICE_UID}`,
-        limits: args.limits,
-        tmpfsMb: args.tmpfsMb,
-        exceptions: args.exceptions,
         command: args.command,
         health: args.health,
-        env: { ...args.env, ...files?.env, DRAIN_SECONDS: String(drainSeconds) },
-        networks: [edge.networks.proxy, ...networks].map((network) => ({ name: network.name })),
-        volumes: files ? [files.volume] : [],
+        env: { ...common.env, DRAIN_SECONDS: String(drainSeconds) },
         // Some seconds more than the drain, for what a process does after it.
         graceSeconds: drainSeconds + 5,
       },
-      { parent: this },
+      { parent: this, dependsOn: preDeploy },
     );
     this.internalUrl = `http://edge:8081/services/${name}`;
     this.url = edge.url + (routes.paths[0] ?? "");
@@ -96,6 +119,11 @@ export class WebService extends pulumi.ComponentResource {
 
 /** The user of a service, in the image and outside. */
 const SERVICE_UID = "1000";
+
+function preDeployJob<Common extends { limits: Limits }>(common: Common, preDeploy: PreDeploy) {
+  const { command, deadlineSeconds = 300, limits = common.limits } = preDeploy;
+  return { ...common, limits, deadlineSeconds, script: '"$@" || exit\nfinish', scriptArguments: command };
+}
 
 /** The route file of one release of a service, in Traefik's words. */
 function dynamicConfiguration(name: string, release: string, args: WebServiceArgs): object {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { X509Certificate } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { provideLocalCertificate } from "../../commands/certificates.ts";
+import { releaseToReturnTo, stackFileOf, type Release } from "../../commands/releases.ts";
 import {
   atLeastOneFailure,
   closingLine,
@@ -139,5 +140,69 @@ describe("the local certificate", () => {
     await provideLocalCertificate(wanted("other.test"));
     expect(leaf().fingerprint256).not.toBe(second);
     expect(readFileSync(caFile, "utf8")).toBe(ca);
+  });
+});
+
+describe("going back to a release", () => {
+  const release = (number: number, image: string, settings: Record<string, unknown> = {}): Release => ({
+    ...{ number, deployedAt: `2026-11-0${number}T00:00:00Z`, images: { backend: image }, settings },
+  });
+
+  test("takes the newest one that is not what runs", () => {
+    const known = [release(4, "b"), release(3, "b"), release(2, "a"), release(1, "a")];
+    expect(releaseToReturnTo(known).number).toBe(2);
+    // Another setting makes another release.
+    expect(releaseToReturnTo([release(2, "a", { "reach:domain": "b" }), release(1, "a")]).number).toBe(1);
+  });
+
+  test("takes the one that is named", () => {
+    expect(releaseToReturnTo([release(3, "c"), release(2, "b"), release(1, "a")], "1").number).toBe(1);
+  });
+
+  test.each<[string, Release[], string | undefined, string]>([
+    ["none is recorded", [], undefined, "no release is recorded on the host: the first `make up` records one"],
+    ["one is", [release(1, "a")], undefined, "release 1 is the only one that is recorded: there is none to go back to"],
+    ["it is unknown", [release(2, "b"), release(1, "a")], "7", "TO: there is no release 7: give one of 2, 1"],
+  ])("says so when %s", (_, known, number, message) => {
+    expect(() => releaseToReturnTo(known, number)).toThrow(message);
+  });
+
+  test("writes its settings and images, and leaves secrets and comments", () => {
+    const file = [
+      "# Production.",
+      "encryptionsalt: v1:salt",
+      "config:",
+      "  reach:domain: example.com # ours",
+      "  reach:backend:",
+      "    memoryMb: 512",
+      "  reach:frontend:",
+      "    memoryMb: 128",
+      "  reach:dnsApiToken:",
+      "    secure: v1:encrypted",
+      "  other:key: 1",
+      "",
+    ].join("\n");
+    const settings = {
+      "reach:domain": "example.com",
+      "reach:backend": { memoryMb: 256 },
+      "reach:images": { node: "node:24@sha256:1", backend: "built:1@sha256:2" },
+    };
+    expect(stackFileOf(file, release(1, "sha256:3", settings))).toBe(
+      [
+        "# Production.",
+        "encryptionsalt: v1:salt",
+        "config:",
+        "  reach:domain: example.com # ours",
+        "  reach:backend:",
+        "    memoryMb: 256",
+        "  reach:dnsApiToken:",
+        "    secure: v1:encrypted",
+        "  other:key: 1",
+        "  reach:images:",
+        "    node: node:24@sha256:1",
+        "    backend: sha256:3",
+        "",
+      ].join("\n"),
+    );
   });
 });

@@ -147,7 +147,10 @@ describe("Container", () => {
       wait: true,
       waitTimeout: 60,
     });
-    expect(options).toMatchObject({ deleteBeforeReplace: false, onError: ["explain-it"] });
+    expect(options).toMatchObject({
+      deleteBeforeReplace: false,
+      hooks: { beforeCreate: ["host-watch"], afterCreate: ["host-watched"], onError: ["host-explain"] },
+    });
   });
 
   test("cannot be weakened by what stands beside its arguments", async () => {
@@ -170,7 +173,7 @@ describe("Container", () => {
     const { inputs, options } = await containerOf({ run: "never", health: undefined });
     expect(inputs).toMatchObject({ restart: "no", start: false, mustRun: false });
     expect(inputs).not.toHaveProperty("wait");
-    expect(options.onError).toEqual([]);
+    expect(options.hooks).toEqual({ beforeCreate: [], afterCreate: [], onError: [] });
   });
 
   test.each([
@@ -323,7 +326,7 @@ describe("the pids limit", () => {
 
   test("of a job that somebody cleaned away is not missed", async () => {
     const { requests } = await startFakeEngine(() => undefined);
-    await onHost((host) => void new Job("it", { host, script: "finish", rootWhy: "it has to" }), { preview: false });
+    await onHost((host) => void new Job("it", { host, script: "finish", user: "1000:1000" }), { preview: false });
     expect(requests).toEqual([`GET /containers/${id}/json`]);
   });
 
@@ -352,32 +355,24 @@ describe("the pids limit", () => {
 });
 
 describe("a container that fails", () => {
-  /** Runs the hook as the engine does after a failure; gives what it says, and what it asked the Docker engine. */
-  async function explanation(answer: (request: string) => object | undefined, run: "always" | "once" = "always") {
-    const { requests } = await startFakeEngine(answer);
-    const recording = await onHost((host) => {
-      new Container("it", { host, image: IMAGE, run, health: HEALTH, limits: LIMITS });
-    });
-    const said: string[] = [];
-    const log = vi.spyOn(pulumi.log, "error").mockImplementation((message) => {
-      said.push(message);
-      return Promise.resolve();
-    });
-    onTestFinished(() => log.mockRestore());
-    const hook = recording.errorHooks.get("explain-it")!;
-    // The engine would try again for ever if it were told to.
-    expect(await hook.callback({} as pulumi.ErrorHookArgs)).toBe(false);
-    return { said, removed: requests.filter((request) => request.startsWith("DELETE ")) };
+  /** An engine with the old container and, once it is asked for after that, the new one. */
+  function engineWith(states: object[], log = "", RestartCounts: number[] = [0]) {
+    let listed = 0;
+    let looked = 0;
+    const at = <T>(list: T[]) => list[Math.min(looked, list.length - 1)];
+    return (request: string) => {
+      if (request === `GET /containers/json?all=1&filters=${filters}`)
+        return [...(listed++ > 0 && states.length > 0 ? [{ Id: "new" }] : []), { Id: "old" }];
+      if (request === "GET /containers/new/json") {
+        const answer = { Id: "new", Name: "/reach-test-it-1", State: at(states), RestartCount: at(RestartCounts) };
+        looked++;
+        return answer;
+      }
+      if (request === "DELETE /containers/new?force=1" || request === "POST /containers/new/update") return {};
+      return request.startsWith("GET /containers/new/logs?") ? framed(log) : undefined;
+    };
   }
   const filters = encodeURIComponent('{"label":["bulkhead.stack=reach-test","bulkhead.name=it"]}');
-  const engineWith =
-    (listed: object[], State?: object, log = "") =>
-    (request: string) => {
-      if (request === `GET /containers/json?all=1&filters=${filters}`) return listed;
-      if (request === "GET /containers/1/json") return { Name: "/reach-test-it-1", State };
-      if (request === "DELETE /containers/1?force=1") return {};
-      return request.startsWith("GET /containers/1/logs?") ? framed(log) : undefined;
-    };
   const framed = (text: string) =>
     Buffer.concat(
       text.split(/(?<=\n)/).map((line) => {
@@ -386,50 +381,110 @@ describe("a container that fails", () => {
         return Buffer.concat([head, Buffer.from(line)]);
       }),
     );
-  const RUNNING = { Id: "1", State: "running" };
+  const STARTING = { Status: "running", ExitCode: 0, OOMKilled: false, Health: { Status: "starting", Log: null } };
   const UNHEALTHY = {
-    ...{ Status: "running", ExitCode: 0, OOMKilled: false },
+    ...STARTING,
     Health: { Status: "unhealthy", Log: [{ Output: "first" }, { Output: "no database\n" }] },
   };
-  const HEALTHY = { Status: "running", ExitCode: 0, Health: { Status: "healthy", Log: [] } };
+  const ENDED = { ...STARTING, Status: "exited", ExitCode: 3 };
+  const HEALTHY = { ...STARTING, Health: { Status: "healthy", Log: [] } };
 
-  test("says its state, its last health check and its last lines", async () => {
-    expect(await explanation(engineWith([RUNNING], UNHEALTHY, "starting\ngave up: größer\n"))).toEqual({
-      said: [
-        "it: the container reach-test-it-1 did not become healthy in time: it is running\n" +
-          "Its last health check said: no database\nIts last lines:\nstarting\ngave up: größer",
-      ],
-      removed: [],
+  /** The hooks as the engine calls them for a container that is made. */
+  async function creation(answer: (request: string) => object | undefined, args: Partial<ContainerArgs> = {}) {
+    const { requests } = await startFakeEngine(answer);
+    const recording = await onHost((host) => {
+      new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS, ...args });
     });
+    const said: string[] = [];
+    for (const level of ["error", "warn"] as const) {
+      const log = vi.spyOn(pulumi.log, level).mockImplementation((message) => {
+        said.push(message);
+        return Promise.resolve();
+      });
+      onTestFinished(() => log.mockRestore());
+    }
+    const resource = container(recording, "it");
+    const call = async (names: string[]) => {
+      const answers = [];
+      for (const name of names)
+        answers.push(await recording.hooks.get(name)!.callback({ name: "it", newInputs: resource.inputs } as never));
+      return answers;
+    };
+    const { beforeCreate, afterCreate, onError } = resource.options.hooks;
+    await call(beforeCreate);
+    return {
+      ...{ said, requests, created: () => call(afterCreate), failed: () => call(onError) },
+      told: () => vi.waitFor(() => expect(said).not.toEqual([]), { timeout: 10_000 }),
+      removed: () => requests.filter((request) => request.startsWith("DELETE ")),
+    };
+  }
+
+  test("in time says its state, its last health check and its last lines, and is removed", async () => {
+    const { said, failed, removed } = await creation(engineWith([UNHEALTHY], "starting\ngave up: größer\n"));
+    // The engine would try again for ever if it were told to.
+    expect(await failed()).toEqual([false]);
+    expect(said).toEqual([
+      "it: the container reach-test-it-1 did not become healthy in time: it is running\n" +
+        "Its last health check said: no database\nIts last lines:\nstarting\ngave up: größer",
+    ]);
+    expect(removed()).toEqual(["DELETE /containers/new?force=1"]);
   });
 
-  test("says how it ended", async () => {
-    const State = { Status: "exited", ExitCode: 137, OOMKilled: true, Health: { Status: "starting", Log: null } };
-    const { said } = await explanation(engineWith([{ ...RUNNING, State: "exited" }], State, "eating\n"));
+  test("by crashing again and again is not waited for", async () => {
+    const answer = engineWith([STARTING, { ...ENDED, Status: "restarting", OOMKilled: true }], "eating\n", [4, 5]);
+    const { said, told, failed, removed } = await creation(answer);
+    await told();
     expect(said).toEqual([
-      "it: the container reach-test-it-1 did not become healthy in time: it is exited, exit code 137, out of memory\n" +
+      "it: the container reach-test-it-1 crashed 5 times: it is restarting, exit code 3, out of memory\n" +
         "Its last lines:\neating",
     ]);
+    await vi.waitFor(() => expect(removed()).toEqual(["DELETE /containers/new?force=1"]));
+    await failed();
+    expect(said).toHaveLength(1);
   });
 
-  test("is removed where it is a job, which a refresh would take for one that is done", async () => {
-    const { said, removed } = await explanation(engineWith([RUNNING], UNHEALTHY), "once");
-    expect({ said: said.length, removed }).toEqual({ said: 1, removed: ["DELETE /containers/1?force=1"] });
+  test("by ending is not waited for", async () => {
+    const { said, told, removed } = await creation(engineWith([ENDED], "no such table\n"), { run: "once" });
+    await told();
+    expect(said[0]).toBe(
+      "it: the container reach-test-it-1 ended too early: it is exited, exit code 3\nIts last lines:\nno such table",
+    );
+    await vi.waitFor(() => expect(removed()).toHaveLength(1));
   });
 
-  test.each<[string, object[], object?]>([
+  test("but holds a port stays, because nothing else holds it", async () => {
+    const ports = [{ address: "127.0.0.1", external: 443, internal: 8443 }];
+    const { said, failed, removed } = await creation(engineWith([UNHEALTHY]), { ports });
+    await failed();
+    expect({ said: said.length, removed: removed() }).toEqual({ said: 1, removed: [] });
+  });
+
+  test("has its limit on processes from when it is first seen", async () => {
+    const { requests, created } = await creation(engineWith([STARTING]));
+    await vi.waitFor(() => expect(requests).toContain("POST /containers/new/update"), { timeout: 5000 });
+    await created();
+  });
+
+  test.each<[string, object[]]>([
     ["was never made", []],
-    ["was made and never started", [{ ...RUNNING, State: "created" }]],
-    ["is the healthy old release", [RUNNING], HEALTHY],
-  ])("says nothing, and is left alone, when it %s", async (_, listed, State) => {
-    expect(await explanation(engineWith(listed, State), "once")).toEqual({ said: [], removed: [] });
+    ["was made and never started", [{ ...STARTING, Status: "created" }]],
+  ])("says nothing, and is left alone, when it %s", async (_, states) => {
+    const { said, failed, removed } = await creation(engineWith(states));
+    await failed();
+    expect({ said, removed: removed() }).toEqual({ said: [], removed: [] });
+  });
+
+  test("is not one that came up", async () => {
+    const { said, created, removed } = await creation(engineWith([HEALTHY, { ...ENDED, Health: HEALTHY.Health }]));
+    await created();
+    expect({ said, removed: removed() }).toEqual({ said: [], removed: [] });
   });
 
   test("says why nobody can tell", async () => {
-    const { said } = await explanation(() => undefined);
-    expect(said).toEqual([
-      expect.stringMatching(/^it: it failed, and cannot be looked at: unix:.*\/docker\.sock: GET .* answered 404/),
-    ]);
+    const answer = engineWith([STARTING]);
+    const { said, failed } = await creation((request) => (request.includes("/new/") ? undefined : answer(request)));
+    await failed();
+    expect(said).toEqual([]);
   });
 });
 
@@ -539,7 +594,10 @@ describe("secrets", () => {
 describe("Job", () => {
   test("runs a script to its end, as root without capabilities, and says by its health that it is done", async () => {
     const recording = await onHost((host) => {
-      new Job("do", { host, script: "echo done; finish", rootWhy: "it has to" });
+      new Job("do", {
+        ...{ host, script: 'echo "$1"; finish', scriptArguments: ["done"], user: "0:0" },
+        exceptions: [{ rootUser: true, why: "it has to" }],
+      });
     });
     const job = container(recording, "do");
     expect(job.inputs).toMatchObject({
@@ -549,8 +607,10 @@ describe("Job", () => {
     expect(job.inputs.entrypoints).toEqual([
       "/bin/sh",
       "-c",
-      expect.stringMatching(/finish\(\)[^]*echo done; finish$/),
+      expect.stringMatching(/finish\(\)[^]*echo "\$1"; finish$/),
+      "do",
     ]);
+    expect(job.inputs.command).toEqual(["done"]);
     expect(JSON.parse(label(job, "bulkhead.exceptions")!)).toEqual([{ rootUser: true, why: "it has to" }]);
   });
 });

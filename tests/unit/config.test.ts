@@ -317,9 +317,9 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   ["an image by its tag", { images: { traefik: "traefik:v3.7" } }, `images.traefik: "traefik:v3.7" ${PIN}`],
   ["an image by its digest alone", { images: { node: `node@${DIGEST}` } }, `images.node: "node@${DIGEST}" ${PIN}`],
   [
-    "an image by an id, which another host would not have",
-    { images: { backend: DIGEST } },
-    `images.backend: "${DIGEST}" ${PIN}`,
+    "an image by an id, which only one that was built on the host has",
+    { images: { node: DIGEST } },
+    `images.node: "${DIGEST}" ${PIN}`,
   ],
   [
     "an image with a short digest",

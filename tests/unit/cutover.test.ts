@@ -48,6 +48,10 @@ function environment(envs: string[]): Record<string, string> {
 }
 
 interface Situation {
+  /** What another job did in the routes' folder. */
+  before?: string;
+  /** What another job does there while this one asks for the first time. */
+  meanwhile?: string;
   /** The status that each edge answers, by its address: one after the other, and then the last for ever. */
   edges: Record<string, string[]>;
   /** The route file that is there. */
@@ -60,7 +64,7 @@ interface Situation {
  * Runs the script in a shell, with its folders elsewhere. What it calls is there as functions, which no shell prefers a
  * built-in to: DNS and edges answer as told, and its 15 seconds take none.
  */
-async function cutOver({ edges, old, more }: Situation) {
+async function cutOver({ edges, old, more, before = ":", meanwhile = ":" }: Situation) {
   const directory = mkdtempSync(join(everything, "run-"));
   const [routes, temporary, answers] = ["routes", "tmp", "answers"].map((name) => join(directory, name)) as [
     string,
@@ -74,6 +78,7 @@ async function cutOver({ edges, old, more }: Situation) {
     texts.forEach((text, index) => writeFileSync(join(answers, `${address}.${index + 1}`), text));
 
   const fakes = `
+(cd ${routes}; ${before})
 nslookup() {
   printf 'Server:\\t127.0.0.11\\nAddress:\\t127.0.0.11:53\\n\\nNon-authoritative answer:\\n'
   ls ${answers} | grep '[.]1$' | sed 's/[.]1$//' | while read -r address; do printf 'Name:\\tedge\\nAddress: %s\\n' "$address"; done
@@ -82,7 +87,8 @@ timeout() { shift; "$@"; }
 wget() {
   for url in "$@"; do :; done
   address=\${url#http://}; address=\${address%%:*}; echo "$url" > "${directory}/url.$address"
-  case $url in */candidate/*) cp ${file} ${directory}/route.tried 2>/dev/null; cp ${routes}/api.candidate.yml ${directory}/candidate.tried ;; esac
+  case $url in */candidate/*) cp ${file} ${directory}/route.tried 2>/dev/null; cp ${routes}/api.*.candidate.yml ${directory}/candidate.tried ;; esac
+  [ -e "${directory}/meanwhile" ] || (cd ${routes}; touch ${directory}/meanwhile; ${meanwhile})
   asked=$(($(cat "${directory}/asked.$address" 2>/dev/null || echo 0) + 1)); echo "$asked" > "${directory}/asked.$address"
   while [ ! -e "${answers}/$address.$asked" ]; do asked=$((asked - 1)); done
   status=$(cat "${answers}/$address.$asked")
@@ -109,7 +115,7 @@ sleep() { echo "$1" >> "${directory}/slept"; }
     route: read(file),
     /** The route and the candidate when the candidate was asked for. */
     whenTried: [read(join(directory, "route.tried")), read(join(directory, "candidate.tried"))],
-    left: readdirSync(routes),
+    left: readdirSync(routes).sort(),
     mode: existsSync(file) ? (statSync(file).mode & 0o777).toString(8) : undefined,
     asked: (address: string) => Number(read(join(directory, `asked.${address}`)) ?? 0),
     request: (address: string) => read(join(directory, `url.${address}`)),
@@ -123,7 +129,13 @@ const NOT_FOUND = "404 Not Found";
 describe.concurrent("a cutover", () => {
   test("writes the route, and is done when the edge serves the new release", async () => {
     const after = await cutOver({ edges: { "172.21.0.2": ["200 OK"] }, old: OLD });
-    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"], left: ["api.yml"], mode: "644" });
+    expect(after).toMatchObject({
+      code: 0,
+      done: true,
+      route: env["ROUTE"],
+      left: ["api.turn", "api.yml"],
+      mode: "644",
+    });
     expect(after.printed).toBe("serving api-2\n");
     expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/release/api-2/health\n");
     // The engine looks once a second; the job has to be there to be seen.
@@ -159,14 +171,14 @@ describe("a cutover with a candidate", () => {
     const after = await cutOver({ edges: { "172.21.0.2": [NOT_FOUND, "200 OK", "200 OK"] }, old: OLD, more });
     expect(JSON.parse(candidate)).toEqual({ http: { of: "the candidate" } });
     expect(after.whenTried).toEqual([OLD, candidate]);
-    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"], left: ["api.yml"] });
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"], left: ["api.turn", "api.yml"] });
     expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/release/api-2/health\n");
   });
 
   test("that does not answer never touches the route", async () => {
     const more = { CANDIDATE: candidate };
     const after = await cutOver({ edges: { "172.21.0.2": ["500 Internal Server Error"] }, old: OLD, more });
-    expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.yml"] });
+    expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.turn", "api.yml"] });
     expect(after.printed).toContain("not serving api-2, it got no request.");
     // It asked for nothing but the candidate, and the last time as at first the route was the old one.
     expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/candidate/api-2/health\n");
@@ -176,8 +188,36 @@ describe("a cutover with a candidate", () => {
   test("that answers, but not as the route, puts the old route back", async () => {
     const more = { CANDIDATE: candidate };
     const after = await cutOver({ edges: { "172.21.0.2": ["200 OK", NOT_FOUND] }, old: OLD, more });
-    expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.yml"] });
+    expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.turn", "api.yml"] });
     expect(after.printed).toContain("not serving api-2, the old route is back.");
+  });
+});
+
+describe("a cutover that a killed run has left", () => {
+  const edges = { "172.21.0.2": ["200 OK"] };
+
+  test("never switches the route after a newer one", async () => {
+    const meanwhile = "echo another > api.turn; echo newer > api.yml";
+    const after = await cutOver({ edges, old: OLD, more: { CANDIDATE: candidate }, meanwhile });
+    expect(after).toMatchObject({ code: 1, done: false, route: "newer\n", left: ["api.turn", "api.yml"] });
+    expect(after.printed).toBe("not serving api-2, it got no request. A newer update switches this route\n");
+  });
+
+  test("never puts back what a newer one has replaced", async () => {
+    const meanwhile = "echo another > api.turn; echo newer > api.yml";
+    const after = await cutOver({ edges: { "172.21.0.2": [NOT_FOUND] }, old: OLD, meanwhile });
+    expect(after).toMatchObject({ code: 1, done: false, route: "newer\n" });
+  });
+
+  test("leaves no candidate to the next", async () => {
+    const after = await cutOver({
+      edges,
+      old: OLD,
+      more: { CANDIDATE: candidate },
+      before: "touch api.1.candidate.yml",
+    });
+    expect(after.whenTried).toEqual([OLD, candidate]);
+    expect(after).toMatchObject({ code: 0, done: true, left: ["api.turn", "api.yml"] });
   });
 });
 
@@ -207,12 +247,19 @@ describe.concurrent("a cutover that fails", () => {
 
   test.each(failures)("puts the old route back when %s", async (_, edges, printed) => {
     const after = await cutOver({ edges, old: OLD });
-    expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.yml"], mode: "644", printed });
+    expect(after).toMatchObject({
+      code: 1,
+      done: false,
+      route: OLD,
+      left: ["api.turn", "api.yml"],
+      mode: "644",
+      printed,
+    });
   });
 
   test.each(failures)("leaves no route of a service that is new when %s", async (_, edges) => {
     const after = await cutOver({ edges });
-    expect(after).toMatchObject({ code: 1, done: false, left: [] });
+    expect(after).toMatchObject({ code: 1, done: false, left: ["api.turn"] });
   });
 
   test("tried for 15 s", async () => {

@@ -503,14 +503,23 @@ describe("the front door", () => {
     ["backend https", "edge:8443"],
     ["backend tunnel", "edge:2222"],
   ])("hands on to every edge that serves, and says whose connection it is: %s", (name, target) => {
-    const text = section(name);
-    expect(text).toMatch(new RegExp(`server-template edge \\d+ ${target} check port 8082 .* send-proxy-v2$`, "m"));
-    expect(text).toContain("http-check send meth GET uri /release/edge ");
-    expect(text).toContain("http-check expect status 200");
+    expect(section("defaults")).toContain("http-check send meth GET uri /release/edge ");
+    expect(section("defaults")).toContain("http-check expect status 200");
+    expect(section(name)).toMatch(
+      new RegExp(`server-template edge \\d+ ${target} check port 8082 send-proxy-v2$`, "m"),
+    );
+    // Where none of them seems to be well, any is better than none.
+    expect(section(name)).toMatch(new RegExp(`server-template any \\d+ ${target} backup send-proxy-v2$`, "m"));
+  });
+
+  test("leaves an edge that refuses a check at once, and one that is only slow not", () => {
+    expect(section("defaults")).toContain("default-server inter 250ms fall 1 ");
+    expect(section("defaults")).toContain("timeout check 5s");
   });
 
   test("is healthy when it sees an edge", () => {
-    expect(section("frontend health")).toContain("monitor fail if { nbsrv(https) lt 1 }");
+    expect(section("frontend health")).toContain("monitor fail if { nbsrv(edges) lt 1 }");
+    expect(section("backend edges")).toMatch(/^ {2}server-template edge \d+ edge:8082 check$/m);
     expect(container(recording, "edge-door").inputs.healthcheck?.tests).toContain("http://127.0.0.1:8080/health");
   });
 

@@ -120,8 +120,8 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
         ],
   ),
 
-  "a container that does not come up says why": eachContainer(({ name, inputs: { start }, options }) =>
-    start === false || options.onError.includes(`explain-${name}`) ? [] : ["fails without a word"],
+  "a container that does not come up says why": eachContainer(({ inputs: { start }, options }) =>
+    start === false || options.hooks.onError.includes("host-explain") ? [] : ["fails without a word"],
   ),
 
   "a container has no capability but those with a reason": eachContainer((container) => {

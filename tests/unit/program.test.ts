@@ -379,7 +379,7 @@ describe("an invariant complains of one broken property", () => {
     {
       invariant: "a container that does not come up says why",
       breaks: "no hook",
-      by: ({ options }) => (options.onError = []),
+      by: ({ options }) => (options.hooks.onError = []),
       complaint: "backend: fails without a word",
     },
     {

@@ -26,8 +26,8 @@ export interface Recorded<Inputs = Record<string, unknown>> {
     replaceOnChanges: string[];
     replacementTrigger?: { value: unknown; isSecret: boolean };
     dependencies: string[];
-    /** Names of hooks that run when it fails. */
-    onError: string[];
+    /** Names of the hooks that run before and after it is made, and when that fails. */
+    hooks: { beforeCreate: string[]; afterCreate: string[]; onError: string[] };
   };
 }
 
@@ -38,8 +38,8 @@ export interface Recording {
   outputs: Record<string, unknown>;
   /** Every value that must stay secret: those that were generated, and those that the test names. */
   secrets: string[];
-  /** What the engine would call when a resource fails, by name. */
-  errorHooks: ReadonlyMap<string, pulumi.ErrorHook>;
+  /** What the engine would call before and after a resource is made, or when that fails, by name. */
+  hooks: ReadonlyMap<string, pulumi.ErrorHook | pulumi.ResourceHook>;
 }
 
 export type ContainerInputs = pulumi.Unwrap<ContainerArgs>;
@@ -92,7 +92,7 @@ export async function record(program: () => unknown, options: RecordOptions = {}
     stack,
     preview,
   );
-  const errorHooks = takeErrorHooks();
+  const hooks = takeHooks();
   writeDown(pulumi.runtime.getMonitor() as unknown as Monitor, resources, fail);
   // Where loadConfig finds them: what Pulumi's runtime keeps, and the environment.
   pulumi.runtime.setAllConfig(config, secretKeys);
@@ -121,7 +121,7 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   }
   const recorded = [...resources.values()];
   const root = recorded.find(({ type }) => type === STACK_TYPE)!;
-  return { stackName: `${PROJECT}-${stack}`, resources: recorded, outputs: root.outputs, secrets, errorHooks };
+  return { stackName: `${PROJECT}-${stack}`, resources: recorded, outputs: root.outputs, secrets, hooks };
 }
 
 /** All resources of a type, like `docker:index/container:Container`; its last part is enough. */
@@ -228,14 +228,16 @@ function writeDown(monitor: Monitor, resources: Map<string, Recorded>, failed: (
 const { getStore } = state as unknown as { getStore: () => { callbacks?: object; leakCandidates: Set<unknown> } };
 
 /** The runtime would open a port on which the engine calls hooks. */
-function takeErrorHooks(): ReadonlyMap<string, pulumi.ErrorHook> {
-  const hooks = new Map<string, pulumi.ErrorHook>();
+function takeHooks(): ReadonlyMap<string, pulumi.ErrorHook | pulumi.ResourceHook> {
+  const hooks = new Map<string, pulumi.ErrorHook | pulumi.ResourceHook>();
+  const register = (hook: pulumi.ErrorHook | pulumi.ResourceHook) => {
+    if (hooks.has(hook.name)) return Promise.reject(new Error(`two hooks have the name ${hook.name}`));
+    hooks.set(hook.name, hook);
+    return Promise.resolve();
+  };
   getStore().callbacks = {
-    registerErrorHook: (hook: pulumi.ErrorHook) => {
-      if (hooks.has(hook.name)) return Promise.reject(new Error(`two hooks have the name ${hook.name}`));
-      hooks.set(hook.name, hook);
-      return Promise.resolve();
-    },
+    registerErrorHook: register,
+    registerResourceHook: register,
     awaitStackRegistrations: () => Promise.resolve(),
     shutdown: () => undefined,
   };
@@ -267,7 +269,11 @@ function recordedOf(urn: string, request: RegisterResourceRequest): Recorded {
       replaceOnChanges: request.getReplaceonchangesList(),
       replacementTrigger: triggerOf(request),
       dependencies: request.getDependenciesList(),
-      onError: request.getHooks()?.getOnErrorList() ?? [],
+      hooks: {
+        beforeCreate: request.getHooks()?.getBeforeCreateList() ?? [],
+        afterCreate: request.getHooks()?.getAfterCreateList() ?? [],
+        onError: request.getHooks()?.getOnErrorList() ?? [],
+      },
     },
   };
 }

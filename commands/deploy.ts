@@ -1,0 +1,87 @@
+// The ordinary way of deploying: what `make up` and `make rollback` do with a stack.
+import { resolve, sep } from "node:path";
+import { provideImages } from "../toolchain/images.ts";
+import { formatSeconds, say } from "../toolchain/steps.ts";
+import { provideLocalCertificate } from "./certificates.ts";
+import { hostTime, releaseDeadLock, removeOrphans } from "./leftovers.ts";
+import { recordRelease } from "./releases.ts";
+import {
+  committedFile,
+  madeDirectory,
+  prepareLocal,
+  projectDirectory,
+  pulumi,
+  pulumiForPerson,
+  readStackFile,
+  textIn,
+  type Stack,
+} from "./stack.ts";
+import { table } from "./table.ts";
+
+/** Preview, question and update, then what a killed run left is removed, and a table; gives the exit code. */
+export async function deploy(stack: Stack): Promise<number> {
+  const start = Date.now();
+  const local = stack.name === "local";
+  const ca = local ? await prepare(stack) : undefined;
+  const sure = local || process.env["YES"] === "1";
+  await releaseDeadLock(stack);
+  const began = await hostTime(stack);
+  const code = await pulumiForPerson(stack, [
+    "up",
+    "--stack",
+    stack.name,
+    ...(sure ? ["--yes", "--skip-preview"] : []),
+  ]);
+  if (code !== 0) return code;
+  await removeOrphans(stack, began);
+  const outputs = JSON.parse(await pulumi(stack, ["stack", "output", "--json", "--stack", stack.name])) as Outputs;
+  await recordRelease(stack, servedImages(outputs));
+  await report(stack, outputs);
+  if (ca) say(`The certificate is signed by a CA of this machine: ${ca}`);
+  say(`Up after ${formatSeconds((Date.now() - start) / 1000)}.`);
+  return 0;
+}
+/** What only the stack `local` needs: certificates of its own, and images even where no registry can be reached. */
+async function prepare(stack: Stack): Promise<string | undefined> {
+  const { config = {} } = await readStackFile(committedFile("local"));
+  const files = config["reach:certificates"] as { certificate?: string; privateKey?: string } | undefined;
+  const path = (file: string | undefined) => resolve(projectDirectory, file ?? "");
+  const [certificate, privateKey] = [path(files?.certificate), path(files?.privateKey)];
+  // A certificate from elsewhere is the user's to keep.
+  const ours = [certificate, privateKey].every((file) => file.startsWith(madeDirectory + sep));
+  const domain = textIn(config, "reach:domain") ?? "localhost";
+  const ca = ours ? await provideLocalCertificate({ certificate, privateKey, domain }) : undefined;
+  await prepareLocal(stack, await provideImages(stack.engine));
+  return ca;
+}
+
+interface Outputs {
+  url: string;
+  services: Record<string, { container: string; image: string; url?: string }>;
+}
+
+/** Of the services behind the edge: the door and the edge itself have no path of their own. */
+function servedImages({ services }: Outputs): Record<string, string> {
+  const served = Object.entries(services).filter(([, { url }]) => url !== undefined);
+  return Object.fromEntries(served.map(([service, { image }]) => [service, image]));
+}
+
+async function report(stack: Stack, outputs: Outputs): Promise<void> {
+  const rows = await Promise.all(
+    Object.entries(outputs.services).map(async ([service, { container, image, url }]) => [
+      service,
+      url ?? "",
+      await healthOf(stack, container),
+      // An image that was built here has no name but its id.
+      image.replace(/^(sha256:.{12}).*/, "$1"),
+    ]),
+  );
+  console.log(`\n${table([["SERVICE", "URL", "HEALTH", "IMAGE"], ...rows])}\n\nOpen ${outputs.url}`);
+}
+
+async function healthOf({ engine }: Stack, container: string): Promise<string> {
+  const { State } = await engine.get<{ State: { Status: string; Health?: { Status: string } } }>(
+    `/containers/${container}/json`,
+  );
+  return State.Health?.Status ?? State.Status;
+}

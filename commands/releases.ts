@@ -1,0 +1,106 @@
+// What ran, release by release. The record is kept on the host that ran it, so that whoever deploys finds it there.
+import { isDeepStrictEqual } from "node:util";
+import { parseDocument } from "yaml";
+import { committedFile, readStackFile, type Stack } from "./stack.ts";
+
+export interface Release {
+  number: number;
+  /** ISO time of the host. */
+  deployedAt: string;
+  /** The image of every service that the edge serves. */
+  images: Record<string, string>;
+  /** The stack file's keys of this project, without those that are or hold a secret. */
+  settings: Record<string, unknown>;
+}
+
+/** Writes down what runs after a good update, if it is not what ran before. */
+export async function recordRelease(stack: Stack, images: Record<string, string>): Promise<void> {
+  const known = await releases(stack);
+  const record = { images, settings: await plainSettings(stack.name) };
+  if (known[0] === undefined || differs(known[0], record))
+    await stack.engine.post("/volumes/create", {
+      Name: `reach-${stack.name}-release-${(known[0]?.number ?? 0) + 1}`,
+      // A volume that stays empty: it outlives every container, and its labels are read without one.
+      Labels: { "bulkhead.stack": `reach-${stack.name}`, [LABEL]: JSON.stringify(record) },
+    });
+  await forgetReleases(stack, KEPT_RELEASES);
+}
+
+/** Newest first. */
+export async function releases({ engine, name }: Stack): Promise<Release[]> {
+  const filters = JSON.stringify({ label: [`bulkhead.stack=reach-${name}`, LABEL] });
+  const { Volumes } = await engine.get<{
+    Volumes: { Name: string; CreatedAt: string; Labels: Record<string, string> }[] | null;
+  }>(`/volumes?filters=${encodeURIComponent(filters)}`);
+  return (Volumes ?? [])
+    .map(({ Name, CreatedAt, Labels }) => ({
+      ...(JSON.parse(Labels[LABEL]!) as Pick<Release, "images" | "settings">),
+      number: Number(/\d+$/.exec(Name)?.[0]),
+      deployedAt: CreatedAt,
+    }))
+    .sort((a, b) => b.number - a.number);
+}
+
+/** The newest release before the one that runs that is not the same, or the one of that number. */
+export function releaseToReturnTo(known: readonly Release[], number?: string): Release {
+  const [current, ...earlier] = known;
+  if (current === undefined) throw new Error("no release is recorded on the host: the first `make up` records one");
+  if (number !== undefined) {
+    const found = known.find((release) => String(release.number) === number);
+    if (found) return found;
+    throw new Error(`TO: there is no release ${number}: give one of ${known.map(({ number }) => number).join(", ")}`);
+  }
+  const previous = earlier.find((release) => differs(release, current));
+  if (previous) return previous;
+  throw new Error(`release ${current.number} is the only one that is recorded: there is none to go back to`);
+}
+
+/** The stack file with the settings and images of a release; its comments, secrets and other keys stay. */
+export function stackFileOf(text: string, { settings, images }: Release): string {
+  const document = parseDocument(text);
+  const config = (document.toJS() as { config?: Record<string, unknown> }).config ?? {};
+  const given = (settings["reach:images"] ?? {});
+  const wanted = { ...settings, "reach:images": { ...given, ...images } };
+  for (const [key, value] of Object.entries(config))
+    if (isPlainSetting(key, value) && !(key in wanted)) document.deleteIn(["config", key]);
+  for (const [key, value] of Object.entries(wanted))
+    if (!isDeepStrictEqual(config[key], value)) document.setIn(["config", key], document.createNode(value));
+  return String(document);
+}
+
+/** Removes all records but the newest ones, and the images that were built for none of these. */
+export async function forgetReleases(stack: Stack, keep: number): Promise<void> {
+  const { engine, name } = stack;
+  const known = await releases(stack);
+  for (const { number } of known.slice(keep)) await engine.delete(`/volumes/reach-${name}-release-${number}`);
+  const kept = new Set(known.slice(0, keep).flatMap(({ images }) => Object.values(images)));
+  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=reach-${name}`] }));
+  const images = await engine.get<{ Id: string }[]>(`/images/json?filters=${filters}`);
+  for (const { Id } of images)
+    // One that a container uses is refused by the engine.
+    if (!kept.has(Id)) await engine.delete(`/images/${Id}`).catch(unlessInUse);
+}
+
+/** For going back by more than a day's worth of releases, git has the stack file. */
+const KEPT_RELEASES = 10;
+
+export const LABEL = "bulkhead.release";
+
+function differs(release: Pick<Release, "images" | "settings">, other: Pick<Release, "images" | "settings">): boolean {
+  const what = ({ images, settings }: Pick<Release, "images" | "settings">) => [images, settings];
+  return !isDeepStrictEqual(what(release), what(other));
+}
+
+async function plainSettings(stack: string): Promise<Record<string, unknown>> {
+  const { config = {} } = await readStackFile(committedFile(stack));
+  return Object.fromEntries(Object.entries(config).filter(([key, value]) => isPlainSetting(key, value)));
+}
+
+/** Secrets are not rolled back: an old token may be one that was revoked. */
+function isPlainSetting(key: string, value: unknown): boolean {
+  return key.startsWith("reach:") && !JSON.stringify(value ?? null).includes('"secure":');
+}
+
+function unlessInUse(error: Error): void {
+  if (!error.message.includes(" answered 409: ")) throw error;
+}
