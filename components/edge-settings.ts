@@ -24,6 +24,9 @@ export function traefikArguments(doorSubnets: string[], certificates: Certificat
     "entrypoints.release.address": ":8082",
     "entrypoints.release.observability.accesslogs": "false",
     "entrypoints.release.transport.lifecycle.requestacceptgracetimeout": "0s",
+    // Says which routes it has, and why it has rejected one: a router asks it for the cutover jobs, and nobody else.
+    api: "true",
+    "api.dashboard": "false",
     ping: "true",
     "ping.entrypoint": "release",
     "providers.file.directory": "/routes",
@@ -66,7 +69,7 @@ export interface EdgeSettings {
 }
 
 /** What Traefik takes while it runs: TLS, and the middlewares that routes share. */
-export function edgeSettings(settings: EdgeSettings, release: string): object {
+export function edgeSettings(settings: EdgeSettings, release: string, doorSubnets: string[]): object {
   const { domain, requestsPerSecond, burst, maxBodyMb, certificates } = settings;
   return {
     http: {
@@ -77,8 +80,15 @@ export function edgeSettings(settings: EdgeSettings, release: string): object {
           rule: `Path(\`/release/edge\`) || Path(\`/release/${release}\`)`,
           service: "ping@internal",
         },
+        "release-api": {
+          entryPoints: ["release"],
+          rule: "PathPrefix(`/api/`)",
+          service: "api@internal",
+          middlewares: ["door-network-only"],
+        },
       },
       middlewares: {
+        "door-network-only": { ipAllowList: { sourceRange: doorSubnets } },
         "security-headers": {
           headers: {
             // A browser would hold localhost to HTTPS on every port, also for the other things that run there.

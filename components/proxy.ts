@@ -61,7 +61,7 @@ export class Proxy extends pulumi.ComponentResource {
       { parent: this },
     );
     const acme = certificates.kind === "acme" ? this.acmeVolume(name) : undefined;
-    const doorSubnet = networks.door.ipamConfigs.apply((configs) => configs.flatMap(({ subnet }) => subnet ?? []));
+    const doorSubnets = networks.door.ipamConfigs.apply((configs) => configs.flatMap(({ subnet }) => subnet ?? []));
     const edge = new Container(
       name,
       {
@@ -79,7 +79,7 @@ export class Proxy extends pulumi.ComponentResource {
         volumes: [{ name: routes.name, path: "/routes" }, secrets.volume, ...(acme ? [acme] : [])],
         env: certificates.kind === "acme" ? { CF_DNS_API_TOKEN_FILE: secrets.env["CF_DNS_API_TOKEN_FILE"]! } : {},
         entrypoint: ["traefik"],
-        command: doorSubnet.apply((subnets) => traefikArguments(subnets, certificates)),
+        command: doorSubnets.apply((subnets) => traefikArguments(subnets, certificates)),
         health: {
           test: [
             "CMD",
@@ -99,7 +99,9 @@ export class Proxy extends pulumi.ComponentResource {
       `${name}-settings`,
       {
         ...this.routeFiles,
-        content: edge.name.apply((release) => edgeSettings(args, release)),
+        content: pulumi
+          .all([edge.name, doorSubnets])
+          .apply(([release, subnets]) => edgeSettings(args, release, subnets)),
         release: edge.name,
       },
       { parent: this },

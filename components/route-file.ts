@@ -8,7 +8,7 @@ export interface RouteFileArgs {
   doorNetwork: pulumi.Input<string>;
   routesVolume: pulumi.Input<string>;
   /** Traefik's dynamic configuration, whole: the file is replaced by it. */
-  content: pulumi.Input<object>;
+  content: pulumi.Input<DynamicConfiguration>;
   /** Name of the new release. Only the new content has a route under `/release/<release>` of the release entry point. */
   release: pulumi.Input<string>;
   /**
@@ -20,9 +20,14 @@ export interface RouteFileArgs {
   checkPath?: string;
 }
 
+export interface DynamicConfiguration {
+  http?: { routers?: object; [section: string]: unknown };
+  tcp?: { routers?: object; [section: string]: unknown };
+}
+
 /**
  * Switches one route file: a job asks every running edge for the candidate, writes the file in one step, and asks again
- * until each edge serves the new release. If they do not, the old file stays or comes back and the job fails: the old
+ * until each edge serves the new release and has rejected none of its routes. If they do not, the old file stays or comes back and the job fails: the old
  * release goes on serving, a broken one never got a request, and the next update tries again.
  */
 export class RouteFile extends pulumi.ComponentResource {
@@ -44,6 +49,7 @@ export class RouteFile extends pulumi.ComponentResource {
           ROUTE_FILE: name,
           ROUTE: pulumi.output(args.content).apply(routeFile),
           ...(args.candidate ? { CANDIDATE: pulumi.output(args.candidate).apply(routeFile) } : {}),
+          ROUTERS: pulumi.output(args.content).apply(routersOf),
           RELEASE: args.release,
           CHECK_PATH: args.checkPath ?? "",
         },
@@ -52,6 +58,13 @@ export class RouteFile extends pulumi.ComponentResource {
     );
     this.registerOutputs({});
   }
+}
+
+/** As Traefik's API names them. */
+function routersOf({ http, tcp }: DynamicConfiguration): string {
+  const names = (kind: string, routers: object = {}) =>
+    Object.keys(routers).map((name) => `${kind}/routers/${name}@file`);
+  return [...names("http", http?.routers), ...names("tcp", tcp?.routers)].join(" ");
 }
 
 /** Traefik reads a file as a template, in which {{ would begin an action. */
@@ -84,6 +97,15 @@ until_serves() {
   done
   return 1
 }
+rejected() {
+  for edge in $(edges); do
+    for router in $ROUTERS; do
+      answer=$(timeout 2 wget -q -O - "http://$edge:8082/api/$router" 2>/dev/null)
+      case $answer in *'"status":"disabled"'*) return 0 ;; esac
+    done
+  done
+  return 1
+}
 is_my_turn() { [ "$(cat "$turn")" = "$me" ]; }
 fail() {
   rm -f "$candidate"
@@ -104,12 +126,14 @@ is_my_turn || superseded
 [ -e "$file" ] && cp "$file" /tmp/old
 printf '%s' "$ROUTE" > /tmp/new
 put /tmp/new "$file"
-if until_serves release; then
+if ! until_serves release; then reason=$(said)
+elif rejected; then reason="The edge $edge rejects the route: $answer"
+else
   rm -f "$candidate"
   echo "serving $RELEASE"
   finish
 fi
 is_my_turn || superseded
 if [ -e /tmp/old ]; then put /tmp/old "$file"; else rm -f "$file"; fi
-fail "the old route is back" "$(said)"
+fail "the old route is back" "$reason"
 `;

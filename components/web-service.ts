@@ -4,7 +4,7 @@ import { Container, type ContainerArgs, type Health } from "./container.ts";
 import type { Limits, Posture } from "./hardening.ts";
 import { Job } from "./job.ts";
 import type { Proxy } from "./proxy.ts";
-import { RouteFile } from "./route-file.ts";
+import { RouteFile, type DynamicConfiguration } from "./route-file.ts";
 import { SecretFiles } from "./secret.ts";
 
 export interface WebServiceArgs
@@ -70,6 +70,9 @@ export class WebService extends pulumi.ComponentResource {
     super("bulkhead:index:WebService", name, {}, { providers: [args.edge.host.provider], ...opts });
     const { edge, image, routes, secrets = {}, networks = [], drainSeconds } = args;
     const { host } = edge;
+    for (const path of routes.paths)
+      if (!PATH.test(path))
+        throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
     const files =
       Object.keys(secrets).length > 0
         ? new SecretFiles(`${name}-secrets`, { host, readerUid: SERVICE_UID, secrets }, { parent: this })
@@ -117,6 +120,9 @@ export class WebService extends pulumi.ComponentResource {
   }
 }
 
+/** Without a slash at its end, or whatever would end the rule that it stands in. */
+const PATH = /^\/([\w.~!$&'()*+,;=:@%-]+(\/[\w.~!$&'()*+,;=:@%-]+)*)?$/;
+
 /** The user of a service, in the image and outside. */
 const SERVICE_UID = "1000";
 
@@ -126,7 +132,7 @@ function preDeployJob<Common extends { limits: Limits }>(common: Common, preDepl
 }
 
 /** The route file of one release of a service, in Traefik's words. */
-function dynamicConfiguration(name: string, release: string, args: WebServiceArgs): object {
+function dynamicConfiguration(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
   const { edge, routes, port, tunnelPort } = args;
   const streaming = new Set(routes.streaming);
   const host = `Host(\`${edge.domain}\`)`;

@@ -34,7 +34,10 @@ beforeAll(async () => {
       release: "api-2",
       checkPath: "/health",
     };
-    new RouteFile("api", { ...common, content: { http: { rule: "Host(`a`) && '\"$HOME\\n %s" } } });
+    new RouteFile("api", {
+      ...common,
+      content: { http: { routers: { api: { rule: "Host(`a`) && '\"$HOME\\n %s" } } }, tcp: { routers: { api: {} } } },
+    });
     new RouteFile("tried", { ...common, content: { http: {} }, candidate: { http: { of: "the candidate" } } });
   });
   candidate = environment(container(recording, "tried-job").inputs.envs!)["CANDIDATE"]!;
@@ -54,6 +57,8 @@ interface Situation {
   meanwhile?: string;
   /** The status that each edge answers, by its address: one after the other, and then the last for ever. */
   edges: Record<string, string[]>;
+  /** What each edge says of a route that it has. @default that it is enabled */
+  routers?: Record<string, string>;
   /** The route file that is there. */
   old?: string;
   /** More of the environment. */
@@ -64,7 +69,7 @@ interface Situation {
  * Runs the script in a shell, with its folders elsewhere. What it calls is there as functions, which no shell prefers a
  * built-in to: DNS and edges answer as told, and its 15 seconds take none.
  */
-async function cutOver({ edges, old, more, before = ":", meanwhile = ":" }: Situation) {
+async function cutOver({ edges, routers = {}, old, more, before = ":", meanwhile = ":" }: Situation) {
   const directory = mkdtempSync(join(everything, "run-"));
   const [routes, temporary, answers] = ["routes", "tmp", "answers"].map((name) => join(directory, name)) as [
     string,
@@ -86,7 +91,14 @@ nslookup() {
 timeout() { shift; "$@"; }
 wget() {
   for url in "$@"; do :; done
-  address=\${url#http://}; address=\${address%%:*}; echo "$url" > "${directory}/url.$address"
+  address=\${url#http://}; address=\${address%%:*}
+  case $url in
+${Object.entries(routers)
+  .map(([router, answer]) => `    */api/${router}) echo '${answer}'; return 0 ;;`)
+  .join("\n")}
+    */api/*@file) echo '{"status":"enabled"}'; return 0 ;;
+  esac
+  echo "$url" > "${directory}/url.$address"
   case $url in */candidate/*) cp ${file} ${directory}/route.tried 2>/dev/null; cp ${routes}/api.*.candidate.yml ${directory}/candidate.tried ;; esac
   [ -e "${directory}/meanwhile" ] || (cd ${routes}; touch ${directory}/meanwhile; ${meanwhile})
   asked=$(($(cat "${directory}/asked.$address" 2>/dev/null || echo 0) + 1)); echo "$asked" > "${directory}/asked.$address"
@@ -190,6 +202,24 @@ describe("a cutover with a candidate", () => {
     const after = await cutOver({ edges: { "172.21.0.2": ["200 OK", NOT_FOUND] }, old: OLD, more });
     expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.turn", "api.yml"] });
     expect(after.printed).toContain("not serving api-2, the old route is back.");
+  });
+});
+
+describe("a route that the edge rejects", () => {
+  const edges = { "172.21.0.2": ["200 OK"] };
+
+  test.each(["http/routers/api@file", "tcp/routers/api@file"])("puts the old one back: %s", async (router) => {
+    const said = '{"error":["unexpected token"],"status":"disabled"}';
+    const after = await cutOver({ edges, old: OLD, routers: { [router]: said } });
+    expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.turn", "api.yml"] });
+    expect(after.printed).toBe(
+      `not serving api-2, the old route is back. The edge 172.21.0.2 rejects the route: ${said}\n`,
+    );
+  });
+
+  test("is not one of an edge from before, which says nothing of its routes", async () => {
+    const after = await cutOver({ edges, old: OLD, routers: { "http/routers/api@file": "404 page not found" } });
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"] });
   });
 });
 

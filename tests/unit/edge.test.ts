@@ -300,6 +300,7 @@ describe("the edge", () => {
     edgeSettings(
       { domain: "example.com", certificates: FILES, requestsPerSecond: 50, burst: 75, maxBodyMb: 5, ...change },
       EDGE,
+      subnets,
     ) as RouteContent;
 
   test("opens these ports and no other", () => {
@@ -321,13 +322,31 @@ describe("the edge", () => {
     ]);
   });
 
-  test("knows routes from files alone: no Docker socket, no API, no dashboard", () => {
+  test("knows routes from files alone: no Docker socket, no dashboard", () => {
     expect(Object.keys(settings).filter((key) => key.startsWith("providers."))).toEqual([
       "providers.file.directory",
       "providers.file.watch",
       "providers.providersthrottleduration",
     ]);
-    expect(Object.keys(settings).filter((key) => /^(api|metrics|tracing|experimental)/.test(key))).toEqual([]);
+    expect(Object.keys(settings).filter((key) => /^(metrics|tracing|experimental)/.test(key))).toEqual([]);
+    expect(settings).toMatchObject({ api: "true", "api.dashboard": "false" });
+    expect(settings).not.toHaveProperty("api.insecure");
+  });
+
+  test("says what became of its routes to the jobs in the door's network alone", () => {
+    const { routers, middlewares } = of().http as unknown as Record<string, Record<string, object>>;
+    const ofApi = Object.values(routers!).filter(
+      (router) => (router as { service: string }).service === "api@internal",
+    );
+    expect(ofApi).toEqual([
+      {
+        entryPoints: ["release"],
+        rule: "PathPrefix(`/api/`)",
+        service: "api@internal",
+        middlewares: ["door-network-only"],
+      },
+    ]);
+    expect(middlewares!["door-network-only"]).toEqual({ ipAllowList: { sourceRange: subnets } });
     expect(settings["ping.entrypoint"]).toBe("release");
   });
 
@@ -431,7 +450,7 @@ describe("the edge", () => {
   });
 
   test("says that it serves only to the door and the cutover, and to the latter by its name", () => {
-    expect(of().http.routers).toEqual({
+    expect(of().http.routers).toMatchObject({
       "release-edge": {
         entryPoints: ["release"],
         rule: `Path(\`/release/edge\`) || Path(\`/release/${EDGE}\`)`,
