@@ -6,6 +6,7 @@ import { DockerHost } from "./components/docker-host.ts";
 import { Networks } from "./components/networks.ts";
 import { Proxy } from "./components/proxy.ts";
 import { GeneratedSecret } from "./components/secret.ts";
+import { ServedRoutes } from "./components/served-routes.ts";
 import { WebService } from "./components/web-service.ts";
 
 const config = loadConfig();
@@ -63,6 +64,8 @@ const frontend = new WebService("frontend", {
   drainSeconds: config.frontend.drainSeconds,
   routes: { paths: ["/"], contentSecurityPolicy: "default-src 'self'; frame-ancestors 'none'" },
 });
+
+new ServedRoutes("routes", { edge, services: [backend, frontend] });
 
 export const url = edge.url;
 export const services = {

@@ -59,7 +59,7 @@ export function releaseToReturnTo(known: readonly Release[], number?: string): R
 export function stackFileOf(text: string, { settings, images }: Release): string {
   const document = parseDocument(text);
   const config = (document.toJS() as { config?: Record<string, unknown> }).config ?? {};
-  const given = (settings["reach:images"] ?? {});
+  const given = settings["reach:images"] ?? {};
   const wanted = { ...settings, "reach:images": { ...given, ...images } };
   for (const [key, value] of Object.entries(config))
     if (isPlainSetting(key, value) && !(key in wanted)) document.deleteIn(["config", key]);

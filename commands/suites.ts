@@ -49,15 +49,24 @@ export const slowSuites: readonly Suite[] = [
     name: "e2e",
     run: async () => {
       Object.assign(process.env, (await provideToolchain()).env);
-      const { runEndToEndTests } = await import("../tests/support/run-e2e.ts");
-      return vitest(async (args) => ({ code: await runEndToEndTests(args) }));
+      const { runEndToEndFiles } = await import("../tests/support/run-e2e.ts");
+      return sum(await runEndToEndFiles(ENGINES, vitest));
     },
   },
 ];
 
+/** As many as CI's machine has processors. */
+const ENGINES = 2;
+
+function sum(counts: readonly Counts[]): Counts {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const each of counts) for (const key of ["passed", "failed", "skipped"] as const) total[key] += each[key];
+  return total;
+}
+
 /** Runs suites one after the other up to the first with a failure; the counts of all that ran. */
 export async function runSuites(suites: readonly Suite[]): Promise<Counts> {
-  const total = { passed: 0, failed: 0, skipped: 0 };
+  const all: Counts[] = [];
   for (const { name, run } of suites) {
     console.log(`\n=== ${name}`);
     const start = Date.now();
@@ -66,10 +75,10 @@ export async function runSuites(suites: readonly Suite[]): Promise<Counts> {
       return { passed: 0, failed: 1, skipped: 0 };
     });
     console.log(`=== ${name}: ${closingLine(counts)}, ${formatSeconds((Date.now() - start) / 1000)}`);
-    for (const key of ["passed", "failed", "skipped"] as const) total[key] += counts[key];
-    if (total.failed > 0) break;
+    all.push(counts);
+    if (counts.failed > 0) break;
   }
-  return total;
+  return sum(all);
 }
 
 /** The line that a run of tests ends with. */

@@ -106,7 +106,7 @@ async function untilItFails(watch: Watch): Promise<void> {
       await watch.host.engine.post(`/containers/${Id}/update`, { PidsLimit: watch.pids }).catch(() => undefined);
     limited = true;
     if (RestartCount >= RESTARTS_OF_A_CRASH_LOOP) await explainAndRemove(watch, `crashed ${RestartCount} times`);
-    else if (RestartCount === 0 && State.Status === "exited") await explainAndRemove(watch, "ended too early");
+    else if (State.Status === "exited" && State.ExitCode !== 0) await explainAndRemove(watch, "failed");
   }
 }
 

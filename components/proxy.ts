@@ -31,6 +31,8 @@ export class Proxy extends pulumi.ComponentResource {
   readonly networks: Networks;
   readonly domain: string;
   readonly url: string;
+  /** Name of the file with its own settings and routes. */
+  readonly routeFile: string;
   /** Settings that every service's cutover job needs. */
   readonly routeFiles: {
     host: DockerHost;
@@ -95,8 +97,9 @@ export class Proxy extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    this.routeFile = `${name}-settings`;
     const settings = new RouteFile(
-      `${name}-settings`,
+      this.routeFile,
       {
         ...this.routeFiles,
         content: pulumi

@@ -65,6 +65,8 @@ export class WebService extends pulumi.ComponentResource {
   readonly internalUrl: string;
   /** What the edge serves of it. */
   readonly url: string;
+  /** Name of the file with its routes. */
+  readonly routeFile: string;
 
   constructor(name: string, args: WebServiceArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:WebService", name, {}, { providers: [args.edge.host.provider], ...opts });
@@ -105,8 +107,9 @@ export class WebService extends pulumi.ComponentResource {
     );
     this.internalUrl = `http://edge:8081/services/${name}`;
     this.url = edge.url + (routes.paths[0] ?? "");
+    this.routeFile = `${name}-route`;
     new RouteFile(
-      `${name}-route`,
+      this.routeFile,
       {
         ...edge.routeFiles,
         content: this.container.name.apply((release) => dynamicConfiguration(name, release, args)),

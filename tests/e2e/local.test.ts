@@ -544,6 +544,7 @@ describe("posture", () => {
     "edge-settings-job": job,
     "backend-route-job": job,
     "frontend-route-job": job,
+    "routes-job": { ...job, networks: [] },
     "edge-secrets-courier": courier,
     "edge-door-config-courier": courier,
     "backend-secrets-courier": courier,

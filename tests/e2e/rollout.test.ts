@@ -233,6 +233,7 @@ async function expectOnlyWhatIsWanted(): Promise<void> {
     "edge-settings-job",
     "frontend",
     "frontend-route-job",
+    "routes-job",
   ]);
 }
 

@@ -1,23 +1,56 @@
-import { fileURLToPath } from "node:url";
-import { withTestEngine } from "./engine.ts";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { formatSeconds } from "../../toolchain/steps.ts";
+import type { CommandOptions } from "./command.ts";
+import { withTestEngine, type TestEngine } from "./engine.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+
+type RunVitest = (args: string[]) => Promise<{ code: number }>;
 
 /**
- * Runs vitest's project e2e inside a test engine of its own, where published ports are on 127.0.0.1 and DOCKER_HOST is
- * the engine. Arguments go to vitest: file names, -t. Gives vitest's exit code.
+ * Runs every end-to-end file in a vitest of its own, on several test engines side by side: a test waits for containers
+ * more than it works. What a file prints comes in one piece, when it has ended.
  */
-export function runEndToEndTests(args: string[] = [], id?: string): Promise<number> {
-  const root = fileURLToPath(new URL("../..", import.meta.url));
-  const vitest = fileURLToPath(new URL("../../node_modules/vitest/vitest.mjs", import.meta.url));
-  return withTestEngine(async (engine) => {
-    const command = [vitest, "run", "--project", "e2e", ...args];
-    const { code } = await engine.exec(process.execPath, command, {
-      cwd: root,
-      inheritStdio: true,
-      timeoutMs: Infinity,
-    });
-    return code;
-  }, id);
+export async function runEndToEndFiles<T>(engines: number, run: (vitest: RunVitest) => Promise<T>): Promise<T[]> {
+  const files = testFiles();
+  const results: T[] = [];
+  const work = (id: string) =>
+    withTestEngine(async (engine) => {
+      for (let file = files.shift(); file !== undefined; file = files.shift()) {
+        const path = file;
+        const runFile: RunVitest = async (args) => {
+          const { code, stdout, stderr, seconds } = await runVitest(engine, [path, ...args]);
+          process.stdout.write(`\n--- ${path}, ${formatSeconds(seconds)}\n${stdout}${stderr}`);
+          return { code };
+        };
+        results.push(await run(runFile));
+      }
+    }, id);
+  await Promise.all(Array.from({ length: engines }, (_, index) => work(index === 0 ? "e2e" : `e2e-${index + 1}`)));
+  return results;
+}
+
+/** The longest first, so that no engine waits for another's last one: how long a file is says about how long it takes. */
+function testFiles(): string[] {
+  const directory = join(root, "tests", "e2e");
+  const files = readdirSync(directory).filter((file) => file.endsWith(".test.ts"));
+  const size = (file: string) => statSync(join(directory, file)).size;
+  return files.sort((a, b) => size(b) - size(a)).map((file) => `tests/e2e/${file}`);
+}
+
+/**
+ * Runs vitest's project e2e inside a test engine, where published ports are on 127.0.0.1 and DOCKER_HOST is the engine.
+ * Arguments go to vitest: file names, -t.
+ */
+function runVitest(engine: TestEngine, args: string[], options: CommandOptions = {}) {
+  const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
+  const command = [vitest, "run", "--project", "e2e", ...args];
+  return engine.exec(process.execPath, command, { cwd: root, timeoutMs: Infinity, ...options });
 }
 
 // By hand: `TEST_ENGINE=id node tests/support/run-e2e.ts [VITEST-ARGUMENT...]`; engines of different ids run side by side.
-if (import.meta.main) process.exitCode = await runEndToEndTests(process.argv.slice(2), process.env["TEST_ENGINE"]);
+if (import.meta.main) {
+  const run = (engine: TestEngine) => runVitest(engine, process.argv.slice(2), { inheritStdio: true });
+  process.exitCode = (await withTestEngine(run, process.env["TEST_ENGINE"])).code;
+}

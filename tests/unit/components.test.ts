@@ -447,7 +447,7 @@ describe("a container that fails", () => {
     const { said, told, removed } = await creation(engineWith([ENDED], "no such table\n"), { run: "once" });
     await told();
     expect(said[0]).toBe(
-      "it: the container reach-test-it-1 ended too early: it is exited, exit code 3\nIts last lines:\nno such table",
+      "it: the container reach-test-it-1 failed: it is exited, exit code 3\nIts last lines:\nno such table",
     );
     await vi.waitFor(() => expect(removed()).toHaveLength(1));
   });

@@ -4,9 +4,10 @@ import { edgeSettings, traefikArguments } from "../../components/edge-settings.t
 import { Networks } from "../../components/networks.ts";
 import { Proxy, type ProxyArgs } from "../../components/proxy.ts";
 import { RouteFile } from "../../components/route-file.ts";
+import { ServedRoutes } from "../../components/served-routes.ts";
 import { WebService, type WebServiceArgs } from "../../components/web-service.ts";
 import type { Certificates } from "../../config.ts";
-import { container, hex, label, ofType, record, type Recording } from "./recorder.ts";
+import { container, containers, hex, label, ofType, record, type Recording } from "./recorder.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 const FILES: Certificates = { kind: "files", certificatePem: "the certificate", privateKeyPem: "the private key" };
@@ -49,6 +50,7 @@ async function system(ofEdge: Partial<ProxyArgs> = {}, ofService: Partial<WebSer
       networks: [networks.web],
       ...ofService,
     });
+    new ServedRoutes("routes", { edge, services: [service] });
   });
   return { recording, service };
 }
@@ -288,6 +290,54 @@ describe("RouteFile", () => {
     expect(inputs.volumes).toEqual([{ volumeName: "routes", containerPath: "/routes", readOnly: false }]);
     // The job tries for 15 s, and has to be able to say that it failed.
     expect(inputs.waitTimeout).toBeGreaterThan(15);
+  });
+});
+
+describe("a job before a release", () => {
+  const preDeploy = { command: ["migrate", "--all"] };
+  const secrets = { TOKEN: "value" };
+
+  test("is the service's own image, settings, secrets and networks, and comes before its container", async () => {
+    const { recording } = await system({}, { preDeploy, secrets, env: { MODE: "test" } });
+    const [job, api] = [container(recording, "api-pre-deploy"), container(recording, "api")];
+    for (const key of ["image", "user", "networksAdvanced", "volumes", "memory", "cpus", "readOnly"] as const)
+      expect(job.inputs[key], key).toEqual(api.inputs[key]);
+    expect(job.inputs).toMatchObject({
+      ...{ restart: "no", mustRun: false, wait: true, waitTimeout: 300, command: ["migrate", "--all"] },
+      // Another time to drain is no reason to run it again.
+      envs: ["MODE=test", "TOKEN_FILE=/run/secrets/token"],
+    });
+    expect(job.inputs.entrypoints![2]).toMatch(/\n"\$@" \|\| exit\nfinish$/);
+    const component = ofType(recording, "bulkhead:index:Container").find(({ name }) => name === "api");
+    expect(component!.options.dependencies).toContain(job.urn);
+  });
+
+  test("has limits and a deadline of its own where it needs them", async () => {
+    const limits = { memoryMb: 512, cpus: 2, pids: 16 };
+    const { recording } = await system({}, { preDeploy: { ...preDeploy, limits, deadlineSeconds: 900 } });
+    expect(container(recording, "api-pre-deploy").inputs).toMatchObject({ memory: 512, cpus: "2.0", waitTimeout: 900 });
+  });
+
+  test("is none unless there is one to run", async () => {
+    const { recording } = await plainSystem();
+    expect(containers(recording).map(({ name }) => name)).not.toContain("api-pre-deploy");
+  });
+});
+
+describe("routes", () => {
+  test.each(["api", "/api/", "/a b", "/a`) || Path(`/b", "/{id}", "//", ""])("are not at %j", async (path) => {
+    await expect(system({}, { routes: { paths: ["/", path] } })).rejects.toThrow(
+      `api: the path ${path} is not one that a route can have: give one like /api`,
+    );
+  });
+
+  test("that no service has are taken away when all others are in place", async () => {
+    const { recording } = await plainSystem();
+    const job = container(recording, "routes-job");
+    expect(setting(recording, "routes-job", "SERVED")).toBe("edge-settings api-route");
+    const [component] = ofType(recording, "bulkhead:index:Job").filter(({ name }) => name === "routes-job");
+    expect(component!.options.dependencies).toContain(container(recording, "api-route-job").urn);
+    expect(job.inputs).toMatchObject({ networkMode: "none", volumes: [{ volumeName: "reach-test-routes" }] });
   });
 });
 

@@ -1,0 +1,30 @@
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runCommand, type CommandOptions, type CommandResult } from "./command.ts";
+
+/** The repository that these tests are part of. */
+export const repository = join(import.meta.dirname, "..", "..");
+
+/** A copy of the repository as it stands, committed or not, in which `make` works as it does for a person. */
+export class RepositoryCopy {
+  readonly directory = mkdtempSync(join(tmpdir(), "bulkhead-copy-"));
+
+  constructor() {
+    const list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    for (const file of execFileSync("git", list, { cwd: repository }).toString().split("\0"))
+      if (file !== "" && existsSync(join(repository, file)))
+        cpSync(join(repository, file), join(this.directory, file), { preserveTimestamps: true });
+    symlinkSync(join(repository, "node_modules"), join(this.directory, "node_modules"));
+  }
+
+  make(target: string, options: CommandOptions = {}): Promise<CommandResult> {
+    return runCommand("make", [target], { cwd: this.directory, timeoutMs: 300_000, ...options });
+  }
+
+  /** Takes the copy away; what was deployed stays. */
+  remove(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
