@@ -26,6 +26,9 @@ from reach.tunnel import Tunnel
 
 logger = logging.getLogger("reach.app")
 
+# What streams and tunnels get of a drain to say goodbye and see the other side hang up.
+LEAVE_SECONDS = 1.5
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -45,7 +48,8 @@ class App:
         self._settings = settings
         self._started = time.monotonic()
         self.draining = asyncio.Event()
-        self.streams = EventStreams(settings.release, self.draining)
+        self.leaving = asyncio.Event()
+        self.streams = EventStreams(settings.release, self.leaving)
         self.tunnel = Tunnel(settings.release)
         # Docker asks for /health every few seconds: those lines would bury the others.
         self.http = Server(self.handle, self.draining, unlogged_paths=frozenset({"/health"}))
@@ -69,12 +73,19 @@ class App:
             log(logger, logging.WARNING, "secret_missing", reason=reason)
 
     async def drain(self) -> None:
-        """Ends every conversation in good order, within the time that is given."""
+        """Ends every conversation in good order, within the time that is given.
+
+        Requests end by themselves. Streams and tunnels go on as if nothing had happened, until they are asked to leave
+        shortly before the end.
+        """
         started = time.monotonic()
         log(logger, logging.INFO, "draining", streams=self.streams.count, clients=len(self.tunnel.clients))
         self.draining.set()
         seconds = self._settings.drain_seconds
-        cut = sum(await asyncio.gather(self.http.drain(seconds), self.tunnel.drain(seconds)))
+        leave_after = max(0, seconds - LEAVE_SECONDS)
+        asyncio.get_running_loop().call_later(leave_after, self.leaving.set)
+        tunnels = asyncio.create_task(self.tunnel.drain(leave_after, seconds))
+        cut = await self.http.drain(seconds, meanwhile=tunnels) + await tunnels
         took = round(time.monotonic() - started, 3)
         log(logger, logging.WARNING if cut else logging.INFO, "stopped", seconds=took, connections_cut=cut)
 

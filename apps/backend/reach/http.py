@@ -109,8 +109,11 @@ class Server:
         assert self._server, "the server has not been started"
         return self._server.sockets[0].getsockname()[1]
 
-    async def drain(self, seconds: float) -> int:
-        """Lets running requests end. The caller has set `draining`. Returns how many connections had to be cut."""
+    async def drain(self, seconds: float, meanwhile: asyncio.Task[int] | None = None) -> int:
+        """Lets running requests end, and listens until `meanwhile` has ended too. The caller has set `draining`.
+
+        Returns how many connections had to be cut.
+        """
         assert self._server, "the server has not been started"
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
@@ -120,8 +123,8 @@ class Server:
                 idle.reschedule(loop.time() + notice)
         await asyncio.sleep(notice)
         # Still listening, so that /health says "draining" as long as one of these runs.
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=deadline - loop.time())
+        if running := {*self._tasks, *([meanwhile] if meanwhile else [])}:
+            await asyncio.wait(running, timeout=deadline - loop.time())
         self._server.close()
         return await finish(self._tasks, deadline - loop.time())
 
@@ -180,7 +183,8 @@ class Server:
                     status=response.status,
                     duration_ms=round((time.monotonic() - started) * 1000, 1),
                 )
-        return not close
+        # A stream that a drain has ended was the last that its connection carries: who waited for it need not wait longer.
+        return not close and not (self._draining.is_set() and not isinstance(response.body, bytes))
 
     async def _first_byte(self, reader: asyncio.StreamReader) -> bytes:
         limit = NOTICE_SECONDS if self._draining.is_set() else self._limits.idle_seconds

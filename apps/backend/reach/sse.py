@@ -16,9 +16,9 @@ MAX_STREAMS = 512
 
 
 class EventStreams:
-    def __init__(self, release: str, draining: asyncio.Event) -> None:
+    def __init__(self, release: str, leaving: asyncio.Event) -> None:
         self._release = release
-        self._draining = draining
+        self._leaving = leaving
         self.count = 0
 
     def open(self, last_event_id: str) -> Response:
@@ -38,7 +38,7 @@ class EventStreams:
         self.count += 1
         try:
             yield f"retry: {RECONNECT_MS}\n\n".encode()
-            while not self._draining.is_set():
+            while not self._leaving.is_set():
                 counter += 1
                 yield event({"counter": counter, "release": self._release, "timestamp": timestamp()}, number=counter)
                 if counter % HEARTBEAT_EVENTS == 0:
@@ -46,7 +46,7 @@ class EventStreams:
                     yield b": heartbeat\n\n"
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(EVENT_SECONDS):
-                        await self._draining.wait()
+                        await self._leaving.wait()
             # The client learns that this end was meant. It reconnects, and lands on the next release.
             yield event({"release": self._release}, name="bye")
         finally:

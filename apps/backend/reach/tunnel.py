@@ -20,7 +20,7 @@ MAX_CLIENTS = 256
 @dataclass(frozen=True, eq=False)
 class Client:
     number: int
-    # The life of the tunnel. A drain moves its end to now, and the tunnel says goodbye wherever it is.
+    # The life of the tunnel. A drain sets its end, at which the tunnel says goodbye wherever it is.
     life: asyncio.Timeout
     opened: float = field(default_factory=time.time)
 
@@ -34,6 +34,8 @@ class Tunnel:
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        # When all tunnels are to end, on the clock of the event loop; known once a drain has begun.
+        self._end: float | None = None
         self.clients: set[Client] = set()
 
     async def start(self, host: str, port: int) -> None:
@@ -48,12 +50,13 @@ class Tunnel:
         assert self._server, "the tunnel has not been started"
         return self._server.sockets[0].getsockname()[1]
 
-    async def drain(self, seconds: float) -> int:
-        """Takes no new client, says goodbye to those that are there. Returns how many had to be cut off."""
+    async def drain(self, leave_after: float, seconds: float) -> int:
+        """Takes no new client. Those that are there go on, and get a goodbye in time. Returns how many had to be cut."""
         if self._server:
             self._server.close()
+        self._end = asyncio.get_running_loop().time() + leave_after
         for client in self.clients:
-            client.life.reschedule(asyncio.get_running_loop().time())
+            client.life.reschedule(self._end)
         return await finish(self._tasks, seconds)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,7 +82,7 @@ class Tunnel:
 
     async def _echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         reason = None
-        life = asyncio.timeout(None)
+        life = asyncio.timeout_at(self._end)
         client = Client(next(self._numbers), life)
         self.clients.add(client)
         log(logger, logging.INFO, "client_connected", client_id=client.number)

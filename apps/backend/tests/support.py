@@ -89,7 +89,7 @@ class AppTest(unittest.IsolatedAsyncioTestCase):
     async def asyncTearDown(self) -> None:
         for connection in self._connections:
             connection.writer.close()
-        with mock.patch("reach.http.NOTICE_SECONDS", 0):
+        with mock.patch("reach.http.NOTICE_SECONDS", 0), mock.patch("reach.app.LEAVE_SECONDS", SETTINGS.drain_seconds):
             await self.app.drain()
 
     async def connect(self, port: int | None = None) -> Connection:

@@ -203,13 +203,17 @@ class Sse(AppTest):
             while self.app.streams.count:
                 await asyncio.sleep(0.05)
 
-    async def test_a_drain_ends_the_stream_with_a_last_event(self):
+    async def test_a_drain_lets_the_stream_go_on_and_ends_it_with_a_last_event(self):
         connection, _ = await self.open()
         await connection.chunk()
         await connection.chunk()
         self.app.draining.set()
+        self.assertTrue((await connection.chunk()).startswith(b"id: 2\n"))
+        self.app.leaving.set()
         self.assertEqual(await connection.chunk(), b'event: bye\ndata: {"release": "r1"}\n\n')
         self.assertEqual(await connection.chunk(), b"")
+        # And no wait for another request on this connection.
+        self.assertEqual(await connection.rest(), b"")
 
     async def test_streams_are_limited(self):
         self.app.streams.count = 512
@@ -261,11 +265,22 @@ class TunnelListener(AppTest):
             self.assertEqual(refusal, b'{"event": "bye", "reason": "too many clients"}\n')
             self.assertEqual(await second.rest(), b"")
 
-    async def test_a_drain_says_goodbye_and_takes_nobody_new(self):
+    async def test_a_drain_takes_nobody_new_and_says_goodbye_in_the_end(self):
         port = self.app.tunnel.port
         connection, _ = await self.open()
-        cut = await self.app.tunnel.drain(5)
-        self.assertEqual(cut, 0)
-        self.assertEqual(await connection.rest(), b'{"event": "bye", "reason": "draining"}\n')
+        drain = asyncio.create_task(self.app.tunnel.drain(1, 5))
+        await asyncio.sleep(0.1)
         with self.assertRaises(ConnectionRefusedError):
             await self.connect(port)
+        await connection.send(b"still there?\n")
+        self.assertEqual(await connection.until(b"\n"), b"still there?\n")
+        self.assertEqual(await connection.rest(), b'{"event": "bye", "reason": "draining"}\n')
+        self.assertEqual(await drain, 0)
+
+    async def test_a_drain_is_over_when_the_last_client_has_gone(self):
+        connection, _ = await self.open()
+        drain = asyncio.create_task(self.app.tunnel.drain(3000, 3600))
+        connection.writer.write_eof()
+        self.assertEqual(await connection.rest(), b"")
+        async with asyncio.timeout(5):
+            self.assertEqual(await drain, 0)

@@ -154,7 +154,7 @@ class HealthCheck(ProcessTest):
 
 class Sigterm(ProcessTest):
     def test_every_kind_of_connection_ends_well(self):
-        started = self.start()
+        started = self.start(DRAIN_SECONDS="5")
         idle, used, busy, stream = (self.connect(self.port) for _ in range(4))
         tunnel = self.connect(started["tunnel_port"])
         tunnel.sendall(b"hello\n")
@@ -171,19 +171,37 @@ class Sigterm(ProcessTest):
         last = read_all(used)
         self.assertIn(b"200 OK", last)
         self.assertIn(b"Connection: close", last)
+        # Beyond the second of notice what was idle is gone, and what runs goes on. Who asks is told so.
         self.assertEqual(read_all(idle), b"")
-        self.assertTrue(read_all(stream).endswith(b'event: bye\ndata: {"release": "r1"}\n\n\r\n0\r\n\r\n'))
-        self.assertTrue(read_all(tunnel).endswith(b'hello\n{"event": "bye", "reason": "draining"}\n'))
-        # Beyond the second of notice there is only the busy one left, and who asks is told so.
-        time.sleep(1)
         status, body, connection = self.get("/health")
         self.assertEqual((status, json.loads(body)["status"], connection), (503, "draining", "close"))
-        self.assertIsNone(self.process.poll())
         busy.sendall(b"34")
         answer = read_all(busy)
         self.assertIn(b"200 OK", answer)
         self.assertTrue(answer.endswith(b"1234"))
+        tunnel.sendall(b"still there?\n")
+        # In the end the streams and tunnels get their goodbye.
+        events = read_all(stream)
+        self.assertTrue(events.endswith(b'event: bye\ndata: {"release": "r1"}\n\n\r\n0\r\n\r\n'))
+        self.assertGreaterEqual(events.count(b'"counter"'), 2)
+        self.assertTrue(read_all(tunnel).endswith(b'still there?\n{"event": "bye", "reason": "draining"}\n'))
         self.assertEqual(self.process.wait(5), 0)
+        last = self.log()[-1]
+        self.assertEqual(last["connections_cut"], 0)
+        self.assertGreater(last["seconds"], 3)
+
+    def test_the_process_exits_when_the_last_stream_has_gone(self):
+        started = self.start(DRAIN_SECONDS="3600")
+        stream, tunnel = self.connect(self.port), self.connect(started["tunnel_port"])
+        stream.sendall(b"GET /sse HTTP/1.1\r\nHost: reach\r\n\r\n")
+        for connection in (stream, tunnel):
+            self.assertTrue(connection.recv(4096))
+        self.terminate()
+        stream.close()
+        time.sleep(2)
+        self.assertIsNone(self.process.poll())
+        tunnel.close()
+        self.assertEqual(self.process.wait(10), 0)
         self.assertEqual(self.log()[-1]["connections_cut"], 0)
 
     def test_what_does_not_end_is_cut_in_time(self):
