@@ -15,7 +15,7 @@ export interface RouteFileArgs {
    * Configuration beside the content that leads `/candidate/<release>` of the release entry point to the new release, and
    * no client anywhere. @default none: the content is safe to serve before it was tried
    */
-  candidate?: pulumi.Input<object>;
+  candidate?: pulumi.Input<DynamicConfiguration>;
   /** Path below both that must answer 2xx. @default "" */
   checkPath?: string;
 }
@@ -27,8 +27,9 @@ export interface DynamicConfiguration {
 
 /**
  * Switches one route file: a job asks every running edge for the candidate, writes the file in one step, and asks again
- * until each edge serves the new release and has rejected none of its routes. If they do not, the old file stays or comes back and the job fails: the old
- * release goes on serving, a broken one never got a request, and the next update tries again.
+ * until each edge serves the new release and has rejected none of its routes. If they do not, the old file stays or
+ * comes back and the job fails: the old release goes on serving, a broken one never got a request, and the next update
+ * tries again.
  */
 export class RouteFile extends pulumi.ComponentResource {
   constructor(name: string, args: RouteFileArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -48,7 +49,10 @@ export class RouteFile extends pulumi.ComponentResource {
         env: {
           ROUTE_FILE: name,
           ROUTE: pulumi.output(args.content).apply(routeFile),
-          ...(args.candidate ? { CANDIDATE: pulumi.output(args.candidate).apply(routeFile) } : {}),
+          ...(args.candidate && {
+            CANDIDATE: pulumi.output(args.candidate).apply(routeFile),
+            CANDIDATE_ROUTERS: pulumi.output(args.candidate).apply(routersOf),
+          }),
           ROUTERS: pulumi.output(args.content).apply(routersOf),
           RELEASE: args.release,
           CHECK_PATH: args.checkPath ?? "",
@@ -99,7 +103,7 @@ until_serves() {
 }
 rejected() {
   for edge in $(edges); do
-    for router in $ROUTERS; do
+    for router in $1; do
       answer=$(timeout 2 wget -q -O - "http://$edge:8082/api/$router" 2>/dev/null)
       case $answer in *'"status":"disabled"'*) return 0 ;; esac
     done
@@ -113,6 +117,7 @@ fail() {
   exit 1
 }
 said() { echo "Asked for $CHECK_PATH, the edge $edge said: $answer"; }
+rejection() { echo "The edge $edge rejects the route: $answer"; }
 superseded() { fail "it got no request" "A newer update switches this route"; }
 echo "$me" > /tmp/turn
 put /tmp/turn "$turn"
@@ -120,14 +125,18 @@ rm -f "/routes/$ROUTE_FILE."*.candidate.yml
 if [ -n "\${CANDIDATE:-}" ]; then
   printf '%s' "$CANDIDATE" > /tmp/candidate
   put /tmp/candidate "$candidate"
-  until_serves candidate || fail "it got no request" "$(said)"
+  if ! until_serves candidate; then
+    reason=$(said)
+    rejected "$CANDIDATE_ROUTERS" && reason=$(rejection)
+    fail "it got no request" "$reason"
+  fi
 fi
 is_my_turn || superseded
 [ -e "$file" ] && cp "$file" /tmp/old
 printf '%s' "$ROUTE" > /tmp/new
 put /tmp/new "$file"
 if ! until_serves release; then reason=$(said)
-elif rejected; then reason="The edge $edge rejects the route: $answer"
+elif rejected "$ROUTERS"; then reason=$(rejection)
 else
   rm -f "$candidate"
   echo "serving $RELEASE"

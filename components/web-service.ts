@@ -72,7 +72,7 @@ export class WebService extends pulumi.ComponentResource {
     super("bulkhead:index:WebService", name, {}, { providers: [args.edge.host.provider], ...opts });
     const { edge, image, routes, secrets = {}, networks = [], drainSeconds } = args;
     const { host } = edge;
-    for (const path of routes.paths)
+    for (const path of allPaths(routes))
       if (!PATH.test(path))
         throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
     const files =
@@ -113,7 +113,7 @@ export class WebService extends pulumi.ComponentResource {
       {
         ...edge.routeFiles,
         content: this.container.name.apply((release) => dynamicConfiguration(name, release, args)),
-        candidate: this.container.name.apply((release) => candidate(release, args.port)),
+        candidate: this.container.name.apply((release) => candidate(release, args)),
         release: this.container.name,
         checkPath: args.healthPath,
       },
@@ -138,15 +138,10 @@ function preDeployJob<Common extends { limits: Limits }>(common: Common, preDepl
 function dynamicConfiguration(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
   const { edge, routes, port, tunnelPort } = args;
   const streaming = new Set(routes.streaming);
-  const host = `Host(\`${edge.domain}\`)`;
-  const under = (paths: string[]) =>
-    paths
-      .map((path) => (path === "/" ? "PathPrefix(`/`)" : `Path(\`${path}\`) || PathPrefix(\`${path}/\`)`))
-      .join(" || ");
   const router = (paths: string[], middlewares: string[]) =>
     paths.length > 0 && {
       entryPoints: ["websecure"],
-      rule: `${host} && (${under(paths)})`,
+      rule: publicRule(edge.domain, paths),
       service: name,
       middlewares,
     };
@@ -190,15 +185,30 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
   };
 }
 
-/** What leads to a release before any client does. */
-function candidate(release: string, port: number): object {
+function allPaths({ paths, streaming = [] }: Routes): string[] {
+  return [...new Set([...paths, ...streaming])];
+}
+
+function publicRule(domain: string, paths: string[]): string {
+  const under = paths.map((path) =>
+    path === "/" ? "PathPrefix(`/`)" : `Path(\`${path}\`) || PathPrefix(\`${path}/\`)`,
+  );
+  return `Host(\`${domain}\`) && (${under.join(" || ")})`;
+}
+
+/**
+ * What leads to a release before any client does. Its rule contains the one that is to come: a rule that Traefik cannot
+ * read would take the service off the edge, and the rest of its route file would still say that all is well.
+ */
+function candidate(release: string, { edge, port, routes }: WebServiceArgs): DynamicConfiguration {
   const name = `${release}-candidate`;
   const prefix = `/candidate/${release}`;
+  const paths = allPaths(routes);
+  const toCome = paths.length > 0 ? ` || (${publicRule(edge.domain, paths)})` : "";
+  const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
   return {
     http: {
-      routers: {
-        [name]: { entryPoints: ["release"], rule: `PathPrefix(\`${prefix}/\`)`, service: name, middlewares: [name] },
-      },
+      routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name] } },
       middlewares: { [name]: { stripPrefix: { prefixes: [prefix] } } },
       services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
     },

@@ -23,7 +23,7 @@ afterAll(() => rmSync(everything, { recursive: true }));
 let command: string[];
 let env: Record<string, string>;
 /** What a service's job tries first. */
-let candidate: string;
+let candidate: { CANDIDATE: string; CANDIDATE_ROUTERS: string };
 beforeAll(async () => {
   const recording = await record(() => {
     const host = new DockerHost("host", { host: "local", jobImage: `example:1@sha256:${hex("example", 64)}` });
@@ -38,9 +38,14 @@ beforeAll(async () => {
       ...common,
       content: { http: { routers: { api: { rule: "Host(`a`) && '\"$HOME\\n %s" } } }, tcp: { routers: { api: {} } } },
     });
-    new RouteFile("tried", { ...common, content: { http: {} }, candidate: { http: { of: "the candidate" } } });
+    new RouteFile("tried", {
+      ...common,
+      content: { http: {} },
+      candidate: { http: { routers: { of: "the candidate" } } },
+    });
   });
-  candidate = environment(container(recording, "tried-job").inputs.envs!)["CANDIDATE"]!;
+  const { CANDIDATE, CANDIDATE_ROUTERS } = environment(container(recording, "tried-job").inputs.envs!);
+  candidate = { CANDIDATE: CANDIDATE!, CANDIDATE_ROUTERS: CANDIDATE_ROUTERS! };
   const { entrypoints, envs } = container(recording, "api-job").inputs;
   command = entrypoints!;
   env = environment(envs!);
@@ -179,27 +184,28 @@ describe.concurrent("a cutover", () => {
 
 describe("a cutover with a candidate", () => {
   test("tries it before the route is touched, and takes it away", async () => {
-    const more = { CANDIDATE: candidate };
-    const after = await cutOver({ edges: { "172.21.0.2": [NOT_FOUND, "200 OK", "200 OK"] }, old: OLD, more });
-    expect(JSON.parse(candidate)).toEqual({ http: { of: "the candidate" } });
-    expect(after.whenTried).toEqual([OLD, candidate]);
+    const after = await cutOver({
+      edges: { "172.21.0.2": [NOT_FOUND, "200 OK", "200 OK"] },
+      old: OLD,
+      more: candidate,
+    });
+    expect(JSON.parse(candidate.CANDIDATE)).toEqual({ http: { routers: { of: "the candidate" } } });
+    expect(after.whenTried).toEqual([OLD, candidate.CANDIDATE]);
     expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"], left: ["api.turn", "api.yml"] });
     expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/release/api-2/health\n");
   });
 
   test("that does not answer never touches the route", async () => {
-    const more = { CANDIDATE: candidate };
-    const after = await cutOver({ edges: { "172.21.0.2": ["500 Internal Server Error"] }, old: OLD, more });
+    const after = await cutOver({ edges: { "172.21.0.2": ["500 Internal Server Error"] }, old: OLD, more: candidate });
     expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.turn", "api.yml"] });
     expect(after.printed).toContain("not serving api-2, it got no request.");
     // It asked for nothing but the candidate, and the last time as at first the route was the old one.
     expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/candidate/api-2/health\n");
-    expect(after.whenTried).toEqual([OLD, candidate]);
+    expect(after.whenTried).toEqual([OLD, candidate.CANDIDATE]);
   });
 
   test("that answers, but not as the route, puts the old route back", async () => {
-    const more = { CANDIDATE: candidate };
-    const after = await cutOver({ edges: { "172.21.0.2": ["200 OK", NOT_FOUND] }, old: OLD, more });
+    const after = await cutOver({ edges: { "172.21.0.2": ["200 OK", NOT_FOUND] }, old: OLD, more: candidate });
     expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.turn", "api.yml"] });
     expect(after.printed).toContain("not serving api-2, the old route is back.");
   });
@@ -217,6 +223,21 @@ describe("a route that the edge rejects", () => {
     );
   });
 
+  test("is not switched where it is tried first", async () => {
+    const said = '{"error":["unexpected token"],"status":"disabled"}';
+    const after = await cutOver({
+      edges: { "172.21.0.2": [NOT_FOUND] },
+      old: OLD,
+      routers: { "http/routers/of@file": said },
+      more: candidate,
+    });
+    expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.turn", "api.yml"] });
+    expect(after.printed).toBe(
+      `not serving api-2, it got no request. The edge 172.21.0.2 rejects the route: ${said}\n`,
+    );
+    expect(after.whenTried).toEqual([OLD, candidate.CANDIDATE]);
+  });
+
   test("is not one of an edge from before, which says nothing of its routes", async () => {
     const after = await cutOver({ edges, old: OLD, routers: { "http/routers/api@file": "404 page not found" } });
     expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"] });
@@ -228,7 +249,7 @@ describe("a cutover that a killed run has left", () => {
 
   test("never switches the route after a newer one", async () => {
     const meanwhile = "echo another > api.turn; echo newer > api.yml";
-    const after = await cutOver({ edges, old: OLD, more: { CANDIDATE: candidate }, meanwhile });
+    const after = await cutOver({ edges, old: OLD, more: candidate, meanwhile });
     expect(after).toMatchObject({ code: 1, done: false, route: "newer\n", left: ["api.turn", "api.yml"] });
     expect(after.printed).toBe("not serving api-2, it got no request. A newer update switches this route\n");
   });
@@ -243,10 +264,10 @@ describe("a cutover that a killed run has left", () => {
     const after = await cutOver({
       edges,
       old: OLD,
-      more: { CANDIDATE: candidate },
+      more: candidate,
       before: "touch api.1.candidate.yml",
     });
-    expect(after.whenTried).toEqual([OLD, candidate]);
+    expect(after.whenTried).toEqual([OLD, candidate.CANDIDATE]);
     expect(after).toMatchObject({ code: 0, done: true, left: ["api.turn", "api.yml"] });
   });
 });

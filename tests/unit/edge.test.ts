@@ -175,7 +175,7 @@ describe("a service's routes", () => {
         routers: {
           [name]: {
             entryPoints: ["release"],
-            rule: `PathPrefix(\`/candidate/${API}/\`)`,
+            rule: expect.stringMatching(/^PathPrefix\(`\/candidate\/reach-test-api-\w{7}\/`\) \|\| \(.*\)$/) as string,
             service: name,
             middlewares: [name],
           },
@@ -184,6 +184,12 @@ describe("a service's routes", () => {
         services: { [name]: { loadBalancer: { servers: [{ url: `http://${API}:8765` }] } } },
       },
     });
+    // A rule that Traefik refuses is then refused here.
+    for (const { rule } of ["api", "api-streaming"].map((router) => route.http.routers[router]!)) {
+      const paths = rule.slice("Host(`example.com`) && (".length, -1);
+      expect(tried.http.routers[name]!.rule).toContain(paths);
+    }
+    expect(takes(tried.http.routers[name]!, "/api")).toBe(true);
     // Two files that say one name contradict each other, and Traefik would take neither.
     const names = ({ http }: RouteContent) => Object.values(http).flatMap((kind) => Object.keys(kind as object));
     expect(names(route).filter((other) => names(tried).includes(other))).toEqual([]);
@@ -204,6 +210,13 @@ describe("a service's routes", () => {
     const { http } = routeOf(await system({}, { routes: { paths: ["/"] } }));
     expect(["/", "/api", "/x/y"].filter((path) => takes(http.routers["api"]!, path))).toEqual(["/", "/api", "/x/y"]);
     expect(Object.keys(http.routers)).toEqual(["api", "api-services", "api-release"]);
+  });
+
+  test.each(["api", "/api/", "//api", "/a`b", "/a b", ""])("of %j are refused, as it is no path", async (path) => {
+    for (const routes of [{ paths: [path] }, { paths: ["/"], streaming: [path] }])
+      await expect(system({}, { routes })).rejects.toThrow(
+        `api: the path ${path} is not one that a route can have: give one like /api`,
+      );
   });
 
   test("take tunnels only where there is a port for them", async () => {
