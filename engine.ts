@@ -101,20 +101,22 @@ export class Engine {
  * host key that is not known is an error and never a question.
  */
 export function sshOptions(knownHosts: string | undefined): string[] {
-  const folder = join(tmpdir(), `bulkhead-ssh-${userInfo().uid}`);
-  mkdirSync(folder, { mode: 0o700, recursive: true });
+  mkdirSync(sshDirectory, { mode: 0o700, recursive: true });
   const options = {
     BatchMode: "yes",
     StrictHostKeyChecking: "yes",
     ConnectTimeout: "10",
     ServerAliveInterval: "15",
     ControlMaster: "auto",
-    ControlPath: join(folder, "%C"),
+    ControlPath: join(sshDirectory, "%C"),
     ControlPersist: "60",
     ...(knownHosts === undefined ? {} : { UserKnownHostsFile: knownHosts }),
   };
   return Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
 }
+
+/** Where the shared connections of this user are. */
+export const sshDirectory = join(tmpdir(), `bulkhead-ssh-${userInfo().uid}`);
 
 /** Longer than a slow host takes for an inspect, shorter than a person's patience. */
 const ANSWER_TIMEOUT_MS = 20_000;

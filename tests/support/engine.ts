@@ -13,7 +13,7 @@ import {
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Engine } from "../../engine.ts";
+import { Engine, sshDirectory } from "../../engine.ts";
 import { cacheDirectory } from "../../toolchain/cache.ts";
 import { requirePrograms } from "../../toolchain/debian.ts";
 import { lastLines, runCommand, type CommandOptions, type CommandResult } from "./command.ts";
@@ -210,6 +210,9 @@ async function startKeeper(places: EngineFiles): Promise<ChildProcess> {
     '  mkdir -p "$directory"',
     '  mount -t tmpfs none "$directory"',
     "done",
+    // Nor an open ssh connection: an address in here is that of another host in another engine.
+    'mkdir -p -m 0700 "$2"',
+    'mount -t tmpfs -o mode=0700 none "$2"',
     'mount --bind "$1" /etc/resolv.conf',
     "ip link set lo up",
     "echo ready",
@@ -219,7 +222,7 @@ async function startKeeper(places: EngineFiles): Promise<ChildProcess> {
     "unshare",
     [
       ...["--net", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc"],
-      ...["sh", "-ec", script, places.name, resolvConf],
+      ...["sh", "-ec", script, places.name, resolvConf, sshDirectory],
     ],
     { stdio: ["pipe", "pipe", "pipe"], detached: true },
   );
