@@ -31,6 +31,15 @@ export interface RemoteHost {
   docker: (args: string[], options?: CommandOptions) => Promise<CommandResult>;
   /** Copies images from the test engine to the host's engine. */
   loadImages: (names: string[]) => Promise<void>;
+  /** Sends a signal to the host's dockerd, which is started again two seconds after its end. */
+  signalDaemon: (signal: "TERM" | "KILL") => Promise<void>;
+  /** Waits until the host's daemon answers. */
+  daemonReady: () => Promise<void>;
+  /** Takes the power away and gives it back: all that runs there ends at once, and the host starts anew. */
+  reboot: () => Promise<void>;
+  /** Leaves no room on the disk where Docker keeps everything, and gives it back. */
+  fillDisk: () => Promise<void>;
+  freeDisk: () => Promise<void>;
   stop: () => Promise<void>;
 }
 
@@ -45,14 +54,19 @@ export async function startRemoteHost(engine: TestEngine, name: string, agent?: 
   const image = await provideImage(inside);
   const container = `remote-host-${name}`;
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-remote-host-"));
+  const disk = join(directory, "disk");
   const keys = agent ?? (await startSshAgent());
   const stop = async () => {
     await engine.exec("docker", ["rm", "--force", "--volumes", container]);
+    await engine.exec("umount", [disk]);
     if (!agent) await keys.stop();
     rmSync(directory, { recursive: true, force: true });
   };
   try {
     await provideNetwork(inside);
+    // In memory, because its size can be changed at any time; on a disk it would be the machine's disk that gets full.
+    mkdirSync(disk);
+    await inside("mount", ["-t", "tmpfs", "-o", "mode=0711", "none", disk]);
     await inside("docker", [
       ...["run", "--detach", "--name", container, "--hostname", name, "--network", network],
       ...[
@@ -65,7 +79,7 @@ export async function startRemoteHost(engine: TestEngine, name: string, agent?: 
       ...["seccomp", "apparmor", "systempaths"].flatMap((option) => ["--security-opt", `${option}=unconfined`]),
       ...["--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"],
       ...(existsSync("/lib/modules") ? ["--volume", "/lib/modules:/lib/modules:ro"] : []),
-      ...["--volume", "/var/lib/docker", "--tmpfs", "/run", image],
+      ...["--volume", `${disk}:/var/lib/docker`, "--tmpfs", "/run", image],
     ]);
     const address = await inside("docker", [
       ...["inspect", "--format", `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, container],
@@ -107,6 +121,23 @@ export async function startRemoteHost(engine: TestEngine, name: string, agent?: 
       loadImages: async (names) => {
         const script = 'host=$1; shift; docker save "$@" | docker exec -i "$host" docker load';
         await inside("bash", ["-o", "pipefail", "-c", script, "load", container, ...names], { timeoutMs: 300_000 });
+      },
+      signalDaemon: async (signal) =>
+        void (await inside("docker", ["exec", container, "pkill", `-${signal}`, "-x", "dockerd"])),
+      daemonReady: () => waitUntilReady(engine, container),
+      reboot: async () => {
+        await inside("docker", ["restart", "--time", "0", container]);
+      },
+      fillDisk: async () => {
+        const used = (await inside("df", ["--block-size=1", "--output=used", disk])).split("\n")[1]!;
+        // What is written meanwhile needs room too, or the disk is smaller than what is on it.
+        await inside("mount", ["-o", `remount,size=${Number(used) + 16 * 1024 ** 2}`, disk]);
+        const { stderr } = await engine.exec("dd", ["if=/dev/zero", `of=${join(disk, "ballast")}`]);
+        if (!stderr.includes("No space left on device")) throw new Error(`${disk} is not full: ${stderr}`);
+      },
+      freeDisk: async () => {
+        await inside("rm", ["--force", join(disk, "ballast")]);
+        await inside("mount", ["-o", "remount,size=50%", disk]);
       },
       stop,
     };
@@ -182,7 +213,14 @@ chmod 0600 /home/deploy/.ssh/authorized_keys
 ssh-keygen -A
 mkdir -p /run/sshd
 /usr/sbin/sshd
-exec dockerd --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent="$CGROUP_PARENT"
+# As systemd does with Restart=always: what ends is started again, until the host itself is told to stop.
+trap 'stopping=1; kill $dockerd; wait' TERM
+while [ -z "$stopping" ]; do
+  dockerd --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent="$CGROUP_PARENT" &
+  dockerd=$!
+  wait $dockerd || true
+  sleep 2
+done
 END
 chmod 0755 /usr/local/sbin/start-host
 `;
