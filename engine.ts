@@ -88,8 +88,16 @@ export class Engine {
           fail(new Error(`${method} ${path} answered ${status}: ${messageIn(String(content))}`));
         });
       });
-      request.on("timeout", () => request.destroy(new Error(`no answer in ${timeout / 1000} s`)));
-      request.on("error", fail);
+      let timedOut = false;
+      request.on("timeout", () => {
+        timedOut = true;
+        request.destroy(new Error(`no answer in ${timeout / 1000} s`));
+      });
+      request.on("error", (error) => {
+        // A connection from before may have ended since, with the daemon or the ssh session; a new one may do.
+        if (method === "GET" && request.reusedSocket && !timedOut) resolve(this.#request(method, path, body, timeout));
+        else fail(error);
+      });
       if (payload instanceof Readable) payload.on("error", (error) => request.destroy(error)).pipe(request);
       else request.end(payload);
     });
@@ -183,6 +191,8 @@ function sshConnection(url: URL, sshOptions: readonly string[]): Duplex {
     else stream.destroy(new Error(complaint.trim() || `ssh ended with ${code}`));
   });
   ssh.on("error", (error) => stream.destroy(error));
+  // The daemon has hung up: http.Agent would otherwise send the next request over what is left.
+  stream.on("end", () => stream.destroy());
   // A broken pipe only says that ssh has ended; "close" says why.
   ssh.stdin.on("error", () => undefined);
   // http.Agent lets idle connections go, so that a program which is done can end.

@@ -9,6 +9,8 @@ export interface FakeEngine {
   host: string;
   /** What it was asked, like `GET /containers/json`. */
   requests: string[];
+  /** Ends every connection. */
+  hangUp: () => void;
 }
 
 /** What the engine answers: an object as JSON, bytes as they are, and 404 for nothing. */
@@ -38,5 +40,5 @@ export async function startFakeEngine(answer: Answer): Promise<FakeEngine> {
     await new Promise((resolve) => server.close(resolve));
     rmSync(directory, { recursive: true });
   });
-  return { host: `unix://${socket}`, requests };
+  return { host: `unix://${socket}`, requests, hangUp: () => server.closeAllConnections() };
 }
