@@ -42,8 +42,9 @@ describe("make rollback", () => {
 
     const ca = readFileSync(join(copy.directory, ".bulkhead/certificates/ca.pem"), "utf8");
     const url = "https://localhost:8443/api/status";
+    // A local stack has the rate limit of production.
     const load = startLoad({
-      ...{ url, address: "127.0.0.1", ca, connections: 4, requestsPerSecond: 100, seconds: 300 },
+      ...{ url, address: "127.0.0.1", ca, connections: 4, requestsPerSecond: 40, seconds: 300 },
     });
     await load.advance(50);
     const back = await make("rollback");
