@@ -114,7 +114,8 @@ export function sshOptions(knownHosts: string | undefined): string[] {
     BatchMode: "yes",
     StrictHostKeyChecking: "yes",
     ConnectTimeout: "10",
-    ServerAliveInterval: "15",
+    // Three of them without an answer end the connection.
+    ServerAliveInterval: "5",
     ControlMaster: "auto",
     ControlPath: join(sshDirectory, "%C"),
     ControlPersist: "60",

@@ -1,6 +1,5 @@
 import * as docker from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
-import type { Engine } from "../engine.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { hardened, type Posture } from "./hardening.ts";
 
@@ -107,7 +106,8 @@ export class Container extends pulumi.ComponentResource {
         replaceOnChanges: ["healthcheck", "tmpfs", "init", "envs", "labels", "#initerror"],
       },
     );
-    const limited = run === "never" ? container.id : container.id.apply((id) => limitPids(host.engine, id, name, args));
+    const limited =
+      run === "never" ? container.id : container.id.apply((id) => limitPids(id, name, args).catch(host.faults.rethrow));
     this.name = pulumi.all([container.name, limited]).apply(([containerName]) => containerName);
     this.image = container.image;
     this.registerOutputs({ name: this.name, image: this.image });
@@ -118,8 +118,9 @@ export class Container extends pulumi.ComponentResource {
  * Sets the pids limit, which the provider does not know, and reads it back. It runs in every update and not only when
  * the container is new, so that a limit which failed to take, or was lifted by hand, fails or heals the next update.
  */
-async function limitPids(engine: Engine, id: string, name: string, { limits, run }: ContainerArgs): Promise<string> {
+async function limitPids(id: string, name: string, { host, limits, run }: ContainerArgs): Promise<string> {
   if (pulumi.runtime.isDryRun()) return id;
+  const { engine } = host;
   const read = async () =>
     (await engine.find<{ HostConfig: { PidsLimit: number | null } }>(`/containers/${id}/json`))?.HostConfig.PidsLimit;
   const before = await read();

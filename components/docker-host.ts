@@ -3,7 +3,7 @@ import * as docker from "@pulumi/docker/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random/randomPassword.js";
 import { Engine, sshOptions } from "../engine.ts";
-import { failureHooks, gapHook } from "./failure.ts";
+import { failureHooks, gapHook, HostFaults } from "./failure.ts";
 
 export interface DockerHostArgs {
   /** `local` (DOCKER_HOST, or the usual socket of this machine) or `ssh://user@address[:port]`. */
@@ -22,6 +22,7 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly provider: docker.Provider;
   readonly engine: Engine;
   readonly jobImage: string;
+  readonly faults: HostFaults;
   /** For every container that runs. */
   readonly hooks: pulumi.ResourceHookBinding;
   /** For one that holds ports of the host. */
@@ -36,6 +37,12 @@ export class DockerHost extends pulumi.ComponentResource {
     const sshOpts = url.startsWith("ssh:") ? sshOptions(args.knownHosts) : [];
     this.engine = new Engine(url, sshOpts);
     this.jobImage = args.jobImage;
+    this.faults = new HostFaults(name, this.engine);
+    const hooks = { onError: [this.faults.hook] };
+    pulumi.runtime.registerStackTransformation(({ type, props, opts }) =>
+      // Before all others, which need not ask a host that is gone.
+      type.startsWith("docker:") ? { props, opts: pulumi.mergeOptions({ hooks }, opts) } : undefined,
+    );
     // Registered once, as each costs a call to the engine.
     this.hooks = failureHooks(name, this);
     this.hooksOfPorts = { ...this.hooks, beforeCreate: [gapHook(name, this), ...this.hooks.beforeCreate!] };

@@ -6,6 +6,7 @@ import type { Engine } from "../engine.ts";
 interface Host {
   engine: Engine;
   stackName: string;
+  faults: HostFaults;
 }
 
 /**
@@ -25,7 +26,8 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
         const { ports = [], labels } = newInputs as ContainerInputs;
         const watch = {
           ...{ host, name, pids: Number(labels.find(({ label }) => label === "bulkhead.pids")?.value) },
-          ...{ holdsPort: ports.length > 0, before: await idsOf(host, name), over: false, explained: false },
+          ...{ holdsPort: ports.length > 0, before: await idsOf(host, name).catch(host.faults.rethrow) },
+          ...{ over: false, explained: false },
         };
         watches.set(name, watch);
         void untilItFails(watch);
@@ -64,6 +66,67 @@ export function gapHook(hostName: string, host: Host): pulumi.ResourceHook {
     { onDryRun: true, ignoreErrors: true },
   );
 }
+
+/**
+ * Says what its owner can do where it is the host that failed, and not what was being made there: once, however many
+ * resources fail by it. The provider's own words are many, and name neither the host nor a cure.
+ */
+export class HostFaults {
+  /** For everything that is made on the host. */
+  readonly hook: pulumi.ErrorHook;
+  readonly #engine: Engine;
+  readonly #told = new Set<"full" | "gone">();
+
+  constructor(hostName: string, engine: Engine) {
+    this.#engine = engine;
+    this.hook = new pulumi.ErrorHook(`${hostName}-faults`, async ({ errors }) => {
+      await this.tell(errors);
+      // The engine would try again.
+      return false;
+    });
+  }
+
+  /** For a question to the host in the middle of an update. */
+  readonly rethrow = async (error: unknown): Promise<never> => {
+    if (pulumi.RunError.isInstance(error)) throw error;
+    const { message } = error as Error;
+    await this.tell([message]);
+    throw new pulumi.RunError(message);
+  };
+
+  /** Whether it was told that the host went away: then there is no use in asking it. */
+  get isGone(): boolean {
+    return this.#told.has("gone");
+  }
+
+  /** Gives whether these errors are the host's fault. */
+  async tell(errors: readonly string[]): Promise<boolean> {
+    const { host } = this.#engine;
+    if (errors.some((error) => error.includes("no space left on device")))
+      return this.#once(
+        "full",
+        `${host}: its disk is full: make room (\`docker system df\` there says what Docker keeps)`,
+      );
+    if (this.isGone) return true;
+    const silence = await this.#engine.ping().then(
+      // It may be back already, as a daemon that was restarted.
+      () => (errors.some((error) => BROKEN_OFF.test(error)) ? `${host}: the connection broke off` : undefined),
+      (error: Error) => error.message,
+    );
+    if (silence === undefined) return false;
+    return this.#once("gone", `${silence}: it went away in the middle of the update: see that it is back`);
+  }
+
+  async #once(fault: "full" | "gone", message: string): Promise<true> {
+    if (this.#told.has(fault)) return true;
+    this.#told.add(fault);
+    await pulumi.log.error(`host: ${message}, then run this again: it goes on from here`);
+    return true;
+  }
+}
+
+/** As the Docker client says it. */
+const BROKEN_OFF = /Cannot connect to the Docker daemon|error during connect|Error pinging Docker server|EOF/;
 
 interface ContainerInputs {
   ports?: { external: number }[];
@@ -124,6 +187,7 @@ interface Inspected {
 
 async function explainAndRemove(watch: Watch, what: string): Promise<void> {
   const { host, name, holdsPort } = watch;
+  if (host.faults.isGone) return;
   try {
     const failed = await newest(watch);
     // None, if it never started: then what the engine said explains it.
@@ -134,7 +198,9 @@ async function explainAndRemove(watch: Watch, what: string): Promise<void> {
     watch.over = true;
     await host.engine.delete(`/containers/${failed.Id}?force=1`);
   } catch (error) {
-    await pulumi.log.error(`${name}: it failed, and cannot be looked at: ${(error as Error).message}`);
+    const { message } = error as Error;
+    if (await host.faults.tell([message])) return;
+    await pulumi.log.error(`${name}: it failed, and cannot be looked at: ${message}`);
   }
 }
 

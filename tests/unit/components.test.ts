@@ -149,7 +149,7 @@ describe("Container", () => {
     });
     expect(options).toMatchObject({
       deleteBeforeReplace: false,
-      hooks: { beforeCreate: ["host-watch"], afterCreate: ["host-watched"], onError: ["host-explain"] },
+      hooks: { beforeCreate: ["host-watch"], afterCreate: ["host-watched"], onError: ["host-faults", "host-explain"] },
     });
   });
 
@@ -169,11 +169,11 @@ describe("Container", () => {
     await expect(containerOf({ run, health: undefined })).rejects.toThrow("it: has no health check: give it one");
   });
 
-  test("that never runs needs no health, and explains nothing", async () => {
+  test("that never runs needs no health, and explains nothing of itself", async () => {
     const { inputs, options } = await containerOf({ run: "never", health: undefined });
     expect(inputs).toMatchObject({ restart: "no", start: false, mustRun: false });
     expect(inputs).not.toHaveProperty("wait");
-    expect(options.hooks).toEqual({ beforeCreate: [], afterCreate: [], onError: [] });
+    expect(options.hooks).toEqual({ beforeCreate: [], afterCreate: [], onError: ["host-faults"] });
   });
 
   test.each([
@@ -368,7 +368,7 @@ describe("a container that fails", () => {
         looked++;
         return answer;
       }
-      if (request === "DELETE /containers/new?force=1" || request === "POST /containers/new/update") return {};
+      if (["GET /_ping", "DELETE /containers/new?force=1", "POST /containers/new/update"].includes(request)) return {};
       return request.startsWith("GET /containers/new/logs?") ? framed(log) : undefined;
     };
   }
@@ -391,7 +391,7 @@ describe("a container that fails", () => {
 
   /** The hooks as the engine calls them for a container that is made. */
   async function creation(answer: (request: string) => object | undefined, args: Partial<ContainerArgs> = {}) {
-    const { requests } = await startFakeEngine(answer);
+    const { requests, stop } = await startFakeEngine(answer);
     const recording = await onHost((host) => {
       new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS, ...args });
     });
@@ -404,16 +404,17 @@ describe("a container that fails", () => {
       onTestFinished(() => log.mockRestore());
     }
     const resource = container(recording, "it");
-    const call = async (names: string[]) => {
+    const call = async (names: string[], errors: string[] = []) => {
       const answers = [];
-      for (const name of names)
-        answers.push(await recording.hooks.get(name)!.callback({ name: "it", newInputs: resource.inputs } as never));
+      const args = { name: "it", newInputs: resource.inputs, errors } as never;
+      for (const name of names) answers.push(await recording.hooks.get(name)!.callback(args));
       return answers;
     };
     const { beforeCreate, afterCreate, onError } = resource.options.hooks;
     await call(beforeCreate);
     return {
-      ...{ said, requests, created: () => call(afterCreate), failed: () => call(onError) },
+      ...{ said, requests, stop, created: () => call(afterCreate) },
+      failed: (errors?: string[]) => call(onError, errors),
       told: () => vi.waitFor(() => expect(said).not.toEqual([]), { timeout: 10_000 }),
       removed: () => requests.filter((request) => request.startsWith("DELETE ")),
     };
@@ -422,7 +423,7 @@ describe("a container that fails", () => {
   test("in time says its state, its last health check and its last lines, and is removed", async () => {
     const { said, failed, removed } = await creation(engineWith([UNHEALTHY], "starting\ngave up: größer\n"));
     // The engine would try again for ever if it were told to.
-    expect(await failed()).toEqual([false]);
+    expect(await failed()).toEqual([false, false]);
     expect(said).toEqual([
       "it: the container reach-test-it-1 did not become healthy in time: it is running\n" +
         "Its last health check said: no database\nIts last lines:\nstarting\ngave up: größer",
@@ -478,6 +479,33 @@ describe("a container that fails", () => {
     const { said, created, removed } = await creation(engineWith([HEALTHY, { ...ENDED, Health: HEALTHY.Health }]));
     await created();
     expect({ said, removed: removed() }).toEqual({ said: [], removed: [] });
+  });
+
+  test("with its host says once what its owner can do", async () => {
+    const { said, stop, failed } = await creation(engineWith([STARTING]));
+    await stop();
+    for (let resource = 0; resource < 2; resource++) expect(await failed(["whatever"])).toEqual([false, false]);
+    expect(said).toEqual([
+      expect.stringMatching(
+        /^host: unix:\S+: connect ENOENT \S+: it went away in the middle of the update: see that it is back, then run/,
+      ),
+    ]);
+  });
+
+  test("with a daemon that is back already says so too", async () => {
+    const { said, failed } = await creation(engineWith([]));
+    await failed(["error inspecting: Cannot connect to the Docker daemon at http://docker.example.com."]);
+    expect(said).toEqual([
+      expect.stringMatching(/^host: unix:\S+: the connection broke off: it went away in the middle/),
+    ]);
+  });
+
+  test("for want of room says so", async () => {
+    const { said, failed } = await creation(engineWith([]));
+    await failed(["Unable to create container: write /var/lib/docker/x: no space left on device"]);
+    expect(said).toEqual([
+      expect.stringMatching(/^host: unix:\S+: its disk is full: make room .* then run this again/),
+    ]);
   });
 
   test("says why nobody can tell", async () => {

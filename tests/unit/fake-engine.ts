@@ -11,6 +11,7 @@ export interface FakeEngine {
   requests: string[];
   /** Ends every connection. */
   hangUp: () => void;
+  stop: () => Promise<void>;
 }
 
 /** What the engine answers: an object as JSON, bytes as they are, and 404 for nothing. */
@@ -34,11 +35,14 @@ export async function startFakeEngine(answer: Answer): Promise<FakeEngine> {
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   vi.stubEnv("DOCKER_HOST", `unix://${socket}`);
-  onTestFinished(async () => {
-    vi.unstubAllEnvs();
+  const stop = async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
+  };
+  onTestFinished(async () => {
+    vi.unstubAllEnvs();
+    await stop();
     rmSync(directory, { recursive: true });
   });
-  return { host: `unix://${socket}`, requests, hangUp: () => server.closeAllConnections() };
+  return { host: `unix://${socket}`, requests, hangUp: () => server.closeAllConnections(), stop };
 }
