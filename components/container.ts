@@ -26,6 +26,8 @@ export interface ContainerArgs extends Posture {
   entrypoint?: string[];
   /** @default the image's own */
   command?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Seconds to end when Docker or its host stops, which stops all containers at once. @default 10, the engine's own */
+  shutdownSeconds?: number;
   /** Files for volumes of a courier. @default [] */
   uploads?: { path: string; content: pulumi.Input<string>; mode: string; uid: string }[];
 }
@@ -65,6 +67,7 @@ export class Container extends pulumi.ComponentResource {
       name,
       {
         ...hardened(args),
+        stopTimeout: args.shutdownSeconds,
         image: pulumi.output(args.image).apply(pinned),
         entrypoints: args.entrypoint,
         command: args.command,

@@ -88,6 +88,8 @@ export class Proxy extends pulumi.ComponentResource {
           intervalSeconds: 1,
         },
         graceSeconds: 20,
+        // The door is gone then, and its clients with it: waiting for them would only put off the next start.
+        shutdownSeconds: 1,
       },
       { parent: this },
     );

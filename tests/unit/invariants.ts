@@ -294,7 +294,7 @@ const JUDGED = [
   ...["image", "entrypoints", "command", "envs", "labels", "uploads", "volumes", "tmpfs", "readOnly", "user"],
   ...["networkMode", "networksAdvanced", "ports", "memory", "memorySwap", "cpus", "init", "logDriver", "logOpts"],
   ...["capabilities", "securityOpts", "privileged", "restart", "start", "mustRun", "healthcheck", "wait"],
-  ...["waitTimeout", "destroyGraceSeconds", "ipcMode"],
+  ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode"],
 ];
 
 function eachContainer(complain: (container: Container) => string[]): (recording: Recording) => string[] {
