@@ -5,7 +5,7 @@ import * as http2 from "node:http2";
 import * as https from "node:https";
 import { createHistogram, performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Failure, LoadMessage, LoadOptions, LoadResult } from "./load.ts";
+import type { Failure, LoadMessage, LoadOptions, LoadResult, RequestRecord } from "./load.ts";
 
 interface Answer {
   status: number;
@@ -42,6 +42,7 @@ async function generate(options: LoadOptions): Promise<void> {
   const byRelease: Record<string, number> = {};
   const acknowledgedIds: string[] = [];
   const unacknowledgedIds: string[] = [];
+  const all: RequestRecord[] = [];
   let sent = 0;
   let answered = 0;
   let failed = 0;
@@ -54,17 +55,20 @@ async function generate(options: LoadOptions): Promise<void> {
         if (early > 0) await sleep(early * 1000);
       }
       const id = options.method === "POST" ? `${run}-${number}` : undefined;
-      const start = performance.now();
+      const due = options.latencyFrom === "due" && requestsPerSecond;
+      const start = due ? started + (number / requestsPerSecond) * 1000 : performance.now();
+      const record: RequestRecord = { at: performance.timeOrigin + start, latencyMs: 0, failed: false };
       try {
         const answer = await connection.send(id && JSON.stringify({ id }));
         byStatus[answer.status] = (byStatus[answer.status] ?? 0) + 1;
         if (answer.status !== expectedStatus) throw new Error(`status ${answer.status}: ${answer.body.slice(0, 200)}`);
         latencies.record(Math.max(1, Math.round((performance.now() - start) * 1e6)));
-        const release = releaseOf(answer, options.release);
+        const release = (record.release = releaseOf(answer, options.release));
         if (release !== undefined) byRelease[release] = (byRelease[release] ?? 0) + 1;
         if (id) acknowledgedIds.push(id);
       } catch (error) {
         failed++;
+        record.failed = true;
         if (id) unacknowledgedIds.push(id);
         if (failures.length < 20) {
           failures.push({
@@ -74,10 +78,13 @@ async function generate(options: LoadOptions): Promise<void> {
             reusedConnection: connection.reused(),
           });
         }
-        // A server that refuses at once would otherwise be asked thousands of times a second.
-        await sleep(10);
       }
+      record.latencyMs = performance.now() - start;
+      if (options.everyRequest) all.push(record);
       answered++;
+      // A server that refuses at once would otherwise be asked thousands of times a second.
+      const pauseMs = Math.max(options.pauseMs ?? 0, record.failed ? 10 : 0);
+      if (pauseMs > 0) await sleep(pauseMs);
     }
   };
 
@@ -104,6 +111,7 @@ async function generate(options: LoadOptions): Promise<void> {
     connectionsOpened: connections.reduce((sum, connection) => sum + connection.opened(), 0),
     acknowledgedIds,
     unacknowledgedIds,
+    all,
   };
   say({ kind: "progress", requests: answered, failed });
   process.send?.({ kind: "result", result } satisfies LoadMessage, () => process.exit(0));

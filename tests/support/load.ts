@@ -20,6 +20,15 @@ export interface LoadOptions {
   maxRequests?: number;
   /** All connections together. @default as fast as the answers come */
   requestsPerSecond?: number;
+  /** What each connection waits between an answer and its next request. @default 0 */
+  pauseMs?: number;
+  /**
+   * `due`: when a request was to be sent by requestsPerSecond. What waited for a free connection because the server
+   * stalled then counts as slow, and a stall is not hidden by the requests that were not sent in it. @default "sent"
+   */
+  latencyFrom?: "sent" | "due";
+  /** Tell of every request, not only of all together. @default false */
+  everyRequest?: boolean;
   /** @default "http/1.1" */
   protocol?: "http/1.1" | "http/2";
   /** Each POST carries a JSON object with an id of its own. @default "GET" */
@@ -49,6 +58,16 @@ export interface LoadResult {
   /** Ids of POSTs with an expected answer, and of those whose fate is unknown to the client. */
   acknowledgedIds: string[];
   unacknowledgedIds: string[];
+  /** In the order in which they ended, where everyRequest was asked for. */
+  all: RequestRecord[];
+}
+
+export interface RequestRecord {
+  /** When it was sent, or due: milliseconds since 1970. */
+  at: number;
+  latencyMs: number;
+  failed: boolean;
+  release?: string;
 }
 
 export interface Failure {
