@@ -1,7 +1,7 @@
 import type { Measurement } from "./measurement.ts";
 
 const BUCKET_MS = 100;
-const [WIDTH, LEFT, RIGHT, TOP, LANE, BAR] = [960, 180, 20, 46, 84, 48];
+const [WIDTH, LEFT, RIGHT, TOP, LANE, BAR] = [960, 180, 20, 44, 94, 48];
 
 /** Failed requests over time as an SVG: a lane for each contender, with the round whose failures are the median. */
 export function failurePicture(measurements: readonly Measurement[]): string {
@@ -9,7 +9,7 @@ export function failurePicture(measurements: readonly Measurement[]): string {
   const lanes = contenders.map((name) => medianRound(measurements.filter(({ contender }) => contender === name)));
   const times = lanes.flatMap(({ requests }) => requests.map(({ at }) => at));
   const first = Math.floor(Math.min(...times) / 1000);
-  const last = Math.ceil(Math.max(...times) / 1000);
+  const last = Math.ceil(Math.max(...times, ...lanes.map(({ seconds }) => seconds * 1000)) / 1000);
   const x = (ms: number) => LEFT + ((ms / 1000 - first) / (last - first)) * (WIDTH - LEFT - RIGHT);
   const perBucket = Math.max(...lanes.flatMap(({ requests }) => [...counted(requests).values()]));
   const bottom = TOP + lanes.length * LANE;
@@ -21,7 +21,7 @@ export function failurePicture(measurements: readonly Measurement[]): string {
     return `<line class="grid" x1="${at}" x2="${at}" y1="${TOP}" y2="${bottom}"/>${label}`;
   });
   const drawn = lanes.map((measurement, lane) => {
-    const base = TOP + (lane + 1) * LANE - 12;
+    const base = TOP + (lane + 1) * LANE - 8;
     const failed = measurement.requests.filter((request) => request.failed);
     const end = round(x(measurement.seconds * 1000));
     const bars = [...counted(failed)].map(([bucket, count]) => {
@@ -35,7 +35,7 @@ export function failurePicture(measurements: readonly Measurement[]): string {
       ...bars,
       `<line class="mark" x1="${round(x(0))}" x2="${round(x(0))}" y1="${base - BAR - 6}" y2="${base}"/>`,
       `<line class="mark" x1="${end}" x2="${end}" y1="${base - BAR - 6}" y2="${base}"/>`,
-      `<text x="${end + 4}" y="${base - BAR + 4}">deployed, ${measurement.seconds.toFixed(1)} s</text>`,
+      `<text x="${end}" y="${base - BAR - 11}" text-anchor="end">deployed after ${measurement.seconds.toFixed(1)} s</text>`,
       `<text class="name" x="${LEFT - 12}" y="${base - 24}" text-anchor="end">${measurement.contender}</text>`,
       `<text x="${LEFT - 12}" y="${base - 6}" text-anchor="end">${failed.length} of ${measurement.requests.length} failed</text>`,
     ].join("\n");
