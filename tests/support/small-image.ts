@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requirePrograms } from "../../toolchain/debian.ts";
@@ -13,7 +13,9 @@ export async function provideSmallImage(engine: TestEngine): Promise<string> {
   try {
     const bin = join(directory, "root", "bin");
     mkdirSync(bin, { recursive: true });
-    mkdirSync(join(directory, "root", "tmp"), { mode: 0o1777 });
+    mkdirSync(join(directory, "root", "tmp"));
+    // Not by mkdir, which leaves out what the umask says; an engine gives a tmpfs there the mode of what it covers.
+    chmodSync(join(directory, "root", "tmp"), 0o1777);
     copyFileSync(findProgram("busybox")!, join(bin, "busybox"));
     for (const applet of (await run(join(bin, "busybox"), ["--list"])).trim().split("\n")) {
       if (applet !== "busybox") symlinkSync("busybox", join(bin, applet));
