@@ -4,6 +4,7 @@ import { startLoad, type LoadOptions, type RequestRecord } from "../tests/suppor
 import type { RemoteHost } from "../tests/support/remote-host.ts";
 import { common, type Contender } from "./contenders/contender.ts";
 import { quick } from "./inside.ts";
+import { sshBytes } from "./ssh-bytes.ts";
 
 /** How clients ask. A quick run has only the first. */
 export const loads = {
@@ -78,21 +79,4 @@ function switched(all: readonly RequestRecord[]): number {
   const last = all.findLast((request) => request.release !== release);
   if (release === undefined || last === undefined) return Infinity;
   return last.at + last.latencyMs;
-}
-
-/** Bytes of port 22 up to now, both ways, headers of IP and TCP included. */
-async function sshBytes(host: RemoteHost): Promise<number> {
-  let bytes = 0;
-  for (const [chain, side] of [
-    ["INPUT", "--dport"],
-    ["OUTPUT", "--sport"],
-  ] as const) {
-    const rule = [chain, "-p", "tcp", side, "22"];
-    const found = await host.exec("iptables", ["-w", "-C", ...rule]);
-    // A rule without a target only counts.
-    if (found.code !== 0) await host.exec("iptables", ["-w", "-I", ...rule]);
-    const { stdout } = await host.exec("iptables", ["-w", "-nvxL", chain, "1"]);
-    bytes += Number(stdout.trim().split(/\s+/)[1]);
-  }
-  return bytes;
 }

@@ -1,0 +1,44 @@
+// As many small services behind one edge as are asked for.
+import { Config } from "@pulumi/pulumi";
+import { DockerHost } from "../../components/docker-host.ts";
+import { Networks } from "../../components/networks.ts";
+import { Proxy } from "../../components/proxy.ts";
+import { WebService } from "../../components/web-service.ts";
+
+const config = new Config();
+const images = config.requireObject<{ traefik: string; haproxy: string; service: string }>("images");
+
+const host = new DockerHost("host", {
+  host: config.require("host"),
+  knownHosts: config.get("knownHosts"),
+  jobImage: images.traefik,
+});
+await host.check({ httpsPort: { address: "127.0.0.1", port: 8443 } });
+const networks = new Networks("networks", { host });
+const edge = new Proxy("edge", {
+  networks,
+  images,
+  domain: "services.test",
+  certificates: {
+    kind: "files",
+    certificatePem: config.require("certificatePem"),
+    privateKeyPem: config.require("privateKeyPem"),
+  },
+  ...{ address: "127.0.0.1", httpsPort: 8443, tunnelPort: 2222 },
+  ...{ requestsPerSecond: 100, burst: 200, maxBodyMb: 10 },
+});
+
+for (let number = 1; number <= config.requireNumber("count"); number++)
+  new WebService(`service-${number}`, {
+    edge,
+    image: images.service,
+    port: 8000,
+    command: ["sh", "-c", "echo ok >/tmp/index.html; exec httpd -f -p 8000 -h /tmp"],
+    health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8000/"] },
+    healthPath: "/",
+    // The one that a rollout replaces is the first.
+    env: { RELEASE: number === 1 ? config.require("release") : "1" },
+    limits: { memoryMb: 16, cpus: 0.5, pids: 16 },
+    drainSeconds: 1,
+    routes: { paths: [`/service-${number}`] },
+  });
