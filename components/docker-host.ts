@@ -38,11 +38,11 @@ export class DockerHost extends pulumi.ComponentResource {
     this.engine = new Engine(url, sshOpts);
     this.jobImage = args.jobImage;
     this.faults = new HostFaults(name, this.engine);
-    const hooks = { onError: [this.faults.hook] };
-    pulumi.runtime.registerStackTransformation(({ type, props, opts }) =>
-      // Before all others, which need not ask a host that is gone.
-      type.startsWith("docker:") ? { props, opts: pulumi.mergeOptions({ hooks }, opts) } : undefined,
-    );
+    pulumi.runtime.registerStackTransformation(({ type, props, opts }) => {
+      if (!type.startsWith("docker:")) return undefined;
+      // Before all others, which need not ask a host that is gone. Merging writes into the first object, so it is new.
+      return { props, opts: pulumi.mergeOptions({ hooks: { onError: [this.faults.hook] } }, opts) };
+    });
     // Registered once, as each costs a call to the engine.
     this.hooks = failureHooks(name, this);
     this.hooksOfPorts = { ...this.hooks, beforeCreate: [gapHook(name, this), ...this.hooks.beforeCreate!] };
