@@ -56,6 +56,17 @@ export class Engine {
     return lines.map((line) => JSON.parse(line) as T);
   }
 
+  /** Pulls an image by its digest. Throws what the engine, or the registry through it, has to say against it. */
+  async pull(reference: string): Promise<void> {
+    const [, name, digest] = /^(.+?)(?::[\w.-]+)?@(sha256:[0-9a-f]{64})$/.exec(reference) ?? [];
+    if (name === undefined) throw new Error("it has no digest to be pulled by");
+    const messages = await this.stream<{ error?: string }>(
+      `/images/create?fromImage=${encodeURIComponent(name)}&tag=${digest}`,
+    );
+    const failed = messages.find(({ error }) => error !== undefined);
+    if (failed) throw new Error(`${this.host}: ${failed.error}`);
+  }
+
   /** The last lines that a container wrote. */
   async logs(container: string, lines: number): Promise<string> {
     const answer = await this.#request("GET", `/containers/${container}/logs?stdout=1&stderr=1&tail=${lines}`);

@@ -23,9 +23,9 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
   return {
     beforeCreate: [
       new pulumi.ResourceHook(`${hostName}-watch`, async ({ name, newInputs }) => {
-        const { ports = [], labels } = newInputs as ContainerInputs;
+        const { ports = [], labels, image } = newInputs as ContainerInputs;
         const watch = {
-          ...{ host, name, pids: Number(labels.find(({ label }) => label === "bulkhead.pids")?.value) },
+          ...{ host, name, image, pids: Number(labels.find(({ label }) => label === "bulkhead.pids")?.value) },
           ...{ holdsPort: ports.length > 0, before: await idsOf(host, name).catch(host.faults.rethrow) },
           ...{ over: false, explained: false },
         };
@@ -131,12 +131,14 @@ const BROKEN_OFF = /Cannot connect to the Docker daemon|error during connect|Err
 interface ContainerInputs {
   ports?: { external: number }[];
   labels: { label: string; value: string }[];
+  image: string;
 }
 
 interface Watch {
   host: Host;
   /** The name that the program gave the container. */
   name: string;
+  image: string;
   /** The most processes that it may have. */
   pids: number;
   holdsPort: boolean;
@@ -177,6 +179,7 @@ interface Inspected {
   Id: string;
   Name: string;
   RestartCount: number;
+  Config: { Env: string[] | null };
   State: {
     Status: string;
     ExitCode: number;
@@ -190,8 +193,9 @@ async function explainAndRemove(watch: Watch, what: string): Promise<void> {
   if (host.faults.isGone) return;
   try {
     const failed = await newest(watch);
-    // None, if it never started: then what the engine said explains it.
-    if (failed === undefined || failed.State.Status === "created") return;
+    if (failed === undefined) return await explainImage(watch);
+    // It never started: what the engine said explains it.
+    if (failed.State.Status === "created") return;
     watch.explained = true;
     await pulumi.log.error(`${name}: ${await explanation(host.engine, failed, what)}`);
     if (holdsPort) return;
@@ -204,13 +208,28 @@ async function explainAndRemove(watch: Watch, what: string): Promise<void> {
   }
 }
 
-async function explanation(engine: Engine, { Id, Name, State }: Inspected, what: string): Promise<string> {
+/** Of an image that the registry has otherwise than its digest says, the provider tells only that it was not found. */
+async function explainImage({ host, name, image }: Watch): Promise<void> {
+  if (await host.engine.find(`/images/${image}/json`)) return;
+  const reason = await host.engine.pull(image).then(
+    () => "it could not be pulled, but can be now: run this again",
+    (error: Error) => error.message,
+  );
+  await pulumi.log.error(`${name}: there is no image ${image}: ${reason}`);
+}
+
+async function explanation(engine: Engine, { Id, Name, State, Config }: Inspected, what: string): Promise<string> {
   const health = State.Health?.Log?.at(-1)?.Output.trim();
+  const lastLines = async (container: string) => (await engine.logs(container, LINES)).trimEnd();
+  // A cutover that tried a release tells how that one answered. Why, only the release itself can tell.
+  const setting = (key: string) => Config.Env?.find((entry) => entry.startsWith(`${key}=`))?.slice(key.length + 1);
+  const tried = setting("CANDIDATE") && setting("RELEASE");
   return [
     `the container ${Name.slice(1)} ${what}: it is ${State.Status}`,
     ...(State.Status === "running" ? [] : [`, exit code ${State.ExitCode}${State.OOMKilled ? ", out of memory" : ""}`]),
     ...(health ? [`\nIts last health check said: ${health}`] : []),
-    `\nIts last lines:\n${(await engine.logs(Id, LINES)).trimEnd()}`,
+    `\nIts last lines:\n${await lastLines(Id)}`,
+    ...(tried ? [`\nThe last lines of ${tried}:\n${await lastLines(tried)}`] : []),
   ].join("");
 }
 

@@ -40,14 +40,8 @@ async function isPresent(engine: Engine, reference: string): Promise<boolean> {
 /** Gives false when the registry cannot be reached; what a registry answers is another matter, and throws. */
 async function pull(engine: Engine, reference: string): Promise<boolean> {
   if (!(await registryMayAnswer(engine, reference))) return false;
-  const digest = reference.replace(/.*@/, "");
-  const path = `/images/create?fromImage=${encodeURIComponent(nameOf(reference))}&tag=${digest}`;
   try {
-    await step(`pulling ${tagOf(reference)}`, async () => {
-      const messages = await engine.stream<{ error?: string }>(path);
-      const failed = messages.find((message) => message.error !== undefined);
-      if (failed) throw new Error(`${reference}: ${failed.error}`);
-    });
+    await step(`pulling ${tagOf(reference)}`, () => engine.pull(reference));
     return true;
   } catch (error) {
     const { message } = error as Error;

@@ -356,7 +356,7 @@ describe("the pids limit", () => {
 
 describe("a container that fails", () => {
   /** An engine with the old container and, once it is asked for after that, the new one. */
-  function engineWith(states: object[], log = "", RestartCounts: number[] = [0]) {
+  function engineWith(states: object[], log = "", RestartCounts: number[] = [0], Env: string[] | null = null) {
     let listed = 0;
     let looked = 0;
     const at = <T>(list: T[]) => list[Math.min(looked, list.length - 1)];
@@ -364,11 +364,16 @@ describe("a container that fails", () => {
       if (request === `GET /containers/json?all=1&filters=${filters}`)
         return [...(listed++ > 0 && states.length > 0 ? [{ Id: "new" }] : []), { Id: "old" }];
       if (request === "GET /containers/new/json") {
-        const answer = { Id: "new", Name: "/reach-test-it-1", State: at(states), RestartCount: at(RestartCounts) };
+        const answer = {
+          ...{ Id: "new", Name: "/reach-test-it-1", State: at(states), RestartCount: at(RestartCounts) },
+          Config: { Env },
+        };
         looked++;
         return answer;
       }
       if (["GET /_ping", "DELETE /containers/new?force=1", "POST /containers/new/update"].includes(request)) return {};
+      if (request === `GET /images/${IMAGE}/json`) return {};
+      if (request.startsWith("GET /containers/tried/logs?")) return framed("no such table\n");
       return request.startsWith("GET /containers/new/logs?") ? framed(log) : undefined;
     };
   }
@@ -451,6 +456,40 @@ describe("a container that fails", () => {
       "it: the container reach-test-it-1 failed: it is exited, exit code 3\nIts last lines:\nno such table",
     );
     await vi.waitFor(() => expect(removed()).toHaveLength(1));
+  });
+
+  test("as a cutover shows also the last lines of the release that it tried", async () => {
+    const env = (...entries: string[]) => ["PATH=/bin", "RELEASE=tried", ...entries];
+    for (const [entries, shown] of [
+      [env("CANDIDATE={}"), "\nThe last lines of tried:\nno such table"],
+      // The edge's own settings: it has nothing to say of them but whom it served.
+      [env(), ""],
+    ] as const) {
+      const { said, failed } = await creation(engineWith([ENDED], "not serving\n", [0], entries), { run: "once" });
+      await failed();
+      expect(said[0]).toBe(
+        "it: the container reach-test-it-1 did not become healthy in time: it is exited, exit code 3\n" +
+          `Its last lines:\nnot serving${shown}`,
+      );
+    }
+  });
+
+  test.each<[string, object, string]>([
+    [
+      "refused",
+      Buffer.from('{"status":"Pulling"}\n{"error":"manifest verification failed"}\n'),
+      "manifest verification failed",
+    ],
+    ["there again", Buffer.from('{"status":"Pulled"}\n'), "it could not be pulled, but can be now: run this again"],
+  ])("for want of an image says why: %s", async (_, pulled, reason) => {
+    const there = engineWith([]);
+    const [name, digest] = IMAGE.split(/:1@/);
+    const { said, failed } = await creation((request) => {
+      if (request === `POST /images/create?fromImage=${name}&tag=${digest}`) return pulled;
+      return request.startsWith("GET /images/") ? undefined : there(request);
+    });
+    await failed();
+    expect(said).toEqual([expect.stringMatching(new RegExp(`^it: there is no image ${IMAGE}: .*${reason}$`))]);
   });
 
   test("but holds a port stays, because nothing else holds it", async () => {
