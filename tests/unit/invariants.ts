@@ -124,6 +124,12 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     start === false || options.hooks.onError.includes("host-explain") ? [] : ["fails without a word"],
   ),
 
+  "a hook runs once for a container": eachContainer(({ options: { hooks } }) =>
+    [...hooks.beforeCreate, ...hooks.afterCreate, ...hooks.onError]
+      .filter((name, index, all) => all.indexOf(name) !== index)
+      .map((name) => `has the hook ${name} more than once`),
+  ),
+
   "a container has no capability but those with a reason": eachContainer((container) => {
     const { drops, adds = [] } = container.inputs.capabilities ?? {};
     const excepted = exceptionsOf(container).flatMap(({ capability = [] }) => capability);

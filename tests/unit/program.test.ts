@@ -383,6 +383,12 @@ describe("an invariant complains of one broken property", () => {
       complaint: "backend: fails without a word",
     },
     {
+      invariant: "a hook runs once for a container",
+      breaks: "one twice",
+      by: ({ options }) => options.hooks.beforeCreate.push("host-watch"),
+      complaint: "backend: has the hook host-watch more than once",
+    },
+    {
       invariant: capability,
       breaks: "all but one are dropped",
       by: ({ inputs }) => (inputs.capabilities!.drops = ["NET_RAW"]),
