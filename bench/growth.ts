@@ -51,7 +51,7 @@ await insideEngine(import.meta.filename, async () => {
 
 async function onThisMachine(config: Record<string, unknown>) {
   const engineSocket = new URL(currentTestEngine().dockerHost).pathname;
-  const socket = startCountingSocket(join(tmpdir(), "counting.sock"), engineSocket);
+  const socket = startCountingSocket(join(tmpdir(), `bench-${process.pid}.sock`), engineSocket);
   const settings = { ...config, "services:host": "local" };
   const project = await createTestProject({
     ...{ stack: "growth", program: PROGRAM, timeoutMs: COMMAND_TIMEOUT_MS, config: settings },

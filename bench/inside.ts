@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { provideToolchain } from "../toolchain/pulumi.ts";
 import { withTestEngine } from "../tests/support/engine.ts";
 
@@ -12,17 +9,10 @@ export async function insideEngine(file: string, measure: () => Promise<void>): 
   const inside = "--inside";
   if (process.argv.includes(inside)) return measure();
   const { env } = await provideToolchain();
-  // Hosts of other test engines have the same addresses: what is kept by address must not be shared with their runs.
-  const directory = mkdtempSync(join(tmpdir(), "bench-"));
-  try {
-    process.exitCode = await withTestEngine(async (engine) => {
-      const command = ["--disable-warning=ExperimentalWarning", file, inside, ...process.argv.slice(2)];
-      const options = { inheritStdio: true, timeoutMs: Infinity, env: { ...env, TMPDIR: directory } };
-      return (await engine.exec(process.execPath, command, options)).code;
-    }, process.env["TEST_ENGINE"] ?? "bench");
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  process.exitCode = await withTestEngine(async (engine) => {
+    const command = ["--disable-warning=ExperimentalWarning", file, inside, ...process.argv.slice(2)];
+    return (await engine.exec(process.execPath, command, { inheritStdio: true, timeoutMs: Infinity, env })).code;
+  }, process.env["TEST_ENGINE"] ?? "bench");
 }
 
 /** `--quick`: as little as shows that all of it works; its figures say nothing, and no committed file is written. */
