@@ -3,6 +3,7 @@ import { Config } from "@pulumi/pulumi";
 import { DockerHost } from "../../components/docker-host.ts";
 import { Networks } from "../../components/networks.ts";
 import { Proxy } from "../../components/proxy.ts";
+import { ServedRoutes } from "../../components/served-routes.ts";
 import { WebService } from "../../components/web-service.ts";
 
 const config = new Config();
@@ -28,17 +29,21 @@ const edge = new Proxy("edge", {
   ...{ requestsPerSecond: 100, burst: 200, maxBodyMb: 10 },
 });
 
-for (let number = 1; number <= config.requireNumber("count"); number++)
-  new WebService(`service-${number}`, {
-    edge,
-    image: images.service,
-    port: 8000,
-    command: ["sh", "-c", "echo ok >/tmp/index.html; exec httpd -f -p 8000 -h /tmp"],
-    health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8000/"] },
-    healthPath: "/",
-    // The one that a rollout replaces is the first.
-    env: { RELEASE: number === 1 ? config.require("release") : "1" },
-    limits: { memoryMb: 16, cpus: 0.5, pids: 16 },
-    drainSeconds: 1,
-    routes: { paths: [`/service-${number}`] },
-  });
+const services = Array.from(
+  { length: config.requireNumber("count") },
+  (_, index) =>
+    new WebService(`service-${index}`, {
+      edge,
+      image: images.service,
+      port: 8000,
+      command: ["sh", "-c", "echo ok >/tmp/index.html; exec httpd -f -p 8000 -h /tmp"],
+      health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8000/"] },
+      healthPath: "/",
+      // The one that a rollout replaces is the first.
+      env: { RELEASE: index === 0 ? config.require("release") : "first" },
+      limits: { memoryMb: 16, cpus: 0.5, pids: 16 },
+      drainSeconds: 1,
+      routes: { paths: [`/service-${index}`] },
+    }),
+);
+new ServedRoutes("routes", { edge, services });
