@@ -628,9 +628,10 @@ describe("posture", () => {
       const top = await reach.engine.get<{ Processes: string[][] }>(
         `/containers/${container(name).Id}/top?ps_args=-o%20pid`,
       );
-      expect(top.Processes.length, name).toBeGreaterThanOrEqual(2);
-      for (const [pid] of top.Processes) {
-        const status = readFileSync(`/proc/${pid}/status`, "utf8");
+      // A health check comes and goes: one that ended since is not looked at.
+      const living = top.Processes.map(([pid]) => `/proc/${pid}/status`).filter((path) => existsSync(path));
+      expect(living.length, name).toBeGreaterThanOrEqual(2);
+      for (const status of living.map((path) => readFileSync(path, "utf8"))) {
         const field = (key: string) => new RegExp(`^${key}:\\s*(\\S+)`, "m").exec(status)?.[1];
         const all = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map((key) => [key, field(key)]);
         expect(all, name).toEqual(all.map(([key]) => [key, "0000000000000000"]));
