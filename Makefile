@@ -1,6 +1,6 @@
 # Every target runs a program in commands/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
-.PHONY: help up rollback down test check fmt pin env generate
+.PHONY: help up rollback down unlock test check fmt pin env generate
 RUN := @bash toolchain/run
 export STACK ?= local
 
@@ -16,6 +16,9 @@ rollback: ## back to the release before, by a preview and an update (TO=number: 
 
 down: ## remove it all; asks about data (DATA=delete or DATA=keep for scripts)
 	$(RUN) commands/down.ts
+
+unlock: ## release the lock of a run that was killed on another machine (UNLOCK=name of the stack for scripts)
+	$(RUN) commands/unlock.ts
 
 test: ## every test: unit first, then end to end
 	$(RUN) commands/test.ts

@@ -15,7 +15,7 @@ export default defineConfig({
           name: "e2e",
           include: ["tests/e2e/**/*.test.ts"],
           fileParallelism: false,
-          testTimeout: minutes(10),
+          testTimeout: minutes(60),
           hookTimeout: minutes(20),
         },
       },

@@ -1,7 +1,9 @@
 import "reflect-metadata";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as x509 from "@peculiar/x509";
+import { writeWhole } from "./write.ts";
 
 const DAY_MS = 24 * 3600 * 1000;
 const CA_DAYS = 3650;
@@ -48,7 +50,7 @@ interface Authority {
 async function localCa(directory: string): Promise<Authority> {
   const [certificatePath, keyPath] = [join(directory, "ca.pem"), join(directory, "ca.key")];
   const kept = await readAuthority(certificatePath, keyPath).catch(() => undefined);
-  if (kept && validFor(kept.certificate, LEAF_DAYS)) return kept;
+  if (kept && validFor(kept.certificate, LEAF_DAYS) && (await belongTogether(certificatePath, keyPath))) return kept;
   const keys = await newKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: "CN=Bulkhead local CA",
@@ -61,8 +63,8 @@ async function localCa(directory: string): Promise<Authority> {
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  await writeAtomically(keyPath, await privatePem(keys.privateKey), 0o600);
-  await writeAtomically(certificatePath, `${certificate.toString("pem")}\n`, 0o644);
+  await writeWhole(keyPath, await privatePem(keys.privateKey), 0o600);
+  await writeWhole(certificatePath, `${certificate.toString("pem")}\n`);
   return { certificate, privateKey: keys.privateKey };
 }
 
@@ -90,8 +92,8 @@ async function issue(wanted: LocalCertificate, ca: Authority, names: x509.JsonGe
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  await writeAtomically(wanted.privateKey, await privatePem(keys.privateKey), 0o600);
-  await writeAtomically(wanted.certificate, `${leaf.toString("pem")}\n${ca.certificate.toString("pem")}\n`, 0o644);
+  await writeWhole(wanted.privateKey, await privatePem(keys.privateKey), 0o600);
+  await writeWhole(wanted.certificate, `${leaf.toString("pem")}\n${ca.certificate.toString("pem")}\n`);
 }
 
 async function isGood(
@@ -100,7 +102,7 @@ async function isGood(
   names: x509.JsonGeneralNames,
 ): Promise<boolean> {
   try {
-    await readFile(wanted.privateKey);
+    if (!(await belongTogether(wanted.certificate, wanted.privateKey))) return false;
     const chain = x509.PemConverter.decode(await readFile(wanted.certificate, "utf8"));
     const leaf = new x509.X509Certificate(chain[0]!);
     const certified = leaf.getExtension(x509.SubjectAlternativeNameExtension)?.names.toJSON() ?? [];
@@ -112,6 +114,12 @@ async function isGood(
   } catch {
     return false;
   }
+}
+
+/** A run that was killed may have written the one and not the other. */
+async function belongTogether(certificatePath: string, keyPath: string): Promise<boolean> {
+  const [certificate, key] = await Promise.all([readFile(certificatePath), readFile(keyPath)]);
+  return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
 }
 
 function validFor(certificate: x509.X509Certificate, days: number): boolean {
@@ -130,11 +138,4 @@ function newKeys(): Promise<CryptoKeyPair> {
 
 async function privatePem(key: CryptoKey): Promise<string> {
   return `${x509.PemConverter.encode(await crypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY")}\n`;
-}
-
-/** A reader sees the old file or the new one, and the key is never open to others, not even for a moment. */
-async function writeAtomically(path: string, content: string, mode: number): Promise<void> {
-  const partial = `${path}.partial`;
-  await writeFile(partial, content, { mode });
-  await rename(partial, path);
 }

@@ -3,7 +3,8 @@ import { resolve, sep } from "node:path";
 import { provideImages } from "../toolchain/images.ts";
 import { formatSeconds, say } from "../toolchain/steps.ts";
 import { provideLocalCertificate } from "./certificates.ts";
-import { hostTime, releaseDeadLock, removeOrphans } from "./leftovers.ts";
+import { hostTime, removeOrphans, settlePending } from "./leftovers.ts";
+import { ensureAlone, runAlone } from "./lock.ts";
 import { recordRelease } from "./releases.ts";
 import {
   committedFile,
@@ -11,7 +12,6 @@ import {
   prepareLocal,
   projectDirectory,
   pulumi,
-  pulumiForPerson,
   readStackFile,
   textIn,
   type Stack,
@@ -21,17 +21,13 @@ import { table } from "./table.ts";
 /** Preview, question and update, then what a killed run left is removed, and a table; gives the exit code. */
 export async function deploy(stack: Stack): Promise<number> {
   const start = Date.now();
+  await ensureAlone(stack);
   const local = stack.name === "local";
   const ca = local ? await prepare(stack) : undefined;
-  const sure = local || process.env["YES"] === "1";
-  await releaseDeadLock(stack);
+  await settlePending(stack);
   const began = await hostTime(stack);
-  const code = await pulumiForPerson(stack, [
-    "up",
-    "--stack",
-    stack.name,
-    ...(sure ? ["--yes", "--skip-preview"] : []),
-  ]);
+  const sure = local || process.env["YES"] === "1" ? ["--yes", "--skip-preview"] : [];
+  const code = await runAlone(stack, ["up", "--stack", stack.name, ...sure]);
   if (code !== 0) return code;
   await removeOrphans(stack, began);
   const outputs = JSON.parse(await pulumi(stack, ["stack", "output", "--json", "--stack", stack.name])) as Outputs;
@@ -41,6 +37,7 @@ export async function deploy(stack: Stack): Promise<number> {
   say(`Up after ${formatSeconds((Date.now() - start) / 1000)}.`);
   return 0;
 }
+
 /** What only the stack `local` needs: certificates of its own, and images even where no registry can be reached. */
 async function prepare(stack: Stack): Promise<string | undefined> {
   const { config = {} } = await readStackFile(committedFile("local"));

@@ -1,20 +1,12 @@
 // `make down`: removes what `make up` made. Data is asked about; DATA=delete or DATA=keep answers beforehand.
 import { rm } from "node:fs/promises";
-import { createInterface } from "node:readline/promises";
 import { existsSync } from "node:fs";
 import { say } from "../toolchain/steps.ts";
-import { hostTime, releaseDeadLock, removeOrphans } from "./leftovers.ts";
+import { ask } from "./ask.ts";
+import { hostTime, removeOrphans, settlePending } from "./leftovers.ts";
+import { ensureAlone, runAlone } from "./lock.ts";
 import { forgetReleases } from "./releases.ts";
-import {
-  localFile,
-  madeDirectory,
-  openStack,
-  pulumi,
-  pulumiForPerson,
-  runCommand,
-  stackName,
-  type Stack,
-} from "./stack.ts";
+import { localFile, madeDirectory, openStack, pulumi, runCommand, stackName, type Stack } from "./stack.ts";
 
 await runCommand(async () => {
   const answer = process.env["DATA"];
@@ -26,12 +18,13 @@ await runCommand(async () => {
   }
   const stack = await openStack(name);
   try {
-    await releaseDeadLock(stack);
+    await ensureAlone(stack);
     const began = await hostTime(stack);
     const volumes = await dataVolumes(stack);
     const deleteData = volumes.length > 0 && (answer ? answer === "delete" : await askToDelete(volumes));
     const sure = name === "local" || process.env["YES"] === "1" ? ["--yes", "--skip-preview"] : [];
-    const code = await pulumiForPerson(stack, ["destroy", "--stack", name, ...sure]);
+    await settlePending(stack);
+    const code = await runAlone(stack, ["destroy", "--stack", name, ...sure]);
     if (code !== 0) return code;
     await removeOrphans(stack, began);
     await forgetReleases(stack, 0);
@@ -61,14 +54,6 @@ async function dataVolumes({ engine, name }: Stack): Promise<string[]> {
 
 async function askToDelete(volumes: readonly string[]): Promise<boolean> {
   say(`The data is in: ${volumes.join(", ")}`);
-  if (!process.stdin.isTTY)
-    throw new Error("nobody is here to say what becomes of it: run with DATA=delete or DATA=keep");
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return (
-      (await terminal.question("Type delete to delete it for ever, anything else to keep it: ")).trim() === "delete"
-    );
-  } finally {
-    terminal.close();
-  }
+  const question = "Type delete to delete it for ever, anything else to keep it: ";
+  return (await ask(question, "run with DATA=delete or DATA=keep")) === "delete";
 }

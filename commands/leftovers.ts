@@ -1,33 +1,52 @@
-// What a killed run leaves: its lock, and things on the host that no state knows. Both are seen to in every `make up`.
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
+// What a killed run leaves on the host. Each `make up` and `make down` sees to it.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Engine } from "../engine.ts";
 import { say } from "../toolchain/steps.ts";
-import { LABEL as RELEASE_LABEL } from "./releases.ts";
 import { pulumi, type Stack } from "./stack.ts";
 
 /**
- * Releases the lock of a run that is gone. The lock of one that is alive, or that runs on another machine, stays, and
- * pulumi refuses to run beside it.
+ * Before an update: what a killed run was making when it was killed, and could not write down any more, is written down
+ * in the state, as something to delete. So the update itself deletes it: in its order, with the time to end that it
+ * needs, when all else is in place, and before what it would stand in the way of, like the volume that it mounts.
  */
-export async function releaseDeadLock(stack: Stack): Promise<void> {
-  const [, state] = /^file:\/\/(.*)/.exec(stack.env["PULUMI_BACKEND_URL"] ?? "") ?? [];
-  if (state === undefined) return;
-  const directory = join(state, ".pulumi", "locks", "organization", "reach", stack.name);
-  const files = (await readdir(directory).catch(() => [])).filter((file) => file.endsWith(".json"));
-  const locks = await Promise.all(files.map((file) => readFile(join(directory, file), "utf8")));
-  const holders = locks.map((lock) => JSON.parse(lock) as { pid: number; hostname: string; timestamp: string });
-  const [first] = holders;
-  if (first === undefined) return;
-  for (const { pid, hostname: machine } of holders) if (machine !== hostname() || (await isPulumi(pid))) return;
-  say(`The run of ${first.timestamp.slice(0, 19)}Z was killed (process ${first.pid} is gone): releasing its lock`);
-  await pulumi(stack, ["cancel", "--yes", "--stack", stack.name]);
+export async function settlePending(stack: Stack): Promise<void> {
+  // What is wrong with the state, the update will say.
+  const state = await exportState(stack).catch(() => undefined);
+  const pending = state?.deployment.pending_operations ?? [];
+  if (state === undefined || pending.length === 0) return;
+  const begun = pending.filter(({ type }) => type === "creating").map(({ resource }) => resource);
+  const left = (await Promise.all(begun.map((resource) => made(stack, resource)))).flat();
+  const resources = [...(state.deployment.resources ?? []), ...left];
+  await importState(stack, { ...state, deployment: { ...state.deployment, resources, pending_operations: [] } });
+  if (left.length > 0)
+    say(`A killed run was making ${left.map(({ inputs }) => inputs?.name).join(", ")}: to be removed`);
 }
 
-/** Another program may have got the number since. */
-async function isPulumi(pid: number): Promise<boolean> {
-  const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
-  return name.trim() === "pulumi";
+/** What is to be deleted of something that a run had begun to make: nothing, if it did not come to that. */
+async function made(stack: Stack, resource: Resource): Promise<Resource[]> {
+  const { engine, name } = stack;
+  const { type, inputs } = resource;
+  const called = inputs?.name;
+  if (called === undefined) return [];
+  if (type === NETWORK) await removeUnused(engine, called);
+  // Under a fixed name the next run finds it again and takes it over: a volume, an image.
+  if (!isAutoNamed(called, name)) return [];
+  let id: string | undefined;
+  if (type === CONTAINER) id = (await engine.find<{ Id: string }>(`/containers/${called}/json`))?.Id;
+  if (type === VOLUME) id = (await engine.find<{ Name: string }>(`/volumes/${called}`))?.Name;
+  if (id === undefined) return [];
+  // A job must not do its work beside the one that this run starts.
+  if (inputs?.restart === "no") await engine.post(`/containers/${id}/stop?t=1`);
+  return [{ ...resource, id, outputs: inputs, delete: true }];
+}
+
+/** A network with the name of another cannot be made. This one was known to nobody, so nothing was put on it. */
+async function removeUnused(engine: Engine, network: string): Promise<void> {
+  const filters = encodeURIComponent(JSON.stringify({ network: [network] }));
+  const users = await engine.get<unknown[]>(`/containers/json?all=1&filters=${filters}`);
+  if (users.length === 0 && (await engine.find(`/networks/${network}`))) await engine.delete(`/networks/${network}`);
 }
 
 /** The host's own time: what is older than this when a run begins, that run has not made. */
@@ -36,59 +55,78 @@ export async function hostTime({ engine }: Stack): Promise<Date> {
 }
 
 /**
- * Removes containers and volumes that bear this stack's label, are older than the run, and are in no state: made by a
- * run that was killed before it could write them down. Never another stack's, never data, never what a run beside this
- * one makes. It comes after a good update, when the site is safe.
+ * After a good update, when the site is safe: removes containers and volumes that bear this stack's label, are older than
+ * the run, and are in no state, whatever became of the run that made them. Never another stack's, nor what a run beside
+ * this one makes, and only what Pulumi named: data and records have fixed names.
  */
 export async function removeOrphans(stack: Stack, runBegan: Date): Promise<void> {
   const { engine, name } = stack;
-  const state = JSON.parse(await pulumi(stack, ["stack", "export", "--stack", name])) as State;
-  // What waits for its removal is known too.
-  const known = new Set(state.deployment.resources?.flatMap(({ id }) => id ?? []));
-  const label = `bulkhead.stack=reach-${name}`;
-  const filters = encodeURIComponent(JSON.stringify({ label: [label] }));
-  const removed: string[] = [];
+  const { deployment } = await exportState(stack);
+  const known = new Set(deployment.resources?.flatMap(({ id }) => id ?? []));
+  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=reach-${name}`] }));
+  const isOrphan = (id: string, called: string, created: Date) =>
+    !known.has(id) && isAutoNamed(called, name) && created < runBegan;
+  const remove = async (what: string, act: () => Promise<unknown>) => {
+    await act().then(
+      () => say(`Removed what a killed run had left: ${what}`),
+      // The update is good all the same, and the next run tries again.
+      (error: Error) => say(`A killed run has left ${what}, which cannot be removed now: ${error.message}`),
+    );
+  };
 
   const containers = await engine.get<{ Id: string; Names: string[]; Created: number }[]>(
     `/containers/json?all=1&filters=${filters}`,
   );
   for (const { Id, Names, Created } of containers) {
-    if (known.has(Id) || Created * 1000 >= runBegan.getTime()) continue;
-    // Its own time to end first: it may still hold a connection.
-    await engine.post(`/containers/${Id}/stop?t=10`);
-    await engine.delete(`/containers/${Id}`);
-    removed.push(`container ${Names[0]?.slice(1)}`);
+    const called = Names[0]!.slice(1);
+    if (!isOrphan(Id, called, new Date(Created * 1000))) continue;
+    await remove(`container ${called}`, async () => {
+      // An edge may still hold connections.
+      await engine.stream(`/containers/${Id}/stop?t=${LONGEST_GRACE_SECONDS}`);
+      await engine.delete(`/containers/${Id}`);
+    });
   }
-
   const { Volumes } = await engine.get<{
-    Volumes: { Name: string; Labels: Record<string, string>; CreatedAt: string }[];
+    Volumes: { Name: string; Labels: Record<string, string>; CreatedAt: string }[] | null;
   }>(`/volumes?filters=${filters}`);
-  for (const { Name, Labels, CreatedAt } of Volumes ?? []) {
-    const isKept = Labels["bulkhead.data"] === "true" || RELEASE_LABEL in Labels;
-    if (isKept || known.has(Name) || new Date(CreatedAt) >= runBegan) continue;
-    await engine.delete(`/volumes/${Name}`);
-    removed.push(`volume ${Name}`);
-  }
-  await forgetPendingCreates(stack, state);
-  if (removed.length > 0) say(`Removed what a killed run had left: ${removed.join(", ")}`);
+  for (const { Name, Labels, CreatedAt } of Volumes ?? [])
+    if (Labels["bulkhead.data"] !== "true" && isOrphan(Name, Name, new Date(CreatedAt)))
+      await remove(`volume ${Name}`, () => engine.delete(`/volumes/${Name}`));
 }
+
+/** That of an edge, with some seconds more. */
+const LONGEST_GRACE_SECONDS = 30;
+
+/** The pattern in Pulumi.yaml. */
+export function isAutoNamed(name: string, stack: string): boolean {
+  return name.startsWith(`reach-${stack}-`) && /-[0-9a-f]{7}$/.test(name);
+}
+
+const CONTAINER = "docker:index/container:Container";
+const VOLUME = "docker:index/volume:Volume";
+const NETWORK = "docker:index/network:Network";
 
 interface State {
-  deployment: { resources?: { id?: string }[]; pending_operations?: { type: string }[] };
+  deployment: { resources?: Resource[]; pending_operations?: { type: string; resource: Resource }[] };
 }
 
-/** What a killed run was making when it was killed is removed now, so the state need not warn of it for ever. */
-async function forgetPendingCreates(stack: Stack, state: State): Promise<void> {
-  const pending = state.deployment.pending_operations ?? [];
-  const others = pending.filter(({ type }) => type !== "creating");
-  if (others.length === pending.length) return;
+interface Resource {
+  type: string;
+  id?: string;
+  inputs?: { name?: string; restart?: string };
+  outputs?: object;
+  delete?: boolean;
+}
+
+async function exportState(stack: Stack): Promise<State> {
+  return JSON.parse(await pulumi(stack, ["stack", "export", "--stack", stack.name])) as State;
+}
+
+async function importState(stack: Stack, state: State): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "bulkhead-state-"));
   try {
     const file = join(directory, "state.json");
-    await writeFile(
-      file,
-      JSON.stringify({ ...state, deployment: { ...state.deployment, pending_operations: others } }),
-    );
+    await writeFile(file, JSON.stringify(state));
     await pulumi(stack, ["stack", "import", "--stack", stack.name, "--file", file]);
   } finally {
     await rm(directory, { recursive: true });

@@ -8,6 +8,7 @@ import { Engine, sshOptions } from "../engine.ts";
 import { provideDocker } from "../toolchain/docker.ts";
 import { provideToolchain } from "../toolchain/pulumi.ts";
 import { run } from "../toolchain/steps.ts";
+import { writeOnce, writeWhole } from "./write.ts";
 
 /** The directory of Pulumi.yaml. */
 export const projectDirectory = join(import.meta.dirname, "..");
@@ -81,11 +82,7 @@ async function localBackend(): Promise<Record<string, string | undefined>> {
   const passphrase = join(madeDirectory, "passphrase");
   await mkdir(state, { recursive: true });
   // Made once, and never over one that is there: without it the secrets of the state are lost.
-  await writeFile(passphrase, randomBytes(32).toString("base64url"), { mode: 0o600, flag: "wx" }).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error;
-    },
-  );
+  await writeOnce(passphrase, randomBytes(32).toString("base64url"), 0o600);
   return {
     PULUMI_BACKEND_URL: `file://${state}`,
     PULUMI_CONFIG_PASSPHRASE_FILE: passphrase,
@@ -120,7 +117,7 @@ export async function prepareLocal(stack: Stack, images: Partial<Record<string, 
       ...(Object.keys(overrides).length > 0 ? { "reach:images": overrides } : {}),
     },
   };
-  await writeFile(localFile, stringify(file));
+  await writeWhole(localFile, stringify(file));
 }
 
 /** Runs pulumi for its output. */
@@ -130,14 +127,25 @@ export function pulumi(stack: Stack, args: readonly string[], cwd = projectDirec
   return run("pulumi", [...args, "--non-interactive"], { cwd, env });
 }
 
-/** Runs pulumi for the person at the terminal; gives its exit code. */
-export function pulumiForPerson(stack: Stack, args: readonly string[]): Promise<number> {
+/**
+ * Runs pulumi for the person at the terminal. Where it finds the stack locked, what it says is kept back: it recommends a
+ * command that takes the lock from a run that may be alive.
+ */
+export function pulumiForPerson(
+  stack: Stack,
+  args: readonly string[],
+): Promise<{ code: number; lockedBy: string | undefined }> {
   const configFile = stack.name === "local" ? ["--config-file", localFile] : [];
   return new Promise((resolve, reject) => {
     const child = spawn("pulumi", [...args, ...configFile], {
       cwd: projectDirectory,
       env: { ...process.env, ...stack.env },
-      stdio: "inherit",
+      stdio: ["inherit", "inherit", "pipe"],
+    });
+    let lockedBy: string | undefined;
+    child.stderr.on("data", (chunk: Buffer) => {
+      if (chunk.includes(LOCKED)) lockedBy = chunk.toString();
+      else process.stderr.write(chunk);
     });
     // Ctrl-C goes to pulumi too, which then needs the time to end in order.
     const wait = () => undefined;
@@ -145,10 +153,13 @@ export function pulumiForPerson(stack: Stack, args: readonly string[]): Promise<
     child.on("error", reject);
     child.on("close", (code) => {
       process.off("SIGINT", wait);
-      resolve(code ?? 1);
+      resolve({ code: code ?? 1, lockedBy });
     });
   });
 }
+
+/** What pulumi says where it finds a lock. */
+export const LOCKED = "the stack is currently locked by";
 
 /** Runs a command's main; what is wrong is one message and an exit code, not a stack trace. */
 export async function runCommand(main: () => Promise<number>): Promise<void> {

@@ -47,21 +47,25 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
 }
 
 /**
- * Says in the preview what is about to have a gap: a container that holds a port of the host has to go before the next
- * one can come.
+ * A container that holds a port of the host has to go before the next one can come: the preview says what is about to
+ * have a gap. When the next one comes, the old one is gone, unless a run that was killed had started it and could not
+ * write it down; then it is the one that serves, until here.
  */
 export function gapHook(hostName: string, host: Host): pulumi.ResourceHook {
   return new pulumi.ResourceHook(
     `${hostName}-gap`,
     async ({ name, newInputs }) => {
       // A preview may run with the host away.
-      const running = await idsOf(host, name).catch(() => new Set());
-      if (running.size === 0) return;
-      const ports = (newInputs as ContainerInputs).ports!.map(({ external }) => external);
-      await pulumi.log.warn(
-        `${name} is replaced: port ${ports.join(" and ")} ${ports.length > 1 ? "are" : "is"} closed for some seconds, ` +
-          "until the next one has started; open connections end",
-      );
+      const there = await idsOf(host, name).catch(() => new Set<string>());
+      if (!pulumi.runtime.isDryRun()) {
+        for (const id of there) await host.engine.delete(`/containers/${id}?force=1`);
+      } else if (there.size > 0) {
+        const ports = (newInputs as ContainerInputs).ports!.map(({ external }) => external);
+        await pulumi.log.warn(
+          `${name} is replaced: port ${ports.join(" and ")} ${ports.length > 1 ? "are" : "is"} closed for some seconds, ` +
+            "until the next one has started; open connections end",
+        );
+      }
     },
     { onDryRun: true, ignoreErrors: true },
   );

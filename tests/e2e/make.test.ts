@@ -1,31 +1,24 @@
 // `make up` and `make down` as a person types them, in a copy of the repository, with a run killed in the middle.
-import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import * as https from "node:https";
-import { tmpdir } from "node:os";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Engine } from "../../engine.ts";
-import { runCommand, type CommandResult } from "../support/command.ts";
+import type { CommandResult } from "../support/command.ts";
+import { RepositoryCopy, repository } from "../support/copy.ts";
 import { inspectAll } from "../support/reach.ts";
 
-const repository = join(import.meta.dirname, "..", "..");
-const directory = mkdtempSync(join(tmpdir(), "bulkhead-make-"));
+const copy = new RepositoryCopy();
+const { directory } = copy;
 const made = join(directory, ".bulkhead");
+const locks = join(made, "state", ".pulumi", "locks", "organization", "reach", "local");
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 /** What only looks as if it was left behind. */
 const others: string[] = [];
 
 beforeAll(async () => {
-  const files = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
-    cwd: repository,
-  });
-  for (const file of files.toString().split("\0"))
-    if (file !== "" && existsSync(join(repository, file)))
-      cpSync(join(repository, file), join(directory, file), { preserveTimestamps: true });
-  symlinkSync(join(repository, "node_modules"), join(directory, "node_modules"));
   const up = await make("up");
   expect(up, up.stderr).toMatchObject({ code: 0 });
   expect(up.stdout).toMatch(/^SERVICE +URL +HEALTH +IMAGE$/m);
@@ -38,7 +31,7 @@ afterAll(async () => {
   if (existsSync(join(made, "Pulumi.local.yaml"))) await make("down", { DATA: "delete" });
   for (const path of others) await engine.delete(path);
   engine.close();
-  rmSync(directory, { recursive: true, force: true });
+  copy.remove();
 });
 
 test("it answers with a certificate of this machine's own authority", async () => {
@@ -65,10 +58,41 @@ test("a run that is alive keeps its lock", async () => {
   drainFor(11);
   const first = make("up");
   await lockHolder();
-  const second = await make("up");
-  expect(second.code).not.toBe(0);
-  expect(second.stderr + second.stdout).toContain("currently locked");
+  const [second, unlock] = [await make("up"), await make("unlock", { UNLOCK: "local" })];
+  expect([second.code, unlock.code]).toEqual([2, 2]);
+  const holder =
+    /^error: The run of \S+@\S+ \(process \d+, since [-\d]+ [:\d]+ UTC\) works on the stack local and is alive/m;
+  expect(second.stderr).toMatch(holder);
+  expect(second.stderr).toContain("This run has changed nothing: wait for that one to end");
+  expect(second.stderr + second.stdout).not.toContain("pulumi cancel");
+  expect(unlock.stderr).toMatch(holder);
   expect(await first).toMatchObject({ code: 0 });
+});
+
+test("the lock of a run on another machine is released when someone says so, and not before", async () => {
+  mkdirSync(locks, { recursive: true });
+  const since = "2026-02-03T04:05:06.789Z";
+  const lock = { pid: 4711, username: "deploy", hostname: `not-${hostname()}`, timestamp: since };
+  writeFileSync(join(locks, "b5ac3e0e-54dc-4f1f-a5de-6b0d1f2f0b61.json"), JSON.stringify(lock));
+  const holder = `The run of deploy@not-${hostname()} (process 4711, since 2026-02-03 04:05:06 UTC) holds the lock`;
+
+  const up = await make("up");
+  expect(up.code).toBe(2);
+  expect(up.stderr).toContain(`error: ${holder} of the stack local. This run has changed nothing.`);
+  expect(up.stderr).toContain("cannot be seen from here: wait for it to end");
+  expect(up.stderr).toContain("`make unlock STACK=local`");
+  const unanswered = await make("unlock");
+  expect(unanswered.code).toBe(2);
+  expect(unanswered.stderr).toContain(holder);
+  expect(unanswered.stderr).toContain("nobody is here to answer: run with UNLOCK=local");
+  const wrong = await make("unlock", { UNLOCK: "prod" });
+  expect(wrong.code).toBe(2);
+  expect(wrong.stderr).toContain("the answer was prod and not local: nothing was released");
+  expect(readdirSync(locks)).toHaveLength(1);
+
+  expect(await make("unlock", { UNLOCK: "local" })).toMatchObject({ code: 0 });
+  expect(readdirSync(locks)).toEqual([]);
+  expect((await make("unlock")).stderr).toContain("no run holds the lock of the stack local");
 });
 
 test("a run that is killed stops nobody, and what it left is removed", async () => {
@@ -91,12 +115,14 @@ test("a run that is killed stops nobody, and what it left is removed", async () 
   await until("the new backend is there", async () => (await named("backend")).length === 2);
   process.kill(pid, "SIGKILL");
   expect((await killed).code).not.toBe(0);
+  // Seen when Pulumi was killed while it wrote the state.
+  writeFileSync(join(made, "state", ".pulumi", "stacks", "reach", "local.json.attrs"), "");
   expect(await get("/api/status", readFileSync(join(made, "certificates", "ca.pem")))).toBe(200);
 
   const up = await make("up");
   expect(up, up.stderr).toMatchObject({ code: 0 });
   expect(up.stderr).toContain("releasing its lock");
-  expect(up.stderr).toMatch(/Removed what a killed run had left: container reach-local-backend-\w{7}$/m);
+  expect(up.stderr).toMatch(/^A killed run was making reach-local-backend-\w{7}: to be removed$/m);
   expect(await named("backend")).toHaveLength(1);
   expect(await engine.find(`/containers/${foreign.Id}/json`)).toBeDefined();
   expect(await volumes()).toContain("reach-local-kept");
@@ -127,7 +153,7 @@ function drainFor(seconds: number): void {
 }
 
 function make(target: string, env: Record<string, string> = {}): Promise<CommandResult> {
-  return runCommand("make", [target], { cwd: directory, env: { STACK: "local", ...env }, timeoutMs: 300_000 });
+  return copy.make(target, { env: { STACK: "local", ...env } });
 }
 
 function get(path: string, ca: Buffer | undefined): Promise<number> {
@@ -161,10 +187,9 @@ async function volumes(): Promise<string[]> {
 
 /** The process that holds the stack's lock, as soon as one does. */
 async function lockHolder(): Promise<number> {
-  const locks = join(made, "state", ".pulumi", "locks", "organization", "reach", "local");
-  const lock = async () => (await readdir(locks).catch(() => [])).find((file) => file.endsWith(".json"));
-  await until("the run holds its lock", async () => (await lock()) !== undefined);
-  return (JSON.parse(readFileSync(join(locks, (await lock())!), "utf8")) as { pid: number }).pid;
+  const found = () => (existsSync(locks) ? readdirSync(locks) : []).find((file) => file.endsWith(".json"));
+  await until("the run holds its lock", () => Promise.resolve(found() !== undefined));
+  return (JSON.parse(readFileSync(join(locks, found()!), "utf8")) as { pid: number }).pid;
 }
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {

@@ -9,6 +9,8 @@ export interface CommandOptions {
   input?: string | Readable;
   /** Infinity for none. @default 120000 */
   timeoutMs?: number;
+  /** Told the process id as soon as there is one; it leads a session of its own unless it inherits this terminal. */
+  onStart?: (pid: number) => void;
   /** Let the command use this terminal instead of keeping what it prints. @default false */
   inheritStdio?: boolean;
 }
@@ -34,6 +36,7 @@ export function runCommand(command: string, args: string[], options: CommandOpti
       // A group of its own can be ended as a whole; on a terminal Ctrl-C must go on reaching the command.
       detached: !inheritStdio,
     });
+    if (child.pid !== undefined) options.onStart?.(child.pid);
     let stdout = "";
     let stderr = "";
     child.stdout?.setEncoding("utf8").on("data", (text: string) => (stdout += text));

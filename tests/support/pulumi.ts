@@ -41,7 +41,8 @@ export class TestProject {
   readonly stack: string;
   readonly configFile: string;
   readonly program: string;
-  readonly #env: NodeJS.ProcessEnv;
+  /** What makes a `pulumi` command, or one that runs it, work on this stack. */
+  readonly env: NodeJS.ProcessEnv;
   readonly #timeoutMs: number;
   readonly #config: Record<string, unknown>;
 
@@ -52,7 +53,7 @@ export class TestProject {
     this.program = options.program ?? fileURLToPath(new URL("../..", import.meta.url));
     this.#config = options.config;
     this.#timeoutMs = options.timeoutMs ?? 600_000;
-    this.#env = {
+    this.env = {
       PULUMI_BACKEND_URL: `file://${join(directory, "state")}`,
       PULUMI_CONFIG_PASSPHRASE_FILE: join(directory, "passphrase"),
       PULUMI_CONFIG_PASSPHRASE: undefined,
@@ -129,7 +130,7 @@ export class TestProject {
 
   #pulumi(cwd: string, args: string[], options: CommandOptions = {}): Promise<CommandResult> {
     const common = ["--non-interactive", "--color", "never"];
-    return runCommand("pulumi", [...args, ...common], { cwd, env: this.#env, timeoutMs: this.#timeoutMs, ...options });
+    return runCommand("pulumi", [...args, ...common], { cwd, env: this.env, timeoutMs: this.#timeoutMs, ...options });
   }
 }
 

@@ -23,6 +23,8 @@ export interface ReachOptions {
   /** More of reach:edge, and other keys. */
   edge?: Record<string, unknown>;
   config?: Record<string, unknown>;
+  /** Where the program is. @default this repository */
+  program?: string;
   /** Added to the environment of every pulumi command. */
   env?: Record<string, string>;
   /** The engine that the stack runs on. @default the test engine */
@@ -60,7 +62,7 @@ export async function prepareReach(options: ReachOptions): Promise<Reach> {
       "reach:frontend": { drainSeconds: 5 },
       ...options.config,
     };
-    const project = await createTestProject({ stack: options.stack, config, env: options.env });
+    const project = await createTestProject({ ...options, config });
     return new Reach(options, { engine, project, config, ca, privateKey, directory });
   } catch (error) {
     engine.close();

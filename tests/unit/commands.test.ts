@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { X509Certificate } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { provideLocalCertificate } from "../../commands/certificates.ts";
 import { releaseToReturnTo, stackFileOf, type Release } from "../../commands/releases.ts";
 import {
@@ -14,6 +14,7 @@ import {
   vitestCounts,
 } from "../../commands/suites.ts";
 import { table } from "../../commands/table.ts";
+import { writeOnce, writeWhole } from "../../commands/write.ts";
 
 test("a table is as wide as its widest cells", () => {
   expect(
@@ -86,6 +87,21 @@ describe("counting tests", () => {
   });
 });
 
+test("a file is written whole or not at all, and one that may not change only once", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "bulkhead-write-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, "file");
+  await writeOnce(file, "one", 0o600);
+  await writeOnce(file, "two", 0o600);
+  expect([readFileSync(file, "utf8"), statSync(file).mode & 0o777]).toEqual(["one", 0o600]);
+  // Whoever reads the old one goes on reading it.
+  const old = openSync(file, "r");
+  await writeWhole(file, "three");
+  expect([readFileSync(old, "utf8"), readFileSync(file, "utf8")]).toEqual(["one", "three"]);
+  closeSync(old);
+  expect(readdirSync(directory)).toEqual(["file"]);
+});
+
 describe("the local certificate", () => {
   let directory: string;
   const DAY_MS = 24 * 3600 * 1000;
@@ -120,6 +136,21 @@ describe("the local certificate", () => {
     for (const name of ["ca.key", "localhost.key"]) {
       expect(statSync(join(directory, name)).mode & 0o777, name).toBe(0o600);
     }
+  });
+
+  test("is made anew where a run that was killed has written one of two files", async () => {
+    const caFile = await provideLocalCertificate(wanted());
+    const [ca, key] = [readFileSync(caFile, "utf8"), readFileSync(wanted().privateKey, "utf8")];
+    await provideLocalCertificate(wanted("other.test"));
+    writeFileSync(wanted().privateKey, key);
+    await provideLocalCertificate(wanted("other.test"));
+    expect(leaf().checkPrivateKey(createPrivateKey(readFileSync(wanted().privateKey)))).toBe(true);
+    expect(readFileSync(caFile, "utf8")).toBe(ca);
+
+    writeFileSync(join(directory, "ca.key"), key);
+    await provideLocalCertificate(wanted("other.test"));
+    expect(leaf().verify(new X509Certificate(readFileSync(caFile)).publicKey)).toBe(true);
+    expect(readFileSync(caFile, "utf8")).not.toBe(ca);
   });
 
   test("is made once, and anew for another domain or a month before its end, by the same CA", async () => {
