@@ -227,20 +227,45 @@ export function parseConfig(raw: Record<string, string>, source: Source): Config
     else problems.push(unknownKey(prefix, key, keys));
   }
 
-  // Key by key, so that a fault in one does not hide those of another, nor what two of them say together.
-  const read: Partial<Record<string, unknown>> = {};
-  for (const [key, schema] of Object.entries(shape)) {
-    const result = schema.safeParse(given.get(key));
-    if (result.success) read[key] = result.data;
-    else
-      for (const issue of result.error.issues)
-        problems.push(...describe(prefix + key, issue, given.get(key), isSecret(key, source), schema));
-  }
-  const config = read as Partial<StackFile>;
+  const config = parsed(Object.keys(shape) as Key[], given, source, problems);
   const { certificates, problems: unreadable } = readFiles(config, source);
   problems.push(...[...contradictions(config, given, source), ...unreadable].map((problem) => prefix + problem));
   if (problems.length > 0) throw new ConfigError(problems);
   return { ...(config as StackFile), certificates: certificates! };
+}
+
+/**
+ * Some keys of a stack file as it is written, for what has to know them before the program runs.
+ *
+ * @throws ConfigError with every problem of these keys.
+ */
+export function parseStackFile<K extends Key>(project: string, config: Record<string, unknown>, keys: readonly K[]) {
+  const problems: string[] = [];
+  const given = new Map(keys.map((key) => [key, config[`${project}:${key}`]]));
+  const read = parsed(keys, given, { project, secretKeys: [] }, problems);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return read as Pick<StackFile, K>;
+}
+
+type Key = keyof typeof shape;
+
+/** Key by key, so that a fault in one does not hide those of another, nor what two of them say together. */
+function parsed(
+  keys: readonly Key[],
+  given: ReadonlyMap<string, unknown>,
+  source: Pick<Source, "project" | "secretKeys">,
+  problems: string[],
+): Partial<StackFile> {
+  const read: Partial<Record<string, unknown>> = {};
+  for (const key of keys) {
+    const schema = shape[key];
+    const result = schema.safeParse(given.get(key));
+    if (result.success) read[key] = result.data;
+    else
+      for (const issue of result.error.issues)
+        problems.push(...describe(`${source.project}:${key}`, issue, given.get(key), isSecret(key, source), schema));
+  }
+  return read;
 }
 
 /** What each key says alone is right, but not what two of them say together. */
@@ -326,7 +351,7 @@ function readFiles(config: Partial<StackFile>, source: Source): { certificates?:
 }
 
 /** Values that are never shown: what Pulumi keeps as a secret, and what is one even where it stands in clear by mistake. */
-function isSecret(key: string, { project, secretKeys }: Source): boolean {
+function isSecret(key: string, { project, secretKeys }: Pick<Source, "project" | "secretKeys">): boolean {
   return key === "dnsApiToken" || secretKeys.includes(`${project}:${key}`);
 }
 

@@ -1,8 +1,6 @@
 import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync } from "node:fs";
 import * as http from "node:http";
-import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
 import { Duplex, Readable } from "node:stream";
 
 /**
@@ -12,20 +10,29 @@ import { Duplex, Readable } from "node:stream";
  */
 export class Engine {
   readonly host: string;
+  readonly sshOptions: readonly string[];
   readonly #agent: http.Agent;
 
   /**
    * @param host `unix:///path`, `tcp://address:port` or `ssh://user@address[:port]`.
-   * @param sshOptions arguments for `ssh`, before the destination.
+   * @param options arguments for `ssh`, before the destination. @default sshOptions(host)
    */
-  constructor(host: string, sshOptions: readonly string[] = []) {
+  constructor(host: string, options: readonly string[] = sshOptions(host)) {
     this.host = host;
-    this.#agent = new EngineAgent(host, sshOptions);
+    this.sshOptions = options;
+    this.#agent = new EngineAgent(host, options);
   }
 
-  /** Throws unless the engine answers. */
+  /**
+   * Throws unless the engine answers. The connection of an earlier run may be kept still, and not know that the host
+   * was away meanwhile, or that its user belongs to another group now: one that does not serve is given up.
+   */
   async ping(): Promise<void> {
-    await this.#request("GET", "/_ping");
+    const ask = () => this.#request("GET", "/_ping", undefined, FIRST_ANSWER_TIMEOUT_MS);
+    await ask().catch(async (error: Error) => {
+      if (!(await leaveSharedConnection(this.host, this.sshOptions))) throw error;
+      await ask();
+    });
   }
 
   async get<T>(path: string): Promise<T> {
@@ -82,34 +89,51 @@ export class Engine {
     this.#agent.destroy();
   }
 
-  #request(method: string, path: string, body?: unknown, timeout = ANSWER_TIMEOUT_MS): Promise<Buffer> {
+  #request(method: string, path: string, body?: unknown, silenceMs = ANSWER_TIMEOUT_MS): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const payload = body === undefined || body instanceof Readable ? body : JSON.stringify(body);
       const type = payload instanceof Readable ? "application/x-tar" : "application/json";
       const headers = payload === undefined ? {} : { "Content-Type": type };
-      const fail = (error: Error) => reject(new Error(`${this.host}: ${error.message}`));
-      const request = http.request({ agent: this.#agent, host: "docker", method, path, headers, timeout }, (answer) => {
+      // Not http's own, which a process in place of a socket does not have. It runs once the request has its connection.
+      let silence: NodeJS.Timeout | undefined;
+      const fail = (cause: Error) => {
+        clearTimeout(silence);
+        reject(new Error(`${this.host}: ${cause.message}`, { cause }));
+      };
+      const request = http.request({ agent: this.#agent, host: "docker", method, path, headers }, (answer) => {
         const chunks: Buffer[] = [];
-        answer.on("data", (chunk: Buffer) => chunks.push(chunk));
+        answer.on("data", (chunk: Buffer) => {
+          silence?.refresh();
+          chunks.push(chunk);
+        });
         answer.on("error", fail);
         answer.on("end", () => {
           const status = answer.statusCode ?? 0;
           const content = Buffer.concat(chunks);
+          clearTimeout(silence);
           if (status < 400) return resolve(content);
           fail(new Error(`${method} ${path} answered ${status}: ${messageIn(String(content))}`));
         });
       });
       let timedOut = false;
-      request.on("timeout", () => {
-        timedOut = true;
-        request.destroy(new Error(`no answer in ${timeout / 1000} s`));
+      request.on("socket", () => {
+        silence = setTimeout(() => {
+          timedOut = true;
+          request.destroy(new Error(`no answer in ${silenceMs / 1000} s`));
+        }, silenceMs);
       });
       request.on("error", (error) => {
+        clearTimeout(silence);
         // A connection from before may have ended since, with the daemon or the ssh session; a new one may do.
-        if (method === "GET" && request.reusedSocket && !timedOut) resolve(this.#request(method, path, body, timeout));
+        if (method === "GET" && request.reusedSocket && !timedOut)
+          resolve(this.#request(method, path, body, silenceMs));
         else fail(error);
       });
-      if (payload instanceof Readable) payload.on("error", (error) => request.destroy(error)).pipe(request);
+      if (payload instanceof Readable)
+        payload
+          .on("data", () => silence?.refresh())
+          .on("error", (error) => request.destroy(error))
+          .pipe(request);
       else request.end(payload);
     });
   }
@@ -117,10 +141,12 @@ export class Engine {
 
 /**
  * One connection carries all calls, so that an update with many containers does not run into sshd's MaxStartups; a
- * host key that is not known is an error and never a question.
+ * host key that is not known is an error and never a question. The text is the same for every user and machine, because
+ * the provider's settings are in the state: another one would be a change.
  */
-export function sshOptions(knownHosts: string | undefined): string[] {
-  mkdirSync(sshDirectory, { mode: 0o700, recursive: true });
+export function sshOptions(host: string, knownHosts?: string): string[] {
+  if (!host.startsWith("ssh:")) return [];
+  makeOwnFolder(sshDirectory);
   const options = {
     BatchMode: "yes",
     StrictHostKeyChecking: "yes",
@@ -128,15 +154,48 @@ export function sshOptions(knownHosts: string | undefined): string[] {
     // Three of them without an answer end the connection.
     ServerAliveInterval: "5",
     ControlMaster: "auto",
-    ControlPath: join(sshDirectory, "%C"),
+    ControlPath: "/tmp/bulkhead-ssh-%i/%C",
     ControlPersist: "60",
     ...(knownHosts === undefined ? {} : { UserKnownHostsFile: knownHosts }),
   };
   return Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
 }
 
-/** Where the shared connections of this user are. */
-export const sshDirectory = join(tmpdir(), `bulkhead-ssh-${userInfo().uid}`);
+/**
+ * Where the shared connections of this user are: ssh puts its number in place of %i. Not in TMPDIR, which is so long on
+ * some systems that no socket's name fits (103 letters on macOS).
+ */
+export const sshDirectory = `/tmp/bulkhead-ssh-${process.getuid!()}`;
+
+/** Arguments for `ssh`: the host of an `ssh://` URL, and a command to run there. */
+export function sshArguments(host: string, options: readonly string[], ...command: string[]): string[] {
+  const url = new URL(host);
+  const destination = [...(url.username ? ["-l", url.username] : []), ...(url.port ? ["-p", url.port] : [])];
+  return [...options, ...destination, "--", url.hostname.replace(/^\[|\]$/g, ""), ...command];
+}
+
+/** Whoever can write where the sockets are can answer in the host's place. */
+export function makeOwnFolder(folder: string): void {
+  mkdirSync(folder, { mode: 0o700, recursive: true });
+  const found = lstatSync(folder);
+  if (!found.isDirectory() || found.uid !== process.getuid!() || (found.mode & 0o077) !== 0)
+    throw new Error(
+      `${folder}: is not a folder of this user alone, and connections to hosts are kept there: remove it`,
+    );
+}
+
+/** Takes the shared connection, if there is one, out of use. A run that is under way on it keeps it. */
+function leaveSharedConnection(host: string, options: readonly string[]): Promise<boolean> {
+  if (!host.startsWith("ssh:")) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const ssh = spawn("ssh", ["-O", "stop", ...sshArguments(host, options)], { stdio: "ignore" });
+    ssh.on("error", () => resolve(false));
+    ssh.on("close", (code) => resolve(code === 0));
+  });
+}
+
+/** Longer than ssh takes to give up, so that it says why. */
+const FIRST_ANSWER_TIMEOUT_MS = 15_000;
 
 /** Longer than a slow host takes for an inspect, shorter than a person's patience. */
 const ANSWER_TIMEOUT_MS = 20_000;
@@ -167,8 +226,8 @@ class EngineAgent extends http.Agent {
     options: http.ClientRequestArgs,
     callback?: (error: Error | null, stream: Duplex) => void,
   ): Duplex | null | undefined {
+    if (this.#host.startsWith("ssh:")) return sshConnection(this.#host, this.#sshOptions);
     const url = new URL(this.#host);
-    if (url.protocol === "ssh:") return sshConnection(url, this.#sshOptions);
     const to =
       url.protocol === "unix:" ? { path: url.pathname } : { host: url.hostname, port: Number(url.port || "2375") };
     return super.createConnection({ ...options, socketPath: undefined, host: undefined, ...to }, callback);
@@ -176,15 +235,9 @@ class EngineAgent extends http.Agent {
 }
 
 /** `docker system dial-stdio` on the host: what the docker CLI itself does for ssh://. */
-function sshConnection(url: URL, sshOptions: readonly string[]): Duplex {
-  const destination = [...(url.username ? ["-l", url.username] : []), ...(url.port ? ["-p", url.port] : [])];
-  const ssh = spawn(
-    "ssh",
-    [...sshOptions, ...destination, "--", url.hostname.replace(/^\[|\]$/g, ""), "docker", "system", "dial-stdio"],
-    {
-      stdio: ["pipe", "pipe", "pipe"],
-    },
-  );
+function sshConnection(host: string, options: readonly string[]): Duplex {
+  const command = ["docker", "system", "dial-stdio"];
+  const ssh = spawn("ssh", sshArguments(host, options, ...command), { stdio: ["pipe", "pipe", "pipe"] });
   let complaint = "";
   ssh.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
   const stream = new Duplex({

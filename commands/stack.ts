@@ -4,10 +4,12 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
+import { parseStackFile } from "../config.ts";
 import { Engine, sshOptions } from "../engine.ts";
-import { provideDocker } from "../toolchain/docker.ts";
+import { findDocker } from "../toolchain/docker.ts";
 import { provideToolchain } from "../toolchain/pulumi.ts";
 import { run } from "../toolchain/steps.ts";
+import { explainUnreachable } from "../unreachable.ts";
 import { writeOnce, writeWhole } from "./write.ts";
 
 /** The directory of Pulumi.yaml. */
@@ -39,26 +41,59 @@ export function stackName(): string {
 }
 
 /**
- * Provides the tools and finds the engine of a stack. The stack `local` has its state, its passphrase and its stack file
- * in .bulkhead; for any other, the backend and the secrets are the user's to choose, as with plain pulumi.
+ * Provides the tools and finds the engine of a stack, which has to answer: what is wrong with the way to the host is said
+ * before anything is built or run. The stack `local` has its state, its passphrase and its stack file in .bulkhead; for
+ * any other, the backend and the secrets are the user's to choose, as with plain pulumi.
  */
-export async function openStack(name: string): Promise<Stack> {
-  const { env } = await provideToolchain();
-  const config = (await readStackFile(committedFile(name))).config ?? {};
-  const host = textIn(config, "reach:host") ?? "local";
-  const here = host === "local" ? await provideDocker() : undefined;
-  const knownHosts = textIn(config, "reach:knownHosts");
+export async function openStack(name: string, docker = findDocker): Promise<Stack> {
+  const host = await hostOf(name, docker);
+  const engine = await reach(host);
+  return { name, engine, env: await environmentOf(name, host) };
+}
+
+/** Where the Docker of a stack is. */
+export interface Host {
+  url: string;
+  /** This machine's: pulumi gets it by DOCKER_HOST. */
+  local: boolean;
+  /** A known_hosts file that the stack names. */
+  knownHosts?: string;
+}
+
+/** @param docker finds this machine's Docker, for stacks that run on it. */
+export async function hostOf(name: string, docker: () => Promise<string>): Promise<Host> {
+  const { config = {} } = await readStackFile(committedFile(name));
+  const { host, knownHosts } = parseStackFile("reach", config, ["host", "knownHosts"]);
+  return host === "local" ? { url: await docker(), local: true } : { url: host, local: false, knownHosts };
+}
+
+/** The engine there, which has answered. Else one clear error says what is wrong with the way to it. */
+export async function reach({ url, knownHosts }: Host): Promise<Engine> {
+  const engine = new Engine(url, sshOptions(url, knownHosts));
+  await engine.ping().catch((error: Error) => {
+    engine.close();
+    throw new Error(explainUnreachable(url, error, knownHosts));
+  });
+  return engine;
+}
+
+/** The environment in which pulumi works on a stack. */
+export async function environmentOf(name: string, { url, local }: Host): Promise<Stack["env"]> {
   return {
-    name,
-    engine: new Engine(here ?? host, here ? [] : sshOptions(knownHosts)),
-    env: {
-      ...env,
-      PULUMI_STACK: name,
-      ...(here ? { DOCKER_HOST: here } : {}),
-      ...(name === "local" ? await localBackend() : {}),
-    },
+    ...(await provideToolchain()).env,
+    PULUMI_STACK: name,
+    ...(local ? { DOCKER_HOST: url } : {}),
+    ...(url.startsWith("ssh:") ? { PULUMI_PARALLEL: process.env["PULUMI_PARALLEL"] || SSH_PARALLEL } : {}),
+    ...(name === "local" ? await localBackend() : {}),
   };
 }
+
+/**
+ * How many resources pulumi works on at once, over ssh. Each opens a session on the shared connection, of which sshd
+ * allows 10 (MaxSessions); beyond that ssh makes connections of their own, of which sshd drops some when 10 begin at
+ * once (MaxStartups). Pulumi's own number is four for each core of this machine.
+ */
+export const SSH_PARALLEL = "6";
 
 export function committedFile(stack: string): string {
   return join(projectDirectory, `Pulumi.${stack}.yaml`);

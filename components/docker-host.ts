@@ -3,6 +3,8 @@ import * as docker from "@pulumi/docker/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random/randomPassword.js";
 import { Engine, sshOptions } from "../engine.ts";
+import { publishersOf, type Publisher } from "../published-ports.ts";
+import { explainUnreachable } from "../unreachable.ts";
 import { failureHooks, gapHook, HostFaults } from "./failure.ts";
 
 export interface DockerHostArgs {
@@ -28,14 +30,16 @@ export class DockerHost extends pulumi.ComponentResource {
   /** For one that holds ports of the host. */
   readonly hooksOfPorts: pulumi.ResourceHookBinding;
   readonly #fingerprintKey: random.RandomPassword;
+  readonly #knownHosts: string | undefined;
   /** Marks all that belongs to this stack, so that stacks on one host never touch each other's. */
   readonly stackName = `${pulumi.getProject()}-${pulumi.getStack()}`;
 
   constructor(name: string, args: DockerHostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:DockerHost", name, {}, opts);
     const url = args.host === "local" ? (process.env["DOCKER_HOST"] ?? "unix:///var/run/docker.sock") : args.host;
-    const sshOpts = url.startsWith("ssh:") ? sshOptions(args.knownHosts) : [];
+    const sshOpts = sshOptions(url, args.knownHosts);
     this.engine = new Engine(url, sshOpts);
+    this.#knownHosts = args.knownHosts;
     this.jobImage = args.jobImage;
     this.faults = new HostFaults(name, this.engine);
     pulumi.runtime.registerStackTransformation(({ type, props, opts }) => {
@@ -80,39 +84,18 @@ export class DockerHost extends pulumi.ComponentResource {
    */
   async check(ports: Record<string, { address: string; port: number }>): Promise<void> {
     if (pulumi.runtime.isDryRun()) return;
-    const published = await this.engine
-      .get<
-        {
-          Names: string[];
-          Labels: Record<string, string>;
-          Ports: { PublicPort?: number; IP?: string; Type: string }[];
-        }[]
-      >("/containers/json")
-      .catch((error: Error) => {
-        throw new pulumi.RunError(`host: ${error.message}: ${HOST_CURE}`);
-      });
-    const problems = Object.entries(ports).flatMap(([path, { address, port }]) => {
-      const holder = published.find(
-        (container) =>
-          container.Labels["bulkhead.stack"] !== this.stackName &&
-          container.Ports.some(
-            (other) => other.Type === "tcp" && other.PublicPort === port && overlap(other.IP ?? "", address),
-          ),
-      );
-      return holder
-        ? [`${path}: ${port} is held by the container ${holder.Names[0]?.slice(1)}: give another port, or stop it`]
-        : [];
+    await this.engine.ping().catch((error: Error) => {
+      throw new pulumi.RunError(`host: ${explainUnreachable(this.engine.host, error, this.#knownHosts)}`);
     });
+    const containers = await this.engine.get<Publisher[]>("/containers/json");
+    const problems = Object.entries(ports).flatMap(([path, { address, port }]) =>
+      publishersOf(containers, address, port)
+        .filter(({ Labels }) => Labels["bulkhead.stack"] !== this.stackName)
+        .map(
+          ({ Names }) =>
+            `${path}: ${port} is held by the container ${Names[0]?.slice(1)}: give another port, or stop it`,
+        ),
+    );
     if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
   }
-}
-
-const HOST_CURE =
-  "start Docker there, check that `ssh` reaches the host without a question (key in the agent, host key known), " +
-  "and that its user may use Docker";
-
-/** Two addresses that cannot hold the same port at once. */
-function overlap(one: string, other: string): boolean {
-  const every = (address: string) => ["", "0.0.0.0", "::"].includes(address);
-  return one === other || every(one) || every(other);
 }

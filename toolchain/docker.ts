@@ -1,64 +1,77 @@
 import { existsSync } from "node:fs";
-import { homedir, userInfo } from "node:os";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Engine } from "../engine.ts";
+import { explainUnreachable } from "../unreachable.ts";
 import { asRoot, canInstallPackages, installPackages, type RootRun } from "./debian.ts";
 import { findProgram, run, say, step } from "./steps.ts";
 
-/**
- * The address of a Docker engine that answers: DOCKER_HOST, the docker context, or one of the usual sockets. On Debian
- * and Ubuntu without one, Docker is installed and started, and that is said aloud.
- */
-export async function provideDocker(): Promise<string> {
+/** The address of a Docker engine that answers: DOCKER_HOST, the docker context, or one of the usual sockets. */
+export function findDocker(): Promise<string> {
+  return searchDocker(() => {
+    throw new Error(`no Docker engine answers here: \`make up\` starts one where it can, or set DOCKER_HOST`);
+  });
+}
+
+/** The same; on Debian and Ubuntu without one, Docker is installed and started, and that is said aloud. */
+export function provideDocker(): Promise<string> {
+  return searchDocker(async () => {
+    const rootRun = asRoot();
+    if (!canInstallPackages() || !rootRun) {
+      throw new Error(
+        "no Docker engine answers: start Docker (https://docs.docker.com/get-docker/), or set DOCKER_HOST",
+      );
+    }
+    if (findProgram("dockerd") === undefined) {
+      say("no Docker engine here: installing Debian's docker.io");
+      await installPackages(["docker.io"]);
+    }
+    await step("starting Docker", () => start(rootRun));
+    const fault = await faultOf(SYSTEM_SOCKET);
+    if (fault) throw new Error(explainUnreachable(SYSTEM_SOCKET, fault));
+    return SYSTEM_SOCKET;
+  });
+}
+
+async function searchDocker(whereNoneIs: () => Promise<string>): Promise<string> {
   const named = process.env["DOCKER_HOST"];
   if (named) {
     const fault = await faultOf(named);
-    if (fault) throw new Error(`DOCKER_HOST is ${named}, where no engine answers: ${fault}`);
+    if (fault) throw new Error(`DOCKER_HOST: ${explainUnreachable(named, fault)}`);
     return named;
   }
-  const faults: string[] = [];
+  let forbidden: string | undefined;
   for (const host of [await contextHost(), ...usualSockets()]) {
     if (host === undefined) continue;
     const fault = await faultOf(host);
     if (fault === undefined) return host;
-    faults.push(fault);
+    if (isForbidden(fault)) forbidden ??= explainUnreachable(host, fault);
   }
-  if (faults.some((fault) => fault.includes("EACCES"))) throw new Error(NOT_ALLOWED);
-  const rootRun = asRoot();
-  if (!canInstallPackages() || !rootRun) {
-    throw new Error("no Docker engine answers: start Docker (https://docs.docker.com/get-docker/), or set DOCKER_HOST");
-  }
-  if (findProgram("dockerd") === undefined) {
-    say("no Docker engine here: installing Debian's docker.io");
-    await installPackages(["docker.io"]);
-  }
-  await step("starting Docker", () => start(rootRun));
-  const fault = await faultOf(SYSTEM_SOCKET);
-  if (fault)
-    throw new Error(fault.includes("EACCES") ? NOT_ALLOWED : `Docker was started and does not answer: ${fault}`);
-  return SYSTEM_SOCKET;
+  // One is there: another beside it is not what is missing.
+  if (forbidden !== undefined) throw new Error(forbidden);
+  return whereNoneIs();
 }
 
-const SYSTEM_SOCKET = "unix:///var/run/docker.sock";
+/** Where Docker is if nobody has said otherwise. */
+export const SYSTEM_SOCKET = "unix:///var/run/docker.sock";
 const START_TIMEOUT_MS = 30_000;
-const NOT_ALLOWED =
-  `the Docker engine of this machine is not open to ${userInfo().username}: ` +
-  `run \`sudo usermod -aG docker ${userInfo().username}\`, log in again, and run this again`;
 
 /** Why an engine does not answer; nothing if it does. */
-async function faultOf(host: string): Promise<string | undefined> {
-  const socket = /^unix:\/\/(.*)/.exec(host)?.[1];
-  if (socket && !existsSync(socket)) return `${socket} is not there`;
+async function faultOf(host: string): Promise<Error | undefined> {
   const engine = new Engine(host);
   try {
     await engine.ping();
     return undefined;
   } catch (error) {
-    return (error as Error).message;
+    return error as Error;
   } finally {
     engine.close();
   }
+}
+
+function isForbidden(fault: Error): boolean {
+  return fault.message.includes("EACCES");
 }
 
 /** What the docker CLI would use, if it is there and has a context of its own. */
@@ -110,7 +123,7 @@ async function answers(): Promise<boolean> {
   for (const start = Date.now(); Date.now() - start < START_TIMEOUT_MS; await delay(300)) {
     const fault = await faultOf(SYSTEM_SOCKET);
     // An engine that says no is there.
-    if (fault === undefined || fault.includes("EACCES")) return true;
+    if (fault === undefined || isForbidden(fault)) return true;
   }
   return false;
 }

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, test } from "vitest";
-import { ConfigError, parseConfig } from "../../config.ts";
+import { ConfigError, parseConfig, parseStackFile } from "../../config.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { projectDirectory } from "./source.ts";
 import { readStack, stacks } from "./stacks.ts";
@@ -547,6 +547,25 @@ describe("a good stack file", () => {
 
   test("may name the zone itself as its domain", () => {
     expect(parsed({ ...LOCAL, domain: "example.com", cloudflare: CLOUDFLARE }).domain).toBe("example.com");
+  });
+});
+
+describe("some keys of a stack file", () => {
+  test("are read with their defaults, whatever stands beside them", () => {
+    const config = { "reach:host": "local", "reach:edge": { httpsPort: 8443 }, "reach:domain": 5, "other:key": 1 };
+    expect(parseStackFile("reach", config, ["host", "knownHosts", "edge"])).toMatchObject({
+      host: "local",
+      edge: { address: "0.0.0.0", httpsPort: 8443, tunnelPort: 2222 },
+    });
+  });
+
+  test("are all named if they are wrong", () => {
+    const config = { "reach:host": "shh://box", "reach:edge": { httpsPort: 0 } };
+    expect(() => parseStackFile("reach", config, ["host", "domain", "edge"])).toThrow(
+      'the stack\'s configuration has 3 problems:\n  reach:host: "shh://box" is not a Docker host: give local, or ' +
+        "ssh://user@address[:port]\n  reach:domain: missing: give the name that the edge serves, like example.com\n" +
+        "  reach:edge.httpsPort: 0 is not a whole number from 1 to 65535: give the port of the host on which",
+    );
   });
 });
 

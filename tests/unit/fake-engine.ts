@@ -14,7 +14,7 @@ export interface FakeEngine {
   stop: () => Promise<void>;
 }
 
-/** What the engine answers: an object as JSON, bytes as they are, and 404 for nothing. */
+/** What the engine answers: an object as JSON, bytes as they are, and 404 for nothing. It says by itself that it is there. */
 type Answer = (request: string, body: unknown) => object | undefined;
 
 /** Speaks the engine's protocol on a socket, for the test that starts it; there are no containers behind it. */
@@ -28,7 +28,7 @@ export async function startFakeEngine(answer: Answer): Promise<FakeEngine> {
     request.on("end", () => {
       const asked = `${request.method} ${request.url}`;
       requests.push(asked);
-      const body = answer(asked, text === "" ? undefined : JSON.parse(text));
+      const body = asked === "GET /_ping" ? {} : answer(asked, text === "" ? undefined : JSON.parse(text));
       if (body === undefined) response.statusCode = 404;
       response.end(body instanceof Buffer ? body : JSON.stringify(body ?? { message: `no such thing: ${asked}` }));
     });

@@ -1,0 +1,35 @@
+// `make doctor`: what the host of a stack is, what is wrong with it, and the cure. It changes nothing there.
+import { parseStackFile } from "../config.ts";
+import { findDocker } from "../toolchain/docker.ts";
+import { checks } from "./host-checks.ts";
+import { gatherFacts, type StackFacts } from "./host-facts.ts";
+import { committedFile, hostOf, readStackFile, reach, runCommand, stackName } from "./stack.ts";
+import { table } from "./table.ts";
+
+await runCommand(async () => {
+  const name = stackName();
+  const engine = await reach(await hostOf(name, findDocker));
+  try {
+    const facts = await gatherFacts(engine, await stackFacts(name));
+    const findings = Object.entries(checks).map(([check, judge]) => ({ check, ...judge(facts) }));
+    console.log(
+      table([["CHECK", "FOUND", "VERDICT"], ...findings.map(({ check, found, verdict }) => [check, found, verdict])]),
+    );
+    for (const { check, verdict, cure } of findings)
+      if (cure.length > 0) console.log(`\n${check} (${verdict})\n${cure.map((line) => `  ${line}`).join("\n")}`);
+    return findings.some(({ verdict }) => verdict === "bad") ? 1 : 0;
+  } finally {
+    engine.close();
+  }
+});
+
+async function stackFacts(name: string): Promise<StackFacts> {
+  const { config = {} } = await readStackFile(committedFile(name));
+  const { domain, edge, backend, frontend } = parseStackFile("reach", config, [
+    "domain",
+    "edge",
+    "backend",
+    "frontend",
+  ]);
+  return { label: `reach-${name}`, domain, edge, memoryMb: backend.memoryMb + frontend.memoryMb };
+}

@@ -1,0 +1,345 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { checks, type Verdict } from "../../commands/host-checks.ts";
+import { gatherFacts, shellFacts, type HostFacts, type ShellFacts } from "../../commands/host-facts.ts";
+import { Engine } from "../../engine.ts";
+import { startFakeEngine } from "./fake-engine.ts";
+import { projectDirectory } from "./source.ts";
+
+const shell: ShellFacts = {
+  user: "deploy",
+  groups: ["deploy", "docker"],
+  disk: { total: 40 * 2 ** 20, free: 30 * 2 ** 20 },
+  inodes: { total: 1000, free: 900 },
+  listening: [{ address: "0.0.0.0", port: 22 }],
+  addresses: ["127.0.0.1", "203.0.113.10", "172.17.0.1", "::1", "fe80::1"],
+  timeSynchronized: true,
+  sshd: { maxStartups: 10, maxSessions: 10 },
+  daemon: '{ "live-restore": true, "log-opts": { "max-size": "10m" } }',
+  kernel: "6.12.30",
+  securityUpdates: 0,
+  rebootRequired: false,
+};
+const engine: HostFacts["engine"] = {
+  Name: "box",
+  ServerVersion: "29.3.0",
+  SystemTime: "2026-01-01T00:00:00Z",
+  DockerRootDir: "/var/lib/docker",
+  LiveRestoreEnabled: true,
+  SecurityOptions: ["name=apparmor", "name=seccomp,profile=builtin", "name=userns", "name=cgroupns"],
+  CgroupVersion: "2",
+  CgroupDriver: "systemd",
+  MemoryLimit: true,
+  SwapLimit: true,
+  CpuCfsQuota: true,
+  PidsLimit: true,
+  Driver: "overlay2",
+  DriverStatus: [
+    ["Backing Filesystem", "extfs"],
+    ["Supports d_type", "true"],
+  ],
+  LoggingDriver: "json-file",
+  MemTotal: 8 * 2 ** 30,
+  Warnings: null,
+};
+const good: HostFacts = {
+  stack: {
+    label: "reach-prod",
+    domain: "reach.example.com",
+    edge: { address: "203.0.113.10", httpsPort: 443, tunnelPort: 2222 },
+    memoryMb: 1536,
+  },
+  url: "ssh://deploy@203.0.113.10",
+  agentHasKey: true,
+  engine,
+  containers: [],
+  clock: { aheadSeconds: 0.1, uncertainSeconds: 0.2 },
+  domainAddresses: ["203.0.113.10"],
+  hostAddresses: ["203.0.113.10"],
+  shell,
+};
+
+const onEngine = (changes: Partial<HostFacts["engine"]>): Partial<HostFacts> => ({ engine: { ...engine, ...changes } });
+const inShell = (changes: Partial<ShellFacts>): Partial<HostFacts> => ({ shell: { ...shell, ...changes } });
+const edge = (changes: Partial<HostFacts["stack"]["edge"]>): Partial<HostFacts> => ({
+  stack: { ...good.stack, edge: { ...good.stack.edge, ...changes } },
+});
+const publishes = (name: string, port: number, stack?: string): Partial<HostFacts> => ({
+  containers: [
+    {
+      Names: [`/${name}`],
+      Labels: stack === undefined ? {} : { "bulkhead.stack": stack },
+      Ports: [{ PublicPort: port, IP: "0.0.0.0", Type: "tcp" }],
+    },
+  ],
+});
+const listens = (address: string, port: number) => inShell({ listening: [{ address, port }] });
+const withoutShell = { shell: undefined };
+
+/** Another host, and what a check says of it; where it is not ok, one thing that the cure tells to run or to do. */
+type Row = [check: string, host: Partial<HostFacts>, verdict: Verdict, found: string, cure?: string];
+
+const rows: Row[] = [
+  ["way in", {}, "ok", "ssh://deploy@203.0.113.10, host key known, key in the agent"],
+  ["way in", { url: "unix:///var/run/docker.sock" }, "ok", "unix:///var/run/docker.sock"],
+  ["way in", { agentHasKey: false }, "warn", "no key in the agent", "ssh-add ~/.ssh/id_ed25519"],
+  ["way in", { url: "tcp://203.0.113.10:2375" }, "bad", "without encryption", "ssh://"],
+
+  ["login", {}, "ok", "deploy, in the group docker: as good as root"],
+  ["login", inShell({ groups: ["deploy"] }), "ok", "deploy, who may use Docker: as good as root"],
+  ["login", { url: "unix:///var/run/docker.sock" }, "ok", "this machine's user"],
+  ["login", onEngine({ SecurityOptions: ["name=rootless"] }), "ok", "no more rights than this user"],
+  ["login", inShell({ user: "root" }), "warn", "root", "adduser deploy docker"],
+  ["login", withoutShell, "unknown", "no shell"],
+
+  ["engine", {}, "ok", "29.3.0"],
+  ["engine", onEngine({ ServerVersion: "25.0.14" }), "ok", "25.0.14"],
+  ["engine", onEngine({ ServerVersion: "20.10.24+dfsg1" }), "ok", "kept up by the distribution"],
+  ["engine", onEngine({ ServerVersion: "27.5.1" }), "warn", "27 has had no fixes since 2025-05-03", "Upgrade Docker"],
+  ["engine", onEngine({ ServerVersion: "20.10.24" }), "warn", "20.10 has had no fixes since 2023-12-10", "Upgrade"],
+  ["engine", onEngine({ ServerVersion: "19.03.15" }), "bad", "older than 20.10", "Upgrade Docker"],
+
+  ["API", {}, "ok", "a socket only"],
+  ["API", listens("127.0.0.1", 2376), "warn", "127.0.0.1:2376", "systemctl restart docker"],
+  [
+    "API",
+    onEngine({
+      Warnings: ["WARNING: API is accessible on http://0.0.0.0:2375 without encryption.\n  Access to it is..."],
+    }),
+    "bad",
+    "open on http://0.0.0.0:2375, without encryption",
+    "Take its tcp:// out of `hosts`",
+  ],
+  ["API", inShell({ listening: undefined }), "unknown", "cannot be seen"],
+
+  ["live-restore", {}, "ok", "on"],
+  ["live-restore", onEngine({ LiveRestoreEnabled: false }), "warn", "off", '"live-restore": true'],
+
+  ["users", {}, "ok", "remapped"],
+  ["users", onEngine({ SecurityOptions: ["name=rootless"] }), "ok", "rootless"],
+  ["users", onEngine({ SecurityOptions: null }), "warn", "not remapped", '"userns-remap": "default"'],
+
+  ["confinement", {}, "ok", "AppArmor"],
+  ["confinement", onEngine({ SecurityOptions: ["name=selinux"] }), "ok", "SELinux"],
+  ["confinement", onEngine({ SecurityOptions: [] }), "warn", "neither", "apt-get install -y apparmor"],
+
+  ["seccomp", {}, "ok", "profile builtin"],
+  ["seccomp", onEngine({ SecurityOptions: ["name=seccomp"] }), "ok", "profile default"],
+  ["seccomp", onEngine({ SecurityOptions: [] }), "bad", "not there", "CONFIG_SECCOMP_FILTER"],
+  ["seccomp", onEngine({ SecurityOptions: ["name=seccomp,profile=unconfined"] }), "bad", "unconfined", "daemon.json"],
+
+  ["cgroup", {}, "ok", "version 2, driver systemd"],
+  // Docker 20.10 and older say nothing of the version where it is 1.
+  ["cgroup", onEngine({ CgroupVersion: undefined }), "warn", "version 1", "systemd.unified_cgroup_hierarchy=1"],
+  ["cgroup", onEngine({ CgroupDriver: "none" }), "bad", "driver none", "delegation"],
+
+  ["limits", {}, "ok", "memory, swap, CPU, processes"],
+  ["limits", onEngine({ SwapLimit: false }), "warn", "none for swap", "swapoff -a"],
+  ["limits", onEngine({ PidsLimit: false, MemoryLimit: false }), "bad", "none for memory, processes", "cgroup_enable"],
+  ["limits", onEngine({ CpuCfsQuota: false }), "bad", "none for CPU", "reboot"],
+
+  ["storage", {}, "ok", "overlay2 on extfs"],
+  ["storage", onEngine({ Driver: "vfs", DriverStatus: null }), "warn", "vfs", '"storage-driver": "overlay2"'],
+  ["storage", onEngine({ DriverStatus: [["Supports d_type", "false"]] }), "bad", "without d_type", "mkfs.xfs"],
+
+  ["logs", {}, "ok", "json-file by default, rotated"],
+  ["logs", onEngine({ LoggingDriver: "journald" }), "ok", "journald"],
+  ["logs", inShell({ daemon: undefined }), "warn", "never rotated", '"log-driver": "local"'],
+  ["logs", withoutShell, "unknown", "json-file"],
+
+  ["disk", {}, "ok", "30.0 GiB free of 40.0 in /var/lib/docker, 90 % of the inodes"],
+  ["disk", inShell({ inodes: undefined }), "ok", "30.0 GiB free of 40.0 in /var/lib/docker"],
+  ["disk", inShell({ disk: { total: 40 * 2 ** 20, free: 4 * 2 ** 20 } }), "warn", "4.0 GiB free", "docker image prune"],
+  ["disk", inShell({ disk: { total: 800 * 2 ** 20, free: 70 * 2 ** 20 } }), "warn", "70.0 GiB free", "du -xh"],
+  ["disk", inShell({ inodes: { total: 1000, free: 90 } }), "warn", "9 % of the inodes", "docker image prune"],
+  ["disk", inShell({ disk: { total: 40 * 2 ** 20, free: 2 ** 19 } }), "bad", "0.5 GiB free", "docker image prune"],
+  ["disk", inShell({ inodes: { total: 1000, free: 19 } }), "bad", "1 % of the inodes", "docker image prune"],
+  ["disk", inShell({ disk: undefined }), "unknown", "/var/lib/docker"],
+
+  ["memory", {}, "ok", "8192 MiB; the services' limits are 1536 MiB"],
+  ["memory", onEngine({ MemTotal: 3000 * 2 ** 20 }), "warn", "3000 MiB", "memoryMb"],
+
+  ["clock", {}, "ok", "as this machine's"],
+  // It cannot be told from a slow answer.
+  ["clock", { clock: { aheadSeconds: 20, uncertainSeconds: 20 } }, "ok", "as this machine's"],
+  ["clock", { clock: { aheadSeconds: 3, uncertainSeconds: 0.5 } }, "ok", "3 s ahead of this machine's"],
+  ["clock", { clock: { aheadSeconds: -30, uncertainSeconds: 1 } }, "warn", "29 s behind", "timedatectl set-ntp true"],
+  ["clock", { clock: { aheadSeconds: 3600, uncertainSeconds: 0 } }, "bad", "3600 s ahead", "timedatectl"],
+
+  ["time", {}, "ok", "synchronised"],
+  ["time", inShell({ timeSynchronized: false }), "warn", "not synchronised", "timedatectl set-ntp true"],
+  ["time", inShell({ timeSynchronized: undefined }), "unknown", "no timedatectl"],
+
+  ["updates", {}, "ok", "none wait; kernel 6.12.30"],
+  ["updates", inShell({ securityUpdates: 3 }), "warn", "3 security updates wait", "apt-get upgrade"],
+  ["updates", inShell({ newerKernel: "6.12.38" }), "warn", "kernel 6.12.38 waits for a reboot", "reboot"],
+  ["updates", inShell({ rebootRequired: true }), "warn", "an update waits for a reboot", "reboot"],
+  ["updates", inShell({ securityUpdates: undefined }), "unknown", "kernel 6.12.30"],
+  ["updates", withoutShell, "unknown", "no shell"],
+
+  ["ports", {}, "ok", "443 and 2222 on 203.0.113.10"],
+  ["ports", { ...publishes("door", 443, "reach-prod"), ...listens("0.0.0.0", 443) }, "ok", "443 and 2222"],
+  ["ports", listens("127.0.0.1", 443), "ok", "443 and 2222"],
+  ["ports", withoutShell, "unknown", "443 and 2222 on 203.0.113.10: no other container's"],
+  ["ports", publishes("other", 2222), "bad", "edge.tunnelPort: 2222 is held by the container other", "ss -ltnp"],
+  ["ports", publishes("door", 443, "reach-blue"), "bad", "edge.httpsPort: 443 is held by the container door", "Stop"],
+  ["ports", listens("::", 443), "bad", "edge.httpsPort: 443 is held by a process", "sport = :443"],
+
+  ["address", {}, "ok", "edge.address 203.0.113.10 is the host's"],
+  ["address", edge({ address: "0.0.0.0" }), "ok", "edge.address 0.0.0.0"],
+  ["address", edge({ address: "127.0.0.1" }), "ok", "edge.address 127.0.0.1"],
+  ["address", edge({ address: "198.51.100.7" }), "bad", "198.51.100.7 is not the host's", "It has 203.0.113.10:"],
+  ["address", withoutShell, "unknown", "edge.address 203.0.113.10"],
+
+  ["sshd", {}, "ok", "MaxSessions 10, MaxStartups 10"],
+  ["sshd", { url: "unix:///var/run/docker.sock" }, "ok", "not on the way"],
+  ["sshd", inShell({ sshd: { maxSessions: 2, maxStartups: 10 } }), "warn", "MaxSessions 2", "PULUMI_PARALLEL=6"],
+  ["sshd", inShell({ sshd: { maxSessions: 10, maxStartups: 5 } }), "warn", "MaxStartups 5", "PULUMI_PARALLEL=1"],
+  ["sshd", inShell({ sshd: undefined }), "unknown", "for root to read"],
+
+  ["DNS", {}, "ok", "reach.example.com is 203.0.113.10"],
+  ["DNS", { stack: { ...good.stack, domain: "localhost" } }, "ok", "localhost"],
+  ["DNS", { domainAddresses: [] }, "warn", "reach.example.com has no address", "point reach.example.com to the host"],
+  ["DNS", { domainAddresses: ["198.51.100.7"] }, "warn", "198.51.100.7, not the host", "Cloudflare"],
+];
+
+describe("a host", () => {
+  const cases = rows.map(([check, host, verdict, found, cure]) => ({ check, host, verdict, found, cure }));
+  test.each(cases)("$check, $verdict: $found", ({ check, host, verdict, found, cure }) => {
+    const finding = checks[check]!({ ...good, ...host });
+    expect(finding.verdict).toBe(verdict);
+    expect(finding.found).toContain(found);
+    if (cure !== undefined) expect(finding.cure.join("\n")).toContain(cure);
+    expect(finding.cure.length > 0).toBe(verdict === "warn" || verdict === "bad");
+  });
+
+  test("is asked each of these once at least, and the page on it has them all", () => {
+    expect(new Set(rows.map(([check]) => check))).toEqual(new Set(Object.keys(checks)));
+    const page = readFileSync(join(projectDirectory, "docs/doctor.md"), "utf8");
+    const documented = [...page.matchAll(/^\| (\w[\w -]*?) +\| /gm)].map(([, name]) => name).slice(1);
+    expect(documented).toEqual(Object.keys(checks));
+  });
+});
+
+describe("a shell on the host", () => {
+  const PRINTED = `Welcome to the box
+@@user
+deploy
+
+@@groups
+deploy docker
+
+@@disk
+Filesystem     1024-blocks     Used Available Capacity Mounted on
+/dev/vda1         41152832 20000000  19000000      52% /
+
+@@inodes
+Filesystem      Inodes  IUsed   IFree IUse% Mounted on
+/dev/vda1      2621440 100000 2521440    4% /
+
+@@listening
+State  Recv-Q Send-Q Local Address:Port Peer Address:PortProcess
+LISTEN 0      4096   127.0.0.53%lo:53        0.0.0.0:*
+LISTEN 0      128          0.0.0.0:22        0.0.0.0:*
+LISTEN 0      128             [::]:22           [::]:*
+LISTEN 0      4096               *:2375            *:*
+
+@@addresses
+1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
+2: eth0    inet 203.0.113.10/24 brd 203.0.113.255 scope global eth0\\       valid_lft forever preferred_lft forever
+2: eth0    inet6 2001:db8::1/64 scope global \\       valid_lft forever preferred_lft forever
+
+@@time
+no
+
+@@sshd
+#MaxSessions 3
+#UseDNS
+MaxSessions 4
+Include /etc/ssh/sshd_config.d/*.conf
+maxstartups 5:30:60
+MaxSessions 20
+
+@@daemon
+{ "live-restore": true }
+
+@@kernel
+6.12.30
+
+@@kernels
+/boot/vmlinuz-6.12.30
+/boot/vmlinuz-6.12.38
+
+@@updates
+Inst libc6 [2.41-12] (2.41-13 Debian-Security:13/stable-security [amd64])
+Inst vim [9.1] (9.2 Debian:13.1/stable [amd64])
+
+@@reboot
+/run/reboot-required
+`;
+
+  test("tells these facts", () => {
+    expect(shellFacts(PRINTED)).toEqual({
+      user: "deploy",
+      groups: ["deploy", "docker"],
+      disk: { total: 41152832, free: 19000000 },
+      inodes: { total: 2621440, free: 2521440 },
+      listening: [
+        { address: "127.0.0.53", port: 53 },
+        { address: "0.0.0.0", port: 22 },
+        { address: "::", port: 22 },
+        { address: "::", port: 2375 },
+      ],
+      addresses: ["127.0.0.1", "203.0.113.10", "2001:db8::1"],
+      timeSynchronized: false,
+      sshd: { maxStartups: 5, maxSessions: 4 },
+      daemon: '{ "live-restore": true }',
+      kernel: "6.12.30",
+      newerKernel: "6.12.38",
+      securityUpdates: 1,
+      rebootRequired: true,
+    });
+  });
+
+  test("that has none of the tools tells what it can, and makes nothing up", () => {
+    const sections = PRINTED.match(/^@@\w+$/gm)!
+      .join("\n\n")
+      .replace("@@user\n", "@@user\ndeploy\n");
+    const facts = shellFacts(sections)!;
+    expect(facts).toEqual({ user: "deploy", groups: [], kernel: "", rebootRequired: false });
+    const verdicts = Object.entries(checks).map(([check, judge]) => [check, judge({ ...good, shell: facts }).verdict]);
+    expect(verdicts.filter(([, verdict]) => verdict === "unknown").map(([check]) => check)).toEqual([
+      "API",
+      "disk",
+      "time",
+      "updates",
+      "ports",
+      "address",
+      "sshd",
+    ]);
+  });
+
+  test("that is none tells nothing", () =>
+    expect(shellFacts("This account is currently not available.\n")).toBeUndefined());
+
+  test("keeps the kernel that runs where the newer one is not told of", () => {
+    // As on a cloud's machine, which is started with another kernel than those that are installed.
+    const facts = shellFacts("@@user\ndeploy\n@@kernel\n6.12.30-cloud\n@@kernels\n/boot/vmlinuz-6.12.38\n");
+    expect(facts).toMatchObject({ kernel: "6.12.30-cloud", newerKernel: undefined });
+  });
+});
+
+test("the clock is measured against the time that the answer took", async () => {
+  const HOUR_MS = 3600 * 1000;
+  const { host } = await startFakeEngine((request) => {
+    if (request === "GET /containers/json") return [];
+    return { ...engine, SystemTime: new Date(Date.now() + HOUR_MS).toISOString() };
+  });
+  const fake = new Engine(host);
+  const { clock, shell: found } = await gatherFacts(fake, { ...good.stack, domain: "203.0.113.10" });
+  fake.close();
+  expect(Math.abs(clock.aheadSeconds - 3600)).toBeLessThanOrEqual(clock.uncertainSeconds + 0.001);
+  // It says that it runs on another machine than this one.
+  expect(found).toBeUndefined();
+});
