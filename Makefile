@@ -1,6 +1,6 @@
 # Every target runs a program in commands/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
-.PHONY: help up rollback down unlock test check fmt pin env generate
+.PHONY: help up doctor rollback down unlock test check fmt pin env generate
 RUN := @bash toolchain/run
 export STACK ?= local
 
@@ -10,6 +10,9 @@ help: ## this list
 
 up: ## from a fresh machine to the stack answering; a table at the end
 	$(RUN) commands/up.ts
+
+doctor: ## what the stack's host is, what is wrong with it, and the cure; changes nothing
+	$(RUN) commands/doctor.ts
 
 rollback: ## back to the release before, by a preview and an update (TO=number: to that one)
 	$(RUN) commands/rollback.ts
