@@ -3,19 +3,23 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import * as http2 from "node:http2";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as tls from "node:tls";
 import { gunzipSync } from "node:zlib";
 import { tmpdir } from "node:os";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { startBrowser } from "../support/browser.ts";
+import {
+  expectHeadersNotBelieved,
+  expectOwnAddresses,
+  expectProxyProtocolNotBelieved,
+} from "../support/client-address.ts";
 import { runCommand, type CommandResult } from "../support/command.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { logsOf, runProbe, startProbe } from "../support/probe.ts";
 import { createTestProject } from "../support/pulumi.ts";
 import { prepareReach, snapshot, type Answer, type ContainerInspect, type Reach } from "../support/reach.ts";
-import { readEvents } from "../support/streams.ts";
+import { greetTunnel, readEvents } from "../support/streams.ts";
 
 const STACK = "whole";
 const DOMAIN = "reach.test";
@@ -276,72 +280,23 @@ describe("streams", () => {
 
 describe("tunnels", () => {
   test("echo through door and edge, several at once", async () => {
-    const clients = await Promise.all(Array.from({ length: 8 }, (_, number) => openTunnel(`client ${number}`)));
+    const greetings = await Promise.all(
+      Array.from({ length: 8 }, (_, number) => greetTunnel(reach.address, TUNNEL_PORT, `client ${number}`)),
+    );
     const release = container("backend").Config.Hostname;
-    for (const [number, { greeting, echo }] of clients.entries()) {
-      expect(JSON.parse(greeting)).toMatchObject({ service: "reach-tunnel", release });
-      expect(echo).toBe(`client ${number}`);
-    }
-    const ids = clients.map(({ greeting }) => (JSON.parse(greeting) as { clientId: number }).clientId);
+    for (const greeting of greetings) expect(greeting).toMatchObject({ service: "reach-tunnel", release });
+    const ids = greetings.map(({ clientId }) => clientId);
     expect(new Set(ids).size).toBe(8);
   });
 });
 
 describe("a client's address", () => {
-  const addressSeen = async (options: Parameters<Reach["request"]>[1]) =>
-    (JSON.parse((await reach.request("/api/whoami", options)).text) as { address: string }).address;
+  test("reaches the backend as it is", () => expectOwnAddresses(reach, world));
 
-  test("reaches the backend as it is", async () => {
-    for (const address of [world.address, world.otherAddress]) {
-      expect(await addressSeen({ connection: world.connect(HTTPS_PORT, address) })).toBe(address);
-    }
-  });
+  test("is not what a header claims", () => expectHeadersNotBelieved(reach, world));
 
-  test("is not what a header claims", async () => {
-    for (const header of ["x-forwarded-for", "x-real-ip", "forwarded", "client-ip", "true-client-ip"]) {
-      const value = header === "forwarded" ? "for=203.0.113.7" : "203.0.113.7";
-      const connection = world.connect(HTTPS_PORT);
-      expect(await addressSeen({ connection, headers: { [header]: value } }), header).toBe(world.address);
-    }
-  });
-
-  test("is not what the PROXY protocol says, from outside or from a neighbour", async () => {
-    // Version 1 as text, version 2 as bytes: 203.0.113.7:1111 to 198.51.100.1:8443.
-    const lies = [
-      Buffer.from("PROXY TCP4 203.0.113.7 198.51.100.1 1111 8443\r\n"),
-      Buffer.from("0d0a0d0a000d0a515549540a2111000ccb007107c63364010457 20fb".replace(" ", ""), "hex"),
-    ];
-    for (const lie of lies) {
-      // The door says whose connection it is; what comes after that is not TLS.
-      const connection = world.connect(HTTPS_PORT);
-      connection.write(lie);
-      await expect(addressSeen({ connection })).rejects.toThrow("wrong version number");
-
-      // Straight to the edge, past the door, from where services are.
-      const { result } = await runProbe<{ status: number; body: string; own: string }>(reach.engine, {
-        like: container("backend"),
-        image: container("backend").Image,
-        networks: [network("proxy")],
-        input: { lie: lie.toString("hex"), host: DOMAIN },
-        program: `
-import http.client, json, socket, ssl, sys
-asked = json.loads(sys.argv[1])
-plain = socket.create_connection(("edge", 8443), 5)
-own = plain.getsockname()[0]
-plain.sendall(bytes.fromhex(asked["lie"]))
-context = ssl.create_default_context()
-context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-connection = http.client.HTTPConnection(asked["host"])
-connection.sock = context.wrap_socket(plain, server_hostname=asked["host"])
-connection.request("GET", "/api/whoami")
-answer = connection.getresponse()
-print(json.dumps({"status": answer.status, "body": answer.read().decode(), "own": own}))
-`,
-      });
-      expect(result?.status).toBe(200);
-      expect(JSON.parse(result!.body)).toEqual({ address: result!.own });
-    }
-  });
+  test("is not what the PROXY protocol says, from outside or from a neighbour", () =>
+    expectProxyProtocolNotBelieved(reach, world));
 });
 
 describe("isolation", () => {
@@ -966,22 +921,6 @@ function exchange(socket: Socket, sent: string): Promise<string> {
     socket.on("close", () => resolve(received));
     socket.write(sent);
   });
-}
-
-async function openTunnel(line: string): Promise<{ greeting: string; echo: string }> {
-  const socket = connect(TUNNEL_PORT, reach.address);
-  try {
-    socket.setTimeout(10_000, () => socket.destroy(new Error("the tunnel said nothing for 10 s")));
-    socket.write(`${line}\n`);
-    const lines: string[] = [];
-    for await (const received of createInterface(socket)) {
-      lines.push(received);
-      if (lines.length === 2) break;
-    }
-    return { greeting: lines[0]!, echo: lines[1]! };
-  } finally {
-    socket.destroy();
-  }
 }
 
 function watchProcesses(): void {

@@ -1,243 +1,365 @@
-// Releases that come and releases that fail, with clients asking all the time: none of their requests may be lost.
-import { createHash } from "node:crypto";
-import { writeFileSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { makeCertificates } from "../support/certificates.ts";
-import { runCommand, type CommandResult } from "../support/command.ts";
-import { startLoad, type LoadOptions, type LoadResult } from "../support/load.ts";
-import { prepareReach, type ContainerInspect, type Reach } from "../support/reach.ts";
+// Releases that come and releases that fail, with clients asking all the time: none of their requests may be lost, and
+// none of their POSTs may reach the application twice.
+import { openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { images as pinned } from "../../images.ts";
+import { startClients, type Clients } from "../support/clients.ts";
+import { RepositoryCopy } from "../support/copy.ts";
+import { imageVariants } from "../support/image-variants.ts";
+import { CONTAINERS, prepareReach, type ContainerInspect, type Reach } from "../support/reach.ts";
+import { startBadRegistry } from "../support/registry.ts";
+import { openEvents, openTunnel } from "../support/streams.ts";
 
-const DOMAIN = "reach.test";
+type Service = "backend" | "frontend";
 
+/** The program; one release is made by another one. */
+const program = new RepositoryCopy();
 let reach: Reach;
-/** The images that the program built at first, by service. */
-const built: Record<string, string> = {};
-const variants: string[] = [];
+let clients: Clients;
+const variants = imageVariants();
+/** What the variants are made from. */
+let base: Record<Service, string>;
+/** The containers of the last good release that run for ever, by name. */
+let running = new Map<string, ContainerInspect>();
+/** The releases of each service that served, in their order, by the name that they answer with. */
+const served: Record<Service, string[]> = { backend: [], frontend: [] };
+/** The logs of all backends that served, open: a file that is open can be read when its container is gone. */
+const logs = new Map<string, number>();
 
 beforeAll(async () => {
-  reach = await prepareReach({ stack: "rolled", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222 });
+  const place = { stack: "rolled", domain: "reach.test", httpsPort: 8443, tunnelPort: 2222 };
+  reach = await prepareReach({ ...place, program: program.directory });
+  const { python, node } = { ...pinned, ...(reach.config["reach:images"] as object) };
+  base = {
+    // It logs the id of every POST, and nothing else that costs time.
+    backend: await variants.of(
+      await variants.build(join(program.directory, "apps/backend"), { PYTHON_IMAGE: python }),
+      "USER 0:0",
+      "RUN sed -i 's/^        # Bytes that nobody.*/        print(request.body.decode())/' reach/app.py" +
+        " && grep -q print.request reach/app.py && rm reach/__pycache__/app.*",
+      "USER 1000:1000",
+      "ENV LOG_LEVEL=warning",
+    ),
+    frontend: await variants.build(join(program.directory, "apps/frontend"), { NODE_IMAGE: node }),
+  };
+  configure({ images: base });
   await reach.deploy();
-  serves = (await serving("backend")).Config.Hostname;
-  for (const service of ["backend", "frontend"]) {
-    const { Image } = (await reach.containers()).get(service)!;
-    const { RepoTags } = await reach.engine.get<{ RepoTags: string[] }>(`/images/${Image}/json`);
-    // A name that the program does not take away when it has another image.
-    built[service] = `bulkhead-test/${service}:built`;
-    await docker("tag", RepoTags[0]!, built[service]);
-    variants.push(built[service]);
-  }
+  settings.images = base;
+  await noteWhatServes();
+  clients = await startClients(reach);
 });
 
 afterAll(async () => {
+  await clients?.stop();
   await reach?.stop();
-  if (variants.length > 0) await docker("rmi", "--force", ...variants);
+  await variants.remove();
+  program.remove();
 });
 
 describe("a release", () => {
-  test("of the backend takes over", async () => {
-    const old = await serving("backend");
-    const two = await variant("backend", "ENV RELEASE=two");
-    const { loads } = await underLoad("backend", () => release({ backend: two }, "two"));
-    expect(loads["GET of the API over HTTP/1.1"]!.byRelease).toEqual({
-      [old.Config.Hostname]: expect.any(Number) as number,
-      two: expect.any(Number) as number,
-    });
-    await expectOnlyWhatIsWanted();
-    expect((await serving("backend")).Id).not.toBe(old.Id);
+  test("of one image", async () => {
+    expect(await release("an image", { images: { backend: await image("backend", 2) } })).toEqual(["backend"]);
   });
 
-  test("of backend and frontend together takes over", async () => {
+  test("of two services at once", async () => {
     const images = {
-      backend: await variant("backend", "ENV RELEASE=three"),
-      frontend: await variant("frontend", "ENV RELEASE=three"),
+      backend: await image("backend", 3, "ENV LOG_LEVEL=info"),
+      frontend: await image("frontend", 3),
     };
-    const old = serves;
-    const { loads } = await underLoad("backend and frontend", () => release(images, "three"));
-    expect(Object.keys(loads["GET of the API over HTTP/1.1"]!.byRelease).sort()).toEqual([old, "three"].sort());
-    expect((await reach.request("/")).text).toContain('made by release <b id="release">three</b>');
-    await expectOnlyWhatIsWanted();
+    expect(await release("two images", { images })).toEqual(["backend", "frontend"]);
   });
 
-  test("of the edge takes over: a certificate is renewed", async () => {
-    const { certificate, privateKey } = reach.config["reach:certificates"] as Record<string, string>;
-    const renewed = await makeCertificates(DOMAIN);
-    writeFileSync(certificate!, renewed.certificate);
-    writeFileSync(privateKey!, renewed.privateKey);
-    const old = await serving("edge");
-    await underLoad("edge", () => reach.deploy(), `${reach.ca}${renewed.ca}`);
-    expect((await serving("edge")).Id).not.toBe(old.Id);
-    await expect(reach.request("/")).rejects.toThrow("self-signed certificate in certificate chain");
-    reach.ca = renewed.ca;
-    expect(await reach.request("/")).toMatchObject({ status: 200 });
-    await expectOnlyWhatIsWanted();
+  test("of the stack file alone", async () => {
+    expect(await release("a setting", { backend: { drainSeconds: 6 } })).toEqual(["backend"]);
+  });
+
+  test("leaves open streams and tunnels their time, while new ones come to it at once", async () => {
+    const { address, tunnelPort, ca } = reach;
+    const events = { url: `${reach.url}/sse`, address, ca };
+    const open = async () => ({
+      streams: [await openEvents(events), await openEvents({ ...events, protocol: "http/2" })],
+      tunnels: [openTunnel(address, tunnelPort), openTunnel(address, tunnelPort)],
+    });
+    const releaseOf = (text: string | undefined) => (JSON.parse(text!) as { release: string }).release;
+    const answering = async () => releaseOf((await reach.request("/api/status")).text);
+
+    const old = served.backend.at(-1)!;
+    const ofOld = await open();
+    onTestFinished(() => [...ofOld.streams, ...ofOld.tunnels].forEach(({ close }) => close()));
+    const rolled = release("an image, with streams and tunnels open", {
+      images: { backend: await image("backend", 4) },
+      backend: { drainSeconds: 1 },
+    });
+    await expect.poll(answering, { timeout: 120_000, interval: 200 }).not.toBe(old);
+    const whenSwitched = ofOld.streams.map(({ received }) => received.length);
+
+    const ofNew = await open();
+    onTestFinished(() => [...ofNew.streams, ...ofNew.tunnels].forEach(({ close }) => close()));
+    await expect.poll(() => ofNew.tunnels.every(({ received }) => received.length > 0), PATIENCE).toBe(true);
+    await expect.poll(() => ofNew.streams.every(({ received }) => received.length > 0), PATIENCE).toBe(true);
+    const next = await answering();
+    for (const { received } of ofNew.tunnels) expect(releaseOf(received[0])).toBe(next);
+    for (const { received } of ofNew.streams) expect(releaseOf(received[0]!.data)).toBe(next);
+
+    for (const { say } of ofOld.tunnels) say("still there?");
+    const echoed = () => ofOld.tunnels.every(({ received }) => received.includes("still there?"));
+    await expect.poll(echoed, PATIENCE).toBe(true);
+    expect(await rolled).toEqual(["backend"]);
+
+    for (const { received, ended } of ofOld.tunnels) {
+      expect(await ended).toBe("cleanly");
+      expect(received.at(-1)).toBe('{"event": "bye", "reason": "draining"}');
+      expect(releaseOf(received[0])).toBe(old);
+    }
+    for (const [index, { received, ended }] of ofOld.streams.entries()) {
+      expect(await ended).toBe("cleanly");
+      expect(received.at(-1)).toMatchObject({ event: "bye", data: `{"release": "${old}"}` });
+      expect(received.map(({ data }) => releaseOf(data))).toEqual(received.map(() => old));
+      expect(received.slice(0, -1).map(({ id }) => Number(id))).toEqual(
+        received.slice(1).map((_, number) => number + 1),
+      );
+      console.log(
+        JSON.stringify({ event: "stream drained", eventsAfterTheSwitch: received.length - whenSwitched[index]! }),
+      );
+      expect(received.length).toBeGreaterThan(whenSwitched[index]! + 1);
+    }
+    // The old one says itself how long it drained, and that it had to cut nobody off.
+    const stopped = logLines(logs.get(old)!).find((line) => line.includes('"stopped"'));
+    const { seconds, connections_cut } = JSON.parse(stopped!) as { seconds: number; connections_cut: number };
+    console.log(JSON.stringify({ event: "drained", drainSeconds: 6, seconds }));
+    expect(connections_cut).toBe(0);
+    expect(seconds).toBeGreaterThan(4);
+    // And those of the new one go on.
+    for (const { say } of ofNew.tunnels) say("and you?");
+    await expect.poll(() => ofNew.tunnels.every(({ received }) => received.includes("and you?")), PATIENCE).toBe(true);
+  });
+
+  test("of limits", async () => {
+    const backend = { memoryMb: 640, cpus: 1.5, pids: 160 };
+    expect(await release("limits", { backend })).toEqual(["backend"]);
+    const { HostConfig } = running.get("backend")!;
+    expect(HostConfig).toMatchObject({ Memory: 640 * 1024 ** 2, NanoCpus: 1.5e9, PidsLimit: 160 });
+  });
+
+  test("of a rotated secret", async () => {
+    const key = () => {
+      const { Mounts } = running.get("backend")!;
+      return readFileSync(
+        join(Mounts.find(({ Destination }) => Destination === "/run/secrets")!.Source, "reach_api_key"),
+      );
+    };
+    const ask = async (secret: Buffer) => {
+      const headers = { authorization: `Bearer ${secret.toString()}` };
+      return (await reach.request("/api/clients", { headers })).status;
+    };
+    const old = key();
+    const urn = `urn:pulumi:rolled::reach::bulkhead:index:GeneratedSecret$random:index/randomPassword:RandomPassword::api-key-value`;
+    expect(await release("a rotated secret", {}, ["--replace", urn])).toEqual(["backend"]);
+    const rotated = key();
+    expect(rotated.equals(old)).toBe(false);
+    expect([await ask(old), await ask(rotated)]).toEqual([401, 200]);
+  });
+
+  test("of the edge's limits writes a file and restarts nothing", async () => {
+    expect(await release("the edge's limits", { edge: { maxBodyMb: 1 } })).toEqual([]);
+    const headers = { "content-length": String(1024 ** 2 + 1) };
+    expect(await reach.request("/api/echo", { method: "POST", headers })).toMatchObject({ status: 413 });
+  });
+
+  test("of settings and limits of both", async () => {
+    const both = { backend: { drainSeconds: 2, pids: 128 }, frontend: { drainSeconds: 2, memoryMb: 320 } };
+    expect(await release("settings and limits of both", both)).toEqual(["backend", "frontend"]);
+  });
+
+  test("of the frontend", async () => {
+    expect(await release("the frontend", { images: { frontend: await image("frontend", 9) } })).toEqual(["frontend"]);
+  });
+
+  test("of what was before", async () => {
+    const images = { backend: await image("backend", 3), frontend: await image("frontend", 3) };
+    const both = { images, backend: { drainSeconds: 1 }, frontend: { drainSeconds: 1 } };
+    expect(await release("back to images of before", both)).toEqual(["backend", "frontend"]);
   });
 });
 
 describe("a release that fails", () => {
-  const triedWith = (loads: Record<string, LoadResult>) => loads["GET of the API over HTTP/1.1"]!.byRelease;
-
-  test("its health check, or its first real request, never gets one of a client", async () => {
-    // Both in one update: the time is that of the slower one, which is waited for until it ought to be healthy.
-    const images = {
-      frontend: await variant("frontend", 'CMD ["node", "-e", "setTimeout(() => {}, 3600000)"]'),
-      backend: await brokenBackend(),
-    };
-    const { loads, result } = await underLoad("frontend never healthy, backend broken", () => attempt(images));
-    expect(result.code).not.toBe(0);
-    const printed = result.stdout + result.stderr;
-    expect(printed).toMatch(/frontend: the container \S+ did not become healthy/);
-    expect(printed).toMatch(/backend-route-job: .*not serving reach-rolled-backend-[0-9a-f]{7}, it got no request/s);
-    expect(Object.keys(triedWith(loads))).toEqual([serves]);
-    expect((await reach.request("/")).text).toContain(`made by release <b id="release">${serves}</b>`);
+  test("as its images cannot be had says which and why", async () => {
+    const registry = await startBadRegistry();
+    onTestFinished(() => registry.close());
+    const missing = await attempt("an image that is missing", { images: { backend: registry.missing } });
+    expect(missing).toMatch(new RegExp(`${registry.missing}.*manifest unknown`));
+    const wrong = await attempt("an image of another digest", { images: { backend: registry.wrong } });
+    expect(wrong).toMatch(new RegExp(`${registry.wrong}.*manifest verification failed`));
+    registry.close();
+    const unreachable = await attempt("no registry", { images: { backend: registry.missing } });
+    expect(unreachable).toMatch(new RegExp(`${registry.missing}.*connection refused`));
   });
 
-  test("is tried again, and fails again", async () => {
-    const images = { backend: await brokenBackend() };
-    const again = await underLoad("backend broken, again", () => attempt(images));
+  test("as it crashes, or never becomes healthy, shows its last lines", async () => {
+    // Not the minute that a release has: this one ends as it began.
+    const health = 'health: { test: ["CMD", "node", "src/health.js"]';
+    const undo = program.edit("index.ts", health, `${health}, deadlineSeconds: 20`);
+    onTestFinished(undo);
+    const said = await attempt("a crash loop, and one that is never healthy", {
+      images: {
+        backend: await image("backend", 0, 'CMD ["sh", "-c", "echo no database; exit 3"]'),
+        frontend: await image("frontend", 0, 'CMD ["sh", "-c", "echo waiting for the moon; sleep 3600"]'),
+      },
+    });
+    expect(said).toMatch(
+      /backend: the container reach-rolled-backend-\w{7} crashed \d+ times: it is restarting, exit code 3\n(.*\n)?.*Its last lines:\n( *no database\n)+/,
+    );
+    expect(said).toMatch(
+      /frontend: the container reach-rolled-frontend-\w{7} did not become healthy in time: it is running\n.*Its last health check said: .*\n.*Its last lines:\n *waiting for the moon\n/,
+    );
+  });
+
+  test("as it fails the first real request, or as the edge rejects its route, got no client's request", async () => {
+    const undo = program.edit("components/web-service.ts", "PathPrefix(`/`)", "PathPrfix(`/`)");
+    onTestFinished(undo);
+    const said = await attempt("well until asked, and a rule that Traefik does not know", {
+      // Both are new, so that neither has failed before the other was tried.
+      images: { backend: await brokenBackend(), frontend: await image("frontend", 11) },
+    });
+    expect(said).toMatch(
+      /backend-route-job: .* failed: it is exited, exit code 1\n.*Its last lines:\n *not serving reach-rolled-backend-\w{7}, it got no request\. Asked for \/health, the edge [\d.]+ said: .*500/,
+    );
+    expect(said).toMatch(
+      /frontend-route-job: .* failed: it is exited, exit code 1\n.*Its last lines:\n *not serving reach-rolled-frontend-\w{7}, it got no request\. The edge [\d.]+ rejects the route: .*PathPrfix/,
+    );
+  });
+
+  test("is tried again, and fails again, also after a refresh", async () => {
     // A refresh makes Pulumi forget that something failed.
     await reach.refresh();
-    const refreshed = await underLoad("backend broken, after a refresh", () => attempt(images));
-    for (const { loads, result } of [again, refreshed]) {
-      expect(result.code).not.toBe(0);
-      expect(Object.keys(triedWith(loads))).toEqual([serves]);
-    }
+    const said = await attempt("well until asked, after a refresh", { images: { backend: await brokenBackend() } });
+    expect(said).toMatch(/not serving reach-rolled-backend-\w{7}, it got no request/);
   });
-
-  const brokenBackend = () =>
-    variant(
-      "backend",
-      'RUN rm -rf reach/__pycache__/health.* && echo "raise SystemExit(0)" > reach/health.py',
-      `CMD ["python", "-c", ${JSON.stringify(BROKEN)}]`,
-    );
 
   test("leaves nothing behind once the next one is good", async () => {
-    const four = await variant("backend", "ENV RELEASE=four");
-    const old = serves;
-    const { loads } = await underLoad("backend, after failures", () => release({ backend: four }, "four"));
-    expect(Object.keys(triedWith(loads)).sort()).toEqual([old, "four"].sort());
-    await expectOnlyWhatIsWanted();
+    // Also of what failed and is to be as it was: its old container can only be replaced by a new one.
+    expect(await release("the next good one", { images: { backend: await image("backend", 12) } })).toEqual([
+      "backend",
+      "frontend",
+    ]);
   });
 
-  /** An update that may fail. If it does, the old container must be the one that serves, untouched. */
-  async function attempt(images: Record<string, string>): Promise<CommandResult> {
-    const old = await serving("backend");
-    configure(images);
-    const result = await reach.up();
-    const still = await reach.engine.get<ContainerInspect>(`/containers/${old.Id}/json`);
-    expect(still.State).toEqual({ ...old.State, Health: expect.anything() as object });
-    expect(JSON.parse((await reach.request("/api/status")).text)).toMatchObject({ release: serves });
-    return result;
-  }
-});
-
-/** Says that it is well, and cannot answer anything. */
-const BROKEN = `
+  /** Says that it is well, and can answer nothing. */
+  const brokenBackend = () =>
+    image(
+      "backend",
+      0,
+      'RUN rm -f reach/__pycache__/health.* && echo "raise SystemExit(0)" > reach/health.py',
+      `CMD ["python", "-c", ${JSON.stringify(BROKEN)}]`,
+    );
+  const BROKEN = `
 from http.server import BaseHTTPRequestHandler, HTTPServer
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
+        print("no such table", flush=True)
         self.send_error(500)
     do_POST = do_GET
 HTTPServer(("", 8765), Handler).serve_forever()
 `.trim();
+});
 
-const LOADS: Record<string, Omit<LoadOptions, "url" | "seconds"> & { path: string }> = {
-  "GET of the API over HTTP/1.1": {
-    path: "/api/status",
-    connections: 8,
-    requestsPerSecond: 120,
-    release: { field: "release" },
-  },
-  "POST to the API over HTTP/2": {
-    path: "/api/echo",
-    connections: 4,
-    requestsPerSecond: 80,
-    method: "POST",
-    protocol: "http/2",
-  },
-  "POST to the API over HTTP/1.1": { path: "/api/echo", connections: 4, requestsPerSecond: 80, method: "POST" },
-  "GET of the page over HTTP/2": { path: "/", connections: 4, requestsPerSecond: 40, protocol: "http/2" },
-};
-
-/** Does something while clients ask without a pause, and expects that no request of theirs fails. */
-async function underLoad(what: string, act: () => Promise<CommandResult>, ca = reach.ca) {
-  const { address } = reach;
-  const running = Object.entries(LOADS).map(([name, { path, ...options }]) => {
-    const load = startLoad({ url: reach.url + path, address, ca, seconds: 300, ...options });
-    return { name, load };
-  });
-  const results: [string, LoadResult][] = [];
-  let result: CommandResult;
-  try {
-    await Promise.all(running.map(({ load }) => load.advance(50)));
-    result = await act();
-    await Promise.all(running.map(({ load }) => load.advance(50)));
-  } finally {
-    for (const { name, load } of running) results.push([name, await load.stop()]);
-  }
-  const requests = results.reduce((sum, [, load]) => sum + load.requests, 0);
-  const failed = results.reduce((sum, [, load]) => sum + load.failed, 0);
-  const worstMs = Math.round(Math.max(...results.map(([, load]) => load.latencyMs.max)));
-  const seconds = Math.round(result.seconds * 10) / 10;
-  console.log(JSON.stringify({ rollout: what, requests, failed, worstMs, seconds }));
-  for (const [name, load] of results) {
-    expect(load, name).toMatchObject({ failed: 0, failures: [], unacknowledgedIds: [] });
-    expect(load.acknowledgedIds.length, name).toBe(LOADS[name]!.method === "POST" ? load.requests : 0);
-  }
-  return { result, loads: Object.fromEntries(results) };
-}
-
-function configure(images: Record<string, string>): void {
-  reach.configure({ "reach:images": { ...(reach.config["reach:images"] as object), ...current, ...images } });
-}
-
-/** The images of the last good release, and what the backend calls it. */
-let current: Record<string, string> = {};
-let serves: string;
-
-async function release(images: Record<string, string>, name: string): Promise<CommandResult> {
-  configure(images);
-  const result = await reach.deploy();
-  current = { ...current, ...images };
-  serves = name;
-  return result;
-}
-
-/** Another image of a service, made from the one that the program built. */
-async function variant(service: string, ...lines: string[]): Promise<string> {
-  const dockerfile = [`FROM ${built[service]}`, "USER 0:0", ...lines, "USER 1000:1000", ""].join("\n");
-  const name = `bulkhead.local/${service}:${createHash("sha256").update(dockerfile).digest("hex").slice(0, 16)}`;
-  const { code, stderr } = await runCommand("docker", ["build", "--tag", name, "-"], { input: dockerfile });
-  if (code !== 0) throw new Error(`docker build: ${stderr}`);
-  variants.push(name);
-  return name;
-}
-
-async function serving(name: string): Promise<ContainerInspect> {
-  const { services } = await reach.outputs();
-  return reach.engine.get<ContainerInspect>(`/containers/${services[name as "backend"].container}/json`);
-}
-
-async function expectOnlyWhatIsWanted(): Promise<void> {
-  const filters = encodeURIComponent(JSON.stringify({ label: ["bulkhead.stack=reach-rolled"] }));
-  const list = await reach.engine.get<{ Labels: Record<string, string> }[]>(
-    `/containers/json?all=1&filters=${filters}`,
+test("of all requests none failed, and every POST was seen once", async () => {
+  const { requests, failed, releases, tunnelReleases, acknowledgedIds, unacknowledgedIds } =
+    await clients.finish(100_000);
+  const seen = new Map<string, number>();
+  for (const log of logs.values())
+    for (const line of logLines(log)) {
+      const id = /^\{"id":"(.*)"\}/.exec(line)?.[1];
+      if (id !== undefined) seen.set(id, (seen.get(id) ?? 0) + 1);
+    }
+  const twice = [...seen].filter(([, times]) => times > 1).map(([id]) => id);
+  const missed = acknowledgedIds.filter((id) => !seen.has(id));
+  console.log(
+    JSON.stringify({ requests, failed, posts: acknowledgedIds.length, twice: twice.length, missed: missed.length }),
   );
-  expect(list.map(({ Labels }) => Labels["bulkhead.name"]).sort()).toEqual([
-    "backend",
-    "backend-route-job",
-    "backend-secrets-courier",
-    "edge",
-    "edge-door",
-    "edge-door-config-courier",
-    "edge-secrets-courier",
-    "edge-settings-job",
-    "frontend",
-    "frontend-route-job",
-    "routes-job",
-  ]);
+  expect(requests).toBeGreaterThanOrEqual(100_000);
+  expect({ failed, twice, missed, unacknowledgedIds }).toEqual({
+    failed: 0,
+    twice: [],
+    missed: [],
+    unacknowledgedIds: [],
+  });
+  expect(seen.size).toBe(acknowledgedIds.length);
+  // Every good release served, and no other; and once one did, no tunnel came to another before it.
+  expect(releases.api.sort()).toEqual([...served.backend].sort());
+  expect(releases.frontend.sort()).toEqual([...served.frontend].sort());
+  expect(tunnelReleases).toEqual(served.backend);
+});
+
+/** Long enough for a slow machine: a hang is what fails. */
+const PATIENCE = { timeout: 30_000 };
+
+interface Changes {
+  images?: Partial<Record<Service, string>>;
+  backend?: Record<string, number>;
+  frontend?: Record<string, number>;
+  edge?: Record<string, number>;
 }
 
-async function docker(...args: string[]): Promise<void> {
-  const { code, stderr } = await runCommand("docker", args);
-  if (code !== 0) throw new Error(`docker ${args.join(" ")}: ${stderr}`);
+/** What the last good release differs in from the first configuration. */
+const settings = { images: {}, backend: { drainSeconds: 1 }, frontend: { drainSeconds: 1 }, edge: {} };
+
+function merged(changes: Changes) {
+  const keys = Object.keys(settings) as (keyof Changes & keyof typeof settings)[];
+  return Object.fromEntries(keys.map((key) => [key, { ...settings[key], ...changes[key] }])) as typeof settings;
+}
+
+function configure(changes: Changes): void {
+  const entries = Object.entries(merged(changes)).map(([key, value]) => {
+    const full = `reach:${key}`;
+    return [full, { ...(reach.config[full] as object), ...value }];
+  });
+  reach.configure(Object.fromEntries(entries) as Record<string, unknown>);
+}
+
+/** A good update. Gives which of the long-running containers were replaced; none but the wanted ones may be there then. */
+async function release(what: string, changes: Changes, args: string[] = []): Promise<string[]> {
+  const before = running;
+  configure(changes);
+  await clients.during(what, () => reach.deploy(args));
+  Object.assign(settings, merged(changes));
+  expect(await reach.containerNames()).toEqual(CONTAINERS);
+  await noteWhatServes();
+  return [...running.keys()].filter((name) => running.get(name)!.Id !== before.get(name)?.Id).sort();
+}
+
+/** An update that has to fail and to touch nothing that runs. Gives the errors as they are told in the end. */
+async function attempt(what: string, changes: Changes): Promise<string> {
+  configure(changes);
+  onTestFinished(() => configure({}));
+  const { code, stdout, stderr } = await clients.during(what, () => reach.up());
+  expect(code).not.toBe(0);
+  for (const { Id, Name, State, RestartCount } of running.values()) {
+    const after = await reach.engine.get<ContainerInspect>(`/containers/${Id}/json`);
+    expect(after, Name).toMatchObject({ RestartCount, State: { Running: true, StartedAt: State.StartedAt } });
+  }
+  return (stdout + stderr).replace(/^[^]*\nDiagnostics:/, "");
+}
+
+async function noteWhatServes(): Promise<void> {
+  const restart = ({ HostConfig }: ContainerInspect) => (HostConfig["RestartPolicy"] as { Name: string }).Name;
+  running = new Map([...(await reach.containers())].filter(([, container]) => restart(container) === "always"));
+  for (const service of ["backend", "frontend"] as const) {
+    const { Config, LogPath } = running.get(service)!;
+    if (served[service].at(-1) === Config.Hostname) continue;
+    served[service].push(Config.Hostname);
+    if (service === "backend") logs.set(Config.Hostname, openSync(LogPath, "r"));
+  }
+}
+
+function logLines(file: number): string[] {
+  // From its beginning, each time.
+  const entries = readFileSync(`/proc/self/fd/${file}`, "utf8").trim().split("\n").filter(Boolean);
+  return entries.map((entry) => (JSON.parse(entry) as { log: string }).log);
+}
+
+/** Another image of a service. */
+function image(service: Service, number: number, ...lines: string[]): Promise<string> {
+  return variants.of(base[service], "USER 0:0", ...lines, "USER 1000:1000", `LABEL release=${number}`);
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCommand, type CommandOptions, type CommandResult } from "./command.ts";
@@ -21,6 +21,16 @@ export class RepositoryCopy {
 
   make(target: string, options: CommandOptions = {}): Promise<CommandResult> {
     return runCommand("make", [target], { cwd: this.directory, timeoutMs: 300_000, ...options });
+  }
+
+  /** Puts other text in the place of some that a file has once; gives what undoes it. */
+  edit(file: string, from: string, to: string): () => void {
+    const path = join(this.directory, file);
+    const text = readFileSync(path, "utf8");
+    const parts = text.split(from);
+    if (parts.length !== 2) throw new Error(`${file} has this ${parts.length - 1} times: ${from}`);
+    writeFileSync(path, parts.join(to));
+    return () => writeFileSync(path, text);
   }
 
   /** Takes the copy away; what was deployed stays. */

@@ -88,7 +88,7 @@ async function generate(options: LoadOptions): Promise<void> {
     }
   };
 
-  const tell = setInterval(() => say({ kind: "progress", requests: answered, failed }), 100);
+  const tell = setInterval(() => say({ kind: "progress", requests: answered, failed, failures }), 100);
   const connections = Array.from({ length: options.connections }, () =>
     options.protocol === "http/2" ? http2Connection(options) : http1Connection(options),
   );
@@ -113,7 +113,7 @@ async function generate(options: LoadOptions): Promise<void> {
     unacknowledgedIds,
     all,
   };
-  say({ kind: "progress", requests: answered, failed });
+  say({ kind: "progress", requests: answered, failed, failures });
   process.send?.({ kind: "result", result } satisfies LoadMessage, () => process.exit(0));
 }
 

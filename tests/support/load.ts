@@ -80,8 +80,8 @@ export interface Failure {
 }
 
 export interface Load {
-  /** Requests answered up to a moment ago. */
-  progress: () => { requests: number; failed: number };
+  /** Requests answered up to a moment ago, and the first few failures. */
+  progress: () => LoadProgress;
   /** Waits until this many more requests have been answered; fails if the load ends before. */
   advance: (requests: number) => Promise<void>;
   /** Ends it now: what is under way is still awaited and counted. */
@@ -99,7 +99,7 @@ export function startLoad(options: LoadOptions): Load {
     execArgv: ["--disable-warning=ExperimentalWarning"],
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
-  let progress = { requests: 0, failed: 0 };
+  let progress: LoadProgress = { requests: 0, failed: 0, failures: [] };
   let final: LoadResult | undefined;
   child.on("message", (message: LoadMessage) => {
     if (message.kind === "progress") progress = message;
@@ -131,6 +131,7 @@ export function startLoad(options: LoadOptions): Load {
   };
 }
 
+export type LoadProgress = Pick<LoadResult, "requests" | "failed" | "failures">;
+
 /** What the generator tells. */
-export type LoadMessage =
-  { kind: "progress"; requests: number; failed: number } | { kind: "result"; result: LoadResult };
+export type LoadMessage = ({ kind: "progress" } & LoadProgress) | { kind: "result"; result: LoadResult };

@@ -126,13 +126,13 @@ export class Reach {
     this.project.setConfig({ ...this.config, ...changes });
   }
 
-  async up(): Promise<CommandResult> {
-    return this.#recorded(await this.project.up());
+  async up(args: string[] = []): Promise<CommandResult> {
+    return this.#recorded(await this.project.up(args));
   }
 
   /** An update that has to succeed. */
-  async deploy(): Promise<CommandResult> {
-    return mustSucceed("pulumi up", await this.up());
+  async deploy(args: string[] = []): Promise<CommandResult> {
+    return mustSucceed("pulumi up", await this.up(args));
   }
 
   async refresh(): Promise<CommandResult> {
@@ -202,11 +202,32 @@ export class Reach {
     return new Map(found.map((container) => [container.Config.Labels["bulkhead.name"]!, container]));
   }
 
+  /** The name of every container of the stack, running or not; one that is there twice is named twice. */
+  async containerNames(): Promise<string[]> {
+    const found = await inspectAll(this.engine, `reach-${this.project.stack}`);
+    return found.map(({ Config }) => Config.Labels["bulkhead.name"]!).sort();
+  }
+
   #recorded(result: CommandResult): CommandResult {
     this.runs.push(result);
     return result;
   }
 }
+
+/** The containers of a stack whose certificate comes from files, by the names that the program gives them. */
+export const CONTAINERS = [
+  "backend",
+  "backend-route-job",
+  "backend-secrets-courier",
+  "edge",
+  "edge-door",
+  "edge-door-config-courier",
+  "edge-secrets-courier",
+  "edge-settings-job",
+  "frontend",
+  "frontend-route-job",
+  "routes-job",
+];
 
 export interface RequestOptions {
   method?: string;
@@ -230,6 +251,7 @@ export interface ContainerInspect {
   Id: string;
   Name: string;
   Image: string;
+  LogPath: string;
   RestartCount: number;
   State: {
     Status: string;
