@@ -1,7 +1,8 @@
 // What stands before the services is replaced too: the edge without a gap, the door with one, and both with all that
 // clients rely on.
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import * as http2 from "node:http2";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as tls from "node:tls";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
@@ -56,6 +57,7 @@ afterAll(async () => {
 test("an edge of another image, with other static settings, takes over", async () => {
   const certificate = await certificateServed();
   const streams = await maxStreams();
+  const secret = secretFile();
   const events = { url: `${reach.url}/sse`, address: reach.address, ca: reach.ca };
   const open = {
     "events over HTTP/1.1": await openEvents(events),
@@ -74,6 +76,8 @@ test("an edge of another image, with other static settings, takes over", async (
 
   expect(await maxStreams()).toBe(streams - 1);
   expect(await certificateServed()).toBe(certificate);
+  // Jobs and couriers have the edge's image too; nothing changes under the services for it.
+  expect(secretFile()).toBe(secret);
   // Whoever came meanwhile was seen by its own address, whatever it claimed.
   const seen = await addresses.stop();
   console.log(JSON.stringify({ event: "addresses", ...seen }));
@@ -125,7 +129,8 @@ test("the door's own replacement has a gap, which is announced, and nothing else
   onTestFinished(() => void load.stop());
   await load.advance(100);
   configure({ images: { haproxy: await variants.of(image("haproxy"), "LABEL release=2") } });
-  const { stdout } = await reach.deploy();
+  const preview = await reach.project.preview();
+  await reach.deploy();
   await load.advance(100);
   const failedBefore = load.progress().failed;
   await load.advance(400);
@@ -136,7 +141,7 @@ test("the door's own replacement has a gap, which is announced, and nothing else
   console.log(
     JSON.stringify({ rollout: "the door", requests, failed, gapSeconds: Math.round(gapMs / 10) / 100, reasons }),
   );
-  expect(stdout).toMatch(/edge-door is replaced: port 8443 and 2222 are closed for some seconds/);
+  expect(preview.stdout).toMatch(/edge-door is replaced: port 8443 and 2222 are closed for some seconds/);
   expect(failed).toBeGreaterThan(0);
   // Once it is there again, it serves everybody.
   expect(failed).toBe(failedBefore);
@@ -220,6 +225,12 @@ function certificateServed(): Promise<string> {
     });
     socket.on("error", reject);
   });
+}
+
+/** The file that the backend reads its secret from: another number is another file. */
+function secretFile(): number {
+  const { Mounts } = containers.get("backend")!;
+  return statSync(join(Mounts.find(({ Destination }) => Destination === "/run/secrets")!.Source, "reach_api_key")).ino;
 }
 
 /** How many streams at once the edge allows on a connection of HTTP/2: a static setting that a client can see. */

@@ -153,7 +153,7 @@ export interface Tunnel extends Conversation<string> {
 
 /** Opens a TCP connection and reads lines from it until its end. */
 export function openTunnel(host: string, port: number): Tunnel {
-  const socket = connect({ host, port, timeout: 30_000 });
+  const socket = connect({ host, port });
   const received: string[] = [];
   let rest = "";
   let finished = false;
@@ -163,7 +163,6 @@ export function openTunnel(host: string, port: number): Tunnel {
     received.push(...lines);
   });
   socket.on("end", () => (finished = true));
-  socket.on("timeout", () => socket.destroy(new Error("nothing for 30 s")));
   const ended = new Promise<string>((resolve) => {
     socket.on("error", (error) => resolve(error.message));
     socket.on("close", () => resolve(finished ? "cleanly" : "broken off"));
@@ -175,17 +174,19 @@ export function openTunnel(host: string, port: number): Tunnel {
 export async function greetTunnel(host: string, port: number, line: string): Promise<Greeting> {
   const tunnel = openTunnel(host, port);
   let over: string | undefined;
-  void tunnel.ended.then((how) => (over = how));
+  void tunnel.ended.then((how) => (over = `ended ${how}`));
+  const deadline = setTimeout(() => (over ??= "said nothing for 30 s"), 30_000);
   try {
     tunnel.say(line);
     while (tunnel.received.length < 2) {
-      if (over) throw new Error(`${host}:${port} ended after ${tunnel.received.length} lines: ${over}`);
+      if (over) throw new Error(`${host}:${port} ${over}, after ${tunnel.received.length} of 2 lines`);
       await sleep(10);
     }
     const [greeting, echo] = tunnel.received;
     if (echo !== line) throw new Error(`${host}:${port} sent back "${echo}" for "${line}"`);
     return JSON.parse(greeting!) as Greeting;
   } finally {
+    clearTimeout(deadline);
     tunnel.close();
   }
 }
