@@ -356,6 +356,34 @@ describe("the load generator", () => {
     expect(result.latencyMs.max).toBeGreaterThanOrEqual(result.latencyMs.p99);
   });
 
+  test("hides no stall behind the requests that were not sent in it, where asked for", async () => {
+    const slow = async (latencyFrom: "sent" | "due") => {
+      const { target } = await serve((_, response, number) => {
+        setTimeout(() => response.end(), number === 10 ? 1_000 : 0);
+      });
+      const paced = { connections: 1, requestsPerSecond: 50, maxRequests: 60, latencyFrom, everyRequest: true };
+      const { all, requests } = await runLoad({ ...target, ...paced });
+      expect(all).toHaveLength(requests);
+      return all.filter(({ latencyMs }) => latencyMs >= 500).length;
+    };
+    // Due in the first half of the stall: half a second's worth.
+    expect(await slow("due")).toBeGreaterThanOrEqual(25);
+    expect(await slow("sent")).toBeLessThan(25);
+  });
+
+  test("tells of every request what became of it", async () => {
+    const { target } = await serve((_, response, number) =>
+      response.writeHead(number % 5 === 0 ? 500 : 200, { "x-release": number <= 10 ? "old" : "new" }).end("yes"),
+    );
+    const few = { connections: 1, maxRequests: 20, pauseMs: 20, everyRequest: true, release: { header: "X-Release" } };
+    const started = Date.now();
+    const { all, seconds } = await runLoad({ ...target, ...few });
+    expect(seconds).toBeGreaterThanOrEqual((few.maxRequests * few.pauseMs) / 1000);
+    expect(all.map(({ failed }) => failed)).toEqual(Array.from({ length: 20 }, (_, index) => index % 5 === 4));
+    expect(all.filter(({ release }) => release === "new")).toHaveLength(8);
+    for (const { at } of all) expect(at).toBeGreaterThanOrEqual(started);
+  });
+
   test("ends when told, at the pace asked for", async () => {
     const { target, received } = await serve((_, response) => response.end());
     const load = startLoad({ ...target, requestsPerSecond: 50 });
