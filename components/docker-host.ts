@@ -41,7 +41,7 @@ export class DockerHost extends pulumi.ComponentResource {
     this.engine = new Engine(url, sshOpts);
     this.#knownHosts = args.knownHosts;
     this.jobImage = args.jobImage;
-    this.faults = new HostFaults(name, this.engine);
+    this.faults = new HostFaults(name, this.engine, args.knownHosts);
     pulumi.runtime.registerStackTransformation(({ type, props, opts }) => {
       if (!type.startsWith("docker:")) return undefined;
       // Before all others, which need not ask a host that is gone. Merging writes into the first object, so it is new.

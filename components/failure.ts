@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { Engine } from "../engine.ts";
+import { explainUnreachable } from "../unreachable.ts";
 
 /** Whose containers are looked at. */
 interface Host {
@@ -79,10 +80,12 @@ export class HostFaults {
   /** For everything that is made on the host. */
   readonly hook: pulumi.ErrorHook;
   readonly #engine: Engine;
+  readonly #knownHosts: string | undefined;
   readonly #told = new Set<"full" | "gone">();
 
-  constructor(hostName: string, engine: Engine) {
+  constructor(hostName: string, engine: Engine, knownHosts?: string) {
     this.#engine = engine;
+    this.#knownHosts = knownHosts;
     this.hook = new pulumi.ErrorHook(`${hostName}-faults`, async ({ errors }) => {
       await this.tell(errors);
       // The engine would try again.
@@ -107,24 +110,22 @@ export class HostFaults {
   async tell(errors: readonly string[]): Promise<boolean> {
     const { host } = this.#engine;
     if (errors.some((error) => error.includes("no space left on device")))
-      return this.#once(
-        "full",
-        `${host}: its disk is full: make room (\`docker system df\` there says what Docker keeps)`,
-      );
+      return this.#once("full", `${host}: its disk is full\n  docker system df    # there: what Docker keeps`);
     if (this.isGone) return true;
     const silence = await this.#engine.ping().then(
       // It may be back already, as a daemon that was restarted.
       () => (errors.some((error) => BROKEN_OFF.test(error)) ? `${host}: the connection broke off` : undefined),
-      (error: Error) => error.message,
+      (error: Error) => explainUnreachable(host, error, this.#knownHosts),
     );
-    if (silence === undefined) return false;
-    return this.#once("gone", `${silence}: it went away in the middle of the update: see that it is back`);
+    return silence !== undefined && this.#once("gone", silence);
   }
 
   async #once(fault: "full" | "gone", message: string): Promise<true> {
     if (this.#told.has(fault)) return true;
     this.#told.add(fault);
-    await pulumi.log.error(`host: ${message}, then run this again: it goes on from here`);
+    await pulumi.log.error(
+      `host: ${message}\nThat was in the middle of the update. When it is cured, run this again: it goes on from here.`,
+    );
     return true;
   }
 }
