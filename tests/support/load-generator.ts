@@ -46,6 +46,12 @@ async function generate(options: LoadOptions): Promise<void> {
   let sent = 0;
   let answered = 0;
   let failed = 0;
+  let lastExpected = 0;
+  let longestSilenceSeconds = 0;
+  const endSilence = () => {
+    longestSilenceSeconds = Math.max(longestSilenceSeconds, elapsedSeconds() - lastExpected);
+    lastExpected = elapsedSeconds();
+  };
 
   const drive = async (connection: Connection) => {
     while (!stopped && sent < maxRequests && elapsedSeconds() < seconds) {
@@ -62,6 +68,7 @@ async function generate(options: LoadOptions): Promise<void> {
         const answer = await connection.send(id && JSON.stringify({ id }));
         byStatus[answer.status] = (byStatus[answer.status] ?? 0) + 1;
         if (answer.status !== expectedStatus) throw new Error(`status ${answer.status}: ${answer.body.slice(0, 200)}`);
+        endSilence();
         latencies.record(Math.max(1, Math.round((performance.now() - start) * 1e6)));
         const release = (record.release = releaseOf(answer, options.release));
         if (release !== undefined) byRelease[release] = (byRelease[release] ?? 0) + 1;
@@ -95,6 +102,7 @@ async function generate(options: LoadOptions): Promise<void> {
   await Promise.all(connections.map(drive));
   clearInterval(tell);
   for (const connection of connections) connection.close();
+  endSilence();
   const milliseconds = (nanoseconds: number) => nanoseconds / 1e6;
   const result: LoadResult = {
     requests: answered,
@@ -108,6 +116,7 @@ async function generate(options: LoadOptions): Promise<void> {
       max: milliseconds(latencies.max),
     },
     seconds: elapsedSeconds(),
+    longestSilenceSeconds,
     connectionsOpened: connections.reduce((sum, connection) => sum + connection.opened(), 0),
     acknowledgedIds,
     unacknowledgedIds,

@@ -54,6 +54,8 @@ export interface LoadResult {
   /** From sending to the end of the answer, expected answers only. */
   latencyMs: { p50: number; p99: number; max: number };
   seconds: number;
+  /** The longest time without an expected answer. */
+  longestSilenceSeconds: number;
   connectionsOpened: number;
   /** Ids of POSTs with an expected answer, and of those whose fate is unknown to the client. */
   acknowledgedIds: string[];
@@ -132,6 +134,25 @@ export function startLoad(options: LoadOptions): Load {
 }
 
 export type LoadProgress = Pick<LoadResult, "requests" | "failed" | "failures">;
+
+/** Loads by name, side by side, while something is done. Each is answered before it begins, and again after it. */
+export async function loadDuring<T>(
+  options: Record<string, LoadOptions>,
+  act: () => Promise<T>,
+): Promise<{ result: T; loads: Record<string, LoadResult> }> {
+  const running = Object.entries(options).map(([name, load]) => ({ name, load: startLoad(load) }));
+  const answered = () => Promise.all(running.map(({ load }) => load.advance(50)));
+  const ended: [string, LoadResult][] = [];
+  let result: T;
+  try {
+    await answered();
+    result = await act();
+    await answered();
+  } finally {
+    for (const { name, load } of running) ended.push([name, await load.stop()]);
+  }
+  return { result, loads: Object.fromEntries(ended) };
+}
 
 /** What the generator tells. */
 export type LoadMessage = ({ kind: "progress" } & LoadProgress) | { kind: "result"; result: LoadResult };
