@@ -143,8 +143,10 @@ export class Engine {
  * One connection carries all calls, so that an update with many containers does not run into sshd's MaxStartups; a
  * host key that is not known is an error and never a question. The text is the same for every user and machine, because
  * the provider's settings are in the state: another one would be a change.
+ *
+ * @param shared false to come in anew, though there may be a connection already.
  */
-export function sshOptions(host: string, knownHosts?: string): string[] {
+export function sshOptions(host: string, knownHosts?: string, shared = true): string[] {
   if (!host.startsWith("ssh:")) return [];
   makeOwnFolder(sshDirectory);
   const options = {
@@ -153,9 +155,9 @@ export function sshOptions(host: string, knownHosts?: string): string[] {
     ConnectTimeout: "10",
     // Three of them without an answer end the connection.
     ServerAliveInterval: "5",
-    ControlMaster: "auto",
-    ControlPath: "/tmp/bulkhead-ssh-%i/%C",
-    ControlPersist: "60",
+    ...(shared
+      ? { ControlMaster: "auto", ControlPath: "/tmp/bulkhead-ssh-%i/%C", ControlPersist: "60" }
+      : { ControlPath: "none" }),
     ...(knownHosts === undefined ? {} : { UserKnownHostsFile: knownHosts }),
   };
   return Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]);

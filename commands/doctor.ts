@@ -8,7 +8,8 @@ import { table } from "./table.ts";
 
 await runCommand(async () => {
   const name = stackName();
-  const engine = await reach(await hostOf(name, findDocker));
+  // Not by a connection that is there from before: the way in is part of what is asked.
+  const engine = await reach(await hostOf(name, findDocker), false);
   try {
     const facts = await gatherFacts(engine, await stackFacts(name));
     const findings = Object.entries(checks).map(([check, judge]) => ({ check, ...judge(facts) }));

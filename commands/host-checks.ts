@@ -23,7 +23,7 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
     if (!url.startsWith("ssh:")) return ok(url);
     if (agentHasKey) return ok(`${url}, host key known, key in the agent`);
     return warn(`${url}, host key known, no key in the agent`, [
-      "A key without a passphrase let you in: whoever gets to read that file is root on the host.",
+      "A key file without a passphrase let you in: whoever gets to read that file is root on the host.",
       "  ssh-keygen -p -f ~/.ssh/id_ed25519    # gives it a passphrase",
       "  ssh-add ~/.ssh/id_ed25519             # and the agent the key",
     ]);

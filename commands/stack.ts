@@ -68,8 +68,8 @@ export async function hostOf(name: string, docker: () => Promise<string>): Promi
 }
 
 /** The engine there, which has answered. Else one clear error says what is wrong with the way to it. */
-export async function reach({ url, knownHosts }: Host): Promise<Engine> {
-  const engine = new Engine(url, sshOptions(url, knownHosts));
+export async function reach({ url, knownHosts }: Host, shared = true): Promise<Engine> {
+  const engine = new Engine(url, sshOptions(url, knownHosts, shared));
   await engine.ping().catch((error: Error) => {
     engine.close();
     throw new Error(explainUnreachable(url, error, knownHosts));

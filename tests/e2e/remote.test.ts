@@ -1,18 +1,25 @@
-// The same program on a remote host, reached over ssh:// alone.
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+// The same program on a remote host, reached over ssh:// alone: the way in, first contact, and what the host is.
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { rmSync } from "node:fs";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { Engine } from "../../engine.ts";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { stringify } from "yaml";
+import { SSH_PARALLEL } from "../../commands/stack.ts";
+import { Engine, makeOwnFolder, sshDirectory } from "../../engine.ts";
+import { cacheDirectory } from "../../toolchain/cache.ts";
+import { run } from "../../toolchain/steps.ts";
+import { RepositoryCopy } from "../support/copy.ts";
 import { currentTestEngine } from "../support/engine.ts";
 import { startLoad } from "../support/load.ts";
 import { createTestProject } from "../support/pulumi.ts";
 import { prepareReach, snapshot, type Reach } from "../support/reach.ts";
 import { startRemoteHost, type RemoteHost } from "../support/remote-host.ts";
+import { provideSmallImage } from "../support/small-image.ts";
 
 let host: RemoteHost;
 let reach: Reach;
+/** Where `make` is called as a person does. */
+let copy: RepositoryCopy;
 
 beforeAll(async () => {
   host = await startRemoteHost(currentTestEngine(), "far");
@@ -22,47 +29,186 @@ beforeAll(async () => {
     ...{ stack: "far", domain: "far.test", httpsPort: 8443, tunnelPort: 2222, listen: "0.0.0.0" },
     address: host.address,
     engine,
-    env: { ...host.env, DOCKER_HOST: "unix:///nowhere/docker.sock" },
+    env: { ...host.env, DOCKER_HOST: "unix:///nowhere/docker.sock", PULUMI_PARALLEL: SSH_PARALLEL },
     config: { "reach:host": host.url, "reach:knownHosts": host.knownHostsFile },
   });
+  copy = new RepositoryCopy();
+  writeStackFile({});
   await host.loadImages(Object.values(reach.config["reach:images"] as Record<string, string>));
 });
 
 afterAll(async () => {
+  copy?.remove();
   await reach?.stop();
   await host?.stop();
 });
 
-// First of all: a connection that is open already would be used again, and its key not asked for.
-test("an unknown host key is one clear error, and nothing is touched", async () => {
-  const before = await snapshot(reach.engine);
-  const knownHosts = join(tmpdir(), `bulkhead-known-hosts-${process.pid}`);
-  writeFileSync(knownHosts, "");
-  onTestFinished(() => rmSync(knownHosts));
-  const config = { ...reach.config, "reach:knownHosts": knownHosts };
-  const project = await createTestProject({ stack: "stranger", config, env: host.env });
-  onTestFinished(async () => {
-    // Of a stack that was refused there is nothing, but a failed test must not stand in the way of the next.
-    await project.destroy();
-    project.remove();
+describe("first contact", () => {
+  let stranger: string;
+  beforeAll(() => {
+    // Over a connection that is open already no key is asked for.
+    forgetConnections();
+    stranger = join(copy.directory, "nobody-is-known");
+    writeFileSync(stranger, "");
   });
-  const { code, stdout, stderr } = await project.up();
-  expect(code).not.toBe(0);
-  const diagnostics = (stdout + stderr).replace(/^[^]*\nDiagnostics:/, "");
-  expect(diagnostics.match(/error: /g)).toHaveLength(1);
-  expect(diagnostics).toContain(`error: host: ${host.url}: No ED25519 host key is known for ${host.address}`);
-  expect(diagnostics).toMatch(/Host key verification failed\.: start Docker there, check that `ssh` reaches the host/);
-  expect(await snapshot(reach.engine)).toEqual(before);
+
+  test("with a host whose key is not known is one clear error of the program, and nothing is touched", async () => {
+    const before = await snapshot(reach.engine);
+    const config = { ...reach.config, "reach:knownHosts": stranger };
+    const project = await createTestProject({ stack: "stranger", config, env: host.env });
+    onTestFinished(async () => {
+      // Of a stack that was refused there is nothing, but a failed test must not stand in the way of the next.
+      await project.destroy();
+      project.remove();
+    });
+    const { code, stdout, stderr } = await project.up();
+    expect(code).not.toBe(0);
+    const diagnostics = (stdout + stderr).replace(/^[^]*\nDiagnostics:/, "");
+    expect(diagnostics.match(/error: /g)).toHaveLength(1);
+    expect(diagnostics).toContain(`error: host: ${host.url}: this machine does not know the host's key`);
+    expect(diagnostics).toContain(`ssh-keyscan -t ed25519 ${host.address} > host-key`);
+    expect(await snapshot(reach.engine)).toEqual(before);
+  });
+
+  test("is told by `make up` before it does anything, and what it tells to run lets it in", async () => {
+    const file = join(copy.directory, "known_hosts");
+    writeFileSync(file, "");
+    writeStackFile({ "reach:knownHosts": "known_hosts" });
+    onTestFinished(() => writeStackFile({}));
+    // A state that cannot be opened: pulumi would say so.
+    const up = await make("up", { PULUMI_BACKEND_URL: "file:///nowhere" });
+    expect(up.code).toBe(2);
+    expect(up.stdout).toBe("");
+    const [first, ...lines] = up.stderr.split("\n");
+    expect(first).toContain(`error: ${host.url}: this machine does not know the host's key`);
+    expect(up.stderr).not.toContain("Host key verification failed");
+
+    const commands = lines.filter((line) => line.startsWith("       ")).map((line) => line.trim());
+    expect(commands).toHaveLength(4);
+    const [scan, show, showOwn, keep] = commands as [string, string, string, string];
+    const here = (command: string) => run("sh", ["-c", command], { cwd: copy.directory });
+    await here(scan);
+    const fingerprint = (text: string) => /SHA256:\S+/.exec(text)?.[0];
+    const answered = fingerprint(await here(show));
+    expect(answered).toBeDefined();
+    expect(answered).toBe(fingerprint((await host.exec("sh", ["-c", showOwn])).stdout));
+    await here(keep);
+    expect(await make("doctor")).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("host key known") as string,
+    });
+  });
+
+  // Each thing that can be wrong, for as long as it is asked about.
+  test.each<[what: string, wrong: string, cure: string, make: () => Promise<Wrong> | Wrong]>([
+    [
+      "a host whose key has changed",
+      "the host's key is not the one in ",
+      "do not connect: find out who answers",
+      async () => {
+        const file = join(copy.directory, "another-key");
+        await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", file]);
+        writeFileSync(file, `${host.address} ${readFileSync(`${file}.pub`, "utf8")}`);
+        return { config: { "reach:knownHosts": file } };
+      },
+    ],
+    ["no key in the agent", "lets nobody in as deploy", "ssh-add -l", () => ({ env: { SSH_AUTH_SOCK: "/nowhere" } })],
+    [
+      "an address where nobody is",
+      "nothing answers at ",
+      "ssh -v ",
+      () => ({ config: { "reach:host": `ssh://deploy@${host.address.replace(/\d+$/, "250")}` } }),
+    ],
+    [
+      "a name without an address",
+      "the name no-such-host.invalid has no address",
+      "getent hosts no-such-host.invalid",
+      () => ({ config: { "reach:host": "ssh://deploy@no-such-host.invalid" } }),
+    ],
+    [
+      "a host without Docker",
+      "there is no docker command on the host",
+      "apt-get install -y docker.io",
+      () => onHost("mv /usr/bin/docker /usr/bin/docker.away", "mv /usr/bin/docker.away /usr/bin/docker"),
+    ],
+    [
+      "a Docker that does not run",
+      "Docker does not run there",
+      "systemctl enable --now docker",
+      () => onHost("mv /run/docker.sock /run/away.sock", "mv /run/away.sock /run/docker.sock"),
+    ],
+    [
+      "a user who may not use Docker",
+      "deploy may not use Docker there",
+      "usermod -aG docker deploy",
+      () => onHost("gpasswd --delete deploy docker", "gpasswd --add deploy docker"),
+    ],
+  ])("with %s is one clear error, and works when it is cured", async (_, wrong, cure, make_) => {
+    const { config = {}, env = {}, mend } = await make_();
+    writeStackFile(config);
+    const refused = await make("doctor", env);
+    await mend?.();
+    writeStackFile({});
+    expect(refused).toMatchObject({ code: 2, stdout: "" });
+    expect(refused.stderr.split("\n")[0]).toMatch(/^error: ssh:\/\/deploy@\S+: /);
+    expect(refused.stderr.split("\n")[0]).toContain(wrong);
+    expect(refused.stderr).toContain(cure);
+    expect(refused.stderr.match(/error/gi), refused.stderr).toHaveLength(2);
+    expect(await make("doctor")).toMatchObject({ code: 0 });
+  });
+});
+
+test("`make env` gives pulumi a number of its own for hosts over ssh, unless the user has one", async () => {
+  expect((await make("env")).stdout).toContain(`export PULUMI_PARALLEL='${SSH_PARALLEL}'\n`);
+  expect((await make("env", { PULUMI_PARALLEL: "3" })).stdout).toContain("export PULUMI_PARALLEL='3'\n");
+});
+
+test("`make env` starts no Docker where none runs: it says so", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "bulkhead-no-docker-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const started = join(directory, "started");
+  mkdirSync(join(directory, "bin"));
+  // What would start one, or install it.
+  for (const program of ["dockerd", "service", "systemctl", "apt-get", "sudo", "docker"])
+    writeFileSync(join(directory, "bin", program), `#!/bin/sh\necho "$0 $*" >>${started}\nexit 1\n`, { mode: 0o755 });
+  const env = {
+    ...{ STACK: "local", HOME: directory, XDG_CACHE_HOME: join(cacheDirectory(), "..") },
+    ...{ DOCKER_HOST: undefined, XDG_RUNTIME_DIR: undefined, PATH: `${directory}/bin:${process.env["PATH"]}` },
+  };
+  // Without the sockets of this machine's own Docker.
+  const script = "mount -t tmpfs none /run && exec make -s env";
+  const { code, stdout, stderr } = await currentTestEngine().exec("unshare", ["--mount", "sh", "-c", script], {
+    cwd: copy.directory,
+    env,
+  });
+  expect({ code, stderr }).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining("no Docker engine answers") as string,
+  });
+  expect(stdout).toContain("export DOCKER_HOST='unix:///var/run/docker.sock'\n");
+  expect(stdout).not.toContain("PULUMI_PARALLEL");
+  expect(readFileSync(started, "utf8")).toBe(
+    `${directory}/bin/docker context inspect --format {{.Endpoints.docker.Host}}\n`,
+  );
+});
+
+test("a connection that is kept from before is left where its user has got the group since", async () => {
+  const { mend } = await onHost("gpasswd --delete deploy docker", "gpasswd --add deploy docker");
+  forgetConnections();
+  const refused = await reachedByRollback();
+  await mend!();
+  expect(refused).toContain("deploy may not use Docker there");
+  expect(await reachedByRollback()).toContain(REACHED);
 });
 
 test("up deploys it there, over a few connections", async () => {
-  const connections = watchConnections();
+  const sshd = await watchSshd();
   const { seconds } = await reach.deploy();
-  const { peers, most } = await connections.stop();
-  console.log(JSON.stringify({ event: "remote up", seconds, sshConnections: peers, sshConnectionsAtOnce: most }));
-  // Without a shared connection they are more than a dozen. Those that begin before it stands are on their own.
-  expect(peers).toBeGreaterThan(0);
-  expect(peers).toBeLessThanOrEqual(6);
+  const connections = await sshd.stop();
+  console.log(JSON.stringify({ event: "remote up", seconds, ...connections }));
+  // Without a shared connection they are more than a dozen.
+  expect(connections.made).toBeGreaterThan(0);
+  expect(connections.made).toBeLessThanOrEqual(6);
   expect((await reach.request("/")).text).toContain('id="server-status" data-state="ok"');
   const { release } = JSON.parse((await reach.request("/api/status")).text) as { release: string };
   expect(release).toBe((await reach.containers()).get("backend")!.Config.Hostname);
@@ -94,6 +240,29 @@ test("a refresh and another up see nothing to do", async () => {
   expect(await snapshot(reach.engine)).toEqual(before);
 });
 
+test("`make doctor` says what the host is, and changes nothing there", async () => {
+  const before = await snapshot(reach.engine);
+  const { code, stdout } = await make("doctor");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^CHECK +FOUND +VERDICT$/m);
+  const found = verdicts(stdout);
+  expect(found).toMatchObject({
+    "way in": `ok ${host.url}, host key known, key in the agent`,
+    login: "ok deploy, in the group docker: as good as root",
+    // Its own door holds them.
+    ports: "ok 8443 and 2222 on 0.0.0.0",
+    limits: expect.stringMatching(/^(ok|warn) memory, /) as string,
+    clock: "ok as this machine's",
+    API: "ok a socket only",
+    "live-restore": "warn off",
+  });
+  expect(stdout).toContain("\nlive-restore (warn)\n");
+  expect(stdout).toContain('"live-restore": true');
+  // What is ok needs no cure.
+  expect(stdout).not.toMatch(/^(ports|login|clock) \(/m);
+  expect(await snapshot(reach.engine)).toEqual(before);
+});
+
 test("destroy leaves nothing there", async () => {
   await reach.destroy();
   expect(await snapshot(reach.engine, "reach-far")).toEqual({ containers: [], networks: [], volumes: [] });
@@ -101,24 +270,147 @@ test("destroy leaves nothing there", async () => {
   expect([all.containers, all.volumes]).toEqual([[], []]);
 });
 
-/** The ssh connections that the host has while something goes on: how many different ones, and how many at once. */
-function watchConnections() {
-  const peers = new Set<string>();
-  let most = 0;
-  let stopped = false;
-  const watching = (async () => {
-    while (!stopped) {
-      const { stdout } = await host.exec("ss", ["-H", "-t", "-n", "state", "established", "sport = :22"]);
-      const now = stdout.trim().split("\n").filter(Boolean);
-      for (const line of now) peers.add(line.trim().split(/\s+/).at(-1)!);
-      most = Math.max(most, now.length);
-    }
-  })();
+test("a hundred containers are made by one update without a dropped connection", async () => {
+  const containers = 100;
+  const running = 5;
+  const name = await provideSmallImage(currentTestEngine());
+  await host.loadImages([name]);
+  const image = (await reach.engine.get<{ Id: string }>(`/images/${encodeURIComponent(name)}/json`)).Id;
+  const project = await createTestProject({
+    stack: "many",
+    program: join(import.meta.dirname, "../support/many-containers/"),
+    config: Object.fromEntries(
+      Object.entries({ host: host.url, knownHosts: host.knownHostsFile, image, containers, running }).map(
+        ([key, value]) => [`many:${key}`, value],
+      ),
+    ),
+    env: { ...host.env, PULUMI_PARALLEL: SSH_PARALLEL },
+  });
+  // What it made goes with the host.
+  onTestFinished(() => project.remove());
+  const sshd = await watchSshd();
+  const { code, seconds, stdout, stderr } = await project.up();
+  const connections = await sshd.stop();
+  console.log(JSON.stringify({ event: "remote up", containers, running, seconds, ...connections }));
+  expect(code, stdout + stderr).toBe(0);
+  const made = await reach.engine.get<{ State: string }[]>("/containers/json?all=1");
+  expect(made).toHaveLength(containers);
+  expect(made.filter(({ State }) => State === "running")).toHaveLength(running);
+  expect(connections.dropped).toBe(0);
+  expect(connections.made).toBeGreaterThan(0);
+  expect(connections.made).toBeLessThan(containers / 2);
+});
+
+test("after a reboot the next run works, and `make doctor` finds what is wrong now", async () => {
+  const hosts = ["unix:///var/run/docker.sock", "tcp://0.0.0.0:2375"];
+  // Asked for by name, so that dockerd does not wait for somebody to read its warning.
+  const settings = JSON.stringify({ hosts, tls: false });
+  await onHost(`mkdir -p /etc/docker && echo '${settings}' >/etc/docker/daemon.json`, "");
+  // The connection that this one leaves open ends with the host, and this machine is not told.
+  expect(await reachedByRollback()).toContain(REACHED);
+  await host.reboot();
+  await host.daemonReady();
+  expect(await reachedByRollback()).toContain(REACHED);
+  const image = await provideSmallImage(currentTestEngine());
+  const publish = ["--publish", "8443:80", "--name", "squatter"];
+  expect(await host.docker(["run", "--detach", ...publish, image, "httpd", "-f"])).toMatchObject({ code: 0 });
+
+  const { code, stdout } = await make("doctor");
+  expect(code).toBe(2);
+  const found = verdicts(stdout);
+  expect(found).toMatchObject({
+    ports: "bad edge.httpsPort: 8443 is held by the container squatter",
+    API: "bad open on http://0.0.0.0:2375, without encryption",
+    "live-restore": "warn off",
+  });
+  for (const check of ["ports (bad)", "API (bad)", "live-restore (warn)"]) expect(stdout).toContain(`\n${check}\n  `);
+});
+
+test("a shared connection that is dead and does not know it is left for another one", async () => {
+  forgetConnections();
+  expect(await reachedByRollback()).toContain(REACHED);
+  const { stdout } = await host.exec("ss", ["-H", "-t", "-n", "state", "established", "sport = :22"]);
+  const ports = stdout
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(":").at(-1)!);
+  expect(ports.length).toBeGreaterThan(0);
+  // As when this machine has got another address since, or a firewall has forgotten the connection.
+  for (const port of ports) await onHost(`iptables -I INPUT -p tcp --sport ${port} -j DROP`, "");
+  expect(await reachedByRollback()).toContain(REACHED);
+});
+
+/** What only the engine there can tell: nothing was deployed by `make up`. */
+const REACHED = "no release is recorded on the host";
+
+/** The quickest command that asks the engine over the shared connection, as `make up` does, and changes nothing. */
+async function reachedByRollback(): Promise<string> {
+  const { stderr, seconds } = await make("rollback");
+  console.log(JSON.stringify({ event: "rollback", seconds, said: stderr.split("\n")[0] }));
+  return stderr;
+}
+
+/** Nobody finds the shared connections any more; they end by themselves. */
+function forgetConnections(): void {
+  makeOwnFolder(sshDirectory);
+  for (const file of readdirSync(sshDirectory)) rmSync(join(sshDirectory, file));
+}
+
+/** What is changed to make something wrong, and how that is undone. */
+interface Wrong {
+  config?: Record<string, unknown>;
+  env?: Record<string, string>;
+  mend?: () => Promise<void>;
+}
+
+/** Runs a command in the host as root. */
+async function onHost(command: string, undo: string): Promise<Wrong> {
+  const asRoot = async (script: string) => {
+    const { code, stderr } = await host.exec("sh", ["-c", script]);
+    if (code !== 0) throw new Error(`${script}: ${stderr}`);
+  };
+  await asRoot(command);
+  return { mend: () => asRoot(undo) };
+}
+
+/** The stack file of the copy: that of the deployed stack, with some keys changed. */
+function writeStackFile(config: Record<string, unknown>): void {
+  const file = join(copy.directory, "Pulumi.far.yaml");
+  writeFileSync(file, stringify({ config: { ...reach.config, ...config } }));
+}
+
+function make(target: string, env: Record<string, string> = {}) {
+  return copy.make(target, { env: { STACK: "far", DOCKER_HOST: "unix:///nowhere/docker.sock", ...env } });
+}
+
+/** Each check of `make doctor` with its verdict and what was found. */
+function verdicts(stdout: string): Record<string, string> {
+  const rows = stdout.matchAll(/^(\S.*?) {2,}(.*?) {2,}(ok|warn|bad|unknown)$/gm);
+  return Object.fromEntries([...rows].map(([, check, found, verdict]) => [check!, `${verdict!} ${found!}`]));
+}
+
+/** What the host's sshd writes of connections while something goes on: a look at its sockets now and then misses some. */
+async function watchSshd() {
+  forgetConnections();
+  const log = "/run/sshd.log";
+  const start = [
+    'kill "$(cat /run/sshd.pid)"',
+    // Connections that are there stay.
+    "while ss -Hltn 'sport = :22' | grep -q .; do sleep 0.1; done",
+    `rm -f ${log}`,
+    `/usr/sbin/sshd -E ${log} -o LogLevel=VERBOSE`,
+  ];
+  await onHost(start.join("\n"), "");
   return {
     stop: async () => {
-      stopped = true;
-      await watching;
-      return { peers: peers.size, most };
+      const { stdout } = await host.exec("cat", [log]);
+      const count = (pattern: RegExp) => (stdout.match(pattern) ?? []).length;
+      return {
+        made: count(/Accepted publickey/g),
+        /** Sessions that the shared connection had no room for: ssh makes a connection of its own for each. */
+        beside: count(/no more sessions/g),
+        dropped: count(/drop connection|MaxStartups/g),
+      };
     },
   };
 }

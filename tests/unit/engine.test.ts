@@ -44,8 +44,8 @@ describe("an engine over ssh", () => {
 });
 
 describe("ssh", () => {
-  function optionsOf(host: string, knownHosts?: string): Record<string, string> {
-    const options = sshOptions(host, knownHosts);
+  function optionsOf(...args: Parameters<typeof sshOptions>): Record<string, string> {
+    const options = sshOptions(...args);
     expect(new Set(options.filter((_, index) => index % 2 === 0))).toEqual(new Set(["-o"]));
     const settings = options.filter((_, index) => index % 2 === 1);
     return Object.fromEntries(settings.map((setting) => setting.split("=") as [string, string]));
@@ -69,6 +69,12 @@ describe("ssh", () => {
     // While ssh makes it, it has 17 letters more; macOS has room for 103.
     const longest = ControlPath!.replace("%i", "4294967295").replace("%C", "0".repeat(40)).length + 17;
     expect(longest).toBeLessThanOrEqual(103);
+  });
+
+  test("shares none where it is to come in anew, whatever the user's own settings say", () => {
+    const options = optionsOf(HOST, undefined, false);
+    expect(options).toMatchObject({ ControlPath: "none", StrictHostKeyChecking: "yes" });
+    expect(options).not.toHaveProperty("ControlMaster");
   });
 
   describe("keeps the socket in a folder", () => {
