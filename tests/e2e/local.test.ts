@@ -188,7 +188,9 @@ describe("TLS", () => {
       .filter((local) => !/^(127\.|\[::1\]|10\.213\.)/.test(local))
       .map((local) => Number(local.slice(local.lastIndexOf(":") + 1)));
     expect([...new Set(open)].sort((a, b) => a - b)).toEqual([TUNNEL_PORT, HTTPS_PORT]);
-    await expect(exchange(world.connect(80), request)).resolves.toBe("");
+    // The relay hangs up, before or after the request is written.
+    const outside = await exchange(world.connect(80), request).catch((error: NodeJS.ErrnoException) => error.code);
+    expect(["", "EPIPE", "ECONNRESET"]).toContain(outside);
     await expect(exchange(connect(80, reach.address), request)).rejects.toThrow("ECONNREFUSED");
   });
 });
@@ -556,7 +558,7 @@ describe("posture", () => {
       for (const { why } of given) expect(why, name).toMatch(/\w+ \w+/);
 
       const networks = Object.keys(NetworkSettings.Networks).sort();
-      expect(networks, name).toEqual(run === "never" ? ["none"] : expected.networks.map(network));
+      expect(networks, name).toEqual(expected.networks.length === 0 ? ["none"] : expected.networks.map(network));
       expect(HostConfig.NetworkMode, name).not.toMatch(/^(host|container:)/);
       const mounts = Mounts.map(({ Type, Destination, RW }) => [Type, Destination, RW ? "writable" : "read-only"]);
       expect(mounts.sort(), name).toEqual(
