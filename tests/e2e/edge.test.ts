@@ -141,7 +141,7 @@ test("the door's own replacement has a gap, which is announced, and nothing else
   console.log(
     JSON.stringify({ rollout: "the door", requests, failed, gapSeconds: Math.round(gapMs / 10) / 100, reasons }),
   );
-  expect(preview.stdout).toMatch(/edge-door is replaced: port 8443 and 2222 are closed for some seconds/);
+  expect(preview.stderr).toMatch(/edge-door is replaced: port 2222 and 8443 are closed for some seconds/);
   expect(failed).toBeGreaterThan(0);
   // Once it is there again, it serves everybody.
   expect(failed).toBe(failedBefore);
