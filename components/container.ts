@@ -104,6 +104,8 @@ export class Container extends pulumi.ComponentResource {
         hooks: run === "never" ? undefined : ports.length > 0 ? host.hooksOfPorts : host.hooks,
         // The provider would delete first, because a fixed name cannot be there twice; these have none.
         deleteBeforeReplace: ports.length > 0,
+        // Any image does for a courier, and another one would only write the same files anew, under whoever reads them.
+        ignoreChanges: run === "never" ? ["image"] : [],
         // The provider accepts these as updates and then changes nothing. The last is no property but a creation that
         // failed: the engine would "update" such a container, which waits for nothing, and call it done.
         replaceOnChanges: ["healthcheck", "tmpfs", "init", "envs", "labels", "#initerror"],
