@@ -114,7 +114,7 @@ describe("a job before a release", () => {
       const { code, stdout, stderr } = await make("up");
       expect(code, attempt).not.toBe(0);
       expect(stdout + stderr).toMatch(
-        /backend-pre-deploy: the container \S+ failed: it is exited, exit code 3\n *Its last lines:\n *no such table: clients/,
+        /backend-pre-deploy: the container \S+ failed: it is exited, exit code 3[^]*?Its last lines:\n *no such table: clients/,
       );
       const { Id, State } = await container("backend");
       expect({ Id, StartedAt: State.StartedAt }).toEqual({ Id: before.Id, StartedAt: before.State.StartedAt });
