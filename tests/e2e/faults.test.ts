@@ -229,7 +229,9 @@ describe("a reboot", () => {
     for (const [name, { Id, HostConfig, State }] of before) {
       const { PidsLimit, Memory } = HostConfig;
       expect(after.get(name), name).toMatchObject({ Id, HostConfig: { PidsLimit, Memory } });
-      if (!RUNNING.includes(name)) expect(after.get(name)!.State, name).toEqual(State);
+      if (RUNNING.includes(name)) continue;
+      // A job stays some seconds when it is done; the reboot ends it, and nothing starts it again.
+      expect(after.get(name)!.State, name).toMatchObject({ Running: false, StartedAt: State.StartedAt });
     }
   });
 
