@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { formatSeconds } from "../toolchain/steps.ts";
 import { projectDirectory } from "./stack.ts";
-import { closingLine, fastSuites, runSuites } from "./suites.ts";
+import { fastSuites, runSuites, tellCounts } from "./suites.ts";
 
 const checks: Record<string, string[]> = {
   types: ["typescript/bin/tsc", "--noEmit"],
@@ -23,6 +23,6 @@ const failed = Object.entries(checks).filter(([name, [program, ...args]]) => {
 if (failed.length > 0) process.exit(1);
 if (!process.argv.includes("--no-tests")) {
   const counts = await runSuites(fastSuites);
-  console.log(`\n${closingLine(counts)}`);
+  tellCounts(counts);
   process.exit(counts.failed > 0 ? 1 : 0);
 }

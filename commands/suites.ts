@@ -12,6 +12,8 @@ export interface Counts {
   passed: number;
   failed: number;
   skipped: number;
+  /** Each failed test's name and message, to be said again at the end: what came before may scroll away. */
+  failures?: readonly string[];
 }
 
 export interface Suite {
@@ -61,7 +63,8 @@ const ENGINES = 2;
 function sum(counts: readonly Counts[]): Counts {
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const each of counts) for (const key of ["passed", "failed", "skipped"] as const) total[key] += each[key];
-  return total;
+  const failures = counts.flatMap((each) => each.failures ?? []);
+  return failures.length > 0 ? { ...total, failures } : total;
 }
 
 /** Runs suites one after the other up to the first with a failure; the counts of all that ran. */
@@ -72,7 +75,7 @@ export async function runSuites(suites: readonly Suite[]): Promise<Counts> {
     const start = Date.now();
     const counts = await run().catch((error: Error) => {
       console.error(error.message);
-      return { passed: 0, failed: 1, skipped: 0 };
+      return { passed: 0, failed: 1, skipped: 0, failures: [`${name}: ${error.message}`] };
     });
     console.log(`=== ${name}: ${closingLine(counts)}, ${formatSeconds((Date.now() - start) / 1000)}`);
     all.push(counts);
@@ -81,7 +84,13 @@ export async function runSuites(suites: readonly Suite[]): Promise<Counts> {
   return sum(all);
 }
 
-/** The line that a run of tests ends with. */
+/** What a run of tests ends with: each failure again, and the line that counts. */
+export function tellCounts(counts: Counts): void {
+  for (const failure of counts.failures ?? []) console.log(`\nFAILED ${failure}`);
+  console.log(`\n${closingLine(counts)}`);
+}
+
+/** How many ended how. */
 export function closingLine({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }
@@ -97,7 +106,12 @@ export interface VitestReport {
   numFailedTests: number;
   numPendingTests: number;
   numTodoTests: number;
-  testResults: { status: string; assertionResults: { status: string }[] }[];
+  testResults: {
+    name: string;
+    status: string;
+    message: string;
+    assertionResults: { status: string; fullName: string; failureMessages: string[] | null }[];
+  }[];
 }
 
 export function vitestCounts(report: VitestReport): Counts {
@@ -110,6 +124,14 @@ export function vitestCounts(report: VitestReport): Counts {
     passed: report.numPassedTests,
     failed: report.numFailedTests + broken.length,
     skipped: report.numPendingTests + report.numTodoTests,
+    failures: [
+      ...broken.map(({ name, message }) => `${name}\n${message}`),
+      ...report.testResults.flatMap(({ name, assertionResults }) =>
+        assertionResults
+          .filter(({ status }) => status === "failed")
+          .map(({ fullName, failureMessages }) => `${name}: ${fullName}\n${(failureMessages ?? []).join("\n")}`),
+      ),
+    ],
   };
 }
 

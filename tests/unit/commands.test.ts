@@ -10,6 +10,7 @@ import {
   closingLine,
   nodeTestCounts,
   runSuites,
+  tellCounts,
   unittestCounts,
   vitestCounts,
 } from "../../commands/suites.ts";
@@ -40,14 +41,23 @@ describe("counting tests", () => {
     expect(closingLine(counts(12, 1, 3))).toBe("12 passed, 1 failed, 3 skipped");
   });
 
-  test("vitest: a file that cannot be loaded is a failure", () => {
+  test("vitest: a file that cannot be loaded is a failure, and each failure is told again at the end", () => {
+    const assertion = (status: string, failureMessages: string[] = []) => ({ status, fullName: "it", failureMessages });
     const testResults = [
-      { status: "passed", assertionResults: [{ status: "passed" }, { status: "passed" }] },
-      { status: "failed", assertionResults: [{ status: "failed" }] },
-      { status: "failed", assertionResults: [] },
+      { name: "a", status: "passed", message: "", assertionResults: [assertion("passed"), assertion("passed")] },
+      { name: "b", status: "failed", message: "", assertionResults: [assertion("failed", ["not 2", "not 3"])] },
+      { name: "c", status: "failed", message: "no such module", assertionResults: [] },
     ];
     const report = { numPassedTests: 2, numFailedTests: 1, numPendingTests: 1, numTodoTests: 1, testResults };
-    expect(vitestCounts(report)).toEqual(counts(2, 2, 2));
+    const failures = ["c\nno such module", "b: it\nnot 2\nnot 3"];
+    expect(vitestCounts(report)).toEqual({ ...counts(2, 2, 2), failures });
+    const log = vi.spyOn(console, "log").mockReturnValue();
+    tellCounts(vitestCounts(report));
+    expect(log.mock.calls.flat()).toEqual([
+      ...failures.map((each) => `\nFAILED ${each}`),
+      "\n2 passed, 2 failed, 2 skipped",
+    ]);
+    vi.restoreAllMocks();
   });
 
   test("Python's unittest", () => {
@@ -82,7 +92,7 @@ describe("counting tests", () => {
     });
     expect(await runSuites([good, good])).toEqual(counts(6, 0, 2));
     expect(await runSuites([good, bad, good])).toEqual(counts(4, 2, 1));
-    expect(await runSuites([broken, good])).toEqual(counts(0, 1));
+    expect(await runSuites([broken, good])).toEqual({ ...counts(0, 1), failures: ["broken: no engine"] });
     vi.restoreAllMocks();
   });
 });
