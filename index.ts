@@ -41,7 +41,7 @@ const backend = new WebService("backend", {
     config.images.backend ??
     new BuiltImage("backend", { host, context: "apps/backend", buildArgs: { PYTHON_IMAGE: image.python } }).reference,
   port: 8765,
-  health: { test: ["CMD", "python", "-m", "reach.health"] },
+  health: { test: ["CMD", "bash", "health.sh"] },
   healthPath: "/health",
   networks: [networks.web, networks.internal],
   secrets: { REACH_API_KEY: apiKey.value },
@@ -56,7 +56,7 @@ const frontend = new WebService("frontend", {
     config.images.frontend ??
     new BuiltImage("frontend", { host, context: "apps/frontend", buildArgs: { NODE_IMAGE: image.node } }).reference,
   port: 3000,
-  health: { test: ["CMD", "node", "src/health.js"] },
+  health: { test: ["CMD", "bash", "health.sh"] },
   healthPath: "/health",
   networks: [networks.web],
   env: { API_URL: backend.internalUrl },

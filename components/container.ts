@@ -41,8 +41,6 @@ export interface Health {
   timeoutSeconds?: number;
   /** Failures in a row that make it unhealthy. @default 3 */
   retries?: number;
-  /** Failures in the first seconds do not count. @default 30 */
-  startSeconds?: number;
   /** The update fails when it is not healthy by then. @default 60 */
   deadlineSeconds?: number;
 }
@@ -149,7 +147,6 @@ function healthArgs(health: Health): Partial<docker.ContainerArgs> {
     intervalSeconds = 2,
     timeoutSeconds = 3,
     retries = 3,
-    startSeconds = 30,
     deadlineSeconds = 60,
   } = health;
   return {
@@ -158,7 +155,8 @@ function healthArgs(health: Health): Partial<docker.ContainerArgs> {
       interval: duration(intervalSeconds),
       timeout: duration(timeoutSeconds),
       retries,
-      startPeriod: duration(startSeconds),
+      // No start period: in it, engines from 25 on check every five seconds. Nothing acts on what is unhealthy meanwhile.
+      startPeriod: duration(0),
     },
     wait: true,
     waitTimeout: deadlineSeconds,

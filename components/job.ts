@@ -41,7 +41,7 @@ export class Job extends pulumi.ComponentResource {
         run: "once",
         entrypoint: ["/bin/sh", "-c", FINISH + script, name],
         command: scriptArguments,
-        health: { test: ["CMD", "test", "-e", "/tmp/done"], intervalSeconds: 0.3, startSeconds: 0, deadlineSeconds },
+        health: { test: ["CMD", "test", "-e", "/tmp/done"], intervalSeconds: 0.3, deadlineSeconds },
         graceSeconds: 1,
       },
       { parent: this },

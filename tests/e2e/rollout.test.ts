@@ -198,7 +198,7 @@ describe("a release that fails", () => {
 
   test("as it crashes, or never becomes healthy, shows its last lines", async () => {
     // Not the minute that a release has: this one ends as it began.
-    const health = 'health: { test: ["CMD", "node", "src/health.js"]';
+    const health = 'port: 3000,\n  health: { test: ["CMD", "bash", "health.sh"]';
     const undo = program.edit("index.ts", health, `${health}, deadlineSeconds: 20`);
     onTestFinished(undo);
     const said = await attempt("a crash loop, and one that is never healthy", {
@@ -250,7 +250,7 @@ describe("a release that fails", () => {
     image(
       "backend",
       0,
-      'RUN rm -f reach/__pycache__/health.* && echo "raise SystemExit(0)" > reach/health.py',
+      'RUN echo "exit 0" > health.sh',
       `CMD ["python", "-c", ${JSON.stringify(BROKEN)}]`,
     );
   const BROKEN = `

@@ -144,7 +144,7 @@ describe("Container", () => {
       restart: "always",
       start: true,
       mustRun: true,
-      healthcheck: { tests: ["CMD", "true"], interval: "2s", timeout: "3s", retries: 3, startPeriod: "30s" },
+      healthcheck: { tests: ["CMD", "true"], interval: "2s", timeout: "3s", retries: 3, startPeriod: "0s" },
       wait: true,
       waitTimeout: 60,
     });
@@ -258,9 +258,9 @@ describe("Container", () => {
     [90, "1m30s"],
     [3600, "1h0m0s"],
     [3725, "1h2m5s"],
-  ])("spells %d seconds as the engine does", async (startSeconds, spelled) => {
-    const { inputs } = await containerOf({ health: { ...HEALTH, startSeconds } });
-    expect(inputs.healthcheck?.startPeriod).toBe(spelled);
+  ])("spells %d seconds as the engine does", async (intervalSeconds, spelled) => {
+    const { inputs } = await containerOf({ health: { ...HEALTH, intervalSeconds } });
+    expect(inputs.healthcheck?.interval).toBe(spelled);
   });
 
   test("is waited for as long as it says", async () => {

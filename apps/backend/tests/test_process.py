@@ -129,7 +129,7 @@ class Life(ProcessTest):
 class HealthCheck(ProcessTest):
     def check(self) -> tuple[int, str]:
         environment = {**self.environment, "PORT": str(self.port)}
-        command = [sys.executable, "-m", "reach.health"]
+        command = ["bash", "health.sh"]
         ended = subprocess.run(command, cwd=APP, env=environment, capture_output=True, text=True, timeout=10)
         return ended.returncode, ended.stdout
 

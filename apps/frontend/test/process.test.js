@@ -28,7 +28,7 @@ async function start(environment = {}) {
 /** @param {number} port */
 async function checkHealth(port) {
   const env = { ...process.env, PORT: String(port) };
-  const child = spawn(process.execPath, ["src/health.js"], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn("bash", ["health.sh"], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
   child.stdout.on("data", (data) => (output += data));
   const [status] = await once(child, "close");
