@@ -247,8 +247,9 @@ function sshConnection(host: string, options: readonly string[]): Duplex {
   ssh.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
   const stream = new Duplex({
     read: () => ssh.stdout.resume(),
-    write: (chunk, encoding, callback) => ssh.stdin.write(chunk, encoding, callback),
-    final: (callback) => ssh.stdin.end(callback),
+    // A broken pipe only says that ssh has ended; "close" says why.
+    write: (chunk, encoding, callback) => ssh.stdin.write(chunk, encoding, (error) => error ?? callback()),
+    final: (callback) => ssh.stdin.end((error?: Error | null) => error ?? callback()),
     destroy: (error, callback) => {
       ssh.kill();
       callback(error);
@@ -263,7 +264,6 @@ function sshConnection(host: string, options: readonly string[]): Duplex {
   ssh.on("error", (error) => stream.destroy(error));
   // The daemon has hung up: http.Agent would otherwise send the next request over what is left.
   stream.on("end", () => stream.destroy());
-  // A broken pipe only says that ssh has ended; "close" says why.
   ssh.stdin.on("error", () => undefined);
   // http.Agent lets idle connections go, so that a program which is done can end.
   const parts = [ssh, ssh.stdin, ssh.stdout, ssh.stderr] as unknown as { ref(): void; unref(): void }[];

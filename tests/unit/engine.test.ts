@@ -41,6 +41,11 @@ describe("an engine over ssh", () => {
     await expect(engine.ping()).rejects.toThrow(`${HOST}: permission denied`);
     expect(calls().map(({ what }) => what)).toEqual(["dial-stdio", "stop"]);
   });
+
+  test("that hangs up while it is written to is let say why", async () => {
+    const { engine } = await engineOverSsh({ refuses: "while written to" });
+    await expect(engine.post("/much", "x".repeat(1_000_000))).rejects.toThrow(`${HOST}: permission denied`);
+  });
 });
 
 describe("ssh", () => {
@@ -115,7 +120,7 @@ interface Call {
  * A fake engine, reached through a stand-in for ssh that ends when the engine hangs up. It can refuse to work over a
  * connection that an earlier run has left, as sshd does where the user has got a group since, or at all.
  */
-async function engineOverSsh({ refuses }: { refuses?: "shared" | "all" } = {}): Promise<{
+async function engineOverSsh({ refuses }: { refuses?: "shared" | "all" | "while written to" } = {}): Promise<{
   fake: FakeEngine;
   engine: Engine;
   calls: () => Call[];
@@ -137,6 +142,11 @@ async function engineOverSsh({ refuses }: { refuses?: "shared" | "all" } = {}): 
     if (isShared || ${refuses === "all"}) {
       process.stderr.write("permission denied");
       process.exit(1);
+    }
+    if (${refuses === "while written to"}) {
+      process.stdin.destroy();
+      setTimeout(() => process.exit(1), 300).ref();
+      return setTimeout(() => process.stderr.write("permission denied"), 200);
     }
     const connection = require("node:net").connect(socket);
     process.stdin.pipe(connection).pipe(process.stdout);
