@@ -142,13 +142,7 @@ async function limitPids(id: string, name: string, { host, limits, run }: Contai
 }
 
 function healthArgs(health: Health): Partial<docker.ContainerArgs> {
-  const {
-    test,
-    intervalSeconds = 2,
-    timeoutSeconds = 3,
-    retries = 3,
-    deadlineSeconds = 60,
-  } = health;
+  const { test, intervalSeconds = 2, timeoutSeconds = 3, retries = 3, deadlineSeconds = 60 } = health;
   return {
     healthcheck: {
       tests: test,

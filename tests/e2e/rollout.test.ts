@@ -247,12 +247,7 @@ describe("a release that fails", () => {
 
   /** Says that it is well, and can answer nothing. */
   const brokenBackend = () =>
-    image(
-      "backend",
-      0,
-      'RUN echo "exit 0" > health.sh',
-      `CMD ["python", "-c", ${JSON.stringify(BROKEN)}]`,
-    );
+    image("backend", 0, 'RUN echo "exit 0" > health.sh', `CMD ["python", "-c", ${JSON.stringify(BROKEN)}]`);
   const BROKEN = `
 from http.server import BaseHTTPRequestHandler, HTTPServer
 class Handler(BaseHTTPRequestHandler):
