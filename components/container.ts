@@ -35,7 +35,7 @@ export interface ContainerArgs extends Posture {
 export interface Health {
   /** Exec form, like ["CMD", "traefik", "healthcheck"]. */
   test: string[];
-  /** @default 2 */
+  /** Each look costs the host some hundredths of a processor's second. @default 2 */
   intervalSeconds?: number;
   /** @default 3 */
   timeoutSeconds?: number;
@@ -149,8 +149,9 @@ function healthArgs(health: Health): Partial<docker.ContainerArgs> {
       interval: duration(intervalSeconds),
       timeout: duration(timeoutSeconds),
       retries,
-      // No start period: in it, engines from 25 on check every five seconds. Nothing acts on what is unhealthy meanwhile.
-      startPeriod: duration(0),
+      // As good as none: in it, engines from 25 on look every five seconds only. And not 0, for which the engine takes
+      // what the image says. Nothing acts on a container that is called unhealthy while it starts.
+      startPeriod: duration(0.001),
     },
     wait: true,
     waitTimeout: deadlineSeconds,

@@ -83,10 +83,7 @@ export class Proxy extends pulumi.ComponentResource {
         entrypoint: ["traefik"],
         command: doorSubnets.apply((subnets) => traefikArguments(subnets, certificates)),
         // Traefik's own health command starts all of Traefik, ten times a processor's work of this.
-        health: {
-          test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8082/ping"],
-          intervalSeconds: 1,
-        },
+        health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8082/ping"] },
         graceSeconds: 20,
         // The door is gone then, and its clients with it: waiting for them would only put off the next start.
         shutdownSeconds: 1,

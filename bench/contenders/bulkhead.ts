@@ -1,4 +1,4 @@
-import { sshOptions, Engine } from "../../engine.ts";
+import { Engine, sshArguments, sshOptions } from "../../engine.ts";
 import { runCommand } from "../../tests/support/command.ts";
 import { prepareReach } from "../../tests/support/reach.ts";
 import type { RemoteHost } from "../../tests/support/remote-host.ts";
@@ -11,7 +11,7 @@ export async function startBulkhead(
   image: string,
 ): Promise<Contender> {
   const port = 8443;
-  const ssh = sshOptions(host.knownHostsFile);
+  const ssh = sshOptions(host.url, host.knownHostsFile);
   const reach = await prepareReach({
     ...{ stack: "bench", domain: common.domain, httpsPort: port, tunnelPort: 2222, listen: "0.0.0.0" },
     address: host.address,
@@ -36,7 +36,7 @@ export async function startBulkhead(
     ca: reach.ca,
     deploy: async (next) => {
       // The others begin without a connection, so this one does too.
-      await runCommand("ssh", [...ssh, "-O", "exit", new URL(host.url).host]);
+      await runCommand("ssh", ["-O", "exit", ...sshArguments(host.url, ssh)]);
       release(next);
       return reach.up();
     },

@@ -144,7 +144,7 @@ describe("Container", () => {
       restart: "always",
       start: true,
       mustRun: true,
-      healthcheck: { tests: ["CMD", "true"], interval: "2s", timeout: "3s", retries: 3, startPeriod: "0s" },
+      healthcheck: { tests: ["CMD", "true"], interval: "2s", timeout: "3s", retries: 3, startPeriod: "1ms" },
       wait: true,
       waitTimeout: 60,
     });
