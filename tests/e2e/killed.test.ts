@@ -122,7 +122,10 @@ async function onLanes(points: string[], act: (lane: Lane, point: string) => Pro
   await Promise.all(
     lanes.map(async (lane) => {
       for (let point = left.shift(); point !== undefined; point = left.shift())
-        await act(lane, point).catch((error: Error) => failures.push(`${lane.stack}, ${point}: ${error.message}`));
+        await act(lane, point).catch((error: Error) => {
+          console.error(`${lane.stack}, ${point}: ${error.message}`);
+          failures.push(`${lane.stack}, ${point}`);
+        });
     }),
   );
   return failures;
