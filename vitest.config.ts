@@ -21,7 +21,7 @@ export default defineConfig({
           name: "e2e",
           include: ["tests/e2e/**/*.test.ts"],
           fileParallelism: false,
-          testTimeout: minutes(60),
+          testTimeout: minutes(10),
           hookTimeout: minutes(20),
         },
       },
