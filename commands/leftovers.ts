@@ -2,8 +2,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Engine } from "../engine.ts";
 import { say } from "../toolchain/steps.ts";
+import { inOurWords, lockHolders, refusal } from "./lock.ts";
 import { pulumi, type Stack } from "./stack.ts";
 
 /**
@@ -16,30 +18,37 @@ export async function settlePending(stack: Stack): Promise<void> {
   const state = await exportState(stack).catch(() => undefined);
   const pending = state?.deployment.pending_operations ?? [];
   if (state === undefined || pending.length === 0) return;
+  // A run that has begun meanwhile is making something too.
+  const [holder] = await lockHolders(stack).catch(() => []);
+  if (holder) throw new Error(await refusal(stack.name, holder));
+  if (!isDeepStrictEqual(await exportState(stack), state))
+    throw new Error(
+      `another run works on the stack ${stack.name}. This run has changed nothing: try again when it has ended`,
+    );
+
   const begun = pending.filter(({ type }) => type === "creating").map(({ resource }) => resource);
   const left = (await Promise.all(begun.map((resource) => made(stack, resource)))).flat();
   const resources = [...(state.deployment.resources ?? []), ...left];
   await importState(stack, { ...state, deployment: { ...state.deployment, resources, pending_operations: [] } });
+  for (const { type, inputs } of begun)
+    if (type === NETWORK && inputs?.name !== undefined) await removeUnused(stack.engine, inputs.name);
+  // A job must not do its work beside the one that this run starts.
+  for (const { id, inputs } of left)
+    if (inputs?.restart === "no") await stack.engine.post(`/containers/${id}/stop?t=1`);
   if (left.length > 0)
     say(`A killed run was making ${left.map(({ inputs }) => inputs?.name).join(", ")}: to be removed`);
 }
 
 /** What is to be deleted of something that a run had begun to make: nothing, if it did not come to that. */
-async function made(stack: Stack, resource: Resource): Promise<Resource[]> {
-  const { engine, name } = stack;
+async function made({ engine, name }: Stack, resource: Resource): Promise<Resource[]> {
   const { type, inputs } = resource;
   const called = inputs?.name;
-  if (called === undefined) return [];
-  if (type === NETWORK) await removeUnused(engine, called);
   // Under a fixed name the next run finds it again and takes it over: a volume, an image.
-  if (!isAutoNamed(called, name)) return [];
+  if (called === undefined || !isAutoNamed(called, name)) return [];
   let id: string | undefined;
   if (type === CONTAINER) id = (await engine.find<{ Id: string }>(`/containers/${called}/json`))?.Id;
   if (type === VOLUME) id = (await engine.find<{ Name: string }>(`/volumes/${called}`))?.Name;
-  if (id === undefined) return [];
-  // A job must not do its work beside the one that this run starts.
-  if (inputs?.restart === "no") await engine.post(`/containers/${id}/stop?t=1`);
-  return [{ ...resource, id, outputs: inputs, delete: true }];
+  return id === undefined ? [] : [{ ...resource, id, outputs: inputs, delete: true }];
 }
 
 /** A network with the name of another cannot be made. This one was known to nobody, so nothing was put on it. */
@@ -127,7 +136,9 @@ async function importState(stack: Stack, state: State): Promise<void> {
   try {
     const file = join(directory, "state.json");
     await writeFile(file, JSON.stringify(state));
-    await pulumi(stack, ["stack", "import", "--stack", stack.name, "--file", file]);
+    await pulumi(stack, ["stack", "import", "--stack", stack.name, "--file", file]).catch(async (error: Error) => {
+      throw await inOurWords(stack.name, error);
+    });
   } finally {
     await rm(directory, { recursive: true });
   }

@@ -20,7 +20,7 @@ export interface Holder {
  * on this machine, and throws where a run is alive, or may be. Of a state that is not in files nothing is seen before
  * Pulumi itself looks.
  */
-export async function ensureAlone(stack: Stack): Promise<void> {
+export async function ensureAlone(stack: Omit<Stack, "engine">): Promise<void> {
   const state = await stateDirectory(stack);
   if (state === undefined) return;
   const holders = await holdersInFiles(state, stack.name);
@@ -34,15 +34,20 @@ export async function ensureAlone(stack: Stack): Promise<void> {
 }
 
 /** Runs pulumi for the person at the terminal; gives its exit code. Throws where another run has the lock. */
-export async function runAlone(stack: Stack, args: readonly string[]): Promise<number> {
+export async function runAlone(stack: Omit<Stack, "engine">, args: readonly string[]): Promise<number> {
   const { code, lockedBy } = await pulumiForPerson(stack, args);
   if (lockedBy === undefined) return code;
-  const [holder] = holdersIn(lockedBy);
-  throw new Error(holder ? await refusal(stack.name, holder) : lockedBy);
+  throw await inOurWords(stack.name, new Error(lockedBy));
+}
+
+/** What pulumi says of a lock recommends a command that takes it from a run that may be alive. */
+export async function inOurWords(stack: string, error: Error): Promise<Error> {
+  const [holder] = holdersIn(error.message);
+  return holder ? new Error(await refusal(stack, holder)) : error;
 }
 
 /** Whoever holds the lock, wherever the state is kept. */
-export async function lockHolders(stack: Stack): Promise<Holder[]> {
+export async function lockHolders(stack: Omit<Stack, "engine">): Promise<Holder[]> {
   const state = await stateDirectory(stack);
   if (state !== undefined) return holdersInFiles(state, stack.name);
   // Pulumi has no command that shows a lock, but each that changes something shows it; this one changes nothing.
@@ -55,7 +60,7 @@ export async function lockHolders(stack: Stack): Promise<Holder[]> {
   throw new Error(message);
 }
 
-export async function release(stack: Stack, holders: readonly Holder[]): Promise<void> {
+export async function release(stack: Omit<Stack, "engine">, holders: readonly Holder[]): Promise<void> {
   // One by one, since pulumi's own way takes whatever lock is there, also one that a run has taken since.
   for (const { file } of holders)
     if (file !== undefined) for (const part of [file, `${file}.attrs`]) await rm(part, { force: true });
@@ -102,7 +107,7 @@ export function runOf({ user, machine, pid, since }: Holder): string {
   return `The run of ${user}@${machine} (process ${pid}, since ${time})`;
 }
 
-async function refusal(stack: string, holder: Holder): Promise<string> {
+export async function refusal(stack: string, holder: Holder): Promise<string> {
   const where = await whereabouts(holder);
   if (where === "alive")
     return `${runOf(holder)} works on the stack ${stack} and is alive. This run has changed nothing: wait for that one to end, then try again`;

@@ -156,7 +156,7 @@ export async function prepareLocal(stack: Stack, images: Partial<Record<string, 
 }
 
 /** Runs pulumi for its output. */
-export function pulumi(stack: Stack, args: readonly string[], cwd = projectDirectory): Promise<string> {
+export function pulumi(stack: Pick<Stack, "env">, args: readonly string[], cwd = projectDirectory): Promise<string> {
   // `stack init` has no such option, and would not know what to do with the variable.
   const env = { ...stack.env, PULUMI_OPTION_CONFIG_FILE: undefined };
   return run("pulumi", [...args, "--non-interactive"], { cwd, env });
@@ -167,7 +167,7 @@ export function pulumi(stack: Stack, args: readonly string[], cwd = projectDirec
  * command that takes the lock from a run that may be alive.
  */
 export function pulumiForPerson(
-  stack: Stack,
+  stack: Omit<Stack, "engine">,
   args: readonly string[],
 ): Promise<{ code: number; lockedBy: string | undefined }> {
   const configFile = stack.name === "local" ? ["--config-file", localFile] : [];

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { projectDirectory, pulumi, type Stack } from "./stack.ts";
 
 /** Where the state of a stack is, if it is kept in files. */
-export async function stateDirectory(stack: Stack): Promise<string | undefined> {
+export async function stateDirectory(stack: Omit<Stack, "engine">): Promise<string | undefined> {
   // Who is not logged in is asked to by the update itself.
   const asked = () =>
     pulumi(stack, ["whoami", "--verbose", "--json"]).then(

@@ -2,27 +2,24 @@
 import { say } from "../toolchain/steps.ts";
 import { ask } from "./ask.ts";
 import { lockHolders, release, runOf, whereabouts, type Holder } from "./lock.ts";
-import { openStack, runCommand, stackName } from "./stack.ts";
+import { environmentOf, runCommand, stackName } from "./stack.ts";
 
 await runCommand(async () => {
   const name = stackName();
-  const stack = await openStack(name);
-  try {
-    const holders = await lockHolders(stack);
-    if (holders.length === 0) {
-      say(`Nothing to release: no run holds the lock of the stack ${name}.`);
-      return 0;
-    }
-    for (const holder of holders) await showUnlessAlive(name, holder);
-    const answer =
-      process.env["UNLOCK"] || (await ask(`Type ${name} to release it: `, `run with UNLOCK=${name} to release it`));
-    if (answer !== name) throw new Error(`the answer was ${answer} and not ${name}: nothing was released`);
-    await release(stack, holders);
-    say(`Released. \`make up STACK=${name}\` sees to what the run has left.`);
+  // The host has no say in this, and may be away.
+  const stack = { name, env: await environmentOf(name, { url: "", local: false }) };
+  const holders = await lockHolders(stack);
+  if (holders.length === 0) {
+    say(`Nothing to release: no run holds the lock of the stack ${name}.`);
     return 0;
-  } finally {
-    stack.engine.close();
   }
+  for (const holder of holders) await showUnlessAlive(name, holder);
+  const answer =
+    process.env["UNLOCK"] || (await ask(`Type ${name} to release it: `, `run with UNLOCK=${name} to release it`));
+  if (answer !== name) throw new Error(`the answer was ${answer} and not ${name}: nothing was released`);
+  await release(stack, holders);
+  say(`Released. \`make up STACK=${name}\` sees to what the run has left.`);
+  return 0;
 });
 
 async function showUnlessAlive(name: string, holder: Holder): Promise<void> {

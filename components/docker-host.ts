@@ -25,6 +25,8 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly engine: Engine;
   readonly jobImage: string;
   readonly faults: HostFaults;
+  /** Whether its engine can look at a container more often while that starts: from Docker 25 on. Known after check. */
+  knowsStartInterval = true;
   /** For every container that runs. */
   readonly hooks: pulumi.ResourceHookBinding;
   /** For one that holds ports of the host. */
@@ -79,14 +81,19 @@ export class DockerHost extends pulumi.ComponentResource {
   }
 
   /**
-   * Throws one clear error unless the host answers and its ports are free for this stack. A preview may run with the
-   * host away, so it asks nothing.
+   * Learns what the engine can do, so it comes before the first container. Throws one clear error unless the host answers
+   * and its ports are free for this stack. A preview may run with the host away, which is then taken for a new one.
    */
   async check(ports: Record<string, { address: string; port: number }>): Promise<void> {
+    try {
+      await this.engine.ping();
+      const { ApiVersion } = await this.engine.get<{ ApiVersion: string }>("/version");
+      this.knowsStartInterval = Number(ApiVersion.split(".")[1]) >= START_INTERVAL_API_MINOR;
+    } catch (error) {
+      if (pulumi.runtime.isDryRun()) return;
+      throw new pulumi.RunError(`host: ${explainUnreachable(this.engine.host, error as Error, this.#knownHosts)}`);
+    }
     if (pulumi.runtime.isDryRun()) return;
-    await this.engine.ping().catch((error: Error) => {
-      throw new pulumi.RunError(`host: ${explainUnreachable(this.engine.host, error, this.#knownHosts)}`);
-    });
     const containers = await this.engine.get<Publisher[]>("/containers/json");
     const problems = Object.entries(ports).flatMap(([path, { address, port }]) =>
       publishersOf(containers, address, port)
@@ -99,3 +106,6 @@ export class DockerHost extends pulumi.ComponentResource {
     if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
   }
 }
+
+/** StartInterval came with version 1.44 of the API. */
+const START_INTERVAL_API_MINOR = 44;

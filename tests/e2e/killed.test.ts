@@ -19,6 +19,14 @@ const bystanders: { container?: string; volume?: string } = {};
 /** What changes something on the host in a rollout, in order. */
 let steps: string[];
 
+/** Points that are no call to the engine. */
+const LOCKED = "the lock is taken";
+const CANDIDATE = "the job has written the candidate";
+const ROUTE = "the job has written the route";
+
+/** About thirty pairs of runs: the limit is for one that hangs. */
+const LONG = { timeout: 3_600_000 };
+
 beforeAll(async () => {
   // Already a first run can be killed, while it makes what has fixed names and holds ports.
   const killedAt = [undefined, "create network internal", "start edge-door"];
@@ -64,7 +72,7 @@ test("a rollout consists of these steps", async () => {
     expect(steps).toContain(step);
 });
 
-test("killed at any of them, the site stays up and the next run puts everything in order", async () => {
+test("killed at any of them, the site stays up and the next run puts everything in order", LONG, async () => {
   // Of these Pulumi knows nothing: someone made it forget what was pending.
   await container("reach-a-backend-0123abc", "reach-a");
   await volume("reach-a-backend-secrets-files-0123abc");
@@ -73,7 +81,7 @@ test("killed at any of them, the site stays up and the next run puts everything 
   expect(failures).toEqual([]);
 });
 
-test("also when the next run is of another release", async () => {
+test("also when the next run is of another release", LONG, async () => {
   const points = [
     "create backend-secrets-courier",
     "start backend",
@@ -83,6 +91,11 @@ test("also when the next run is of another release", async () => {
   ];
   const failures = await onLanes(points, (lane, point) => lane.killedAt(point, { another: true }));
   expect(failures).toEqual([]);
+});
+
+test("also when that run is killed too", async () => {
+  const [lane] = lanes;
+  await lane!.killedAt("start backend", { before: "archive backend-secrets-courier" });
 });
 
 test("no request failed, and nobody else was touched", async () => {
@@ -95,6 +108,15 @@ test("no request failed, and nobody else was touched", async () => {
   const other = await engine.get<ContainerInspect>(`/containers/${bystanders.container}/json`);
   expect(other).toMatchObject({ RestartCount: 0, State: { Running: true } });
   expect((await snapshot(engine, "reach-a")).volumes).toContain("reach-a-kept");
+});
+
+test("`make down` after a run that was killed leaves nothing", async () => {
+  const lane = lanes[1]!;
+  await lane.kill("start backend-route-job");
+  const down = await lane.make("down");
+  expect(down.code, lastLines(down.stdout + down.stderr, 60)).toBe(0);
+  expect(down.stderr).toContain("Everything is removed.");
+  expect(await snapshot(engine, "reach-b")).toEqual({ containers: [], networks: [], volumes: [] });
 });
 
 async function container(name: string, stack: string): Promise<string> {
@@ -110,11 +132,6 @@ async function volume(name: string, labels: Record<string, string> = {}): Promis
   await engine.post("/volumes/create", { Name: name, Labels: { "bulkhead.stack": "reach-a", ...labels } });
 }
 
-/** Points that are no call to the engine. */
-const LOCKED = "the lock is taken";
-const CANDIDATE = "the job has written the candidate";
-const ROUTE = "the job has written the route";
-
 /** Does something for each point, on whichever stack is free; gives what went wrong. */
 async function onLanes(points: string[], act: (lane: Lane, point: string) => Promise<void>): Promise<string[]> {
   const left = [...points];
@@ -122,13 +139,16 @@ async function onLanes(points: string[], act: (lane: Lane, point: string) => Pro
   await Promise.all(
     lanes.map(async (lane) => {
       for (let point = left.shift(); point !== undefined; point = left.shift())
-        await act(lane, point).catch((error: Error) => failures.push(`${lane.stack}, ${point}: ${error.message}`));
+        await act(lane, point).catch((error: Error) => {
+          console.error(`${lane.stack}, ${point}: ${error.message}`);
+          failures.push(`${lane.stack}, ${point}`);
+        });
     }),
   );
   return failures;
 }
 
-interface UpOptions {
+interface RunOptions {
   onChange?: (call: string) => void;
   onStart?: (pid: number) => void;
 }
@@ -161,8 +181,8 @@ class Lane {
   }
 
   async start(killedAt: string | undefined): Promise<void> {
-    this.release();
-    if (killedAt !== undefined) await this.#killed(killedAt);
+    if (killedAt === undefined) this.release();
+    else await this.kill(killedAt);
     await this.mustBeUp(await this.up());
     const { address, ca, url } = this.reach;
     const common = { address, ca, seconds: 3600, connections: 2, requestsPerSecond: 10 };
@@ -194,39 +214,42 @@ class Lane {
     return 64 + (this.#release % 3);
   }
 
-  up({ onChange = () => undefined, onStart }: UpOptions = {}): Promise<CommandResult> {
-    this.proxy.onChange = onChange;
-    const env = { ...this.reach.project.env, STACK: this.stack, YES: "1", DOCKER_HOST: this.proxy.host };
-    return this.copy.make("up", { env, onStart, timeoutMs: 600_000 });
+  up(options: RunOptions = {}): Promise<CommandResult> {
+    return this.make("up", options);
   }
 
-  /** A rollout that is killed, and the run after it: of the same release, or of another one. */
-  async killedAt(point: string, { another = false } = {}): Promise<void> {
-    this.release();
-    const killed = await this.#killed(point);
+  make(target: string, { onChange = () => undefined, onStart }: RunOptions = {}): Promise<CommandResult> {
+    this.proxy.onChange = onChange;
+    const env = { ...this.reach.project.env, STACK: this.stack, YES: "1", DOCKER_HOST: this.proxy.host };
+    return this.copy.make(target, { env, onStart, timeoutMs: 600_000 });
+  }
+
+  /**
+   * A rollout that is killed, and the run after it: of the same release or of another one. Before it, the rollout can be
+   * killed at another point already.
+   */
+  async killedAt(
+    point: string,
+    { another = false, before }: { another?: boolean; before?: string } = {},
+  ): Promise<void> {
+    if (before !== undefined) await this.kill(before);
+    const killed = await this.kill(point, { sameRelease: before !== undefined });
     // The run's last step, the record of the release, comes when Pulumi has ended.
     const locked = this.#locks().length > 0;
     expect(locked).toBe(point !== "create volume release");
     expect(await this.reach.request("/api/status")).toMatchObject({ status: 200 });
-    const left = [...(await this.containers())].map(({ Name }) => Name).sort();
+    const left = (await this.containers()).length - Lane.wanted!.length;
     if (another) this.release();
     const next = await this.up();
     const [seconds, nextSeconds] = [killed, next].map((run) => Math.round(run.seconds * 10) / 10);
-    console.log(
-      JSON.stringify({
-        killedAfter: point,
-        stack: this.stack,
-        another,
-        left: left.length - Lane.wanted!.length,
-        seconds,
-        nextSeconds,
-      }),
-    );
+    console.log(JSON.stringify({ killedAfter: point, stack: this.stack, another, left, seconds, nextSeconds }));
     if (locked) expect(next.stderr).toContain("releasing its lock");
     await this.mustBeUp(next);
   }
 
-  async #killed(point: string): Promise<CommandResult> {
+  /** A rollout of a new release, or of the one that was killed last, that is killed at some point. */
+  async kill(point: string, { sameRelease = false } = {}): Promise<CommandResult> {
+    if (!sameRelease) this.release();
     let pid: number | undefined;
     let reached = false;
     const kill = () => {

@@ -144,7 +144,10 @@ describe("Container", () => {
       restart: "always",
       start: true,
       mustRun: true,
-      healthcheck: { tests: ["CMD", "true"], interval: "2s", timeout: "3s", retries: 3, startPeriod: "1ms" },
+      healthcheck: {
+        ...{ tests: ["CMD", "true"], interval: "10s", timeout: "3s", retries: 3 },
+        ...{ startPeriod: "1m0s", startInterval: "500ms" },
+      },
       wait: true,
       waitTimeout: 60,
     });
@@ -808,7 +811,7 @@ describe("DockerHost", () => {
       ["another address", published("other", "10.0.0.1", 8443)],
       ["a port that is not published", published("other", "127.0.0.1")],
     ])("lets be what is %s", async (_, other) => {
-      expect(await check([other])).toEqual(["GET /_ping", "GET /containers/json"]);
+      expect(await check([other])).toEqual(["GET /_ping", "GET /version", "GET /containers/json"]);
     });
 
     test("says how a host that is away comes back", async () => {
@@ -823,8 +826,27 @@ describe("DockerHost", () => {
       );
     });
 
-    test("asks nothing in a preview", async () => {
-      expect(await check([published("other", "0.0.0.0", 8443)], true)).toEqual([]);
+    test("asks a preview's host only what it can do, and does without an answer", async () => {
+      expect(await check([published("other", "0.0.0.0", 8443)], true)).toEqual(["GET /_ping", "GET /version"]);
+      vi.stubEnv("DOCKER_HOST", "unix:///nowhere/docker.sock");
+      await record(() => new DockerHost("host", { host: "local", jobImage: IMAGE }).check(ports), { preview: true });
     });
+
+    test.each([
+      ["1.43", { interval: "2s", startPeriod: "1ms", startInterval: undefined }],
+      ["1.44", { interval: "10s", startPeriod: "1m0s", startInterval: "500ms" }],
+    ])(
+      "has an engine of API %s look at health as often as it can while a container starts",
+      async (version, wanted) => {
+        await startFakeEngine(() => undefined, { ApiVersion: version });
+        const recording = await record(async () => {
+          const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
+          await host.check({});
+          new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS });
+        });
+        const { interval, startPeriod, startInterval } = container(recording, "it").inputs.healthcheck!;
+        expect({ interval, startPeriod, startInterval }).toEqual(wanted);
+      },
+    );
   });
 });

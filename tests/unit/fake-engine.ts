@@ -18,7 +18,7 @@ export interface FakeEngine {
 type Answer = (request: string, body: unknown) => object | undefined;
 
 /** Speaks the engine's protocol on a socket, for the test that starts it; there are no containers behind it. */
-export async function startFakeEngine(answer: Answer): Promise<FakeEngine> {
+export async function startFakeEngine(answer: Answer, { ApiVersion = "1.47" } = {}): Promise<FakeEngine> {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-fake-engine-"));
   const socket = join(directory, "docker.sock");
   const requests: string[] = [];
@@ -28,7 +28,12 @@ export async function startFakeEngine(answer: Answer): Promise<FakeEngine> {
     request.on("end", () => {
       const asked = `${request.method} ${request.url}`;
       requests.push(asked);
-      const body = asked === "GET /_ping" ? {} : answer(asked, text === "" ? undefined : JSON.parse(text));
+      const body =
+        asked === "GET /_ping"
+          ? {}
+          : asked === "GET /version"
+            ? { ApiVersion }
+            : answer(asked, text === "" ? undefined : JSON.parse(text));
       if (body === undefined) response.statusCode = 404;
       response.end(body instanceof Buffer ? body : JSON.stringify(body ?? { message: `no such thing: ${asked}` }));
     });

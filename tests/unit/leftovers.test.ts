@@ -76,6 +76,32 @@ test("a network that something is on stays", async () => {
   expect(decodeURIComponent(engine.requests[0]!)).toContain('filters={"network":["reach-prod-web"]}');
 });
 
+test("what a run is making that has begun meanwhile is its own", async () => {
+  const answer = () => ({ Id: "j1" });
+  const locked = await stackWith([JOB], answer, {
+    rename:
+      "echo 'error: the stack is currently locked by 1 lock(s)\n  s3://b/1.json: created by deploy@ci-7 (pid 4711) at 2026-02-03T04:05:06Z' >&2; exit 255",
+  });
+  await expect(settlePending(locked.stack)).rejects.toThrow(
+    "The run of deploy@ci-7 (process 4711, since 2026-02-03 04:05:06 UTC) holds the lock of the stack prod",
+  );
+  expect([locked.engine.requests, locked.state()]).toEqual([[], undefined]);
+
+  const changed = await stackWith([JOB], answer, {
+    export: `echo '{"deployment":{"pending_operations":[{}],"manifest":"'$$'"}}'`,
+  });
+  await expect(settlePending(changed.stack)).rejects.toThrow("another run works on the stack prod");
+  expect([changed.engine.requests, changed.state()]).toEqual([[], undefined]);
+
+  const late = await stackWith([JOB], answer, {
+    import: "echo ': created by deploy@ci-7 (pid 4711) at 2026-02-03T04:05:06Z' >&2; exit 255",
+  });
+  await expect(settlePending(late.stack)).rejects.toThrow(
+    "holds the lock of the stack prod. This run has changed nothing",
+  );
+  expect(late.engine.requests.filter((request) => !request.startsWith("GET"))).toEqual([]);
+});
+
 test("a state without pending operations is left alone", async () => {
   const { stack, state, engine } = await stackWith([], () => undefined);
   await settlePending(stack);
@@ -128,14 +154,25 @@ test("only what Pulumi named, no state knows and is older than the run is an orp
   expect(said()).toContain("A killed run has left volume reach-prod-in-use-5555555, which cannot be removed now: ");
 });
 
-/** A stack whose state has these creations pending, on an engine that gives these answers. */
-async function stackWith(pending: object[], answer: (request: string) => object | undefined) {
+/** A stack whose state has these creations pending, on an engine that gives these answers; pulumi may do otherwise. */
+async function stackWith(
+  pending: object[],
+  answer: (request: string) => object | undefined,
+  otherwise: { export?: string; import?: string; rename?: string } = {},
+) {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-leftovers-"));
   const [exported, imported] = [join(directory, "exported.json"), join(directory, "imported.json")];
   const pending_operations = pending.map((resource) => ({ type: "creating", resource }));
   const deployment = { resources: [KNOWN], ...(pending.length > 0 && { pending_operations }) };
   writeFileSync(exported, JSON.stringify({ version: 3, deployment }));
-  const { PATH } = fakePulumi(`if [ "$2" = export ]; then cat ${exported}; else cp "$6" ${imported}; fi`);
+  const scripts = {
+    export: `cat ${exported}`,
+    import: `cp "$6" ${imported}`,
+    rename: "echo 'error: a stack named prod already exists' >&2; exit 255",
+    ...otherwise,
+  };
+  const cases = Object.entries(scripts).map(([name, script]) => `${name}) ${script} ;;`);
+  const { PATH } = fakePulumi(`case "$2" in\n${cases.join("\n")}\nesac`);
   const fake = await startFakeEngine((request) => answer(request));
   const engine = new Engine(fake.host);
   let said = "";
@@ -146,7 +183,7 @@ async function stackWith(pending: object[], answer: (request: string) => object 
     rmSync(directory, { recursive: true });
   });
   return {
-    stack: { name: "prod", env: { PATH }, engine } as Stack,
+    stack: { name: "prod", env: { PATH, PULUMI_BACKEND_URL: "s3://bucket" }, engine } satisfies Stack,
     engine: fake,
     said: () => said,
     /** What was written. */

@@ -6,7 +6,6 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ensureAlone, holdersIn, isPulumi, lockHolders, release, runAlone, whereabouts } from "../../commands/lock.ts";
-import type { Stack } from "../../commands/stack.ts";
 import { fakePulumi } from "./fake-pulumi.ts";
 
 let directory: string;
@@ -102,11 +101,11 @@ describe("a state in files", () => {
     return file;
   }
 
-  function stackInFiles(): Stack {
+  function stackInFiles() {
     return {
       name: "prod",
       env: { PULUMI_BACKEND_URL: `file://${directory}/state?no_tmp_dir=true` },
-    } as unknown as Stack;
+    };
   }
 });
 
@@ -141,10 +140,10 @@ describe("a state elsewhere", () => {
   });
 
   let asked: () => string[];
-  function stackInBucket(script: string): Stack {
+  function stackInBucket(script: string) {
     const pulumi = fakePulumi(script);
     asked = pulumi.asked;
-    return { name: "prod", env: { PATH: pulumi.PATH, PULUMI_BACKEND_URL: "s3://bucket" } } as unknown as Stack;
+    return { name: "prod", env: { PATH: pulumi.PATH, PULUMI_BACKEND_URL: "s3://bucket" } };
   }
 });
 
