@@ -1,0 +1,166 @@
+import { createHash, randomBytes } from "node:crypto";
+import { ApiError, now, type Call } from "./api.ts";
+
+const ACCOUNT = "com.cloudflare.api.account";
+const ZONE = "com.cloudflare.api.account.zone";
+
+/** What a token may be allowed to do, each to read or to write, by the names that the API gives; and on what. */
+export const PERMISSIONS = {
+  Zone: ZONE,
+  "Zone Settings": ZONE,
+  DNS: ZONE,
+  "Cache Settings": ZONE,
+  "SSL and Certificates": ZONE,
+  "Workers R2 Storage": ACCOUNT,
+  "Account API Tokens": ACCOUNT,
+  "Cloudflare Tunnel": ACCOUNT,
+  "Workers R2 Storage Bucket Item": "com.cloudflare.edge.r2.bucket",
+} as const;
+
+export type Permission = keyof typeof PERMISSIONS;
+
+export interface Need {
+  permission: Permission;
+  level: "Read" | "Write";
+}
+
+export interface PermissionGroup {
+  id: string;
+  name: string;
+  scopes: string[];
+}
+
+export const permissionGroups: readonly PermissionGroup[] = Object.entries(PERMISSIONS).flatMap(([permission, scope]) =>
+  ["Read", "Write"].map((level) => {
+    const name = `${permission} ${level}`;
+    return { id: createHash("md5").update(name).digest("hex"), name, scopes: [scope] };
+  }),
+);
+
+/** A resource key to `*`, or to such keys of what lies in it. */
+export type Resources = { [key: string]: string | Record<string, string> };
+
+export interface Policy {
+  id: string;
+  effect: "allow" | "deny";
+  permission_groups: { id: string }[];
+  resources: Resources;
+}
+
+export interface Token {
+  id: string;
+  name: string;
+  /** Known to nobody but its owner after it was made. */
+  value: string;
+  status: "active" | "disabled";
+  policies: Policy[];
+  issued_on: string;
+  modified_on: string;
+  expires_on?: string;
+  not_before?: string;
+}
+
+/** `permissions` are names of groups, like `DNS Write`; they hold for all of the account unless `resources` says less. */
+export interface NewToken {
+  name: string;
+  permissions: string[];
+  resources?: Resources;
+  expires_on?: string;
+}
+
+/** The tokens of an account, and what each may do. */
+export class Access {
+  readonly tokens = new Map<string, Token>();
+  readonly #account: string;
+
+  constructor(account: string) {
+    this.#account = account;
+  }
+
+  add({ name, permissions, resources, expires_on }: NewToken): Token {
+    const groups = permissions.map((permission) => {
+      const group = permissionGroups.find((candidate) => candidate.name === permission);
+      if (!group) throw new Error(`no permission group ${permission}`);
+      return { id: group.id };
+    });
+    const all = {
+      [`${ACCOUNT}.${this.#account}`]: "*",
+      [`${ZONE}.*`]: "*",
+      "com.cloudflare.edge.r2.bucket.*": "*",
+    };
+    const policy = { effect: "allow" as const, permission_groups: groups, resources: resources ?? all };
+    return this.create({ name, policies: [policy], expires_on });
+  }
+
+  create(given: { name: string; policies: Omit<Policy, "id">[]; expires_on?: string; not_before?: string }): Token {
+    const token: Token = {
+      ...given,
+      id: newId(),
+      value: newTokenValue(),
+      status: "active",
+      policies: given.policies.map((policy) => ({ id: newId(), ...policy })),
+      issued_on: now(),
+      modified_on: now(),
+    };
+    this.tokens.set(token.id, token);
+    return token;
+  }
+
+  /** The token of a request, if it is one and still holds. */
+  authenticate(header: string | undefined): Token {
+    if (header === undefined)
+      throw new ApiError(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers");
+    const value = /^Bearer ([A-Za-z0-9_-]{40,80})$/.exec(header)?.[1];
+    if (value === undefined) {
+      const chain = [{ code: 6111, message: "Invalid format for Authorization header" }];
+      throw new ApiError(400, 6003, "Invalid request headers", chain);
+    }
+    const token = [...this.tokens.values()].find((candidate) => candidate.value === value);
+    if (!token) throw new ApiError(401, 1000, "Invalid API Token");
+    const today = now();
+    if (token.status !== "active" || (token.expires_on !== undefined && token.expires_on < today))
+      throw new ApiError(401, 1000, "Invalid API Token");
+    if (token.not_before !== undefined && token.not_before > today) throw new ApiError(401, 1000, "Invalid API Token");
+    return token;
+  }
+
+  check(token: Token, need: Need, call: Call): void {
+    const { zone, account } = call.params;
+    if (account !== undefined && account !== this.#account) throw forbidden();
+    if (!this.allows(token, need, zone)) throw forbidden();
+  }
+
+  /** Whether a token may do a thing, in a zone or else in the account. */
+  allows(token: Token, { permission, level }: Need, zone?: string): boolean {
+    // Who may write may read.
+    const levels = level === "Read" ? ["Read", "Write"] : ["Write"];
+    const ids = permissionGroups
+      .filter(({ name }) => levels.some((wanted) => name === `${permission} ${wanted}`))
+      .map(({ id }) => id);
+    const covering = token.policies.filter(
+      ({ permission_groups, resources }) =>
+        permission_groups.some(({ id }) => ids.includes(id)) && this.#covers(resources, zone),
+    );
+    return covering.length > 0 && covering.every(({ effect }) => effect === "allow");
+  }
+
+  #covers(resources: Resources, zone: string | undefined): boolean {
+    const account = `${ACCOUNT}.${this.#account}`;
+    if (zone === undefined) return resources[account] === "*" || resources[`${ACCOUNT}.*`] === "*";
+    const inside = resources[account];
+    const named = (keys: Record<string, unknown>) => keys[`${ZONE}.${zone}`] === "*" || keys[`${ZONE}.*`] === "*";
+    return named(resources) || (typeof inside === "object" && named(inside));
+  }
+}
+
+export function newId(): string {
+  return randomBytes(16).toString("hex");
+}
+
+export function newTokenValue(): string {
+  return randomBytes(30).toString("base64url");
+}
+
+function forbidden(): ApiError {
+  return new ApiError(403, 10000, "Authentication error");
+}
