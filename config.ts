@@ -105,6 +105,7 @@ const service = (memoryMb: number, cpus: number, pids: number) =>
     .prefault({});
 
 const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
+const SET_CLOUDFLARE_TOKEN = "set it with `pulumi config set --secret cloudflareApiToken`";
 const PEM = "give the path of a PEM file, from the project's folder";
 const filesCertificate = z.strictObject({
   kind: z.literal("files"),
@@ -178,11 +179,25 @@ export const shape = {
           "give the 32 hex digits of the dashboard's overview, in quotes",
         ).describe("The account's id: 32 hex digits."),
         zone: text(HOSTNAME, "is not a zone", "give the zone's name, like example.com").describe("The zone's name."),
+        addresses: z
+          .array(
+            z.union([z.ipv4(), z.ipv6()], fault("is not an IP address", "give a public address of the host")),
+            fault("is not a list", "give the host's public addresses"),
+          )
+          .min(1, fault("is empty", "give the host's public addresses, or leave the key out"))
+          .optional()
+          .describe("Public addresses of the host, for the records. Default: edge.address."),
+        tunnelHost: text(HOSTNAME, "is not a host name", "give the name at which tunnels arrive, or leave the key out")
+          .optional()
+          .describe("A name for tunnels, which Cloudflare does not proxy: it shows the host's address. Default: none."),
       },
-      anObject("accountId and zone"),
+      anObject("accountId, zone, addresses or tunnelHost"),
     )
     .optional()
     .describe("The Cloudflare account and zone. A stack without it uses nothing of Cloudflare."),
+  cloudflareApiToken: text(/^[\w-]{40,80}$/, "is not an API token", SET_CLOUDFLARE_TOKEN)
+    .optional()
+    .describe("Secret. The Cloudflare API token with which the stack's names and settings are made."),
   images: z
     .strictObject(
       {
@@ -272,6 +287,7 @@ function parsed(
 function contradictions(config: Partial<StackFile>, given: ReadonlyMap<string, unknown>, source: Source): string[] {
   const problems: string[] = [];
   const { host, knownHosts, domain, edge, certificates, dnsApiToken, cloudflare, images } = config;
+  const inClear = (key: string) => !source.secretKeys.includes(`${source.project}:${key}`);
   const acme = certificates?.kind === "acme";
   const shown = (key: string, value: unknown) => (isSecret(key, source) ? "the secret" : String(value));
   if (knownHosts !== undefined && host === "local")
@@ -288,19 +304,42 @@ function contradictions(config: Partial<StackFile>, given: ReadonlyMap<string, u
     );
   if (acme && !given.has("dnsApiToken"))
     problems.push(`dnsApiToken: missing, and certificates of kind acme need it: ${SET_TOKEN}`);
-  if (dnsApiToken !== undefined && !source.secretKeys.includes(`${source.project}:dnsApiToken`))
+  if (dnsApiToken !== undefined && inClear("dnsApiToken"))
     problems.push(`dnsApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_TOKEN}`);
-  if (cloudflare && domain !== undefined && domain !== cloudflare.zone && !domain.endsWith(`.${cloudflare.zone}`)) {
-    const zone = shown("cloudflare", cloudflare.zone);
+  if (cloudflare) problems.push(...cloudflareProblems(cloudflare, config, shown));
+  if (given.has("cloudflare") && !given.has("cloudflareApiToken"))
+    problems.push(`cloudflareApiToken: missing, and cloudflare needs it: ${SET_CLOUDFLARE_TOKEN}`);
+  if (given.has("cloudflareApiToken") && !given.has("cloudflare"))
+    problems.push("cloudflareApiToken: is for a stack with cloudflare: leave it out, or give cloudflare");
+  if (config.cloudflareApiToken !== undefined && inClear("cloudflareApiToken"))
     problems.push(
-      `domain: ${shown("domain", domain)} is not in the zone ${zone}: give a name in it, or the right zone`,
+      `cloudflareApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_CLOUDFLARE_TOKEN}`,
     );
-  }
   for (const [key, reference] of Object.entries(images ?? {}))
     if (acme && reference !== undefined && STAND_IN.test(reference))
       problems.push(
         `images.${key}: ${shown("images", reference)} is a stand-in for local use: give name:tag@sha256:<64 hex digits>`,
       );
+  return problems;
+}
+
+function cloudflareProblems(
+  { zone, addresses, tunnelHost }: NonNullable<StackFile["cloudflare"]>,
+  { domain, edge }: Partial<StackFile>,
+  shown: (key: string, value: unknown) => string,
+): string[] {
+  const problems: string[] = [];
+  const inZone = (name: string) => name === zone || name.endsWith(`.${zone}`);
+  const cure = `is not in the zone ${shown("cloudflare", zone)}: give a name in it, or the right zone`;
+  if (domain !== undefined && !inZone(domain)) problems.push(`domain: ${shown("domain", domain)} ${cure}`);
+  if (tunnelHost !== undefined && !inZone(tunnelHost))
+    problems.push(`cloudflare.tunnelHost: ${shown("cloudflare", tunnelHost)} ${cure}`);
+  if (tunnelHost !== undefined && tunnelHost === domain)
+    problems.push("cloudflare.tunnelHost: is the domain, which is proxied: give another name");
+  if (edge && !addresses && ["0.0.0.0", "::"].includes(edge.address)) {
+    const everywhere = `missing, and edge.address is ${shown("edge", edge.address)}`;
+    problems.push(`cloudflare.addresses: ${everywhere}: give the host's public addresses`);
+  }
   return problems;
 }
 
@@ -352,7 +391,7 @@ function readFiles(config: Partial<StackFile>, source: Source): { certificates?:
 
 /** Values that are never shown: what Pulumi keeps as a secret, and what is one even where it stands in clear by mistake. */
 function isSecret(key: string, { project, secretKeys }: Pick<Source, "project" | "secretKeys">): boolean {
-  return key === "dnsApiToken" || secretKeys.includes(`${project}:${key}`);
+  return ["dnsApiToken", "cloudflareApiToken"].includes(key) || secretKeys.includes(`${project}:${key}`);
 }
 
 function isText(key: string): boolean {

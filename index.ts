@@ -2,12 +2,15 @@
 import { loadConfig } from "./config.ts";
 import { images } from "./images.ts";
 import { BuiltImage } from "./components/built-image.ts";
+import { CloudflareAccount } from "./components/cloudflare-account.ts";
+import { Dns } from "./components/dns.ts";
 import { DockerHost } from "./components/docker-host.ts";
 import { Networks } from "./components/networks.ts";
 import { Proxy } from "./components/proxy.ts";
 import { GeneratedSecret } from "./components/secret.ts";
 import { ServedRoutes } from "./components/served-routes.ts";
 import { WebService } from "./components/web-service.ts";
+import { Zone } from "./components/zone.ts";
 
 const config = loadConfig();
 const image = { ...images, ...config.images };
@@ -66,6 +69,18 @@ const frontend = new WebService("frontend", {
 });
 
 new ServedRoutes("routes", { edge, services: [backend, frontend] });
+
+// The domain at Cloudflare, for a stack that has a zone there.
+if (config.cloudflare) {
+  const { accountId, zone: zoneName, addresses = [address], tunnelHost } = config.cloudflare;
+  const account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: config.cloudflareApiToken! });
+  const why = "tunnels are TCP, and Cloudflare's proxy carries HTTP alone";
+  const hosts = tunnelHost === undefined ? [] : [{ name: tunnelHost, proxied: false as const, why }];
+  const names = [config.domain, ...hosts.map(({ name }) => name)];
+  const id = await account.check({ zone: zoneName, hosts: names, addresses });
+  const zone = new Zone("zone", { account, id, domain: config.domain, staticPaths: ["/assets"] });
+  new Dns("dns", { zone, addresses, domain: config.domain, hosts });
+}
 
 export const url = edge.url;
 export const services = {

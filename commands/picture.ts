@@ -66,7 +66,9 @@ async function resourcesOf(stack: string) {
   const file = parse(readFileSync(new URL(`../Pulumi.${stack}.yaml`, import.meta.url), "utf8")) as { config: object };
   // No host is asked for what it can do: the picture is the same for all.
   process.env["DOCKER_HOST"] = "unix:///nowhere/docker.sock";
-  const config = { ...file.config, "reach:host": "local", "reach:dnsApiToken": "not-a-token-but-as-long-as-one" };
+  const token = "not-a-token-but-as-long-as-one".padEnd(40, "-");
+  const given = { "reach:host": "local", "reach:dnsApiToken": token, "reach:cloudflareApiToken": token };
+  const config = { ...file.config, ...given };
   const texts = Object.entries(config).map(([key, value]) => [
     key,
     typeof value === "string" ? value : JSON.stringify(value),
@@ -74,7 +76,7 @@ async function resourcesOf(stack: string) {
   const recording = await record(() => import("../index.ts"), {
     stack,
     config: Object.fromEntries(texts) as Record<string, string>,
-    secretKeys: ["reach:dnsApiToken"],
+    secretKeys: ["reach:dnsApiToken", "reach:cloudflareApiToken"],
   });
   return {
     containers: containers(recording).map(({ inputs }) => inputs),

@@ -79,8 +79,9 @@ export async function reach({ url, knownHosts }: Host, shared = true): Promise<E
 
 /** The environment in which pulumi works on a stack. */
 export async function environmentOf(name: string, { url, local }: Host): Promise<Stack["env"]> {
+  const { config = {} } = await readStackFile(committedFile(name));
   return {
-    ...(await provideToolchain()).env,
+    ...(await provideToolchain({ cloudflare: "reach:cloudflare" in config })).env,
     PULUMI_STACK: name,
     ...(local ? { DOCKER_HOST: url } : {}),
     ...(url.startsWith("ssh:") ? { PULUMI_PARALLEL: process.env["PULUMI_PARALLEL"] || SSH_PARALLEL } : {}),

@@ -30,6 +30,8 @@ export const pins = {
   },
   /** Each is the version of its package in package.json. */
   plugins: { docker: "5.2.0", random: "4.21.2" },
+  /** For stacks that use Cloudflare: the version of @pulumi/cloudflare in package.json. */
+  cloudflarePlugin: "6.22.1",
   /** For the stand-in image; toolchain/traefik/go.mod names the same. */
   traefik: "3.7.10",
 } as const;

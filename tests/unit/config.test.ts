@@ -36,7 +36,7 @@ const ACME: Given = {
   dnsApiToken: TOKEN,
 };
 
-function parsed(given: Given, secretKeys: string[] = ["dnsApiToken"]) {
+function parsed(given: Given, secretKeys: string[] = ["dnsApiToken", "cloudflareApiToken"]) {
   const raw = Object.entries(given).flatMap(([key, value]) =>
     value === undefined ? [] : [[key.includes(":") ? key : `reach:${key}`, asText(value)]],
   );
@@ -86,6 +86,17 @@ const ACCOUNT = "give the 32 hex digits of the dashboard's overview, in quotes";
 const DIGEST = `sha256:${"a1".repeat(32)}`;
 const STAND_IN = "bulkhead.local/traefik:0123456789abcdef";
 const CLOUDFLARE = { accountId: "0".repeat(32), zone: "example.com" };
+const CLOUDFLARE_TOKEN = "a-cloudflare-token-that-nobody-may-see-ever";
+const SET_CLOUDFLARE_TOKEN = "set it with `pulumi config set --secret cloudflareApiToken`";
+const ADDRESSES = "give the host's public addresses";
+/** A stack file with a zone, and what is changed in that. */
+const inZone = (change: object = {}, others: Given = {}): Given => ({
+  domain: "example.com",
+  edge: { address: "203.0.113.10" },
+  cloudflare: { ...CLOUDFLARE, ...change },
+  cloudflareApiToken: CLOUDFLARE_TOKEN,
+  ...others,
+});
 const filesWith = (change: object) => ({ ...(LOCAL["certificates"] as object), ...change });
 
 /** What is changed in a good stack file, and every problem that is then named. */
@@ -282,30 +293,72 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
 
   [
     "Cloudflare without anything",
-    { cloudflare: {} },
+    inZone({ accountId: undefined, zone: undefined }),
     `cloudflare.accountId: missing: ${ACCOUNT}`,
     "cloudflare.zone: missing: give the zone's name, like example.com",
   ],
   [
     "Cloudflare as text",
-    { cloudflare: "example.com" },
-    'cloudflare: "example.com" is not an object: give an object with accountId and zone',
+    { ...inZone(), cloudflare: "example.com" },
+    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses or tunnelHost',
   ],
-  [
-    "an account without quotes",
-    { domain: "a.example.com", cloudflare: { ...CLOUDFLARE, accountId: 0 } },
-    `cloudflare.accountId: 0 is not an account id: ${ACCOUNT}`,
-  ],
+  ["an account without quotes", inZone({ accountId: 0 }), `cloudflare.accountId: 0 is not an account id: ${ACCOUNT}`],
   [
     "a zone that is a URL, and its id",
-    { cloudflare: { ...CLOUDFLARE, zone: "https://example.com", zoneId: "0" } },
+    inZone({ zone: "https://example.com", zoneId: "0" }),
     `cloudflare.zone: "https://example.com" is not a zone: give the zone's name, like example.com`,
     "cloudflare.zoneId: unknown key: did you mean reach:cloudflare.zone?",
   ],
   [
     "a domain outside the zone",
-    { domain: "badexample.com", cloudflare: CLOUDFLARE },
+    inZone({}, { domain: "badexample.com" }),
     "domain: badexample.com is not in the zone example.com: give a name in it, or the right zone",
+  ],
+  [
+    "an address that is a name",
+    inZone({ addresses: ["203.0.113.10", "example.com"] }),
+    `cloudflare.addresses.1: "example.com" is not an IP address: give a public address of the host`,
+  ],
+  [
+    "an address that is not in a list",
+    inZone({ addresses: "203.0.113.10" }),
+    `cloudflare.addresses: "203.0.113.10" is not a list: ${ADDRESSES}`,
+  ],
+  ["no address", inZone({ addresses: [] }), `cloudflare.addresses: [] is empty: ${ADDRESSES}, or leave the key out`],
+  [
+    "an edge that listens everywhere, and no address for its records",
+    inZone({}, { edge: {} }),
+    `cloudflare.addresses: missing, and edge.address is 0.0.0.0: ${ADDRESSES}`,
+  ],
+  [
+    "a name for tunnels outside the zone",
+    inZone({ tunnelHost: "tunnels.example.net" }),
+    "cloudflare.tunnelHost: tunnels.example.net is not in the zone example.com: give a name in it, or the right zone",
+  ],
+  [
+    "a name for tunnels that is none",
+    inZone({ tunnelHost: "tunnels:2222" }),
+    'cloudflare.tunnelHost: "tunnels:2222" is not a host name: give the name at which tunnels arrive, or leave the key out',
+  ],
+  [
+    "tunnels at the domain",
+    inZone({ tunnelHost: "example.com" }),
+    "cloudflare.tunnelHost: is the domain, which is proxied: give another name",
+  ],
+  [
+    "a zone without a token",
+    inZone({}, { cloudflareApiToken: undefined }),
+    `cloudflareApiToken: missing, and cloudflare needs it: ${SET_CLOUDFLARE_TOKEN}`,
+  ],
+  [
+    "a token without a zone",
+    { cloudflareApiToken: CLOUDFLARE_TOKEN },
+    "cloudflareApiToken: is for a stack with cloudflare: leave it out, or give cloudflare",
+  ],
+  [
+    "a Cloudflare token that is none",
+    inZone({}, { cloudflareApiToken: "hunter2" }),
+    `cloudflareApiToken: the secret is not an API token: ${SET_CLOUDFLARE_TOKEN}`,
   ],
 
   [
@@ -378,7 +431,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "an unknown key that is like no other",
     { replicas: 3 },
-    "replicas: unknown key: give one of host, knownHosts, domain, edge, certificates, dnsApiToken, cloudflare, images, backend, frontend",
+    "replicas: unknown key: give one of host, knownHosts, domain, edge, certificates, dnsApiToken, cloudflare, cloudflareApiToken, images, backend, frontend",
   ],
   [
     "known hosts of this machine",
@@ -405,6 +458,8 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "domain: no CA certifies localhost: give a public domain, or certificates of kind files",
     `dnsApiToken: missing, and certificates of kind acme need it: ${SET_TOKEN}`,
     "domain: localhost is not in the zone example.com: give a name in it, or the right zone",
+    `cloudflare.addresses: missing, and edge.address is 0.0.0.0: ${ADDRESSES}`,
+    `cloudflareApiToken: missing, and cloudflare needs it: ${SET_CLOUDFLARE_TOKEN}`,
     `images.traefik: ${STAND_IN} is a stand-in for local use: give name:tag@sha256:<64 hex digits>`,
   ],
 ];
@@ -438,7 +493,8 @@ describe("a secret is in no message", () => {
     domain: secret,
     edge: { address: secret, httpsPort: secret },
     certificates: { kind: "files", certificate: secret, privateKey: secret },
-    cloudflare: { accountId: secret, zone: secret },
+    cloudflare: { accountId: secret, zone: secret, addresses: [secret] },
+    cloudflareApiToken: secret,
     images: { traefik: secret },
     backend: { memoryMb: secret },
     dnsApiToken: secret,
@@ -447,31 +503,36 @@ describe("a secret is in no message", () => {
 
   test("when Pulumi keeps it as one", () => {
     const problems = problemsOf(change, Object.keys(change));
-    expect(problems.length).toBe(12);
+    expect(problems.length).toBe(14);
     expect(problems.filter((problem) => problem.includes(secret))).toEqual([]);
     expect(problems).toContain(`reach:edge.httpsPort: the secret ${HTTPS_PORT}`);
-    // And the same problems show it where it is none, but for the key whose values never are.
-    expect(problemsOf(change, []).filter((problem) => problem.includes(secret)).length).toBe(10);
+    // And the same problems show it where it is none, but for the keys whose values never are.
+    expect(problemsOf(change, []).filter((problem) => problem.includes(secret)).length).toBe(11);
   });
 
   test("when two keys contradict each other", () => {
     const given: Given = {
       ...ACME,
       domain: "203.0.113.9",
-      cloudflare: { ...CLOUDFLARE, zone: "secret.example" },
+      cloudflare: { ...CLOUDFLARE, zone: "secret.example", addresses: ["203.0.113.9"], tunnelHost: "t.example.com" },
+      cloudflareApiToken: CLOUDFLARE_TOKEN,
       edge: { httpsPort: 4444, tunnelPort: 4444, requestsPerSecond: 777, burst: 666 },
       images: { traefik: STAND_IN },
     };
     const values = /203\.0\.113\.9|secret\.example|4444|777|666|0123456789abcdef/;
-    expect(problemsOf(given, ["dnsApiToken"]).filter((problem) => values.test(problem)).length).toBe(5);
+    const tokens = ["dnsApiToken", "cloudflareApiToken"];
+    expect(problemsOf(given, tokens).filter((problem) => values.test(problem)).length).toBe(6);
     const problems = problemsOf(given, Object.keys(given));
-    expect(problems.length).toBe(5);
+    expect(problems.length).toBe(6);
     expect(problems.filter((problem) => values.test(problem))).toEqual([]);
   });
 
   test("when it stands in clear by mistake", () => {
     expect(problemsOf(ACME, [])).toEqual([
       `reach:dnsApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_TOKEN}`,
+    ]);
+    expect(problemsOf({ ...LOCAL, ...inZone() }, [])).toEqual([
+      `reach:cloudflareApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_CLOUDFLARE_TOKEN}`,
     ]);
     expect(problemsOf({ ...ACME, dnsApiToken: "hunter2 hunter2" }, [])).toEqual([
       `reach:dnsApiToken: the secret is not an API token: ${SET_TOKEN}`,
@@ -499,12 +560,14 @@ describe("a good stack file", () => {
   });
 
   test("keeps what it says beside the defaults", () => {
+    const cloudflare = { ...CLOUDFLARE, addresses: ["203.0.113.10", "2001:db8::10"], tunnelHost: "t.example.com" };
     const config = parsed({
       ...ACME,
       knownHosts: "known_hosts",
       edge: { address: "::", httpsPort: 8443 },
       certificates: { kind: "acme", email: "ops@example.com", caServer: "https://ca.example.com/dir" },
-      cloudflare: CLOUDFLARE,
+      cloudflare,
+      cloudflareApiToken: CLOUDFLARE_TOKEN,
       images: { traefik: `registry.example.com:5000/traefik:v3@${DIGEST}` },
       backend: { cpus: 0.25, drainSeconds: 0 },
       "docker:registryAuth": "of a provider",
@@ -516,7 +579,8 @@ describe("a good stack file", () => {
       edge: { address: "::", httpsPort: 8443, tunnelPort: 2222, requestsPerSecond: 100, burst: 200, maxBodyMb: 10 },
       certificates: { kind: "acme", email: "ops@example.com", caServer: "https://ca.example.com/dir" },
       dnsApiToken: TOKEN,
-      cloudflare: CLOUDFLARE,
+      cloudflare,
+      cloudflareApiToken: CLOUDFLARE_TOKEN,
       images: { traefik: `registry.example.com:5000/traefik:v3@${DIGEST}` },
       backend: { memoryMb: 512, cpus: 0.25, pids: 128, drainSeconds: 0 },
       frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30 },
@@ -546,7 +610,7 @@ describe("a good stack file", () => {
   });
 
   test("may name the zone itself as its domain", () => {
-    expect(parsed({ ...LOCAL, domain: "example.com", cloudflare: CLOUDFLARE }).domain).toBe("example.com");
+    expect(parsed({ ...LOCAL, ...inZone() }).domain).toBe("example.com");
   });
 });
 
@@ -617,11 +681,7 @@ describe("stack.schema.json", () => {
       "/config/reach:certificates must have required property 'privateKey'",
     ],
     ["too little memory", { backend: { memoryMb: 1 } }, "/config/reach:backend/memoryMb must be >= 16"],
-    [
-      "an account without quotes",
-      { cloudflare: { accountId: 0, zone: "a.b" } },
-      "/config/reach:cloudflare/accountId must be string",
-    ],
+    ["an account without quotes", inZone({ accountId: 0 }), "/config/reach:cloudflare/accountId must be string"],
   ])("refuses %s", (_, change, complaint) => {
     const { host, ...others } = { ...LOCAL, ...change };
     const complaints = complaintsOf(host === undefined ? others : { host, ...others });

@@ -1,3 +1,5 @@
+import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
+import type { RulesetArgs } from "@pulumi/cloudflare/ruleset.js";
 import type { NetworkArgs } from "@pulumi/docker/network.js";
 import type { RemoteImageArgs } from "@pulumi/docker/remoteImage.js";
 import type { VolumeArgs } from "@pulumi/docker/volume.js";
@@ -8,9 +10,11 @@ type Container = Recorded<ContainerInputs>;
 
 /** What must be true of every resource of every stack. Each gives its complaints, which name the resource. */
 export const invariants: Record<string, (recording: Recording) => string[]> = {
-  "a secret is only in a courier's upload, and marked as a secret there": (recording) => {
+  "a secret is only in a courier's upload or a provider, and marked as a secret there": (recording) => {
     const isUpload = (resource: Recorded, path: string) =>
-      isContainer(resource) && resource.inputs.start === false && /^uploads\.\d+\.content$/.test(path);
+      (isContainer(resource) && resource.inputs.start === false && /^uploads\.\d+\.content$/.test(path)) ||
+      // The one that is for Pulumi itself.
+      (resource.type === "pulumi:providers:cloudflare" && path === "apiToken");
     return recording.resources.flatMap((resource) => [
       ...leaves(resource.inputs)
         .filter(([path, value]) => holdsSecret(value, recording.secrets) && !isUpload(resource, path))
@@ -287,6 +291,46 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     );
   },
 
+  "no record shows the host's address without a reason": (recording) =>
+    complaintsOf(dnsRecords(recording), ({ inputs: { type, proxied, comment } }) =>
+      type === "CAA" || proxied === true || /, not proxied: .{10,}/.test(comment ?? "")
+        ? []
+        : [`has proxied: ${proxied} and the comment ${comment}`],
+    ),
+
+  "a name at Cloudflare is served with strict TLS": (recording) => {
+    const settings = ofType<{ settingId: string; value: unknown }>(
+      recording,
+      "cloudflare:index/zoneSetting:ZoneSetting",
+    );
+    const value = (id: string) => settings.find(({ inputs }) => inputs.settingId === id)?.inputs.value;
+    const wanted = { ssl: ["strict"], always_use_https: ["on"], min_tls_version: ["1.2", "1.3"], tls_1_3: ["on"] };
+    if (dnsRecords(recording).length === 0) return [];
+    return Object.entries(wanted)
+      .filter(([id, values]) => !values.includes(value(id) as string))
+      .map(([id]) => `the zone has ${id}: ${JSON.stringify(value(id))}`);
+  },
+
+  "Cloudflare's caches hold nothing but static files": (recording) =>
+    complaintsOf(ofType<pulumi.Unwrap<RulesetArgs>>(recording, "cloudflare:index/ruleset:Ruleset"), ({ inputs }) => {
+      const rules = inputs.rules ?? [];
+      const cached = rules.filter(({ actionParameters }) => actionParameters?.cache !== false);
+      return [
+        ...cached
+          .filter(({ expression }) => !/ and \(starts_with\(http\.request\.uri\.path, "\/\w+\/"\)/.test(expression))
+          .map(({ expression }) => `caches ${expression}`),
+        ...(rules.length > cached.length ? [] : ["has no rule for the rest"]),
+      ];
+    }),
+
+  "everything at Cloudflare goes through the stack's own account": (recording) => {
+    const accounts = ofType(recording, "pulumi:providers:cloudflare").map(({ urn }) => urn);
+    return complaintsOf(
+      recording.resources.filter(({ type }) => type.startsWith("cloudflare:")),
+      ({ provider }) => (accounts.includes(provider.slice(0, provider.lastIndexOf("::"))) ? [] : ["has no provider"]),
+    );
+  },
+
   "a child's name begins with its parent's": (recording) =>
     complaintsOf(recording.resources, (resource) => {
       const parent = recording.resources.find(({ urn }) => urn === resource.parent);
@@ -294,6 +338,10 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       return `${resource.name}-`.startsWith(`${parent.name}-`) ? [] : [`is the child of ${parent.name}`];
     }),
 };
+
+function dnsRecords(recording: Recording) {
+  return ofType<pulumi.Unwrap<DnsRecordArgs>>(recording, "cloudflare:index/dnsRecord:DnsRecord");
+}
 
 /** Inputs of a container that the invariants above look at, or that are harmless. */
 const JUDGED = [

@@ -91,11 +91,17 @@ describe("an invariant complains of one broken property", () => {
     complaint: string | string[];
   }
   const resource = ({ resources }: Recording, name: string) => resources.filter((other) => other.name === name).at(-1)!;
+  const RECORD = "dns-reach.example.com-203.0.113.10";
+  const setRules = (recording: Recording, rules: object[]) =>
+    (resource(recording, "zone-cache").inputs["rules"] = rules);
   const setLabel = ({ inputs }: Container, name: string, value: string) => {
     inputs.labels!.find((entry) => entry.label === name)!.value = value;
   };
 
-  const secret = "a secret is only in a courier's upload, and marked as a secret there";
+  const secret = "a secret is only in a courier's upload or a provider, and marked as a secret there";
+  const record = "no record shows the host's address without a reason";
+  const strictTls = "a name at Cloudflare is served with strict TLS";
+  const cache = "Cloudflare's caches hold nothing but static files";
   const bridge = "no container is on the default bridge or in another's network";
   const ports = "only the door publishes ports, and each is bound to an address";
   const limits = "memory is limited, with no swap beyond it";
@@ -119,6 +125,49 @@ describe("an invariant complains of one broken property", () => {
   const upload = "every uploaded file is for one reader alone";
 
   const rows: Row[] = [
+    {
+      invariant: secret,
+      breaks: "in a provider, in clear",
+      by: (_, recording) => (resource(recording, "cloudflare-provider").secretPaths = []),
+      complaint: "cloudflare-provider: apiToken holds a secret and is not marked as one",
+    },
+    {
+      invariant: secret,
+      breaks: "in a DNS record",
+      by: (_, recording) => (resource(recording, RECORD).inputs["comment"] = TEST_SECRET),
+      complaint: `${RECORD}: comment holds a secret`,
+    },
+    {
+      invariant: record,
+      breaks: "a record that is not proxied",
+      by: (_, recording) => (resource(recording, RECORD).inputs["proxied"] = false),
+      complaint: `${RECORD}: has proxied: false and the comment of reach-prod`,
+    },
+    {
+      invariant: strictTls,
+      breaks: "an origin that is not checked",
+      by: (_, recording) => (resource(recording, "zone-ssl").inputs["value"] = "full"),
+      complaint: 'the zone has ssl: "full"',
+    },
+    {
+      invariant: strictTls,
+      breaks: "no word about old TLS",
+      by: (_, recording) =>
+        (recording.resources = recording.resources.filter(({ name }) => name !== "zone-min-tls-version")),
+      complaint: "the zone has min_tls_version: undefined",
+    },
+    {
+      invariant: cache,
+      breaks: "a rule for everything",
+      by: (_, recording) => setRules(recording, [{ expression: "true", actionParameters: { cache: true } }]),
+      complaint: ["zone-cache: caches true", "zone-cache: has no rule for the rest"],
+    },
+    {
+      invariant: "everything at Cloudflare goes through the stack's own account",
+      breaks: "the token of the environment",
+      by: (_, recording) => (resource(recording, RECORD).provider = ""),
+      complaint: `${RECORD}: has no provider`,
+    },
     {
       invariant: secret,
       breaks: "in the environment",

@@ -53,9 +53,13 @@ export interface RecordOptions {
   secretKeys?: string[];
   /** More values that must stay secret. @default [] */
   secrets?: string[];
+  /** What Cloudflare answers when it is asked for zones and for records. @default one zone of that name, no record */
+  cloudflare?: Partial<Record<"getZones" | "getDnsRecords", Answer>>;
   /** In a preview the program asks the Docker engine nothing. @default true */
   preview?: boolean;
 }
+
+type Answer = (inputs: Record<string, unknown>) => Record<string, unknown>;
 
 const PROJECT = "reach";
 
@@ -66,6 +70,11 @@ const PROJECT = "reach";
  */
 export async function record(program: () => unknown, options: RecordOptions = {}): Promise<Recording> {
   const { stack = "test", config = {}, secretKeys = [], preview = true } = options;
+  const { getZones = oneZone, getDnsRecords = () => ({ results: [] }) } = options.cloudflare ?? {};
+  const calls: Record<string, Answer> = {
+    "cloudflare:index/getZones:getZones": getZones,
+    "cloudflare:index/getDnsRecords:getDnsRecords": getDnsRecords,
+  };
   const resources = new Map<string, Recorded>();
   const secrets = [...(options.secrets ?? []), ...secretKeys.map((key) => config[key] ?? "")];
   // As on the real engine, the first failure ends the run: what waits for a resource that failed would wait for ever.
@@ -76,7 +85,9 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   const kinds = kindsOf(`${PROJECT}-${stack}`, secrets);
   await pulumi.runtime.setMocks(
     {
-      call: ({ token }) => {
+      call: ({ token, inputs }) => {
+        const answer = calls[token];
+        if (answer) return answer(inputs as Record<string, unknown>);
         const error = new Error(`the program calls ${token}, which the recorder does not know`);
         fail(error);
         throw error;
@@ -172,6 +183,10 @@ function kindsOf(stackName: string, secrets: string[]) {
       const imageId = `sha256:${hex(name, 64)}`;
       return { id: `${imageId}${String(inputs["name"])}`, state: { ...inputs, imageId } };
     },
+    "pulumi:providers:cloudflare": (name, inputs) => ({ id: hex(name, 8), state: inputs }),
+    "cloudflare:index/dnsRecord:DnsRecord": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
+    "cloudflare:index/ruleset:Ruleset": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
+    "cloudflare:index/zoneSetting:ZoneSetting": (_, inputs) => ({ id: String(inputs["settingId"]), state: inputs }),
     "random:index/randomPassword:RandomPassword": (name, inputs) => {
       const result = hex(`generated ${name}`, Number(inputs["length"]));
       secrets.push(result);
@@ -179,6 +194,10 @@ function kindsOf(stackName: string, secrets: string[]) {
     },
   };
   return kinds;
+}
+
+function oneZone({ name }: Record<string, unknown>) {
+  return { results: [{ id: hex(String(name), 32), name }] };
 }
 
 /** Digits as real as an id's or a digest's, and the same in every run. */

@@ -19,7 +19,7 @@ export function readStack(stack: string): StackFile {
 }
 
 /** Stands for every secret of a stack file that only its owner can read. */
-export const TEST_SECRET = "test-secret-0123456789abcdef";
+export const TEST_SECRET = "test-secret-0123456789abcdef-0123456789abcdef";
 
 /** Runs index.ts as a preview of a stack: the stack's file, no host, secrets and certificates of the test's own. */
 export async function recordStack(stack: string): Promise<Recording> {
@@ -28,9 +28,12 @@ export async function recordStack(stack: string): Promise<Recording> {
   try {
     const { certificates, secrets } = await withCertificates(given["reach:certificates"], directory);
     // What a stack file does not hold because its owner sets it: Pulumi.prod.yaml says how.
-    const token = (certificates as { kind?: string }).kind === "acme" ? { "reach:dnsApiToken": { secure: "" } } : {};
+    const tokens = {
+      ...((certificates as { kind?: string }).kind === "acme" ? { "reach:dnsApiToken": { secure: "" } } : {}),
+      ...("reach:cloudflare" in given ? { "reach:cloudflareApiToken": { secure: "" } } : {}),
+    };
     const here = { "reach:certificates": certificates, "reach:host": "local" };
-    const { config, secretKeys } = decrypted({ ...token, ...given, ...here });
+    const { config, secretKeys } = decrypted({ ...tokens, ...given, ...here });
     vi.resetModules();
     return await record(() => import("../../index.ts"), { stack, config, secretKeys, secrets });
   } finally {

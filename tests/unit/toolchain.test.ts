@@ -20,6 +20,7 @@ import { images } from "../../images.ts";
 import { keyOf, kept } from "../../toolchain/cache.ts";
 import { download, reachable } from "../../toolchain/network.ts";
 import { isAtLeast, pins } from "../../toolchain/pins.ts";
+import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { nameOf, registryOf, repositoryOf, tagOf } from "../../toolchain/reference.ts";
 import { resolveDigest } from "../../toolchain/registry.ts";
 import { standInFor } from "../../toolchain/stand-ins.ts";
@@ -57,14 +58,24 @@ describe("pins", () => {
   test("the plugins are those of the packages", () => {
     expect(dependencies["@pulumi/docker"]).toBe(pins.plugins.docker);
     expect(dependencies["@pulumi/random"]).toBe(pins.plugins.random);
+    expect(dependencies["@pulumi/cloudflare"]).toBe(pins.cloudflarePlugin);
   });
 
   test("the CLI is that of the package", () => expect(dependencies["@pulumi/pulumi"]).toBe(pins.pulumi.version));
 
   test("the Go sources say the same versions", () => {
-    for (const [name, version] of Object.entries(pins.plugins)) {
-      expect(read(`toolchain/pulumi/${name}/provider.go`)).toContain(`const Version = "${version}"`);
-      const schema = JSON.parse(read(`toolchain/pulumi/pulumi-resource-${name}/schema.json`)) as { name: string };
+    const plugins = [
+      ...Object.entries(pins.plugins).map(([name, version]) => ({
+        name,
+        version,
+        module: "pulumi",
+        source: `${name}/`,
+      })),
+      { name: "cloudflare", version: pins.cloudflarePlugin, module: "cloudflare", source: "" },
+    ];
+    for (const { name, version, module, source } of plugins) {
+      expect(read(`toolchain/${module}/${source}provider.go`)).toContain(`const Version = "${version}"`);
+      const schema = JSON.parse(read(`toolchain/${module}/pulumi-resource-${name}/schema.json`)) as { name: string };
       expect(schema.name).toBe(name);
     }
     for (const module of ["pkg", "sdk"]) {
@@ -76,7 +87,7 @@ describe("pins", () => {
   });
 
   test("no module needs a newer Go than is accepted, and the provided one is accepted", () => {
-    for (const module of ["pulumi", "traefik"]) {
+    for (const module of ["pulumi", "cloudflare", "traefik"]) {
       const needed = /^go (.*)$/m.exec(read(`toolchain/${module}/go.mod`))![1]!;
       expect(isAtLeast(pins.go.least, needed), `${module} needs ${needed}`).toBe(true);
     }
@@ -165,6 +176,92 @@ describe("the cache", () => {
     expect(keyOf("a", { b: 1 })).toBe(keyOf("a", { b: 1 }));
     expect(keyOf("a", { b: 1 })).not.toBe(keyOf("a", { b: 2 }));
     expect(keyOf("ab", "c")).not.toBe(keyOf("a", "bc"));
+  });
+});
+
+describe("the Pulumi plugins", () => {
+  let directory: string;
+  /** Programs that stand for Go and Pulumi: the one makes empty plugins, the other puts them where Pulumi does. */
+  const programs = {
+    go: `#!/bin/sh
+[ "$1" = env ] && echo go${pins.go.version} && exit
+while [ $# -gt 0 ]; do
+  case $1 in
+    -o) output=$2; shift ;;
+    ./pulumi-resource-*) echo "$1" | tee -a "$BUILDS" > "$output/\${1#./}" ;;
+  esac
+  shift
+done`,
+    pulumi: `#!/bin/sh
+[ "$1" = version ] && echo v${pins.pulumi.version} && exit
+place=$PULUMI_HOME/plugins/resource-$4-v$5
+mkdir -p "$place" && cp "$7" "$place/"`,
+    "pulumi-language-nodejs": "#!/bin/sh",
+  };
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "bulkhead-plugins-"));
+    mkdirSync(join(directory, "bin"));
+    for (const [name, script] of Object.entries(programs))
+      writeFileSync(join(directory, "bin", name), script, { mode: 0o755 });
+    vi.stubEnv("PATH", `${join(directory, "bin")}:/usr/bin:/bin`);
+    vi.stubEnv("XDG_CACHE_HOME", join(directory, "cache"));
+    vi.stubEnv("PULUMI_HOME", join(directory, "home"));
+    vi.stubEnv("BUILDS", join(directory, "builds"));
+    vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    vi.restoreAllMocks();
+    rmSync(directory, { recursive: true });
+  });
+  const builds = () => {
+    const file = join(directory, "builds");
+    return existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
+  };
+  const inUsersHome = (name: string, version: string) => {
+    const place = join(directory, "home", "plugins", `resource-${name}-v${version}`);
+    mkdirSync(place, { recursive: true });
+    writeFileSync(join(place, `pulumi-resource-${name}`), "official");
+  };
+  const pluginOf = (home: string, name: string, version: string) =>
+    readFileSync(join(home, "plugins", `resource-${name}-v${version}`, `pulumi-resource-${name}`), "utf8").trim();
+
+  test("the one for Cloudflare is built for a stack that uses it, and for no other", async () => {
+    const { env } = await provideToolchain();
+    expect(builds()).toEqual(["./pulumi-resource-docker", "./pulumi-resource-random"]);
+    expect(readdirSync(join(env["PULUMI_HOME"]!, "plugins"))).toHaveLength(2);
+
+    const { env: withCloudflare } = await provideToolchain({ cloudflare: true });
+    expect(builds().slice(2), "and docker and random are not built again").toEqual(["./pulumi-resource-cloudflare"]);
+    const home = withCloudflare["PULUMI_HOME"]!;
+    expect(pluginOf(home, "docker", pins.plugins.docker)).toBe("./pulumi-resource-docker");
+    expect(pluginOf(home, "cloudflare", pins.cloudflarePlugin)).toBe("./pulumi-resource-cloudflare");
+    expect(withCloudflare["PULUMI_CREDENTIALS_PATH"]).toBe(join(directory, "home"));
+
+    await provideToolchain({ cloudflare: true });
+    expect(builds(), "and kept").toHaveLength(3);
+  });
+
+  test("the user's own is used", async () => {
+    inUsersHome("cloudflare", pins.cloudflarePlugin);
+    const { env } = await provideToolchain({ cloudflare: true });
+    expect(builds()).toEqual(["./pulumi-resource-docker", "./pulumi-resource-random"]);
+    expect(pluginOf(env["PULUMI_HOME"]!, "cloudflare", pins.cloudflarePlugin)).toBe("official");
+  });
+
+  test("a user's home with all of them stays as it is", async () => {
+    for (const [name, version] of Object.entries(pins.plugins)) inUsersHome(name, version);
+    expect((await provideToolchain()).env).not.toHaveProperty("PULUMI_HOME");
+    inUsersHome("cloudflare", pins.cloudflarePlugin);
+    expect((await provideToolchain({ cloudflare: true })).env).not.toHaveProperty("PULUMI_HOME");
+    expect(builds()).toEqual([]);
+  });
+
+  test("another version of the user's is not taken", async () => {
+    for (const [name, version] of Object.entries(pins.plugins)) inUsersHome(name, version);
+    inUsersHome("cloudflare", "6.0.0");
+    await provideToolchain({ cloudflare: true });
+    expect(builds()).toContain("./pulumi-resource-cloudflare");
   });
 });
 

@@ -1,0 +1,86 @@
+import { getDnsRecords } from "@pulumi/cloudflare/getDnsRecords.js";
+import { getZones } from "@pulumi/cloudflare/getZones.js";
+import * as cloudflare from "@pulumi/cloudflare/provider.js";
+import * as pulumi from "@pulumi/pulumi";
+
+export interface CloudflareAccountArgs {
+  /** The account's id: 32 hex digits. */
+  id: string;
+  /** The token with which all of the stack's work at Cloudflare is done; docs/cloudflare.md says what it has to be for. */
+  apiToken: pulumi.Input<string>;
+}
+
+/** The Cloudflare account of the stack: the provider for all that is made there. */
+export class CloudflareAccount extends pulumi.ComponentResource {
+  readonly id: string;
+  readonly provider: cloudflare.Provider;
+
+  constructor(name: string, args: CloudflareAccountArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:CloudflareAccount", name, {}, opts);
+    this.id = args.id;
+    this.provider = new cloudflare.Provider(
+      `${name}-provider`,
+      { apiToken: pulumi.secret(args.apiToken) },
+      { parent: this },
+    );
+    this.registerOutputs({ id: this.id });
+  }
+
+  /**
+   * Throws one clear error unless the token opens the zone, and nobody else has a record at the stack's names: a second
+   * address at a name would be no error to the API, and every other client would be led astray. Gives the zone's id.
+   */
+  async check(names: { zone: string; hosts: string[]; addresses: string[] }): Promise<string> {
+    const { zone, hosts, addresses } = names;
+    const options = { provider: this.provider };
+    const zones = await getZones({ name: zone, account: { id: this.id } }, options).catch(explain);
+    const [found] = zones.results;
+    if (!found)
+      throw new pulumi.RunError(
+        `cloudflare.zone: the token sees no zone ${zone} in the account ${this.id}: ` +
+          "check both, and that the token has Zone: Read for this zone",
+      );
+    const zoneId = found.id;
+    const lists = await Promise.all(
+      hosts.map((exact) => getDnsRecords({ zoneId, name: { exact } }, options).catch(explain)),
+    );
+    const strangers = lists
+      .flatMap(({ results }) => results)
+      .filter(({ type, content, comment }) => isLeading(type) && !isOwn(comment) && !addresses.includes(content));
+    const problems = strangers.map(
+      ({ name, type, content }) =>
+        `cloudflare: ${name} has a record that is not this stack's: ${type} ${content}: delete it, or give another name`,
+    );
+    if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
+    return zoneId;
+  }
+}
+
+/** Stands in the comment of every record, which says whose it is. */
+export function ownerComment(): string {
+  return `of ${pulumi.getProject()}-${pulumi.getStack()}`;
+}
+
+function isOwn(comment: string | undefined): boolean {
+  return comment?.split(",")[0] === ownerComment();
+}
+
+/** Whether a record says where clients go. */
+function isLeading(type: string): boolean {
+  return ["A", "AAAA", "CNAME"].includes(type);
+}
+
+const TOKEN_CURE = "make a new one as docs/cloudflare.md says, and `pulumi config set --secret cloudflareApiToken`";
+
+/** The plugin's words are a request and an answer as JSON; people want to know what to do. */
+function explain(error: Error): never {
+  const [, status = "", body = ""] = /": (\d{3}) [^{]*(\{.*\})/s.exec(error.message) ?? [];
+  const said = /"message":\s*"([^"]*)"/.exec(body)?.[1] ?? "";
+  if (["400", "401", "403"].includes(status))
+    throw new pulumi.RunError(`cloudflare: the API refuses the token (${said}): ${TOKEN_CURE}`);
+  if (status !== "")
+    throw new pulumi.RunError(
+      `cloudflare: the API answers ${status} (${said}): try again; https://www.cloudflarestatus.com tells of trouble`,
+    );
+  throw new pulumi.RunError(`cloudflare: the API cannot be asked: ${error.message}`);
+}

@@ -1,0 +1,70 @@
+import { isIPv4, isIPv6 } from "node:net";
+import * as cloudflare from "@pulumi/cloudflare/dnsRecord.js";
+import * as pulumi from "@pulumi/pulumi";
+import { ownerComment } from "./cloudflare-account.ts";
+import type { Zone } from "./zone.ts";
+
+export interface DnsArgs {
+  zone: Zone;
+  /** Public addresses of the host, IPv4 or IPv6: an A or AAAA record for each, at every name. */
+  addresses: string[];
+  /** The name that the edge serves. */
+  domain: string;
+  /** More names of the host. @default [] */
+  hosts?: DnsHost[];
+  /** Other names for the domain: a CNAME record each. @default [] */
+  aliases?: string[];
+  /** Authorities that may certify the domain and all below it, like "letsencrypt.org". @default no CAA record: any may */
+  certificateAuthorities?: string[];
+}
+
+/** Proxied, so that clients meet Cloudflare and never the host, unless there is a reason to show its address. */
+export type DnsHost = { name: string } & (
+  | { proxied?: true }
+  /** Everybody can look the host's address up, and reach it past Cloudflare. */
+  | { proxied: false; why: string }
+);
+
+/** The names of a stack. account.check has seen that no record of somebody else's is there. */
+export class Dns extends pulumi.ComponentResource {
+  constructor(name: string, args: DnsArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:Dns", name, {}, { providers: [args.zone.account.provider], ...opts });
+    const { zone, addresses, domain, hosts = [], aliases = [], certificateAuthorities = [] } = args;
+    if (addresses.length === 0) throw new Error(`${name}: addresses: give at least one address of the host`);
+    for (const address of addresses)
+      if (!isIPv4(address) && !isIPv6(address)) throw new Error(`${name}: addresses: ${address} is not an IP address`);
+    const record = (suffix: string, recordArgs: Omit<cloudflare.DnsRecordArgs, "zoneId" | "ttl">) =>
+      new cloudflare.DnsRecord(
+        `${name}-${suffix}`,
+        // A TTL of 1 is Cloudflare's "automatic", and the only one that a proxied record may have.
+        { zoneId: zone.id, ttl: 1, comment: ownerComment(), ...recordArgs },
+        // A name may have a record of the old kind or of the new one, not of both.
+        { parent: this, deleteBeforeReplace: true },
+      );
+
+    for (const host of [{ name: domain } satisfies DnsHost, ...hosts]) {
+      const unproxied = "proxied" in host && host.proxied === false ? host : undefined;
+      const reason = unproxied && `${ownerComment()}, not proxied: ${unproxied.why}`;
+      if (unproxied?.why.trim() === "") throw new Error(`${name}: ${host.name} shows the host's address: say why`);
+      if (reason && reason.length > LONGEST_COMMENT)
+        throw new Error(`${name}: ${host.name}: why: is longer than a record's comment can be: say it shorter`);
+      for (const address of addresses)
+        record(`${host.name}-${address}`, {
+          name: host.name,
+          type: isIPv4(address) ? "A" : "AAAA",
+          content: address,
+          proxied: !unproxied,
+          // In the dashboard, where somebody might want to proxy it.
+          ...(reason && { comment: reason }),
+        });
+    }
+    for (const alias of aliases) record(alias, { name: alias, type: "CNAME", content: domain, proxied: true });
+    for (const authority of certificateAuthorities)
+      for (const tag of ["issue", "issuewild"])
+        record(`${tag}-${authority}`, { name: domain, type: "CAA", data: { flags: 0, tag, value: authority } });
+    this.registerOutputs({});
+  }
+}
+
+/** In characters, on Cloudflare's free plan. */
+const LONGEST_COMMENT = 100;

@@ -1,0 +1,231 @@
+// What the program makes at Cloudflare, by the real engine and the real resource code, on an emulator of the API.
+import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { provideToolchain } from "../../toolchain/pulumi.ts";
+import { makeCertificates } from "../support/certificates.ts";
+import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
+import type { Zone } from "../support/cloudflare/zones.ts";
+import type { CommandResult } from "../support/command.ts";
+import { RepositoryCopy } from "../support/copy.ts";
+import { createTestProject, type TestProject } from "../support/pulumi.ts";
+
+const PERMISSIONS = ["Zone Read", "Zone Settings Write", "DNS Write", "Cache Settings Write"];
+const DOMAIN = "reach.example.com";
+const TUNNELS = "tunnels.reach.example.com";
+
+let emulator: CloudflareEmulator;
+let zone: Zone;
+let token: string;
+let copy: RepositoryCopy;
+let project: TestProject;
+let config: Record<string, unknown>;
+const runs: CommandResult[] = [];
+/** Every token that the program was given. */
+const secrets: string[] = [];
+
+beforeAll(async () => {
+  const { env } = await provideToolchain({ cloudflare: true });
+  emulator = await CloudflareEmulator.start();
+  zone = emulator.zones.add("example.com");
+  token = emulator.addToken({ name: "bootstrap", permissions: PERMISSIONS }).value;
+  copy = new RepositoryCopy();
+  keepOnlyCloudflare(join(copy.directory, "index.ts"));
+  const { certificate, privateKey } = await makeCertificates(DOMAIN);
+  writeFileSync(join(copy.directory, "leaf.pem"), certificate);
+  writeFileSync(join(copy.directory, "leaf.key"), privateKey, { mode: 0o600 });
+  config = {
+    "reach:host": "local",
+    "reach:domain": DOMAIN,
+    "reach:certificates": { kind: "files", certificate: "leaf.pem", privateKey: "leaf.key" },
+    "reach:cloudflare": {
+      accountId: emulator.account.id,
+      zone: "example.com",
+      addresses: ["203.0.113.10", "2001:db8::10"],
+      tunnelHost: TUNNELS,
+    },
+  };
+  project = await createTestProject({
+    stack: "cloud",
+    config,
+    program: copy.directory,
+    env: { ...env, CLOUDFLARE_BASE_URL: emulator.baseUrl },
+  });
+  await useToken(token);
+});
+
+afterAll(async () => {
+  project?.remove();
+  copy?.remove();
+  await emulator?.close();
+});
+
+afterEach(() => {
+  emulator.heal();
+  emulator.requests.length = 0;
+});
+
+/** The program without what runs on a Docker host, so that each run takes seconds. */
+function keepOnlyCloudflare(path: string): void {
+  const text = readFileSync(path, "utf8");
+  const imports = text.match(/^import .*\.\/(config|components\/(cloudflare-account|dns|zone))\.ts";\n/gm);
+  const part = /^\/\/ The domain at Cloudflare.*?\n}\n/ms.exec(text)?.[0];
+  if (imports?.length !== 4 || !part) throw new Error("index.ts has no part about Cloudflare where it is looked for");
+  const start = "const config = loadConfig();\nconst { address } = config.edge;\n";
+  writeFileSync(path, imports.join("") + start + part);
+}
+
+async function useToken(value: string): Promise<void> {
+  secrets.push(value);
+  await project.setSecret("cloudflareApiToken", value);
+}
+
+/** Puts some keys of reach:cloudflare in place of those given at first; the token stays. */
+async function configure(changes: object): Promise<void> {
+  project.setConfig({ ...config, "reach:cloudflare": { ...(config["reach:cloudflare"] as object), ...changes } });
+  await project.setSecret("cloudflareApiToken", token);
+}
+
+async function recorded(run: Promise<CommandResult>): Promise<CommandResult> {
+  const result = await run;
+  runs.push(result);
+  return result;
+}
+
+async function succeeds(run: Promise<CommandResult>): Promise<string> {
+  const result = await recorded(run);
+  expect(result, result.stderr + result.stdout).toMatchObject({ code: 0 });
+  return result.stdout;
+}
+
+async function fails(run: Promise<CommandResult>): Promise<string> {
+  const result = await recorded(run);
+  expect(result.code, result.stdout).not.toBe(0);
+  return result.stdout + result.stderr;
+}
+
+const writes = () => emulator.requests.filter(({ method }) => method !== "GET");
+const recordsThere = () =>
+  [...zone.records.values()].map(({ name, type, content, proxied }) => [name, type, content, proxied]).sort();
+const errorsIn = (output: string) => output.split("\n").filter((line) => /^\s*error:/.test(line));
+
+const WANTED = [
+  [DOMAIN, "A", "203.0.113.10", true],
+  [DOMAIN, "AAAA", "2001:db8::10", true],
+  [TUNNELS, "A", "203.0.113.10", false],
+  [TUNNELS, "AAAA", "2001:db8::10", false],
+];
+
+test("a preview shows all of it and makes nothing", async () => {
+  const preview = await succeeds(project.preview());
+  expect(preview).toContain("DnsRecord");
+  expect(preview).toContain("of reach-cloud, not proxied: tunnels are TCP");
+  expect(writes()).toEqual([]);
+});
+
+test("a wrong token, and one that sees nothing of the zone, are one clear error each", async () => {
+  await useToken(randomBytes(30).toString("base64url"));
+  const wrong = await fails(project.up());
+  expect(errorsIn(wrong)).toHaveLength(1);
+  expect(wrong).toContain("cloudflare: the API refuses the token (Invalid API Token): make a new one");
+  const blind = emulator.addToken({ name: "blind", permissions: ["DNS Write"] });
+  await useToken(blind.value);
+  const unseen = await fails(project.up());
+  expect(errorsIn(unseen)).toHaveLength(1);
+  expect(unseen).toContain("cloudflare.zone: the token sees no zone example.com in the account");
+  expect(writes()).toEqual([]);
+  await project.setSecret("cloudflareApiToken", token);
+});
+
+test("a name that leads elsewhere is not touched: one clear error", async () => {
+  const stranger = emulator.zones.addRecord(zone, { name: DOMAIN, type: "A", content: "198.51.100.1" });
+  const refused = await fails(project.up());
+  expect(errorsIn(refused)).toHaveLength(1);
+  expect(refused).toContain(`${DOMAIN} has a record that is not this stack's: A 198.51.100.1: delete it`);
+  expect(writes()).toEqual([]);
+  zone.records.delete(stranger.id);
+});
+
+test("an update makes it, through an API that is busy and has a bad day", async () => {
+  emulator.fail({ kind: "rate-limit", times: 2, retryAfterSeconds: 1, request: /^POST .*dns_records|^PATCH .*ssl/ });
+  emulator.fail({ kind: "error", times: 1, request: /^PATCH .*min_tls_version/ });
+  emulator.fail({ kind: "cut", times: 1, request: /^POST .*rulesets/ });
+  await succeeds(project.up());
+  expect(recordsThere()).toEqual(WANTED);
+  expect(zone.settings.get("ssl")).toBe("strict");
+  expect(zone.settings.get("min_tls_version")).toBe("1.2");
+  expect(zone.settings.get("security_header")).toMatchObject({
+    strict_transport_security: { enabled: true, max_age: 63072000 },
+  });
+  const [cache, ...others] = zone.rulesets.values();
+  expect(others).toEqual([]);
+  expect(cache!.rules).toMatchObject([{ action_parameters: { cache: true } }, { action_parameters: { cache: false } }]);
+  const faulty = emulator.requests.filter(({ status }) => [429, 500, "cut"].includes(status));
+  expect(faulty.map(({ status }) => status).sort()).toEqual([429, 429, 500, "cut"]);
+});
+
+test("a second update changes nothing", async () => {
+  const update = await succeeds(project.up());
+  expect(update).toMatch(/^Resources:\n\s+\d+ unchanged\n/m);
+  expect(writes()).toEqual([]);
+});
+
+test("a record that somebody changed is seen by a refresh, and put right by an update", async () => {
+  emulator.zones.change(zone, DOMAIN, "A", { content: "198.51.100.66" });
+  expect(await succeeds(project.refresh(["--diff"]))).toContain("198.51.100.66");
+  await succeeds(project.up());
+  expect(recordsThere()).toEqual(WANTED);
+});
+
+test("a record that somebody deleted is made again", async () => {
+  zone.records.delete(emulator.zones.record(zone, TUNNELS, "A").id);
+  await succeeds(project.refresh());
+  await succeeds(project.up());
+  expect(recordsThere()).toEqual(WANTED);
+});
+
+test("another address moves the names; a record that is there already is not overwritten", async () => {
+  const moved = WANTED.map((record) => record.map((value) => (value === "203.0.113.10" ? "203.0.113.11" : value)));
+  const there = emulator.zones.addRecord(zone, { name: DOMAIN, type: "A", content: "203.0.113.11" });
+  const before = structuredClone(there);
+  await configure({ addresses: ["203.0.113.11", "2001:db8::10"] });
+  expect(await fails(project.up())).toContain("An identical record already exists.");
+  expect(zone.records.get(there.id)).toEqual(before);
+  expect(recordsThere(), "and the old ones still serve").toEqual(expect.arrayContaining(WANTED));
+  zone.records.delete(there.id);
+  await succeeds(project.up());
+  expect(recordsThere()).toEqual(moved);
+});
+
+test("a token that may not write records changes none, and the error says so", async () => {
+  const reader = emulator.addToken({ name: "reader", permissions: [...PERMISSIONS.slice(0, 2), "DNS Read"] });
+  await configure({ addresses: ["203.0.113.11", "2001:db8::10"], tunnelHost: undefined });
+  await useToken(reader.value);
+  const before = recordsThere();
+  const refused = await fails(project.up());
+  expect(refused).toContain("403 Forbidden");
+  expect(refused).toContain("Authentication error");
+  expect(recordsThere()).toEqual(before);
+  // A destroy takes the token of the last update.
+  await project.setSecret("cloudflareApiToken", token);
+  await succeeds(project.up());
+  expect(recordsThere().map(([name]) => name)).toEqual([DOMAIN, DOMAIN]);
+});
+
+test("no token stands in the state, in a preview or in what an update prints", async () => {
+  const state = JSON.stringify(await project.exportState());
+  expect(state).toContain("dnsRecord");
+  const printed = runs.map(({ stdout, stderr }) => stdout + stderr).join("\n");
+  for (const secret of secrets) {
+    expect(state).not.toContain(secret);
+    expect(printed).not.toContain(secret);
+  }
+});
+
+test("after a destroy no name leads here; what cannot be deleted is as it was", async () => {
+  await succeeds(project.destroy());
+  expect(recordsThere()).toEqual([]);
+  expect(zone.rulesets.size).toBe(0);
+  expect(zone.settings.get("ssl")).toBe("strict");
+});

@@ -1,0 +1,236 @@
+import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
+import type { RulesetArgs } from "@pulumi/cloudflare/ruleset.js";
+import type * as pulumi from "@pulumi/pulumi";
+import { describe, expect, test } from "vitest";
+import { CloudflareAccount } from "../../components/cloudflare-account.ts";
+import { Dns, type DnsArgs } from "../../components/dns.ts";
+import { Zone, type ZoneArgs } from "../../components/zone.ts";
+import { hex, ofType, record, type RecordOptions } from "./recorder.ts";
+
+const TOKEN = "a-token-that-nobody-may-see-0123456789abcdef";
+
+function account() {
+  return new CloudflareAccount("cloudflare", { id: "0".repeat(32), apiToken: TOKEN });
+}
+
+async function recordsOf(args: Partial<DnsArgs>, zoneArgs: Partial<ZoneArgs> = {}) {
+  const recording = await record(() => {
+    const zone = new Zone("zone", { account: account(), id: "1".repeat(32), domain: "example.com", ...zoneArgs });
+    new Dns("dns", { zone, addresses: ["203.0.113.10"], domain: "example.com", ...args });
+  });
+  return {
+    recording,
+    records: ofType<pulumi.Unwrap<DnsRecordArgs>>(recording, "cloudflare:index/dnsRecord:DnsRecord"),
+    ruleset: ofType<pulumi.Unwrap<RulesetArgs>>(recording, "cloudflare:index/ruleset:Ruleset")[0]!.inputs,
+  };
+}
+
+/** As the engine's errors arrive. */
+function grpcError(details: string): Error {
+  return Object.assign(new Error(details), { details });
+}
+
+describe("names", () => {
+  test("the domain has a proxied record for each address, and nothing else", async () => {
+    const { records } = await recordsOf({ addresses: ["203.0.113.10", "2001:db8::10"] });
+    const common = { zoneId: "1".repeat(32), ttl: 1, comment: "of reach-test", name: "example.com", proxied: true };
+    expect(records.map(({ inputs }) => inputs)).toEqual([
+      { ...common, name: "example.com", type: "A", content: "203.0.113.10" },
+      { ...common, name: "example.com", type: "AAAA", content: "2001:db8::10" },
+    ]);
+    expect(records.map(({ name }) => name)).toEqual(["dns-example.com-203.0.113.10", "dns-example.com-2001:db8::10"]);
+    // Another type or name is another record, and the API would not have both.
+    expect(records.map(({ options }) => options.deleteBeforeReplace)).toEqual([true, true]);
+  });
+
+  test("a host is not proxied only with a reason, which stands in the record", async () => {
+    const why = "tunnels are TCP";
+    const hosts: DnsArgs["hosts"] = [{ name: "a.example.com" }, { name: "t.example.com", proxied: false, why }];
+    const { records } = await recordsOf({ hosts });
+    expect(records.map(({ inputs: { name, proxied, comment } }) => [name, proxied, comment])).toEqual([
+      ["example.com", true, "of reach-test"],
+      ["a.example.com", true, "of reach-test"],
+      ["t.example.com", false, "of reach-test, not proxied: tunnels are TCP"],
+    ]);
+    await expect(recordsOf({ hosts: [{ name: "t.example.com", proxied: false, why: " " }] })).rejects.toThrow(
+      "dns: t.example.com shows the host's address: say why",
+    );
+    await expect(
+      recordsOf({ hosts: [{ name: "t.example.com", proxied: false, why: "y".repeat(100) }] }),
+    ).rejects.toThrow("dns: t.example.com: why: is longer than a record's comment can be: say it shorter");
+  });
+
+  test("aliases lead to the domain, and only the named authorities may certify it", async () => {
+    const { records } = await recordsOf({ aliases: ["www.example.com"], certificateAuthorities: ["letsencrypt.org"] });
+    const inputs = (name: string) => records.find((found) => found.name === `dns-${name}`)!.inputs;
+    expect(inputs("www.example.com")).toMatchObject({
+      name: "www.example.com",
+      type: "CNAME",
+      content: "example.com",
+      proxied: true,
+    });
+    const caa = { name: "example.com", type: "CAA" };
+    expect(inputs("issue-letsencrypt.org")).toMatchObject({
+      ...caa,
+      data: { flags: 0, tag: "issue", value: "letsencrypt.org" },
+    });
+    expect(inputs("issuewild-letsencrypt.org")).toMatchObject({
+      ...caa,
+      data: { flags: 0, tag: "issuewild", value: "letsencrypt.org" },
+    });
+  });
+
+  test.each<[what: string, args: Partial<DnsArgs>, complaint: string]>([
+    ["no address", { addresses: [] }, "dns: addresses: give at least one address of the host"],
+    ["an address that is a name", { addresses: ["example.com"] }, "dns: addresses: example.com is not an IP address"],
+  ])("%s is an error", async (_, args, complaint) => {
+    await expect(recordsOf(args)).rejects.toThrow(complaint);
+  });
+});
+
+describe("a zone", () => {
+  test("is strict by default", async () => {
+    const { recording } = await recordsOf({});
+    const settings = ofType<{ settingId: string; value: unknown }>(
+      recording,
+      "cloudflare:index/zoneSetting:ZoneSetting",
+    );
+    expect(Object.fromEntries(settings.map(({ inputs }) => [inputs.settingId, inputs.value]))).toEqual({
+      ssl: "strict",
+      always_use_https: "on",
+      min_tls_version: "1.2",
+      tls_1_3: "on",
+      automatic_https_rewrites: "on",
+      security_header: {
+        strict_transport_security: {
+          enabled: true,
+          max_age: 63072000,
+          include_subdomains: true,
+          preload: false,
+          nosniff: true,
+        },
+      },
+    });
+  });
+
+  test("can be told to say nothing of HSTS", async () => {
+    const { recording } = await recordsOf({}, { hstsSeconds: 0 });
+    const header = recording.resources.find(({ name }) => name === "zone-security-header")!;
+    expect(header.inputs["value"]).toMatchObject({ strict_transport_security: { enabled: false, max_age: 0 } });
+  });
+
+  test("caches static files, for as long as the service says, and nothing else", async () => {
+    const { ruleset } = await recordsOf({}, { staticPaths: ["/assets", "/img"] });
+    const isStatic = '(starts_with(http.request.uri.path, "/assets/") or starts_with(http.request.uri.path, "/img/"))';
+    const asTheServiceSays = { mode: "respect_origin" };
+    expect(ruleset.rules).toMatchObject([
+      {
+        expression: `http.host eq "example.com" and ${isStatic}`,
+        actionParameters: { cache: true, edgeTtl: asTheServiceSays, browserTtl: asTheServiceSays },
+      },
+      { expression: `http.host eq "example.com" and not ${isStatic}`, actionParameters: { cache: false } },
+    ]);
+  });
+
+  test("caches nothing unless told", async () => {
+    const { ruleset } = await recordsOf({});
+    expect(ruleset.rules).toMatchObject([
+      { expression: 'http.host eq "example.com"', actionParameters: { cache: false } },
+    ]);
+  });
+
+  test.each<[what: string, args: Partial<ZoneArgs>, complaint: string]>([
+    ["a path that ends the expression", { staticPaths: ['/a" or true or "'] }, "is not a path: give one like /assets"],
+    ["a path without its slash", { staticPaths: ["assets"] }, "zone: staticPaths: assets is not a path"],
+    ["everything as static", { staticPaths: ["/"] }, "zone: staticPaths: / is not a path"],
+    ["half a second", { hstsSeconds: 0.5 }, "zone: hstsSeconds: 0.5 is not a whole number from 0 to 63072000"],
+    ["more than the API takes", { hstsSeconds: 63072001 }, "zone: hstsSeconds: 63072001 is not a whole number"],
+  ])("%s is an error", async (_, args, complaint) => {
+    await expect(recordsOf({}, args)).rejects.toThrow(complaint);
+  });
+});
+
+describe("an account", () => {
+  const checked = async (cloudflare: RecordOptions["cloudflare"]) => {
+    let id: string | undefined;
+    const names = { zone: "example.com", hosts: ["example.com", "t.example.com"], addresses: ["203.0.113.10"] };
+    await record(
+      async () => {
+        id = await account().check(names);
+      },
+      { cloudflare },
+    );
+    return id;
+  };
+  const refusal = (status: string, code: number, message: string) => () => {
+    const body = JSON.stringify({ success: false, errors: [{ code, message }] });
+    throw grpcError(`failed to make http request: GET "https://api.cloudflare.com/client/v4/zones": ${status} ${body}`);
+  };
+  const records =
+    (...there: { name?: string; type?: string; content: string; comment?: string }[]) =>
+    ({ name }: Record<string, unknown>) => ({
+      results: there
+        .map((given) => ({ name: "example.com", type: "A", ...given }))
+        .filter((given) => given.name === (name as { exact: string }).exact),
+    });
+
+  test("finds the id of a zone", async () => {
+    expect(await checked({ getZones: () => ({ results: [{ id: "abc" }] }) })).toBe("abc");
+  });
+
+  test.each<[what: string, answers: RecordOptions["cloudflare"], complaint: string]>([
+    [
+      "a zone that the token does not see",
+      { getZones: () => ({ results: [] }) },
+      `cloudflare.zone: the token sees no zone example.com in the account ${"0".repeat(32)}: check both, and that the token has Zone: Read for this zone`,
+    ],
+    [
+      "a token that is none",
+      { getZones: refusal("401 Unauthorized", 1000, "Invalid API Token") },
+      "cloudflare: the API refuses the token (Invalid API Token): make a new one as docs/cloudflare.md says, and `pulumi config set --secret cloudflareApiToken`",
+    ],
+    [
+      "a token that may not read records",
+      { getDnsRecords: refusal("403 Forbidden", 10000, "Authentication error") },
+      "cloudflare: the API refuses the token (Authentication error): make a new one",
+    ],
+    [
+      "an API that has a bad day",
+      { getZones: refusal("500 Internal Server Error", 10001, "Internal server error") },
+      "cloudflare: the API answers 500 (Internal server error): try again",
+    ],
+    [
+      "an API that is not there",
+      {
+        getZones: () => {
+          throw grpcError("dial tcp: connection refused");
+        },
+      },
+      "cloudflare: the API cannot be asked: dial tcp: connection refused",
+    ],
+    [
+      "a name that leads elsewhere",
+      { getDnsRecords: records({ content: "198.51.100.1" }) },
+      "cloudflare: example.com has a record that is not this stack's: A 198.51.100.1: delete it, or give another name",
+    ],
+    [
+      "a name of another stack",
+      { getDnsRecords: records({ name: "t.example.com", content: "198.51.100.1", comment: "of reach-test2" }) },
+      "cloudflare: t.example.com has a record that is not this stack's: A 198.51.100.1",
+    ],
+  ])("%s is one clear error", async (_, answers, complaint) => {
+    await expect(checked(answers)).rejects.toThrow(complaint);
+  });
+
+  test.each([
+    ["of its own, from before its address changed", records({ content: "198.51.100.1", comment: "of reach-test" })],
+    [
+      "of its own, not proxied",
+      records({ name: "t.example.com", content: "198.51.100.1", comment: "of reach-test, not proxied: TCP" }),
+    ],
+    ["that lead here, to be imported", records({ content: "203.0.113.10" })],
+    ["that lead nowhere", records({ type: "TXT", content: "v=spf1 -all" })],
+  ])("minds no records %s", async (_, getDnsRecords) => {
+    expect(await checked({ getDnsRecords })).toBe(hex("example.com", 32));
+  });
+});
