@@ -190,8 +190,15 @@ export const shape = {
         tunnelHost: text(HOSTNAME, "is not a host name", "give the name at which tunnels arrive, or leave the key out")
           .optional()
           .describe("A name for tunnels, which Cloudflare does not proxy: it shows the host's address. Default: none."),
+        onlyThroughCloudflare: z
+          .boolean(fault("is not a boolean", "give true or false"))
+          .default(true)
+          .describe("Whether the HTTPS port takes connections from Cloudflare's addresses alone. Default true."),
+        rotateTokensAfterDays: wholeNumber(1, 3650, "give the days after which an update makes new API tokens")
+          .optional()
+          .describe("Days after which an update makes new API tokens for what runs. Default: it keeps them."),
       },
-      anObject("accountId, zone, addresses or tunnelHost"),
+      anObject("accountId, zone, addresses, tunnelHost, onlyThroughCloudflare or rotateTokensAfterDays"),
     )
     .optional()
     .describe("The Cloudflare account and zone. A stack without it uses nothing of Cloudflare."),
@@ -302,8 +309,8 @@ function contradictions(config: Partial<StackFile>, given: ReadonlyMap<string, u
     problems.push(
       `domain: no CA certifies ${shown("domain", domain)}: give a public domain, or certificates of kind files`,
     );
-  if (acme && !given.has("dnsApiToken"))
-    problems.push(`dnsApiToken: missing, and certificates of kind acme need it: ${SET_TOKEN}`);
+  if (acme && !given.has("dnsApiToken") && !given.has("cloudflare"))
+    problems.push(`dnsApiToken: missing, and certificates of kind acme need it: ${SET_TOKEN}, or give cloudflare`);
   if (dnsApiToken !== undefined && inClear("dnsApiToken"))
     problems.push(`dnsApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_TOKEN}`);
   if (cloudflare) problems.push(...cloudflareProblems(cloudflare, config, shown));
@@ -324,7 +331,7 @@ function contradictions(config: Partial<StackFile>, given: ReadonlyMap<string, u
 }
 
 function cloudflareProblems(
-  { zone, addresses, tunnelHost }: NonNullable<StackFile["cloudflare"]>,
+  { zone, addresses, tunnelHost, onlyThroughCloudflare }: NonNullable<StackFile["cloudflare"]>,
   { domain, edge }: Partial<StackFile>,
   shown: (key: string, value: unknown) => string,
 ): string[] {
@@ -336,6 +343,13 @@ function cloudflareProblems(
     problems.push(`cloudflare.tunnelHost: ${shown("cloudflare", tunnelHost)} ${cure}`);
   if (tunnelHost !== undefined && tunnelHost === domain)
     problems.push("cloudflare.tunnelHost: is the domain, which is proxied: give another name");
+  // Docker hands a connection over IPv6 on from an address of its own, where its networks have none.
+  const overIpv6 = onlyThroughCloudflare ? addresses?.find((address) => isIP(address) === 6) : undefined;
+  if (overIpv6 !== undefined)
+    problems.push(
+      `cloudflare.addresses: over ${shown("cloudflare", overIpv6)} nobody can be told from Cloudflare: ` +
+        "leave it out (Cloudflare itself serves IPv6), or set onlyThroughCloudflare to false",
+    );
   if (edge && !addresses && ["0.0.0.0", "::"].includes(edge.address)) {
     const everywhere = `missing, and edge.address is ${shown("edge", edge.address)}`;
     problems.push(`cloudflare.addresses: ${everywhere}: give the host's public addresses`);

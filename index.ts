@@ -1,6 +1,8 @@
 // Reach: a backend, a frontend and tunnels, behind one edge.
+import type * as pulumi from "@pulumi/pulumi";
 import { loadConfig } from "./config.ts";
 import { images } from "./images.ts";
+import { ApiToken, zoneResource } from "./components/api-token.ts";
 import { BuiltImage } from "./components/built-image.ts";
 import { CloudflareAccount } from "./components/cloudflare-account.ts";
 import { Dns } from "./components/dns.ts";
@@ -27,13 +29,36 @@ const networks = new Networks("networks", { host });
 // What nobody types.
 const apiKey = new GeneratedSecret("api-key", { length: 64 });
 
+// The domain at Cloudflare, for a stack that has a zone there.
+let dnsApiToken: pulumi.Input<string> | undefined = config.dnsApiToken;
+let clientsThrough: string[] | undefined;
+if (config.cloudflare) {
+  const { accountId, zone: zoneName, addresses = [address], tunnelHost } = config.cloudflare;
+  const account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: config.cloudflareApiToken! });
+  const why = "tunnels are TCP, and Cloudflare's proxy carries HTTP alone";
+  const hosts = tunnelHost === undefined ? [] : [{ name: tunnelHost, proxied: false as const, why }];
+  const names = [config.domain, ...hosts.map(({ name }) => name)];
+  const id = await account.check({ zone: zoneName, hosts: names, addresses });
+  const zone = new Zone("zone", { account, id, domain: config.domain, staticPaths: ["/assets"] });
+  new Dns("dns", { zone, addresses, domain: config.domain, hosts });
+  if (config.cloudflare.onlyThroughCloudflare) clientsThrough = await account.proxyAddresses();
+  if (config.certificates.kind === "acme")
+    dnsApiToken ??= new ApiToken("edge-dns", {
+      account,
+      permissions: ["Zone Read", "DNS Write"],
+      resource: zoneResource(id),
+      rotateAfterDays: config.cloudflare.rotateTokensAfterDays,
+    }).value;
+}
+
 // The edge: 443 and 2222, and nothing else.
 const edge = new Proxy("edge", {
   networks,
   images: image,
   domain: config.domain,
   certificates: config.certificates,
-  dnsApiToken: config.dnsApiToken,
+  dnsApiToken,
+  clientsThrough,
   ...config.edge,
 });
 
@@ -69,18 +94,6 @@ const frontend = new WebService("frontend", {
 });
 
 new ServedRoutes("routes", { edge, services: [backend, frontend] });
-
-// The domain at Cloudflare, for a stack that has a zone there.
-if (config.cloudflare) {
-  const { accountId, zone: zoneName, addresses = [address], tunnelHost } = config.cloudflare;
-  const account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: config.cloudflareApiToken! });
-  const why = "tunnels are TCP, and Cloudflare's proxy carries HTTP alone";
-  const hosts = tunnelHost === undefined ? [] : [{ name: tunnelHost, proxied: false as const, why }];
-  const names = [config.domain, ...hosts.map(({ name }) => name)];
-  const id = await account.check({ zone: zoneName, hosts: names, addresses });
-  const zone = new Zone("zone", { account, id, domain: config.domain, staticPaths: ["/assets"] });
-  new Dns("dns", { zone, addresses, domain: config.domain, hosts });
-}
 
 export const url = edge.url;
 export const services = {

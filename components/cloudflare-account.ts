@@ -1,4 +1,6 @@
+import { getAccountApiTokenPermissionGroupsList } from "@pulumi/cloudflare/getAccountApiTokenPermissionGroupsList.js";
 import { getDnsRecords } from "@pulumi/cloudflare/getDnsRecords.js";
+import { getIpRanges } from "@pulumi/cloudflare/getIpRanges.js";
 import { getZones } from "@pulumi/cloudflare/getZones.js";
 import * as cloudflare from "@pulumi/cloudflare/provider.js";
 import * as pulumi from "@pulumi/pulumi";
@@ -14,6 +16,7 @@ export interface CloudflareAccountArgs {
 export class CloudflareAccount extends pulumi.ComponentResource {
   readonly id: string;
   readonly provider: cloudflare.Provider;
+  #permissionGroups: Promise<{ id: string; name: string }[]> | undefined;
 
   constructor(name: string, args: CloudflareAccountArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:CloudflareAccount", name, {}, opts);
@@ -53,6 +56,25 @@ export class CloudflareAccount extends pulumi.ComponentResource {
     );
     if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
     return zoneId;
+  }
+
+  /** The addresses from which Cloudflare's proxy connects, as CIDR. */
+  async proxyAddresses(): Promise<string[]> {
+    const { ipv4Cidrs, ipv6Cidrs } = await getIpRanges({}, { provider: this.provider }).catch(explain);
+    return [...ipv4Cidrs, ...ipv6Cidrs].sort();
+  }
+
+  /** The id of what a token may do, by its name; all are asked for once. */
+  permissionGroupId(name: string): pulumi.Output<string> {
+    const options = { provider: this.provider };
+    this.#permissionGroups ??= getAccountApiTokenPermissionGroupsList({ accountId: this.id }, options)
+      .then(({ results }) => results)
+      .catch(explain);
+    return pulumi.output(this.#permissionGroups).apply((groups) => {
+      const found = groups.find((group) => group.name === name);
+      if (!found) throw new pulumi.RunError(`cloudflare: the API knows no permission group called "${name}"`);
+      return found.id;
+    });
   }
 }
 

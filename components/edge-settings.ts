@@ -2,7 +2,10 @@ import type { Certificates } from "../config.ts";
 import { SECRETS_PATH } from "./secret.ts";
 
 /** What Traefik reads once, at its start. A change here replaces the container, behind the door. */
-export function traefikArguments(doorSubnets: string[], certificates: Certificates): string[] {
+export function traefikArguments(
+  doorSubnets: string[],
+  { certificates, clientsThrough }: Pick<EdgeSettings, "certificates" | "clientsThrough">,
+): string[] {
   const settings: Record<string, string> = {
     "entrypoints.websecure.address": ":8443",
     "entrypoints.websecure.http.tls": "true",
@@ -53,6 +56,12 @@ export function traefikArguments(doorSubnets: string[], certificates: Certificat
       "certificatesresolvers.acme.acme.storage": "/acme/acme.json",
       "certificatesresolvers.acme.acme.dnschallenge.provider": "cloudflare",
     });
+  if (clientsThrough)
+    Object.assign(settings, {
+      "entrypoints.websecure.forwardedheaders.trustedips": clientsThrough.join(","),
+      // Whose request it was, as far as the log can say.
+      "accesslog.fields.headers.names.Cf-Connecting-Ip": "keep",
+    });
   return Object.entries(settings).map(([key, value]) => `--${key}=${value}`);
 }
 
@@ -66,11 +75,16 @@ export interface EdgeSettings {
   burst: number;
   /** The largest request body in MiB. */
   maxBodyMb: number;
+  /**
+   * Addresses, as CIDR, of the proxy through which alone clients come: it is believed who they are, and the door takes
+   * nobody else. @default none: clients come themselves
+   */
+  clientsThrough?: string[];
 }
 
 /** What Traefik takes while it runs: TLS, and the middlewares that routes share. */
 export function edgeSettings(settings: EdgeSettings, release: string, doorSubnets: string[]): object {
-  const { domain, requestsPerSecond, burst, maxBodyMb, certificates } = settings;
+  const { domain, requestsPerSecond, burst, maxBodyMb, certificates, clientsThrough } = settings;
   return {
     http: {
       routers: {
@@ -100,7 +114,15 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
             customResponseHeaders: { Server: "", "X-Powered-By": "" },
           },
         },
-        "rate-limit": { rateLimit: { average: requestsPerSecond, burst, period: "1s" } },
+        "rate-limit": {
+          rateLimit: {
+            average: requestsPerSecond,
+            burst,
+            period: "1s",
+            // The last address is the one that the proxy saw; those before it are what the client says of itself.
+            ...(clientsThrough && { sourceCriterion: { ipStrategy: { depth: 1 } } }),
+          },
+        },
         // A compressed stream would wait for its buffer to fill.
         compress: { compress: { excludedContentTypes: ["text/event-stream"] } },
         "body-limit": { buffering: { maxRequestBodyBytes: maxBodyMb * 1024 * 1024, memRequestBodyBytes: 1024 * 1024 } },

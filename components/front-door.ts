@@ -11,6 +11,8 @@ export interface FrontDoorArgs {
   address: string;
   /** Ports of the host by the edge's entry point. */
   ports: { https: number; tunnel: number };
+  /** Addresses, as CIDR, from which alone it takes HTTPS connections; all others end before a byte is read. @default all */
+  httpsFrom?: string[];
 }
 
 /**
@@ -23,11 +25,11 @@ export class FrontDoor extends pulumi.ComponentResource {
 
   constructor(name: string, args: FrontDoorArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:FrontDoor", name, {}, { providers: [args.networks.host.provider], ...opts });
-    const { networks, image, address, ports } = args;
+    const { networks, image, address, ports, httpsFrom } = args;
     const { host } = networks;
     const files = new Courier(
       `${name}-config`,
-      { host, files: { "haproxy.cfg": HAPROXY_CFG }, readerUid: HAPROXY_UID },
+      { host, files: { "haproxy.cfg": haproxyCfg(httpsFrom) }, readerUid: HAPROXY_UID },
       { parent: this },
     );
     const container = new Container(
@@ -60,6 +62,13 @@ export class FrontDoor extends pulumi.ComponentResource {
 /** The user of the official image. */
 const HAPROXY_UID = "99";
 const CONFIG_PATH = "/etc/bulkhead";
+
+/** HAProxy's configuration. An empty list would be one that nobody is in, so it is none. */
+function haproxyCfg(httpsFrom: string[] | undefined): string {
+  if (httpsFrom?.length === 0) throw new Error("httpsFrom: is empty: nobody could connect");
+  const rule = httpsFrom ? `  tcp-request connection reject unless { src ${httpsFrom.join(" ")} }\n` : "";
+  return HAPROXY_CFG.replace("  default_backend https\n", `${rule}  default_backend https\n`);
+}
 
 /**
  * The most connections follow from the open files that the engine grants. The check is a real route of the edge: one

@@ -81,7 +81,7 @@ export class Proxy extends pulumi.ComponentResource {
         volumes: [{ name: routes.name, path: "/routes" }, secrets.volume, ...(acme ? [acme] : [])],
         env: certificates.kind === "acme" ? { CF_DNS_API_TOKEN_FILE: secrets.env["CF_DNS_API_TOKEN_FILE"]! } : {},
         entrypoint: ["traefik"],
-        command: doorSubnets.apply((subnets) => traefikArguments(subnets, certificates)),
+        command: doorSubnets.apply((subnets) => traefikArguments(subnets, args)),
         // Traefik's own health command starts all of Traefik, ten times a processor's work of this.
         health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8082/ping"] },
         graceSeconds: 20,
@@ -104,7 +104,13 @@ export class Proxy extends pulumi.ComponentResource {
     );
     const door = new FrontDoor(
       `${name}-door`,
-      { networks, image: images.haproxy, address, ports: { https: httpsPort, tunnel: tunnelPort } },
+      {
+        networks,
+        image: images.haproxy,
+        address,
+        ports: { https: httpsPort, tunnel: tunnelPort },
+        httpsFrom: args.clientsThrough,
+      },
       { parent: this, dependsOn: settings },
     );
     this.containers = { edge, door };

@@ -4,14 +4,14 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
-import { makeCertificates } from "../support/certificates.ts";
+import { PERMISSIONS as PERMISSIONS_THERE_ARE, type Permission } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 import type { Zone } from "../support/cloudflare/zones.ts";
 import type { CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 
-const PERMISSIONS = ["Zone Read", "Zone Settings Write", "DNS Write", "Cache Settings Write"];
+const PERMISSIONS = ["Zone Read", "Zone Settings Write", "DNS Write", "Cache Settings Write", "Account API Tokens Write"];
 const DOMAIN = "reach.example.com";
 const TUNNELS = "tunnels.reach.example.com";
 
@@ -32,18 +32,16 @@ beforeAll(async () => {
   token = emulator.addToken({ name: "bootstrap", permissions: PERMISSIONS }).value;
   copy = new RepositoryCopy();
   keepOnlyCloudflare(join(copy.directory, "index.ts"));
-  const { certificate, privateKey } = await makeCertificates(DOMAIN);
-  writeFileSync(join(copy.directory, "leaf.pem"), certificate);
-  writeFileSync(join(copy.directory, "leaf.key"), privateKey, { mode: 0o600 });
   config = {
     "reach:host": "local",
     "reach:domain": DOMAIN,
-    "reach:certificates": { kind: "files", certificate: "leaf.pem", privateKey: "leaf.key" },
+    "reach:certificates": { kind: "acme", email: "ops@example.com" },
     "reach:cloudflare": {
       accountId: emulator.account.id,
       zone: "example.com",
       addresses: ["203.0.113.10", "2001:db8::10"],
       tunnelHost: TUNNELS,
+      onlyThroughCloudflare: false,
     },
   };
   project = await createTestProject({
@@ -69,9 +67,9 @@ afterEach(() => {
 /** The program without what runs on a Docker host, so that each run takes seconds. */
 function keepOnlyCloudflare(path: string): void {
   const text = readFileSync(path, "utf8");
-  const imports = text.match(/^import .*\.\/(config|components\/(cloudflare-account|dns|zone))\.ts";\n/gm);
+  const imports = text.match(/^import .*\.\/(config|components\/(api-token|cloudflare-account|dns|zone))\.ts";\n/gm);
   const part = /^\/\/ The domain at Cloudflare.*?\n}\n/ms.exec(text)?.[0];
-  if (imports?.length !== 4 || !part) throw new Error("index.ts has no part about Cloudflare where it is looked for");
+  if (imports?.length !== 5 || !part) throw new Error("index.ts has no part about Cloudflare where it is looked for");
   const start = "const config = loadConfig();\nconst { address } = config.edge;\n";
   writeFileSync(path, imports.join("") + start + part);
 }
@@ -108,6 +106,7 @@ async function fails(run: Promise<CommandResult>): Promise<string> {
 const writes = () => emulator.requests.filter(({ method }) => method !== "GET");
 const recordsThere = () =>
   [...zone.records.values()].map(({ name, type, content, proxied }) => [name, type, content, proxied]).sort();
+const edgeTokens = () => [...emulator.access.tokens.values()].filter(({ name }) => name.startsWith("reach-cloud-"));
 const errorsIn = (output: string) => output.split("\n").filter((line) => /^\s*error:/.test(line));
 
 const WANTED = [
@@ -165,6 +164,22 @@ test("an update makes it, through an API that is busy and has a bad day", async 
   expect(faulty.map(({ status }) => status).sort()).toEqual([429, 429, 500, "cut"]);
 });
 
+test("the edge's token edits the names of this zone, and does nothing else", async () => {
+  const [made, ...others] = edgeTokens();
+  expect(others).toEqual([]);
+  secrets.push(made!.value);
+  const { access } = emulator;
+  const may = (permission: Permission, level: "Read" | "Write", where?: string) =>
+    access.allows(made!, { permission, level }, where);
+  expect([may("DNS", "Write", zone.id), may("Zone", "Read", zone.id)]).toEqual([true, true]);
+  const other = emulator.zones.add("example.net");
+  for (const permission of Object.keys(PERMISSIONS_THERE_ARE) as Permission[]) {
+    expect(may(permission, "Write", other.id), permission).toBe(false);
+    expect(may(permission, "Read"), permission).toBe(false);
+    if (permission !== "DNS") expect(may(permission, "Write", zone.id), permission).toBe(false);
+  }
+});
+
 test("a second update changes nothing", async () => {
   const update = await succeeds(project.up());
   expect(update).toMatch(/^Resources:\n\s+\d+ unchanged\n/m);
@@ -185,6 +200,24 @@ test("a record that somebody deleted is made again", async () => {
   expect(recordsThere()).toEqual(WANTED);
 });
 
+test("tokens that are to be used for so long are replaced, the old one last", async () => {
+  const [before] = edgeTokens();
+  await configure({ rotateTokensAfterDays: 30 });
+  await succeeds(project.up());
+  const [after, ...others] = edgeTokens();
+  secrets.push(after!.value);
+  expect(others).toEqual([]);
+  expect(after).not.toMatchObject({ id: before!.id });
+  const days = (Date.parse(after!.expires_on!) - Date.now()) / 86_400_000;
+  expect(days).toBeGreaterThan(30);
+  expect(days).toBeLessThanOrEqual(60);
+  const changes = writes().filter(({ path }) => path.includes("/tokens"));
+  expect(changes.map(({ method }) => method)).toEqual(["POST", "DELETE"]);
+  await configure({});
+  await succeeds(project.up());
+  secrets.push(edgeTokens()[0]!.value);
+});
+
 test("another address moves the names; a record that is there already is not overwritten", async () => {
   const moved = WANTED.map((record) => record.map((value) => (value === "203.0.113.10" ? "203.0.113.11" : value)));
   const there = emulator.zones.addRecord(zone, { name: DOMAIN, type: "A", content: "203.0.113.11" });
@@ -199,7 +232,8 @@ test("another address moves the names; a record that is there already is not ove
 });
 
 test("a token that may not write records changes none, and the error says so", async () => {
-  const reader = emulator.addToken({ name: "reader", permissions: [...PERMISSIONS.slice(0, 2), "DNS Read"] });
+  const permissions = PERMISSIONS.map((permission) => (permission === "DNS Write" ? "DNS Read" : permission));
+  const reader = emulator.addToken({ name: "reader", permissions });
   await configure({ addresses: ["203.0.113.11", "2001:db8::10"], tunnelHost: undefined });
   await useToken(reader.value);
   const before = recordsThere();
@@ -226,6 +260,7 @@ test("no token stands in the state, in a preview or in what an update prints", a
 test("after a destroy no name leads here; what cannot be deleted is as it was", async () => {
   await succeeds(project.destroy());
   expect(recordsThere()).toEqual([]);
+  expect(edgeTokens()).toEqual([]);
   expect(zone.rulesets.size).toBe(0);
   expect(zone.settings.get("ssl")).toBe("strict");
 });

@@ -271,9 +271,25 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   ],
 
   [
+    "an address at which nobody can be told from Cloudflare",
+    inZone({ addresses: ["203.0.113.10", "2001:db8::10"] }),
+    "cloudflare.addresses: over 2001:db8::10 nobody can be told from Cloudflare: leave it out (Cloudflare itself serves IPv6), or set onlyThroughCloudflare to false",
+  ],
+  [
+    "tokens that are never used",
+    inZone({ rotateTokensAfterDays: 0 }),
+    "cloudflare.rotateTokensAfterDays: 0 is not a whole number from 1 to 3650: give the days after which an update makes new API tokens",
+  ],
+  [
+    "a word for a switch",
+    inZone({ onlyThroughCloudflare: "yes" }),
+    'cloudflare.onlyThroughCloudflare: "yes" is not a boolean: give true or false',
+  ],
+
+  [
     "no token for the CA's challenge",
     { ...ACME, dnsApiToken: undefined },
-    `dnsApiToken: missing, and certificates of kind acme need it: ${SET_TOKEN}`,
+    `dnsApiToken: missing, and certificates of kind acme need it: ${SET_TOKEN}, or give cloudflare`,
   ],
   [
     "a token that is none",
@@ -300,7 +316,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "Cloudflare as text",
     { ...inZone(), cloudflare: "example.com" },
-    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses or tunnelHost',
+    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses, tunnelHost, onlyThroughCloudflare or rotateTokensAfterDays',
   ],
   ["an account without quotes", inZone({ accountId: 0 }), `cloudflare.accountId: 0 is not an account id: ${ACCOUNT}`],
   [
@@ -456,7 +472,6 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "edge.tunnelPort: 2222 is the httpsPort too: give another port",
     "edge.burst: 1 is less than requestsPerSecond: give at least 100",
     "domain: no CA certifies localhost: give a public domain, or certificates of kind files",
-    `dnsApiToken: missing, and certificates of kind acme need it: ${SET_TOKEN}`,
     "domain: localhost is not in the zone example.com: give a name in it, or the right zone",
     `cloudflare.addresses: missing, and edge.address is 0.0.0.0: ${ADDRESSES}`,
     `cloudflareApiToken: missing, and cloudflare needs it: ${SET_CLOUDFLARE_TOKEN}`,
@@ -560,7 +575,13 @@ describe("a good stack file", () => {
   });
 
   test("keeps what it says beside the defaults", () => {
-    const cloudflare = { ...CLOUDFLARE, addresses: ["203.0.113.10", "2001:db8::10"], tunnelHost: "t.example.com" };
+    const cloudflare = {
+      ...CLOUDFLARE,
+      addresses: ["203.0.113.10", "2001:db8::10"],
+      tunnelHost: "t.example.com",
+      onlyThroughCloudflare: false,
+      rotateTokensAfterDays: 30,
+    };
     const config = parsed({
       ...ACME,
       knownHosts: "known_hosts",

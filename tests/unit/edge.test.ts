@@ -357,7 +357,7 @@ describe("routes", () => {
 describe("the edge", () => {
   const subnets = ["172.21.0.0/16", "fd00::/64"];
   const settings = Object.fromEntries(
-    traefikArguments(subnets, FILES).map((argument) => argument.replace(/^--/, "").split(/=(.*)/s).slice(0, 2)),
+    traefikArguments(subnets, { certificates: FILES }).map((argument) => argument.replace(/^--/, "").split(/=(.*)/s).slice(0, 2)),
   ) as Record<string, string>;
   const of = (change: object = {}) =>
     edgeSettings(
@@ -383,6 +383,17 @@ describe("the edge", () => {
       ["entrypoints.websecure.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
       ["entrypoints.tunnel.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
     ]);
+  });
+
+  test("behind a proxy believes that proxy of whom a request is, and counts the requests of each client", () => {
+    const clientsThrough = ["192.0.2.0/24", "2001:db8::/32"];
+    expect(traefikArguments(subnets, { certificates: FILES, clientsThrough })).toContain(
+      "--entrypoints.websecure.forwardedheaders.trustedips=192.0.2.0/24,2001:db8::/32",
+    );
+    const limit = (content: RouteContent) => (content.http!.middlewares as Record<string, object>)["rate-limit"];
+    // The last one, which the proxy has added; what came before it anybody can write.
+    expect(limit(of({ clientsThrough }))).toMatchObject({ rateLimit: { sourceCriterion: { ipStrategy: { depth: 1 } } } });
+    expect(limit(of())).not.toHaveProperty("rateLimit.sourceCriterion");
   });
 
   test("knows routes from files alone: no Docker socket, no dashboard", () => {
@@ -468,7 +479,7 @@ describe("the edge", () => {
       default: { defaultCertificate: { certFile: "/run/secrets/certificate", keyFile: "/run/secrets/private_key" } },
     });
     expect(Object.keys(settings).filter((key) => /acme|certresolver/.test(key))).toEqual([]);
-    const acme = traefikArguments(subnets, ACME).filter((argument) => /acme|certresolver/.test(argument));
+    const acme = traefikArguments(subnets, { certificates: ACME }).filter((argument) => /acme|certresolver/.test(argument));
     expect(acme).toEqual([
       "--entrypoints.websecure.http.tls.certresolver=acme",
       "--certificatesresolvers.acme.acme.email=ops@example.com",
@@ -600,6 +611,17 @@ describe("the front door", () => {
   test("leaves an edge that refuses a check at once, and one that is only slow not", () => {
     expect(section("defaults")).toContain("default-server inter 250ms fall 1 ");
     expect(section("defaults")).toContain("timeout check 5s");
+  });
+
+  test("takes HTTPS from everybody, or from a proxy alone; tunnels from everybody", async () => {
+    expect(lines.join("\n")).not.toContain("reject");
+    const behind = await system({ httpsPort: 8443, tunnelPort: 2022, clientsThrough: ["192.0.2.0/24", "2001:db8::/32"] });
+    const text = container(behind.recording, "edge-door-config-courier").inputs.uploads![0]!.content!;
+    expect(text.match(/.*reject.*/g)).toEqual([
+      "  tcp-request connection reject unless { src 192.0.2.0/24 2001:db8::/32 }",
+    ]);
+    expect(text).toMatch(/frontend https\n {2}bind :8443\n {2}tcp-request connection reject/);
+    await expect(system({ clientsThrough: [] })).rejects.toThrow("httpsFrom: is empty: nobody could connect");
   });
 
   test("is healthy when it sees an edge", () => {

@@ -54,7 +54,7 @@ export interface RecordOptions {
   /** More values that must stay secret. @default [] */
   secrets?: string[];
   /** What Cloudflare answers when it is asked for zones and for records. @default one zone of that name, no record */
-  cloudflare?: Partial<Record<"getZones" | "getDnsRecords", Answer>>;
+  cloudflare?: Partial<Record<"getZones" | "getDnsRecords" | "getPermissionGroups", Answer>>;
   /** In a preview the program asks the Docker engine nothing. @default true */
   preview?: boolean;
 }
@@ -71,9 +71,12 @@ const PROJECT = "reach";
 export async function record(program: () => unknown, options: RecordOptions = {}): Promise<Recording> {
   const { stack = "test", config = {}, secretKeys = [], preview = true } = options;
   const { getZones = oneZone, getDnsRecords = () => ({ results: [] }) } = options.cloudflare ?? {};
+  const { getPermissionGroups = permissionGroups } = options.cloudflare ?? {};
   const calls: Record<string, Answer> = {
     "cloudflare:index/getZones:getZones": getZones,
     "cloudflare:index/getDnsRecords:getDnsRecords": getDnsRecords,
+    "cloudflare:index/getAccountApiTokenPermissionGroupsList:getAccountApiTokenPermissionGroupsList": getPermissionGroups,
+    "cloudflare:index/getIpRanges:getIpRanges": () => ({ ipv4Cidrs: ["192.0.2.0/24"], ipv6Cidrs: ["2001:db8::/32"] }),
   };
   const resources = new Map<string, Recorded>();
   const secrets = [...(options.secrets ?? []), ...secretKeys.map((key) => config[key] ?? "")];
@@ -184,6 +187,15 @@ function kindsOf(stackName: string, secrets: string[]) {
       return { id: `${imageId}${String(inputs["name"])}`, state: { ...inputs, imageId } };
     },
     "pulumi:providers:cloudflare": (name, inputs) => ({ id: hex(name, 8), state: inputs }),
+    "cloudflare:index/accountToken:AccountToken": (name, inputs) => {
+      const value = hex(`token ${name}`, 40);
+      secrets.push(value);
+      return { id: hex(name, 32), state: { ...inputs, value: pulumi.secret(value) } };
+    },
+    "cloudflare:index/r2Bucket:R2Bucket": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
+    "cloudflare:index/r2BucketCors:R2BucketCors": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
+    "cloudflare:index/r2BucketLifecycle:R2BucketLifecycle": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
+    "cloudflare:index/r2BucketLock:R2BucketLock": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
     "cloudflare:index/dnsRecord:DnsRecord": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
     "cloudflare:index/ruleset:Ruleset": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
     "cloudflare:index/zoneSetting:ZoneSetting": (_, inputs) => ({ id: String(inputs["settingId"]), state: inputs }),
@@ -194,6 +206,11 @@ function kindsOf(stackName: string, secrets: string[]) {
     },
   };
   return kinds;
+}
+
+function permissionGroups() {
+  const names = ["DNS Write", "Workers R2 Storage Bucket Item Read", "Workers R2 Storage Bucket Item Write", "Zone Read"];
+  return { results: names.map((name) => ({ id: hex(name, 32), name })) };
 }
 
 function oneZone({ name }: Record<string, unknown>) {

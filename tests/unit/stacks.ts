@@ -29,8 +29,11 @@ export async function recordStack(stack: string): Promise<Recording> {
     const { certificates, secrets } = await withCertificates(given["reach:certificates"], directory);
     // What a stack file does not hold because its owner sets it: Pulumi.prod.yaml says how.
     const tokens = {
-      ...((certificates as { kind?: string }).kind === "acme" ? { "reach:dnsApiToken": { secure: "" } } : {}),
-      ...("reach:cloudflare" in given ? { "reach:cloudflareApiToken": { secure: "" } } : {}),
+      ...("reach:cloudflare" in given
+        ? { "reach:cloudflareApiToken": { secure: "" } }
+        : (certificates as { kind?: string }).kind === "acme"
+          ? { "reach:dnsApiToken": { secure: "" } }
+          : {}),
     };
     const here = { "reach:certificates": certificates, "reach:host": "local" };
     const { config, secretKeys } = decrypted({ ...tokens, ...given, ...here });
