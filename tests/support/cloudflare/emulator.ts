@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { Access, type NewToken, type Token } from "./access.ts";
 import { ApiError, matchRoute, notFound, type Answer, type Call, type Route } from "./api.ts";
-import { ipRoutes } from "./ips.ts";
+import { ipRoutes, someRanges } from "./ips.ts";
 import { Buckets } from "./r2.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { Tunnels } from "./tunnels.ts";
@@ -42,6 +42,7 @@ export class CloudflareEmulator {
   readonly zones = new Zones(this.account);
   readonly buckets = new Buckets(this.account.id);
   readonly tunnels = new Tunnels(this.account.id);
+  readonly ranges = someRanges();
   readonly requests: RequestNote[] = [];
   readonly #faults: Fault[] = [];
   readonly #hanging = new Set<ServerResponse>();
@@ -61,7 +62,7 @@ export class CloudflareEmulator {
       ...this.buckets.routes,
       ...tokenRoutes(this.account.id, this.access),
       ...this.tunnels.routes,
-      ...ipRoutes,
+      ...ipRoutes(this.ranges),
     ];
     this.#server = createServer((request, response) => void this.#serve(request, response));
   }
