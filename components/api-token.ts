@@ -39,7 +39,10 @@ export class ApiToken extends pulumi.ComponentResource {
         policies: [
           {
             effect: "allow",
-            permissionGroups: permissions.map((permission) => account.permissionGroupId(permission)),
+            // In the order in which the API gives them back.
+            permissionGroups: pulumi
+              .all(permissions.map((permission) => account.permissionGroupId(permission)))
+              .apply((ids) => ids.sort().map((id) => ({ id }))),
             resources: pulumi.output(resource).apply((key) => JSON.stringify({ [key]: "*" })),
           },
         ],

@@ -48,8 +48,15 @@ export class ObjectStorage extends pulumi.ComponentResource {
     const bucket = new buckets.R2Bucket(
       `${name}-bucket`,
       { accountId: account.id, name: args.bucket, location, jurisdiction },
-      // R2 says where it is in capitals, and once it is there a wish moves it no more.
-      { parent: this, protect: true, retainOnDelete: true, ignoreChanges: ["location"] },
+      {
+        parent: this,
+        protect: true,
+        retainOnDelete: true,
+        // R2 says where it is in capitals, and once it is there a wish moves it no more.
+        ignoreChanges: ["location"],
+        // In another jurisdiction it is another bucket. The provider would look for this one there.
+        replaceOnChanges: ["jurisdiction"],
+      },
     );
     const common = { accountId: account.id, bucketName: bucket.name, jurisdiction };
     const age = (value: number) => ({ type: "Age", maxAge: value * DAY_SECONDS });

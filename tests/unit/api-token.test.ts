@@ -33,7 +33,7 @@ describe("an API token", () => {
       policies: [
         {
           effect: "allow",
-          permissionGroups: [{ id: hex("Zone Read", 32) }, { id: hex("DNS Write", 32) }],
+          permissionGroups: [hex("Zone Read", 32), hex("DNS Write", 32)].sort().map((id) => ({ id })),
           resources: `{"com.cloudflare.api.account.zone.${ZONE}":"*"}`,
         },
       ],

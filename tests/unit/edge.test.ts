@@ -357,7 +357,9 @@ describe("routes", () => {
 describe("the edge", () => {
   const subnets = ["172.21.0.0/16", "fd00::/64"];
   const settings = Object.fromEntries(
-    traefikArguments(subnets, { certificates: FILES }).map((argument) => argument.replace(/^--/, "").split(/=(.*)/s).slice(0, 2)),
+    traefikArguments(subnets, { certificates: FILES }).map((argument) =>
+      argument.replace(/^--/, "").split(/=(.*)/s).slice(0, 2),
+    ),
   ) as Record<string, string>;
   const of = (change: object = {}) =>
     edgeSettings(
@@ -390,9 +392,11 @@ describe("the edge", () => {
     expect(traefikArguments(subnets, { certificates: FILES, clientsThrough })).toContain(
       "--entrypoints.websecure.forwardedheaders.trustedips=192.0.2.0/24,2001:db8::/32",
     );
-    const limit = (content: RouteContent) => (content.http!.middlewares as Record<string, object>)["rate-limit"];
+    const limit = (content: RouteContent) => (content.http.middlewares as Record<string, object>)["rate-limit"];
     // The last one, which the proxy has added; what came before it anybody can write.
-    expect(limit(of({ clientsThrough }))).toMatchObject({ rateLimit: { sourceCriterion: { ipStrategy: { depth: 1 } } } });
+    expect(limit(of({ clientsThrough }))).toMatchObject({
+      rateLimit: { sourceCriterion: { ipStrategy: { depth: 1 } } },
+    });
     expect(limit(of())).not.toHaveProperty("rateLimit.sourceCriterion");
   });
 
@@ -479,7 +483,9 @@ describe("the edge", () => {
       default: { defaultCertificate: { certFile: "/run/secrets/certificate", keyFile: "/run/secrets/private_key" } },
     });
     expect(Object.keys(settings).filter((key) => /acme|certresolver/.test(key))).toEqual([]);
-    const acme = traefikArguments(subnets, { certificates: ACME }).filter((argument) => /acme|certresolver/.test(argument));
+    const acme = traefikArguments(subnets, { certificates: ACME }).filter((argument) =>
+      /acme|certresolver/.test(argument),
+    );
     expect(acme).toEqual([
       "--entrypoints.websecure.http.tls.certresolver=acme",
       "--certificatesresolvers.acme.acme.email=ops@example.com",
@@ -615,7 +621,11 @@ describe("the front door", () => {
 
   test("takes HTTPS from everybody, or from a proxy alone; tunnels from everybody", async () => {
     expect(lines.join("\n")).not.toContain("reject");
-    const behind = await system({ httpsPort: 8443, tunnelPort: 2022, clientsThrough: ["192.0.2.0/24", "2001:db8::/32"] });
+    const behind = await system({
+      httpsPort: 8443,
+      tunnelPort: 2022,
+      clientsThrough: ["192.0.2.0/24", "2001:db8::/32"],
+    });
     const text = container(behind.recording, "edge-door-config-courier").inputs.uploads![0]!.content!;
     expect(text.match(/.*reject.*/g)).toEqual([
       "  tcp-request connection reject unless { src 192.0.2.0/24 2001:db8::/32 }",

@@ -75,7 +75,8 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   const calls: Record<string, Answer> = {
     "cloudflare:index/getZones:getZones": getZones,
     "cloudflare:index/getDnsRecords:getDnsRecords": getDnsRecords,
-    "cloudflare:index/getAccountApiTokenPermissionGroupsList:getAccountApiTokenPermissionGroupsList": getPermissionGroups,
+    "cloudflare:index/getAccountApiTokenPermissionGroupsList:getAccountApiTokenPermissionGroupsList":
+      getPermissionGroups,
     "cloudflare:index/getIpRanges:getIpRanges": () => ({ ipv4Cidrs: ["192.0.2.0/24"], ipv6Cidrs: ["2001:db8::/32"] }),
   };
   const resources = new Map<string, Recorded>();
@@ -209,7 +210,12 @@ function kindsOf(stackName: string, secrets: string[]) {
 }
 
 function permissionGroups() {
-  const names = ["DNS Write", "Workers R2 Storage Bucket Item Read", "Workers R2 Storage Bucket Item Write", "Zone Read"];
+  const names = [
+    "DNS Write",
+    "Workers R2 Storage Bucket Item Read",
+    "Workers R2 Storage Bucket Item Write",
+    "Zone Read",
+  ];
   return { results: names.map((name) => ({ id: hex(name, 32), name })) };
 }
 

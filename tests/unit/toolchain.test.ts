@@ -206,6 +206,7 @@ mkdir -p "$place" && cp "$7" "$place/"`,
     vi.stubEnv("PATH", `${join(directory, "bin")}:/usr/bin:/bin`);
     vi.stubEnv("XDG_CACHE_HOME", join(directory, "cache"));
     vi.stubEnv("PULUMI_HOME", join(directory, "home"));
+    vi.stubEnv("PULUMI_CREDENTIALS_PATH", undefined);
     vi.stubEnv("BUILDS", join(directory, "builds"));
     vi.spyOn(process.stderr, "write").mockReturnValue(true);
   });
