@@ -122,6 +122,20 @@ const acmeCertificate = z.strictObject({
   caServer: text(/^https:\/\/\S+$/, "is not an https URL", "give the CA's ACME directory, or leave the key out")
     .default("https://acme-v02.api.letsencrypt.org/directory")
     .describe("ACME directory. Default: Let's Encrypt."),
+  caCertificate: text(/./, "is not a path", PEM)
+    .optional()
+    .describe("Path of the certificate, PEM, of a CA that machines do not know by themselves."),
+  validityHours: wholeNumber(1, 87600, "give the hours for which the CA's certificates are valid")
+    .default(2160)
+    .describe("Hours for which the CA's certificates are valid; when they are renewed follows. Default 2160."),
+  resolvers: z
+    .array(
+      text(/^[\da-f.:[\]]+:\d+$/, "is not a DNS server", "give an address and a port, like 1.1.1.1:53"),
+      fault("is not a list", "give DNS servers, like [1.1.1.1:53]"),
+    )
+    .min(1, fault("is empty", "give DNS servers, or leave the key out"))
+    .optional()
+    .describe("DNS servers that are asked whether the CA can see the challenge. Default: the zone's own."),
 });
 
 /** One schema a key; the order here is the order in the docs and in messages. */
@@ -190,6 +204,9 @@ export const shape = {
         tunnelHost: text(HOSTNAME, "is not a host name", "give the name at which tunnels arrive, or leave the key out")
           .optional()
           .describe("A name for tunnels, which Cloudflare does not proxy: it shows the host's address. Default: none."),
+        apiUrl: text(/^https?:\/\/\S+[^/]$/, "is not a URL", "give the API's address without a slash at its end")
+          .optional()
+          .describe("Address of the API, for one that is not Cloudflare's own."),
         onlyThroughCloudflare: z
           .boolean(fault("is not a boolean", "give true or false"))
           .default(true)
@@ -198,7 +215,7 @@ export const shape = {
           .optional()
           .describe("Days after which an update makes new API tokens for what runs. Default: it keeps them."),
       },
-      anObject("accountId, zone, addresses, tunnelHost, onlyThroughCloudflare or rotateTokensAfterDays"),
+      anObject("accountId, zone, addresses, tunnelHost, apiUrl, onlyThroughCloudflare or rotateTokensAfterDays"),
     )
     .optional()
     .describe("The Cloudflare account and zone. A stack without it uses nothing of Cloudflare."),
@@ -227,7 +244,8 @@ type StackFile = { [Key in keyof typeof shape]: z.output<(typeof shape)[Key]> };
 /** Configuration as the program uses it: every default filled in, every file read. */
 export type Config = Omit<StackFile, "certificates"> & { certificates: Certificates };
 export type Certificates =
-  { kind: "files"; certificatePem: string; privateKeyPem: string } | z.output<typeof acmeCertificate>;
+  | { kind: "files"; certificatePem: string; privateKeyPem: string }
+  | (Omit<z.output<typeof acmeCertificate>, "caCertificate"> & { caCertificatePem?: string });
 
 interface Source {
   project: string;
@@ -323,7 +341,7 @@ function contradictions(config: Partial<StackFile>, given: ReadonlyMap<string, u
       `cloudflareApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_CLOUDFLARE_TOKEN}`,
     );
   for (const [key, reference] of Object.entries(images ?? {}))
-    if (acme && reference !== undefined && STAND_IN.test(reference))
+    if (acme && certificates.caCertificate === undefined && reference !== undefined && STAND_IN.test(reference))
       problems.push(
         `images.${key}: ${shown("images", reference)} is a stand-in for local use: give name:tag@sha256:<64 hex digits>`,
       );
@@ -372,10 +390,7 @@ function readFiles(config: Partial<StackFile>, source: Source): { certificates?:
   };
   if (knownHosts !== undefined && host !== "local")
     content("knownHosts", knownHosts, "give a file that is there; `ssh-keyscan` prints what belongs in it");
-  if (certificates?.kind !== "files") return { certificates, problems };
-
-  const pem = <T>(key: "certificate" | "privateKey", label: string, parse: (pem: string) => T) => {
-    const path = certificates[key];
+  const pem = <T>(key: string, path: string, label: string, parse: (pem: string) => T) => {
     const text = content(
       `certificates.${key}`,
       path,
@@ -390,8 +405,17 @@ function readFiles(config: Partial<StackFile>, source: Source): { certificates?:
       return undefined;
     }
   };
-  const certificate = pem("certificate", "CERTIFICATE", (text) => new X509Certificate(text));
-  const privateKey = pem("privateKey", "PRIVATE KEY", createPrivateKey);
+  const parseCertificate = (text: string) => new X509Certificate(text);
+  if (certificates?.kind === "acme") {
+    const { caCertificate, ...given } = certificates;
+    if (caCertificate === undefined) return { certificates: given, problems };
+    const ca = pem("caCertificate", caCertificate, "CERTIFICATE", parseCertificate);
+    return { certificates: { ...given, caCertificatePem: ca?.text }, problems };
+  }
+  if (certificates === undefined) return { problems };
+
+  const certificate = pem("certificate", certificates.certificate, "CERTIFICATE", parseCertificate);
+  const privateKey = pem("privateKey", certificates.privateKey, "PRIVATE KEY", createPrivateKey);
   if (!certificate || !privateKey) return { problems };
   if (!certificate.parsed.checkPrivateKey(privateKey.parsed)) {
     const wrong = `${at("certificates.privateKey", certificates.privateKey)} is not the key of the certificate`;

@@ -33,8 +33,8 @@ const apiKey = new GeneratedSecret("api-key", { length: 64 });
 let dnsApiToken: pulumi.Input<string> | undefined = config.dnsApiToken;
 let clientsThrough: string[] | undefined;
 if (config.cloudflare) {
-  const { accountId, zone: zoneName, addresses = [address], tunnelHost } = config.cloudflare;
-  const account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: config.cloudflareApiToken! });
+  const { accountId, zone: zoneName, addresses = [address], tunnelHost, apiUrl } = config.cloudflare;
+  const account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: config.cloudflareApiToken!, apiUrl });
   const why = "tunnels are TCP, and Cloudflare's proxy carries HTTP alone";
   const hosts = tunnelHost === undefined ? [] : [{ name: tunnelHost, proxied: false as const, why }];
   const names = [config.domain, ...hosts.map(({ name }) => name)];
@@ -58,6 +58,7 @@ const edge = new Proxy("edge", {
   domain: config.domain,
   certificates: config.certificates,
   dnsApiToken,
+  dnsApiUrl: config.cloudflare?.apiUrl,
   clientsThrough,
   ...config.edge,
 });

@@ -1,6 +1,7 @@
 import "reflect-metadata";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
+import { isIP } from "node:net";
 import { dirname, join } from "node:path";
 import * as x509 from "@peculiar/x509";
 import { writeWhole } from "./write.ts";
@@ -35,10 +36,12 @@ export async function provideLocalCertificate(wanted: LocalCertificate): Promise
 
 /** What a leaf must certify: the domain, its subdomains, and this machine. */
 export function namesOf(domain: string): x509.JsonGeneralNames {
-  const names = new Set([domain, `*.${domain}`, "localhost"]);
+  const own = isIP(domain) ? { names: [], addresses: [domain] } : { names: [domain, `*.${domain}`], addresses: [] };
+  const names = new Set([...own.names, "localhost"]);
+  const addresses = new Set([...own.addresses, "127.0.0.1", "::1"]);
   return [
     ...[...names].map((value) => ({ type: "dns" as const, value })),
-    ...["127.0.0.1", "::1"].map((value) => ({ type: "ip" as const, value })),
+    ...[...addresses].map((value) => ({ type: "ip" as const, value })),
   ];
 }
 

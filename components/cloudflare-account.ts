@@ -10,6 +10,8 @@ export interface CloudflareAccountArgs {
   id: string;
   /** The token with which all of the stack's work at Cloudflare is done; docs/cloudflare.md says what it has to be for. */
   apiToken: pulumi.Input<string>;
+  /** Address of the API. @default Cloudflare's own */
+  apiUrl?: string;
 }
 
 /** The Cloudflare account of the stack: the provider for all that is made there. */
@@ -23,7 +25,7 @@ export class CloudflareAccount extends pulumi.ComponentResource {
     this.id = args.id;
     this.provider = new cloudflare.Provider(
       `${name}-provider`,
-      { apiToken: pulumi.secret(args.apiToken) },
+      { apiToken: pulumi.secret(args.apiToken), baseUrl: args.apiUrl },
       { parent: this },
     );
     this.registerOutputs({ id: this.id });

@@ -4,7 +4,7 @@ import { SECRETS_PATH } from "./secret.ts";
 /** What Traefik reads once, at its start. A change here replaces the container, behind the door. */
 export function traefikArguments(
   doorSubnets: string[],
-  { certificates, clientsThrough }: Pick<EdgeSettings, "certificates" | "clientsThrough">,
+  { domain, certificates, clientsThrough }: Pick<EdgeSettings, "domain" | "certificates" | "clientsThrough">,
 ): string[] {
   const settings: Record<string, string> = {
     "entrypoints.websecure.address": ":8443",
@@ -51,10 +51,22 @@ export function traefikArguments(
   if (certificates.kind === "acme")
     Object.assign(settings, {
       "entrypoints.websecure.http.tls.certresolver": "acme",
+      // One certificate for the name and for all below it, so that no list of certificates tells of another name.
+      "entrypoints.websecure.http.tls.domains[0].main": domain,
+      "entrypoints.websecure.http.tls.domains[0].sans": `*.${domain}`,
       "certificatesresolvers.acme.acme.email": certificates.email,
       "certificatesresolvers.acme.acme.caserver": certificates.caServer,
+      "certificatesresolvers.acme.acme.certificatesduration": String(certificates.validityHours),
       "certificatesresolvers.acme.acme.storage": "/acme/acme.json",
       "certificatesresolvers.acme.acme.dnschallenge.provider": "cloudflare",
+      ...(certificates.resolvers && {
+        "certificatesresolvers.acme.acme.dnschallenge.resolvers": certificates.resolvers.join(","),
+        "certificatesresolvers.acme.acme.dnschallenge.propagation.requireallrns": "true",
+        "certificatesresolvers.acme.acme.dnschallenge.propagation.disableanschecks": "true",
+      }),
+      ...(certificates.caCertificatePem !== undefined && {
+        "certificatesresolvers.acme.acme.cacertificates": `${SECRETS_PATH}/ca_certificate`,
+      }),
     });
   if (clientsThrough)
     Object.assign(settings, {

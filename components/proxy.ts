@@ -20,6 +20,8 @@ export interface ProxyArgs extends EdgeSettings {
   tunnelPort: number;
   /** The token that edits the zone's DNS; only for certificates of kind acme. */
   dnsApiToken?: pulumi.Input<string>;
+  /** Address of the API that the token is for. @default Cloudflare's own */
+  dnsApiUrl?: string;
 }
 
 /**
@@ -79,7 +81,10 @@ export class Proxy extends pulumi.ComponentResource {
           { name: networks.proxy.name, aliases: ["edge"] },
         ],
         volumes: [{ name: routes.name, path: "/routes" }, secrets.volume, ...(acme ? [acme] : [])],
-        env: certificates.kind === "acme" ? { CF_DNS_API_TOKEN_FILE: secrets.env["CF_DNS_API_TOKEN_FILE"]! } : {},
+        env: {
+          ...(acme && { CF_DNS_API_TOKEN_FILE: secrets.env["CF_DNS_API_TOKEN_FILE"]! }),
+          ...(args.dnsApiUrl !== undefined && { CLOUDFLARE_BASE_URL: args.dnsApiUrl }),
+        },
         entrypoint: ["traefik"],
         command: doorSubnets.apply((subnets) => traefikArguments(subnets, args)),
         // Traefik's own health command starts all of Traefik, ten times a processor's work of this.
@@ -161,5 +166,9 @@ function edgeSecrets(
 ): Record<string, pulumi.Input<string>> {
   if (certificates.kind === "files")
     return { CERTIFICATE: certificates.certificatePem, PRIVATE_KEY: certificates.privateKeyPem };
-  return { CF_DNS_API_TOKEN: dnsApiToken! };
+  const { caCertificatePem } = certificates;
+  return {
+    CF_DNS_API_TOKEN: dnsApiToken!,
+    ...(caCertificatePem !== undefined && { CA_CERTIFICATE: caCertificatePem }),
+  };
 }

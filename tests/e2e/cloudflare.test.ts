@@ -200,6 +200,17 @@ test("a record that somebody changed is seen by a refresh, and put right by an u
   expect(recordsThere()).toEqual(WANTED);
 });
 
+test("an API that says yes and does nothing is found out by what these tests look at, and by a refresh", async () => {
+  emulator.zones.change(zone, DOMAIN, "A", { content: "198.51.100.66" });
+  await succeeds(project.refresh());
+  emulator.fail({ kind: "lie", times: 1, request: /^(PUT|PATCH) .*dns_records/ });
+  await succeeds(project.up());
+  expect(recordsThere()).not.toEqual(WANTED);
+  expect(await succeeds(project.refresh(["--diff"]))).toContain("198.51.100.66");
+  await succeeds(project.up());
+  expect(recordsThere()).toEqual(WANTED);
+});
+
 test("a record that somebody deleted is made again", async () => {
   zone.records.delete(emulator.zones.record(zone, TUNNELS, "A").id);
   await succeeds(project.refresh());

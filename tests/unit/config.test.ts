@@ -265,6 +265,31 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     `certificates.caServer: "http://ca" is not an https URL: give the CA's ACME directory, or leave the key out`,
   ],
   [
+    "a CA's certificate that is none",
+    { ...ACME, certificates: { kind: "acme", email: "a@b.c", caCertificate: "private.key" } },
+    `certificates.caCertificate: private.key holds no certificate that can be read: ${CERTIFICATE_LINE}`,
+  ],
+  [
+    "a CA's certificate that is not there",
+    { ...ACME, certificates: { kind: "acme", email: "a@b.c", caCertificate: "nowhere.pem" } },
+    `certificates.caCertificate: nowhere.pem cannot be read (ENOENT): ${THERE}`,
+  ],
+  [
+    "a DNS server without a port",
+    { ...ACME, certificates: { kind: "acme", email: "a@b.c", resolvers: ["1.1.1.1"] } },
+    'certificates.resolvers.0: "1.1.1.1" is not a DNS server: give an address and a port, like 1.1.1.1:53',
+  ],
+  [
+    "no DNS server",
+    { ...ACME, certificates: { kind: "acme", email: "a@b.c", resolvers: [] } },
+    "certificates.resolvers: [] is empty: give DNS servers, or leave the key out",
+  ],
+  [
+    "an API without its protocol",
+    inZone({ apiUrl: "api.example.com" }),
+    'cloudflare.apiUrl: "api.example.com" is not a URL: give the API\'s address without a slash at its end',
+  ],
+  [
     "an unknown key of acme",
     { ...ACME, certificates: { kind: "acme", email: "a@b.c", caserver: "https://ca" } },
     "certificates.caserver: unknown key: did you mean reach:certificates.caServer?",
@@ -316,7 +341,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "Cloudflare as text",
     { ...inZone(), cloudflare: "example.com" },
-    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses, tunnelHost, onlyThroughCloudflare or rotateTokensAfterDays',
+    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses, tunnelHost, apiUrl, onlyThroughCloudflare or rotateTokensAfterDays',
   ],
   ["an account without quotes", inZone({ accountId: 0 }), `cloudflare.accountId: 0 is not an account id: ${ACCOUNT}`],
   [
@@ -586,7 +611,12 @@ describe("a good stack file", () => {
       ...ACME,
       knownHosts: "known_hosts",
       edge: { address: "::", httpsPort: 8443 },
-      certificates: { kind: "acme", email: "ops@example.com", caServer: "https://ca.example.com/dir" },
+      certificates: {
+        kind: "acme",
+        email: "ops@example.com",
+        caServer: "https://ca.example.com/dir",
+        validityHours: 2160,
+      },
       cloudflare,
       cloudflareApiToken: CLOUDFLARE_TOKEN,
       images: { traefik: `registry.example.com:5000/traefik:v3@${DIGEST}` },
@@ -598,7 +628,12 @@ describe("a good stack file", () => {
       knownHosts: "known_hosts",
       domain: "reach.example.com",
       edge: { address: "::", httpsPort: 8443, tunnelPort: 2222, requestsPerSecond: 100, burst: 200, maxBodyMb: 10 },
-      certificates: { kind: "acme", email: "ops@example.com", caServer: "https://ca.example.com/dir" },
+      certificates: {
+        kind: "acme",
+        email: "ops@example.com",
+        caServer: "https://ca.example.com/dir",
+        validityHours: 2160,
+      },
       dnsApiToken: TOKEN,
       cloudflare,
       cloudflareApiToken: CLOUDFLARE_TOKEN,
@@ -613,6 +648,7 @@ describe("a good stack file", () => {
       kind: "acme",
       email: "ops@example.com",
       caServer: "https://acme-v02.api.letsencrypt.org/directory",
+      validityHours: 2160,
     });
   });
 

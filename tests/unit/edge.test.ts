@@ -11,7 +11,9 @@ import { container, containers, hex, label, ofType, record, type Recording } fro
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 const FILES: Certificates = { kind: "files", certificatePem: "the certificate", privateKeyPem: "the private key" };
-const ACME: Certificates = { kind: "acme", email: "ops@example.com", caServer: "https://ca.example.com/dir" };
+const ACME: Certificates = {
+  ...{ kind: "acme", email: "ops@example.com", caServer: "https://ca.example.com/dir", validityHours: 2160 },
+};
 const LIMITS = { memoryMb: 64, cpus: 1, pids: 32 };
 
 interface System {
@@ -357,7 +359,7 @@ describe("routes", () => {
 describe("the edge", () => {
   const subnets = ["172.21.0.0/16", "fd00::/64"];
   const settings = Object.fromEntries(
-    traefikArguments(subnets, { certificates: FILES }).map((argument) =>
+    traefikArguments(subnets, { domain: "example.com", certificates: FILES }).map((argument) =>
       argument.replace(/^--/, "").split(/=(.*)/s).slice(0, 2),
     ),
   ) as Record<string, string>;
@@ -389,7 +391,7 @@ describe("the edge", () => {
 
   test("behind a proxy believes that proxy of whom a request is, and counts the requests of each client", () => {
     const clientsThrough = ["192.0.2.0/24", "2001:db8::/32"];
-    expect(traefikArguments(subnets, { certificates: FILES, clientsThrough })).toContain(
+    expect(traefikArguments(subnets, { domain: "example.com", certificates: FILES, clientsThrough })).toContain(
       "--entrypoints.websecure.forwardedheaders.trustedips=192.0.2.0/24,2001:db8::/32",
     );
     const limit = (content: RouteContent) => (content.http.middlewares as Record<string, object>)["rate-limit"];
@@ -483,15 +485,27 @@ describe("the edge", () => {
       default: { defaultCertificate: { certFile: "/run/secrets/certificate", keyFile: "/run/secrets/private_key" } },
     });
     expect(Object.keys(settings).filter((key) => /acme|certresolver/.test(key))).toEqual([]);
-    const acme = traefikArguments(subnets, { certificates: ACME }).filter((argument) =>
-      /acme|certresolver/.test(argument),
-    );
-    expect(acme).toEqual([
+    const acme = (certificates: Certificates) =>
+      traefikArguments(subnets, { domain: "example.com", certificates }).filter((argument) =>
+        /acme|certresolver|tls\.domains/.test(argument),
+      );
+    const usual = [
       "--entrypoints.websecure.http.tls.certresolver=acme",
+      "--entrypoints.websecure.http.tls.domains[0].main=example.com",
+      "--entrypoints.websecure.http.tls.domains[0].sans=*.example.com",
       "--certificatesresolvers.acme.acme.email=ops@example.com",
       "--certificatesresolvers.acme.acme.caserver=https://ca.example.com/dir",
+      "--certificatesresolvers.acme.acme.certificatesduration=2160",
       "--certificatesresolvers.acme.acme.storage=/acme/acme.json",
       "--certificatesresolvers.acme.acme.dnschallenge.provider=cloudflare",
+    ];
+    expect(acme(ACME)).toEqual(usual);
+    expect(acme({ ...ACME, resolvers: ["192.0.2.1:53", "192.0.2.2:53"], caCertificatePem: "the CA" })).toEqual([
+      ...usual,
+      "--certificatesresolvers.acme.acme.dnschallenge.resolvers=192.0.2.1:53,192.0.2.2:53",
+      "--certificatesresolvers.acme.acme.dnschallenge.propagation.requireallrns=true",
+      "--certificatesresolvers.acme.acme.dnschallenge.propagation.disableanschecks=true",
+      "--certificatesresolvers.acme.acme.cacertificates=/run/secrets/ca_certificate",
     ]);
     expect(of({ certificates: ACME }).tls!.stores).toBeUndefined();
   });

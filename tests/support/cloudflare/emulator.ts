@@ -12,9 +12,9 @@ import { Zones } from "./zones.ts";
 export interface Fault {
   /**
    * `rate-limit`: 429 with Retry-After. `error`: 500. `hang`: no answer, until the emulator is closed. `cut`: the
-   * connection ends without an answer.
+   * connection ends without an answer. `lie`: the answer is that it was done, and it was not.
    */
-  kind: "rate-limit" | "error" | "hang" | "cut";
+  kind: "rate-limit" | "error" | "hang" | "cut" | "lie";
   /** How many requests it meets. */
   times: number;
   /** @default 1 */
@@ -49,10 +49,10 @@ export class CloudflareEmulator {
   readonly #server: Server;
   readonly #routes: readonly Route[];
 
-  /** On a free port of 127.0.0.1. */
-  static async start(): Promise<CloudflareEmulator> {
+  /** On a free port. */
+  static async start(address = "127.0.0.1"): Promise<CloudflareEmulator> {
     const emulator = new CloudflareEmulator();
-    await new Promise<void>((done) => emulator.#server.listen(0, "127.0.0.1", done));
+    await new Promise<void>((done) => emulator.#server.listen(0, address, done));
     return emulator;
   }
 
@@ -69,7 +69,8 @@ export class CloudflareEmulator {
 
   /** What clients take for the API's address. */
   get baseUrl(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/client/v4`;
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `http://${address}:${port}/client/v4`;
   }
 
   /** A token as if it had been made in the dashboard. */
@@ -123,7 +124,8 @@ export class CloudflareEmulator {
       response.destroy();
       return;
     }
-    const answer = fault ? faultAnswer(fault) : this.#answer(request, url, note.path, Buffer.concat(chunks).toString());
+    const ask = () => this.#answer(request, url, note.path, Buffer.concat(chunks).toString());
+    const answer = fault?.kind === "lie" ? this.zones.unchanged(ask) : fault ? faultAnswer(fault) : ask();
     note.status = answer.status;
     response.writeHead(answer.status, { "content-type": "application/json", ...answer.headers });
     response.end(JSON.stringify(answer.body));

@@ -39,10 +39,23 @@ export class Zones {
     Object.assign(this.record(zone, name, type), change, { modified_on: now() });
   }
 
+  /** The zone that a name is in. */
+  holding(name: string): Zone | undefined {
+    return [...this.all.values()].find((zone) => name === zone.name || name.endsWith(`.${zone.name}`));
+  }
+
   record(zone: Zone, name: string, type: string): DnsRecord {
     const found = [...zone.records.values()].filter((record) => record.name === name && record.type === type);
     if (found.length !== 1) throw new Error(`${found.length} records ${name} ${type}`);
     return found[0]!;
+  }
+
+  /** What something gives, without what it does to the zones. */
+  unchanged<T>(act: () => T): T {
+    const before = [...this.all.values()].map((zone) => [zone, structuredClone({ ...zone })] as const);
+    const result = act();
+    for (const [zone, state] of before) Object.assign(zone, state);
+    return result;
   }
 
   routes(access: Access): Route[] {

@@ -1,0 +1,156 @@
+// Certificates by the real ACME protocol: Traefik asks Pebble, and proves who it is by records in an emulated zone, with
+// the token that was made for it.
+import { once } from "node:events";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as tls from "node:tls";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { provideToolchain } from "../../toolchain/pulumi.ts";
+import { startDnsServer } from "../support/cloudflare/dns-server.ts";
+import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
+import { startLoad } from "../support/load.ts";
+import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
+import { startPebble, type Pebble } from "../support/pebble.ts";
+import { prepareReach, type Reach } from "../support/reach.ts";
+
+const DOMAIN = "reach.example.com";
+/** Traefik renews what is valid for less than a day when 20 minutes of it are left, and looks each minute. */
+const VALIDITY_SECONDS = 20 * 60 + 60;
+
+let world: OutsideWorld;
+let emulator: CloudflareEmulator;
+let dns: { close: () => Promise<void> };
+let pebble: Pebble;
+let reach: Reach;
+let token: string;
+
+beforeAll(async () => {
+  const { env } = await provideToolchain({ cloudflare: true });
+  world = await startOutsideWorld();
+  const address = world.engineAddress;
+  emulator = await CloudflareEmulator.start(address);
+  emulator.zones.add("example.com");
+  dns = await startDnsServer(emulator.zones, address);
+  pebble = await startPebble({ address, dnsServer: `${address}:53`, validitySeconds: VALIDITY_SECONDS });
+  reach = await prepareReach({
+    ...{ stack: "acme", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222 },
+    config: {
+      "reach:cloudflare": {
+        ...{ accountId: emulator.account.id, zone: "example.com", addresses: ["203.0.113.10"] },
+        ...{ apiUrl: emulator.baseUrl, onlyThroughCloudflare: false },
+      },
+    },
+    env,
+  });
+  reach.ca = await pebble.root();
+  writeFileSync(caCertificate(), pebble.ca);
+  const permissions = [
+    "Zone Read",
+    "Zone Settings Write",
+    "DNS Write",
+    "Cache Settings Write",
+    "Account API Tokens Write",
+  ];
+  token = emulator.addToken({ name: "bootstrap", permissions }).value;
+});
+
+const caCertificate = () => join(reach.project.directory, "pebble-ca.pem");
+
+async function deploy(edge: object = {}): Promise<void> {
+  reach.configure({
+    "reach:edge": { ...(reach.config["reach:edge"] as object), ...edge },
+    "reach:certificates": {
+      ...{ kind: "acme", email: "ops@example.com", caServer: pebble.directory, caCertificate: caCertificate() },
+      ...{ validityHours: 1, resolvers: [`${world.engineAddress}:53`] },
+    },
+  });
+  await reach.project.setSecret("cloudflareApiToken", token);
+  await reach.deploy();
+}
+
+afterAll(async () => {
+  await reach?.stop();
+  await pebble?.stop();
+  await dns?.close();
+  await emulator?.close();
+  await world?.stop();
+});
+
+/** The certificate that the edge shows for a name, whoever made it. */
+async function served(name: string): Promise<tls.PeerCertificate & { trusted: boolean }> {
+  const socket = tls.connect({
+    ...{ host: "127.0.0.1", port: reach.httpsPort, servername: name, ca: reach.ca, rejectUnauthorized: false },
+  });
+  await once(socket, "secureConnect");
+  const certificate = { ...socket.getPeerCertificate(), trusted: socket.authorized };
+  socket.destroy();
+  return certificate;
+}
+
+test("a CA that is away at first keeps nothing from starting: the edge shows a certificate of its own", async () => {
+  await pebble.goAway();
+  await deploy();
+  expect(await served(DOMAIN)).toMatchObject({ trusted: false, subject: { CN: "TRAEFIK DEFAULT CERT" } });
+});
+
+test("when the CA is back, the next update that changes a route gets the certificate", async () => {
+  await pebble.comeBack();
+  await deploy({ maxBodyMb: 11 });
+  await expect.poll(() => served(DOMAIN), { timeout: 60_000 }).toMatchObject({ trusted: true });
+});
+
+test("the edge gets one certificate for the domain and for all below it, from the CA that it was told", async () => {
+  const certificate = await served(DOMAIN);
+  expect(certificate.subjectaltname?.split(", ").sort()).toEqual([`DNS:*.${DOMAIN}`, `DNS:${DOMAIN}`]);
+  expect(await served(`anything.${DOMAIN}`)).toMatchObject({ serialNumber: certificate.serialNumber, trusted: true });
+  expect(await reach.request("/api/status")).toMatchObject({ status: 200 });
+});
+
+test("the records of the challenge are gone, and were made with the edge's own token", () => {
+  const [zone] = emulator.zones.all.values();
+  expect([...zone!.records.values()].filter(({ type }) => type === "TXT")).toEqual([]);
+  expect(emulator.count("POST", "dns_records")).toBeGreaterThanOrEqual(2);
+});
+
+test("account and key are in a volume of their own, which nobody else can read", async () => {
+  const volume = await reach.engine.get<{ Mountpoint: string }>("/volumes/reach-acme-acme");
+  const file = join(volume.Mountpoint, "acme.json");
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(readFileSync(file, "utf8")).toContain(DOMAIN);
+});
+
+test("while the CA is away, the certificate that is there serves; when it is back, it is renewed without a lost request", async () => {
+  const before = await served(DOMAIN);
+  const { container } = (await reach.outputs()).services.edge;
+  await pebble.goAway();
+  const load = startLoad({
+    ...{ url: `${reach.url}/api/status`, address: "127.0.0.1", ca: reach.ca, seconds: 600 },
+    ...{ connections: 4, requestsPerSecond: 40 },
+  });
+  try {
+    // Past the minute in which it would have been renewed.
+    await new Promise((resolve) => setTimeout(resolve, 75_000));
+    expect(await served(DOMAIN)).toMatchObject({ serialNumber: before.serialNumber, trusted: true });
+    await pebble.comeBack();
+    await expect
+      .poll(async () => (await served(DOMAIN)).serialNumber, { timeout: 150_000, interval: 1000 })
+      .not.toBe(before.serialNumber);
+    expect(await served(DOMAIN)).toMatchObject({ trusted: true });
+    await load.advance(2);
+  } finally {
+    const { requests, failed, failures } = await load.stop();
+    console.log(JSON.stringify({ acme: "renewed", requests, failed }));
+    expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+  }
+  // The same edge all the time.
+  expect((await reach.outputs()).services.edge.container).toBe(container);
+});
+
+test("no token stands in a container's settings, or in what was printed", async () => {
+  const containers = JSON.stringify([...(await reach.containers()).values()]);
+  const printed = reach.runs.map(({ stdout, stderr }) => stdout + stderr).join("\n");
+  for (const { value } of emulator.access.tokens.values()) {
+    expect(containers).not.toContain(value);
+    expect(printed).not.toContain(value);
+  }
+});
