@@ -48,7 +48,7 @@ export interface PreDeploy {
 export interface Routes {
   /** Each path with all below it, like "/api". */
   paths: string[];
-  /** Those of the paths whose answers are streams: neither buffered nor compressed, bodies not limited. @default [] */
+  /** Those of the paths whose answers are streams: not buffered, bodies not limited. @default [] */
   streaming?: string[];
   /** The Content-Security-Policy of its answers. @default "default-src 'none'; frame-ancestors 'none'" */
   contentSecurityPolicy?: string;

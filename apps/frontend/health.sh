@@ -1,9 +1,9 @@
 # `bash health.sh`: asks the server in this container how it is. Exit 0: fit to serve.
 #
-# The image has no curl, and needs none: what is not there cannot be used by an intruder either. It runs every other
-# second for as long as the container lives, and bash, which is in every image of Debian, starts in a thirtieth of the
+# The image has no curl, and needs none: what is not there cannot be used by an intruder either. It runs again and
+# again for as long as the container lives, and bash, which is in every image of Debian, starts in a thirtieth of the
 # time that Node takes.
-exec 3<> "/dev/tcp/127.0.0.1/${PORT:-3000}" || {
+{ exec 3<> "/dev/tcp/127.0.0.1/${PORT:-3000}"; } 2> /dev/null || {
   echo "no answer"
   exit 1
 }

@@ -6,8 +6,10 @@ import { join } from "node:path";
 import * as tls from "node:tls";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
+import { requirePrograms } from "../../toolchain/debian.ts";
 import { startDnsServer } from "../support/cloudflare/dns-server.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
+import { runCommand } from "../support/command.ts";
 import { startLoad } from "../support/load.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { startPebble, type Pebble } from "../support/pebble.ts";
@@ -118,6 +120,29 @@ test("account and key are in a volume of their own, which nobody else can read",
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(readFileSync(file, "utf8")).toContain(DOMAIN);
 });
+
+test("testssl.sh finds nothing worse than LOW in the edge's TLS", async () => {
+  await requirePrograms("the test of the edge's TLS", { testssl: "testssl.sh" });
+  const root = join(reach.project.directory, "pebble-root.pem");
+  const file = join(reach.project.directory, "testssl.json");
+  writeFileSync(root, reach.ca);
+  const where = ["--ip", "127.0.0.1", `${DOMAIN}:${reach.httpsPort}`];
+  const args = ["--quiet", "--warnings", "batch", "--color", "0", "--add-ca", root, "--jsonfile", file, ...where];
+  await runCommand("testssl", args, { timeoutMs: 400_000 });
+  const findings = JSON.parse(readFileSync(file, "utf8")) as { id: string; severity: string; finding: string }[];
+  const found = (id: string) => findings.find((finding) => finding.id === id)?.finding;
+  expect([found("TLS1_1"), found("TLS1_2"), found("TLS1_3")]).toEqual([
+    "not offered",
+    "offered",
+    expect.stringContaining("offered with final"),
+  ]);
+  const bad = findings.filter(({ severity }) => ["MEDIUM", "HIGH", "CRITICAL"].includes(severity));
+  console.log(JSON.stringify({ testssl: findings.length, bad }));
+  expect(bad.filter(({ id }) => !OF_PEBBLE.includes(id))).toEqual([]);
+});
+
+/** Pebble's certificates are valid for minutes, and no list tells which are revoked. */
+const OF_PEBBLE = ["cert_expirationStatus", "cert_notAfter", "cert_revocation", "cert_extlifeSpan"];
 
 test("while the CA is away, the certificate that is there serves; when it is back, it is renewed without a lost request", async () => {
   const before = await served(DOMAIN);

@@ -112,6 +112,8 @@ describe("in the middle of an update,", () => {
   test("sshd at MaxStartups ends it with a clear error, and keeps the next one from its start with another", async () => {
     const settings = "/etc/ssh/sshd_config.d/max-startups.conf";
     const strike = async () => {
+      // The update stands still meanwhile: it could be through before all is in place.
+      await inHost("pkill -STOP -f '^sshd-session: deploy'");
       await inHost(`echo 'MaxStartups 1:100:1' >${settings}; pkill -HUP -x sshd`);
       await holdLogin();
       await inHost(BREAK_SESSIONS_OFF);

@@ -539,11 +539,15 @@ describe("the edge", () => {
     expect(headers).toHaveProperty("frameDeny", true);
   });
 
-  test("limits rate and bodies as told, and compresses no stream", () => {
+  test("limits rate and bodies as told, and compresses only what is the same for everybody", () => {
     const { "rate-limit": rate, "body-limit": body, compress } = of().http.middlewares;
     expect(rate).toEqual({ rateLimit: { average: 50, burst: 75, period: "1s" } });
     expect(body).toMatchObject({ buffering: { maxRequestBodyBytes: 5 * 1024 * 1024 } });
-    expect(compress).toEqual({ compress: { excludedContentTypes: ["text/event-stream"] } });
+    const { includedContentTypes } = (compress as { compress: { includedContentTypes: string[] } }).compress;
+    expect(includedContentTypes).toEqual(expect.arrayContaining(["text/css", "text/javascript", "image/svg+xml"]));
+    expect(includedContentTypes.filter((type) => /html|json|xml$|plain|event-stream/.test(type))).toEqual([
+      "image/svg+xml",
+    ]);
   });
 
   test("says that it serves only to the door and the cutover, and to the latter by its name", () => {

@@ -55,7 +55,7 @@ export interface RecordOptions {
   secrets?: string[];
   /** What Cloudflare answers when it is asked for zones and for records. @default one zone of that name, no record */
   cloudflare?: Partial<Record<"getZones" | "getDnsRecords" | "getPermissionGroups", Answer>>;
-  /** In a preview the program asks the Docker engine nothing. @default true */
+  /** In a preview no Docker engine has to be there. @default true */
   preview?: boolean;
 }
 
