@@ -41,8 +41,7 @@ export class ObjectStorage extends pulumi.ComponentResource {
     const { expireAfterDays = {}, lockDays = {} } = args;
     if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(args.bucket))
       throw new Error(`${name}: bucket: ${args.bucket} is not a name of 3 to 63 small letters, digits and hyphens`);
-    const days = { abortUploadsAfterDays, ...expireAfterDays, ...lockDays };
-    for (const [key, value] of Object.entries(days))
+    for (const [key, value] of [expireAfterDays, lockDays, { abortUploadsAfterDays }].flatMap(Object.entries<number>))
       if (!Number.isInteger(value) || value < 1) throw new Error(`${name}: ${key}: ${value} is not a number of days`);
 
     const bucket = new buckets.R2Bucket(

@@ -5,7 +5,7 @@ import type { CloudflareAccount } from "./cloudflare-account.ts";
 
 export interface ZoneArgs {
   account: CloudflareAccount;
-  /** The zone's id; account.zoneId finds it. */
+  /** The zone's id; account.check finds it. */
   id: string;
   /** The name that the edge serves: the cache rules are for it alone. */
   domain: string;

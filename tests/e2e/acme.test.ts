@@ -7,6 +7,7 @@ import * as tls from "node:tls";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { requirePrograms } from "../../toolchain/debian.ts";
+import { BOOTSTRAP } from "../support/cloudflare/access.ts";
 import { startDnsServer } from "../support/cloudflare/dns-server.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 import { runCommand } from "../support/command.ts";
@@ -46,13 +47,7 @@ beforeAll(async () => {
   });
   reach.ca = await pebble.root();
   writeFileSync(caCertificate(), pebble.ca);
-  const permissions = [
-    "Zone Read",
-    "Zone Settings Write",
-    "DNS Write",
-    "Cache Settings Write",
-    "Account API Tokens Write",
-  ];
+  const permissions = [...BOOTSTRAP, "Account API Tokens Write"];
   token = emulator.addToken({ name: "bootstrap", permissions }).value;
 });
 

@@ -4,20 +4,14 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
-import { PERMISSIONS as PERMISSIONS_THERE_ARE, type Permission } from "../support/cloudflare/access.ts";
+import { BOOTSTRAP, PERMISSIONS as PERMISSIONS_THERE_ARE, type Permission } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 import type { Zone } from "../support/cloudflare/zones.ts";
 import type { CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 
-const PERMISSIONS = [
-  "Zone Read",
-  "Zone Settings Write",
-  "DNS Write",
-  "Cache Settings Write",
-  "Account API Tokens Write",
-];
+const PERMISSIONS = [...BOOTSTRAP, "Account API Tokens Write"];
 const DOMAIN = "reach.example.com";
 const TUNNELS = "tunnels.reach.example.com";
 

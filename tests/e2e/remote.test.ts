@@ -12,6 +12,7 @@ import { RepositoryCopy } from "../support/copy.ts";
 import { currentTestEngine } from "../support/engine.ts";
 import { startLoad } from "../support/load.ts";
 import { createTestProject } from "../support/pulumi.ts";
+import { refusedUp } from "../support/refused.ts";
 import { prepareReach, snapshot, type Reach } from "../support/reach.ts";
 import { startRemoteHost, type RemoteHost } from "../support/remote-host.ts";
 import { provideSmallImage } from "../support/small-image.ts";
@@ -55,15 +56,7 @@ describe("first contact", () => {
   test("with a host whose key is not known is one clear error of the program, and nothing is touched", async () => {
     const before = await snapshot(reach.engine);
     const config = { ...reach.config, "reach:knownHosts": stranger };
-    const project = await createTestProject({ stack: "stranger", config, env: host.env });
-    onTestFinished(async () => {
-      // Of a stack that was refused there is nothing, but a failed test must not stand in the way of the next.
-      await project.destroy();
-      project.remove();
-    });
-    const { code, stdout, stderr } = await project.up();
-    expect(code).not.toBe(0);
-    const diagnostics = (stdout + stderr).replace(/^[^]*\nDiagnostics:/, "");
+    const diagnostics = await refusedUp({ stack: "stranger", config, env: host.env });
     expect(diagnostics.match(/error: /g)).toHaveLength(1);
     expect(diagnostics).toContain(`error: host: ${host.url}: this machine does not know the host's key`);
     expect(diagnostics).toContain(`ssh-keyscan -t ed25519 ${host.address} > host-key`);

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
+import { BOOTSTRAP } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { prepareReach, type Reach } from "../support/reach.ts";
@@ -18,7 +19,6 @@ beforeAll(async () => {
   emulator = await CloudflareEmulator.start();
   emulator.zones.add("example.com");
   emulator.ranges.ipv4_cidrs = [`${world.address}/32`];
-  const permissions = ["Zone Read", "Zone Settings Write", "DNS Write", "Cache Settings Write"];
   reach = await prepareReach({
     ...{ stack: "through", domain: "reach.example.com", httpsPort: 8443, tunnelPort: 2222, listen: "0.0.0.0" },
     edge: { requestsPerSecond: 1, burst: BURST },
@@ -27,7 +27,10 @@ beforeAll(async () => {
     },
     env: { ...env, CLOUDFLARE_BASE_URL: emulator.baseUrl },
   });
-  await reach.project.setSecret("cloudflareApiToken", emulator.addToken({ name: "bootstrap", permissions }).value);
+  await reach.project.setSecret(
+    "cloudflareApiToken",
+    emulator.addToken({ name: "bootstrap", permissions: BOOTSTRAP }).value,
+  );
   await reach.deploy();
 });
 

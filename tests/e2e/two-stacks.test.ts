@@ -1,8 +1,8 @@
 // Two stacks on one engine: neither knows of the other.
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { runProbe } from "../support/probe.ts";
-import { createTestProject } from "../support/pulumi.ts";
+import { refusedUp } from "../support/refused.ts";
 import { prepareReach, snapshot, type Reach } from "../support/reach.ts";
 
 let world: OutsideWorld;
@@ -98,15 +98,7 @@ test("a client that asks too much is told so, and nobody else", async () => {
 test("a third with a port of the first is one clear error, and nothing is made", async () => {
   const before = await snapshot(one.engine);
   const edge = { ...(one.config["reach:edge"] as object), tunnelPort: 3222 };
-  const project = await createTestProject({ stack: "three", config: { ...one.config, "reach:edge": edge } });
-  onTestFinished(async () => {
-    // Of a stack that was refused there is nothing, but a failed test must not stand in the way of the next.
-    await project.destroy();
-    project.remove();
-  });
-  const { code, stdout, stderr } = await project.up();
-  expect(code).not.toBe(0);
-  const diagnostics = (stdout + stderr).replace(/^[^]*\nDiagnostics:/, "");
+  const diagnostics = await refusedUp({ stack: "three", config: { ...one.config, "reach:edge": edge } });
   expect(diagnostics.match(/error: .*/g)).toEqual([
     expect.stringMatching(
       /^error: edge\.httpsPort: 8443 is held by the container reach-one-edge-door-[0-9a-f]{7}: give another port, or stop it$/,

@@ -129,6 +129,11 @@ describe("object storage", () => {
   test.each<[what: string, args: Partial<ObjectStorageArgs>, complaint: string]>([
     ["a name with a capital", { bucket: "Files" }, "files: bucket: Files is not a name of 3 to 63 small letters"],
     ["half a day", { lockDays: { "backups/": 0.5 } }, "files: backups/: 0.5 is not a number of days"],
+    [
+      "half a day to expiry of what is locked too",
+      { expireAfterDays: { "backups/": 0.5 }, lockDays: { "backups/": 30 } },
+      "files: backups/: 0.5 is not a number of days",
+    ],
   ])("%s is an error", async (_, args, complaint) => {
     await expect(storage(args)).rejects.toThrow(complaint);
   });
