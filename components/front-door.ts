@@ -73,8 +73,9 @@ function haproxyCfg(httpsFrom: string[] | undefined): string {
 /**
  * The most connections follow from the open files that the engine grants. The check is a real route of the edge: one
  * that listens but has no routes yet gets nothing, and one that is about to end refuses the check's connection and is
- * left within 250 ms. An edge that is only slow to answer, as on a busy host, is not left; and where no edge is seen to
- * be well, any that is there is asked all the same, because a door that refuses everybody helps nobody.
+ * left within 250 ms. `init-state` makes a new one wait for its first check: without it, it would count as well from the
+ * moment its name resolves. An edge that is only slow to answer, as on a busy host, is not left; and where no edge is
+ * seen to be well, any that is there is asked all the same, because a door that refuses everybody helps nobody.
  */
 const HAPROXY_CFG = `
 global
@@ -116,11 +117,11 @@ frontend health
   monitor-uri /health
   monitor fail if { nbsrv(edges) lt 1 }
 backend https
-  server-template edge 4 edge:8443 check port 8082 send-proxy-v2
+  server-template edge 4 edge:8443 check port 8082 init-state down send-proxy-v2
   server-template any 4 edge:8443 backup send-proxy-v2
 backend tunnel
-  server-template edge 4 edge:2222 check port 8082 send-proxy-v2
+  server-template edge 4 edge:2222 check port 8082 init-state down send-proxy-v2
   server-template any 4 edge:2222 backup send-proxy-v2
 backend edges
-  server-template edge 4 edge:8082 check
+  server-template edge 4 edge:8082 check init-state down
 `.trimStart();

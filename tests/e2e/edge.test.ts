@@ -16,6 +16,7 @@ import {
   expectProxyProtocolNotBelieved,
 } from "../support/client-address.ts";
 import { startClients, type Clients } from "../support/clients.ts";
+import { runCommand } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { imageVariants } from "../support/image-variants.ts";
 import { startLoad } from "../support/load.ts";
@@ -112,6 +113,34 @@ test("an edge with a renewed certificate takes over", async () => {
   expect(await reach.request("/")).toMatchObject({ status: 200 });
 });
 
+test("an edge that listens and has no routes yet gets nothing", async () => {
+  const { Id, NetworkSettings } = containers.get("edge-door")!;
+  const [network] = Object.keys(NetworkSettings.Networks);
+  // It hangs up on clients, and keeps the door's check waiting.
+  const upstart = `
+import socket, threading, time
+def listen(port, serve):
+  listener = socket.create_server(("", port))
+  while True: serve(listener.accept()[0])
+for port in (8443, 2222): threading.Thread(target=listen, args=(port, socket.socket.close)).start()
+waiting = []
+listen(8082, waiting.append)`;
+  await clients.during("an edge that has no routes yet", async () => {
+    const image = containers.get("backend")!.Config.Image;
+    const started = await docker("run", "--detach", "--entrypoint", "python3", image, "-c", upstart);
+    onTestFinished(async () => void (await docker("rm", "--force", started.stdout.trim())));
+    expect(started).toMatchObject({ code: 0 });
+    // It gets its name when it already listens, or the door's first check would be refused.
+    await sleep(1_000);
+    const named = await docker("network", "connect", "--alias", "edge", network!, started.stdout.trim());
+    expect(named).toMatchObject({ code: 0 });
+    await sleep(4_000);
+    // It was found: the door had to decide.
+    const { stdout } = await docker("exec", Id, "nslookup", "edge", "127.0.0.11");
+    expect(stdout.match(/^Address.*: (?!127)/gm), stdout).toHaveLength(2);
+  });
+});
+
 test("of all requests none failed", async () => {
   const { requests, failed, releases, tunnelReleases } = await clients.finish(0);
   console.log(JSON.stringify({ requests, failed }));
@@ -163,6 +192,8 @@ test("clients are still told apart when one of them asks too much", async () => 
   expect(new Set(await ask(40, world.address))).toEqual(new Set([200, 429]));
   expect(await ask(5, world.otherAddress)).toEqual([200, 200, 200, 200, 200]);
 });
+
+const docker = (...args: string[]) => runCommand("docker", args);
 
 /** What differs from the first configuration. */
 const settings: Record<"images" | "edge", Record<string, unknown>> = { images: {}, edge: {} };
