@@ -626,7 +626,7 @@ describe("the front door", () => {
     expect(section("defaults")).toContain("http-check send meth GET uri /release/edge ");
     expect(section("defaults")).toContain("http-check expect status 200");
     expect(section(name)).toMatch(
-      new RegExp(`server-template edge \\d+ ${target} check port 8082 send-proxy-v2$`, "m"),
+      new RegExp(`server-template edge \\d+ ${target} check port 8082 init-state down send-proxy-v2$`, "m"),
     );
     // Where none of them seems to be well, any is better than none.
     expect(section(name)).toMatch(new RegExp(`server-template any \\d+ ${target} backup send-proxy-v2$`, "m"));
@@ -654,7 +654,7 @@ describe("the front door", () => {
 
   test("is healthy when it sees an edge", () => {
     expect(section("frontend health")).toContain("monitor fail if { nbsrv(edges) lt 1 }");
-    expect(section("backend edges")).toMatch(/^ {2}server-template edge \d+ edge:8082 check$/m);
+    expect(section("backend edges")).toMatch(/^ {2}server-template edge \d+ edge:8082 check init-state down$/m);
     expect(container(recording, "edge-door").inputs.healthcheck?.tests).toContain("http://127.0.0.1:8080/health");
   });
 
