@@ -106,6 +106,7 @@ const service = (memoryMb: number, cpus: number, pids: number) =>
 
 const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
 const SET_CLOUDFLARE_TOKEN = "set it with `pulumi config set --secret cloudflareApiToken`";
+const LOCATIONS = "give weur, eeur, enam, wnam, apac or oc";
 const PEM = "give the path of a PEM file, from the project's folder";
 const filesCertificate = z.strictObject({
   kind: z.literal("files"),
@@ -214,8 +215,35 @@ export const shape = {
         rotateTokensAfterDays: wholeNumber(1, 3650, "give the days after which an update makes new API tokens")
           .optional()
           .describe("Days after which an update makes new API tokens for what runs. Default: it keeps them."),
+        files: z
+          .strictObject(
+            {
+              bucket: text(
+                /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/,
+                "is not the name of a bucket",
+                "give 3 to 63 small letters, digits and hyphens",
+              ).describe("The bucket's name in the account."),
+              location: z
+                .enum(["weur", "eeur", "enam", "wnam", "apac", "oc"], fault("is not a location", LOCATIONS))
+                .optional()
+                .describe("Where R2 should keep it, as a wish, like weur. Default: near who makes it."),
+              jurisdiction: z
+                .enum(["default", "eu", "fedramp"], fault("is not a jurisdiction", "give default, eu or fedramp"))
+                .default("default")
+                .describe("Where R2 has to keep it: eu or fedramp. Default: default, which is anywhere."),
+              expireAfterDays: wholeNumber(1, 36500, "give the days after which files are deleted")
+                .optional()
+                .describe("Days after which files are deleted. Default: they stay."),
+              maxMb: wholeNumber(1, 5000, "give the largest file in MiB")
+                .default(100)
+                .describe("The largest file in MiB. Default 100."),
+            },
+            anObject("bucket, location, jurisdiction, expireAfterDays or maxMb"),
+          )
+          .optional()
+          .describe("An R2 bucket for the files that users send by presigned URLs. Default: none."),
       },
-      anObject("accountId, zone, addresses, tunnelHost, apiUrl, onlyThroughCloudflare or rotateTokensAfterDays"),
+      anObject("accountId, zone, addresses, tunnelHost, apiUrl, onlyThroughCloudflare, rotateTokensAfterDays or files"),
     )
     .optional()
     .describe("The Cloudflare account and zone. A stack without it uses nothing of Cloudflare."),
@@ -465,7 +493,7 @@ function unknownKey(at: string, key: string, known: string[]): string {
   return `${at}${key}: unknown key: ${isNear ? `did you mean ${at}${nearest}?` : `give one of ${known.join(", ")}`}`;
 }
 
-/** The keys that an object in a stack file may have. */
+/** The keys that an object in a stack file may have, at a path in the value of a key. */
 function keysAt(schema: z.ZodType, path: PropertyKey[], value: unknown): string[] {
   if (schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional || schema instanceof z.ZodDefault)
     return keysAt(schema.unwrap() as z.ZodType, path, value);
@@ -473,5 +501,8 @@ function keysAt(schema: z.ZodType, path: PropertyKey[], value: unknown): string[
     const kind = (value as { kind?: unknown }).kind;
     return keysAt(kind === "acme" ? acmeCertificate : filesCertificate, path, value);
   }
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  if (!(schema instanceof z.ZodObject)) return [];
+  const [step, ...rest] = path as string[];
+  if (step === undefined) return Object.keys(schema.shape);
+  return keysAt(schema.shape[step] as z.ZodType, rest, (value as Record<string, unknown>)[step]);
 }

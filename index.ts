@@ -8,6 +8,7 @@ import { CloudflareAccount } from "./components/cloudflare-account.ts";
 import { Dns } from "./components/dns.ts";
 import { DockerHost } from "./components/docker-host.ts";
 import { Networks } from "./components/networks.ts";
+import { ObjectStorage } from "./components/object-storage.ts";
 import { Proxy } from "./components/proxy.ts";
 import { GeneratedSecret } from "./components/secret.ts";
 import { ServedRoutes } from "./components/served-routes.ts";
@@ -32,9 +33,10 @@ const apiKey = new GeneratedSecret("api-key", { length: 64 });
 // The domain at Cloudflare, for a stack that has a zone there.
 let dnsApiToken: pulumi.Input<string> | undefined = config.dnsApiToken;
 let clientsThrough: string[] | undefined;
+let account: CloudflareAccount | undefined;
 if (config.cloudflare) {
   const { accountId, zone: zoneName, addresses = [address], tunnelHost, apiUrl } = config.cloudflare;
-  const account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: config.cloudflareApiToken!, apiUrl });
+  account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: config.cloudflareApiToken!, apiUrl });
   const why = "tunnels are TCP, and Cloudflare's proxy carries HTTP alone";
   const hosts = tunnelHost === undefined ? [] : [{ name: tunnelHost, proxied: false as const, why }];
   const names = [config.domain, ...hosts.map(({ name }) => name)];
@@ -63,6 +65,13 @@ const edge = new Proxy("edge", {
   ...config.edge,
 });
 
+// What users send, for a stack that has a bucket: from the browser to R2, past the services.
+const bucket = config.cloudflare?.files;
+const storage = bucket && new ObjectStorage("files", { account: account!, origin: edge.url, ...bucket });
+const key = storage?.token("files-backend", "read-write", config.cloudflare?.rotateTokensAfterDays).s3;
+const filesMaxMb = bucket && { FILES_MAX_MB: String(bucket.maxMb) };
+const toStorage = storage ? `; connect-src 'self' ${storage.endpoint}` : "";
+
 // The services, built on the host unless the stack names an image.
 const backend = new WebService("backend", {
   edge,
@@ -73,7 +82,11 @@ const backend = new WebService("backend", {
   health: { test: ["CMD", "bash", "health.sh"] },
   healthPath: "/health",
   networks: [networks.web, networks.internal],
-  secrets: { REACH_API_KEY: apiKey.value },
+  env: storage && { ...filesMaxMb, FILES_ENDPOINT: storage.endpoint, FILES_BUCKET: storage.bucket },
+  secrets: {
+    REACH_API_KEY: apiKey.value,
+    ...(key && { FILES_ACCESS_KEY_ID: key.accessKeyId, FILES_SECRET_ACCESS_KEY: key.secretAccessKey }),
+  },
   limits: config.backend,
   drainSeconds: config.backend.drainSeconds,
   routes: { paths: ["/api", "/sse"], streaming: ["/sse"] },
@@ -88,10 +101,10 @@ const frontend = new WebService("frontend", {
   health: { test: ["CMD", "bash", "health.sh"] },
   healthPath: "/health",
   networks: [networks.web],
-  env: { API_URL: backend.internalUrl },
+  env: { API_URL: backend.internalUrl, ...filesMaxMb },
   limits: config.frontend,
   drainSeconds: config.frontend.drainSeconds,
-  routes: { paths: ["/"], contentSecurityPolicy: "default-src 'self'; frame-ancestors 'none'" },
+  routes: { paths: ["/"], contentSecurityPolicy: `default-src 'self'; frame-ancestors 'none'${toStorage}` },
 });
 
 new ServedRoutes("routes", { edge, services: [backend, frontend] });

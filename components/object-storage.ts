@@ -16,8 +16,8 @@ export interface ObjectStorageArgs {
   jurisdiction?: string;
   /** The site whose pages may upload and download by presigned URLs, like "https://example.com". @default none */
   origin?: string;
-  /** Prefix to the days after which what is under it is deleted; "" is all. @default {} */
-  expireAfterDays?: Record<string, number>;
+  /** Days after which what is in it is deleted, or of each prefix what is under it. @default it stays */
+  expireAfterDays?: number | Record<string, number>;
   /** An upload in parts that was begun and not ended is given up after so many days. @default 7 */
   abortUploadsAfterDays?: number;
   /** Prefix to the days for which nobody can overwrite or delete what is under it: for backups. @default {} */
@@ -38,7 +38,8 @@ export class ObjectStorage extends pulumi.ComponentResource {
   constructor(name: string, args: ObjectStorageArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:ObjectStorage", name, {}, { providers: [args.account.provider], ...opts });
     const { account, location, jurisdiction = "default", origin, abortUploadsAfterDays = 7 } = args;
-    const { expireAfterDays = {}, lockDays = {} } = args;
+    const { expireAfterDays: given = {}, lockDays = {} } = args;
+    const expireAfterDays = typeof given === "number" ? { "": given } : given;
     if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(args.bucket))
       throw new Error(`${name}: bucket: ${args.bucket} is not a name of 3 to 63 small letters, digits and hyphens`);
     for (const [key, value] of [expireAfterDays, lockDays, { abortUploadsAfterDays }].flatMap(Object.entries<number>))

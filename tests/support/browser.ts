@@ -11,14 +11,14 @@ export interface Browser {
 }
 
 export interface BrowserOptions {
-  /** PEM of an authority to trust. */
+  /** PEM of the authorities to trust. */
   ca?: string;
   /** Addresses of names that no name server knows. */
   hosts?: Record<string, string>;
 }
 
 /**
- * Chromium without a window, in a home of its own that trusts one certificate authority more than usual: certificates
+ * Chromium without a window, in a home of its own that trusts a certificate authority or two more than usual: certificates
  * are really checked, as a user's browser checks them.
  */
 export async function startBrowser(options: BrowserOptions = {}): Promise<Browser> {
@@ -60,12 +60,15 @@ export async function startBrowser(options: BrowserOptions = {}): Promise<Browse
 
 /** Chromium on Linux takes authorities from the NSS database in the user's home; the place changed between versions. */
 async function trust(home: string, ca: string): Promise<void> {
-  const file = join(home, "ca.pem");
-  writeFileSync(file, ca);
+  const authorities = ca.match(/-----BEGIN[^]*?-----END CERTIFICATE-----\n/g) ?? [];
   for (const directory of [".pki/nssdb", ".local/share/pki/nssdb"]) {
     const database = join(home, directory);
     mkdirSync(database, { recursive: true });
     await run("certutil", ["-N", "-d", `sql:${database}`, "--empty-password"]);
-    await run("certutil", ["-A", "-d", `sql:${database}`, "-t", "C,,", "-n", "test CA", "-i", file]);
+    for (const [index, authority] of authorities.entries()) {
+      const file = join(home, "ca.pem");
+      writeFileSync(file, authority);
+      await run("certutil", ["-A", "-d", `sql:${database}`, "-t", "C,,", "-n", `test CA ${index}`, "-i", file]);
+    }
   }
 }

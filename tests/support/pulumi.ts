@@ -102,6 +102,11 @@ export class TestProject {
     return this.#pulumi(this.program, ["destroy", "--yes", "--skip-preview", ...this.#stackArgs, ...args]);
   }
 
+  /** Lets a destroy forget what is protected; what is retained stays all the same. */
+  async unprotect(): Promise<void> {
+    succeed(await this.#pulumi(this.program, ["state", "unprotect", "--all", "--yes", "--stack", this.stack]));
+  }
+
   /** Takes away the lock that a killed update has left. */
   cancel(): Promise<CommandResult> {
     return this.#pulumi(this.program, ["cancel", "--yes", "--stack", this.stack]);

@@ -301,6 +301,28 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "cloudflare.addresses: over 2001:db8::10 nobody can be told from Cloudflare: leave it out (Cloudflare itself serves IPv6), or set onlyThroughCloudflare to false",
   ],
   [
+    "files in no bucket that there can be",
+    inZone({
+      files: { bucket: "Files", location: "mars", jurisdiction: "us", expireAfterDays: 0, maxMb: 5001, days: 1 },
+    }),
+    'cloudflare.files.bucket: "Files" is not the name of a bucket: give 3 to 63 small letters, digits and hyphens',
+    'cloudflare.files.location: "mars" is not a location: give weur, eeur, enam, wnam, apac or oc',
+    'cloudflare.files.jurisdiction: "us" is not a jurisdiction: give default, eu or fedramp',
+    "cloudflare.files.expireAfterDays: 0 is not a whole number from 1 to 36500: give the days after which files are deleted",
+    "cloudflare.files.maxMb: 5001 is not a whole number from 1 to 5000: give the largest file in MiB",
+    "cloudflare.files.days: unknown key: give one of bucket, location, jurisdiction, expireAfterDays, maxMb",
+  ],
+  [
+    "files in a bucket without a name",
+    inZone({ files: {} }),
+    "cloudflare.files.bucket: missing: give 3 to 63 small letters, digits and hyphens",
+  ],
+  [
+    "files that are no object",
+    inZone({ files: true }),
+    "cloudflare.files: true is not an object: give an object with bucket, location, jurisdiction, expireAfterDays or maxMb",
+  ],
+  [
     "tokens that are never used",
     inZone({ rotateTokensAfterDays: 0 }),
     "cloudflare.rotateTokensAfterDays: 0 is not a whole number from 1 to 3650: give the days after which an update makes new API tokens",
@@ -341,7 +363,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "Cloudflare as text",
     { ...inZone(), cloudflare: "example.com" },
-    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses, tunnelHost, apiUrl, onlyThroughCloudflare or rotateTokensAfterDays',
+    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses, tunnelHost, apiUrl, onlyThroughCloudflare, rotateTokensAfterDays or files',
   ],
   ["an account without quotes", inZone({ accountId: 0 }), `cloudflare.accountId: 0 is not an account id: ${ACCOUNT}`],
   [

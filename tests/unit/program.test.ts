@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as docker from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, test } from "vitest";
-import { invariants } from "./invariants.ts";
+import { invariants, s3Key } from "./invariants.ts";
 import { container, hex, label, record, type ContainerInputs, type Recorded, type Recording } from "./recorder.ts";
 import {
   constructionsInApply,
@@ -57,7 +57,8 @@ describe.each(stacks)("the program in the stack %s", (stack) => {
     const secrets = recording.secrets.filter((secret) => !pulumisOwn.includes(secret));
     expect(secrets.length).toBe(recording.secrets.length - pulumisOwn.length);
     expect(secrets.length).toBeGreaterThan(1);
-    expect(secrets.filter((secret) => !carried.includes(secret))).toEqual([]);
+    // A token for a bucket goes to its reader as the key that is made of it.
+    expect(secrets.filter((secret) => !carried.includes(secret) && !carried.includes(s3Key(secret)))).toEqual([]);
   });
 
   test("says where it is to be found", () => {
@@ -174,13 +175,13 @@ describe("an invariant complains of one broken property", () => {
       invariant: secret,
       breaks: "in the environment",
       by: ({ inputs }) => inputs.envs!.push(`TOKEN=${TEST_SECRET}`),
-      complaint: "backend: envs.2 holds a secret",
+      complaint: "backend: envs.7 holds a secret",
     },
     {
       invariant: secret,
       breaks: "in the environment, in base64",
       by: ({ inputs }) => inputs.envs!.push(`TOKEN=${btoa(TEST_SECRET)}`),
-      complaint: "backend: envs.2 holds a secret",
+      complaint: "backend: envs.7 holds a secret",
     },
     {
       invariant: secret,
@@ -244,7 +245,7 @@ describe("an invariant complains of one broken property", () => {
         recording.secrets.push("-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n");
         inputs.envs!.push("KEY=MIGHAgEAMBMGByqGSM49");
       },
-      complaint: "backend: envs.2 holds a secret",
+      complaint: "backend: envs.7 holds a secret",
     },
     {
       invariant: secret,

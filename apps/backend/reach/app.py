@@ -5,6 +5,7 @@
     /api/whoami    the caller's address, as the proxy saw it
     /api/echo      POST: the same bytes back
     /api/clients   the open tunnels; needs the API key
+    /api/files     POST: where to send a file, and where to get it again; needs the API key
     /sse           an event stream
 """
 
@@ -18,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from reach import VERSION, secrets
+from reach.files import Credentials, FileRefused, offer, read_file
 from reach.http import HttpError, Request, Response, Server, json_response
 from reach.logs import log, timestamp
 from reach.settings import Settings
@@ -47,6 +49,7 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._started = time.monotonic()
+        self._required_secrets = (secrets.API_KEY, *(secrets.FILES_CREDENTIALS if settings.files else ()))
         self.draining = asyncio.Event()
         self.leaving = asyncio.Event()
         self.streams = EventStreams(settings.release, self.leaving)
@@ -59,6 +62,7 @@ class App:
             "/api/whoami": {"GET": self.whoami},
             "/api/echo": {"POST": self.echo},
             "/api/clients": {"GET": self.clients},
+            **({"/api/files": {"POST": self.files}} if settings.files else {}),
             "/sse": {"GET": self.sse},
         }
 
@@ -69,7 +73,7 @@ class App:
         await self.http.start(settings.host, settings.port)
         ports = {"port": self.http.port, "tunnel_port": self.tunnel.port}
         log(logger, logging.INFO, "started", version=VERSION, release=settings.release, **ports)
-        for reason in secrets.missing_secrets():
+        for reason in secrets.missing_secrets(self._required_secrets):
             log(logger, logging.WARNING, "secret_missing", reason=reason)
 
     async def drain(self) -> None:
@@ -101,7 +105,7 @@ class App:
         return await handler(request)
 
     async def health(self, _: Request) -> Response:
-        missing = secrets.missing_secrets()
+        missing = secrets.missing_secrets(self._required_secrets)
         draining = self.draining.is_set()
         healthy = not missing and self.tunnel.listening and not draining
         return json_response(
@@ -142,13 +146,26 @@ class App:
         require_api_key(request)
         return json_response({"clients": [client.describe() for client in self.tunnel.clients]})
 
+    async def files(self, request: Request) -> Response:
+        require_api_key(request)
+        storage = self._settings.files
+        assert storage is not None  # Else there is no such route.
+        try:
+            file = read_file(request.body, storage.max_mb)
+            credentials = Credentials(*(secrets.read_secret(name) for name in secrets.FILES_CREDENTIALS))
+        except FileRefused as refusal:
+            raise HttpError(refusal.status, refusal.message) from None
+        except secrets.SecretMissing:
+            raise HttpError(503, "no credentials of the storage are configured") from None
+        return json_response(offer(file, storage, credentials))
+
     async def sse(self, request: Request) -> Response:
         return self.streams.open(request.headers.get("last-event-id", ""))
 
 
 def require_api_key(request: Request) -> None:
     try:
-        expected = secrets.read_secret("REACH_API_KEY")
+        expected = secrets.read_secret(secrets.API_KEY)
     except secrets.SecretMissing:
         # The reason is in /health and in the log; a caller from outside need not know it.
         raise HttpError(503, "no API key is configured") from None

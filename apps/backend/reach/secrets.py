@@ -5,9 +5,11 @@ needed and not kept, so that a core dump or a heap walk finds as little as possi
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-REQUIRED = ("REACH_API_KEY",)
+API_KEY = "REACH_API_KEY"
+FILES_CREDENTIALS = ("FILES_ACCESS_KEY_ID", "FILES_SECRET_ACCESS_KEY")
 
 
 class SecretMissing(Exception):
@@ -30,10 +32,10 @@ def read_secret(name: str) -> str:
     return value
 
 
-def missing_secrets() -> list[str]:
+def missing_secrets(required: Iterable[str]) -> list[str]:
     """One reason for each required secret that cannot be had; empty when all is well."""
     reasons = []
-    for name in REQUIRED:
+    for name in required:
         try:
             read_secret(name)
         except SecretMissing as reason:

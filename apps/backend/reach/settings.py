@@ -5,6 +5,9 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from reach.files import Storage
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,7 @@ class Settings:
     release: str
     drain_seconds: float
     log_level: str
+    files: Storage | None = None
 
 
 class SettingsError(Exception):
@@ -35,6 +39,7 @@ def read_settings(arguments: Sequence[str] | None = None, environment: Mapping[s
         release=environment.get("RELEASE") or socket.gethostname(),
         drain_seconds=_seconds("DRAIN_SECONDS", environment.get("DRAIN_SECONDS", "30")),
         log_level=_level("LOG_LEVEL", environment.get("LOG_LEVEL", "info")),
+        files=_storage(environment),
     )
 
 
@@ -48,6 +53,21 @@ def _seconds(name: str, text: str) -> float:
     if not (text.isascii() and text.isdigit() and int(text) <= 3600):
         raise SettingsError(f"{name}: {text!r} is not a time: give whole seconds from 0 to 3600")
     return float(text)
+
+
+def _storage(environment: Mapping[str, str]) -> Storage | None:
+    endpoint, bucket = environment.get("FILES_ENDPOINT", ""), environment.get("FILES_BUCKET", "")
+    max_mb = environment.get("FILES_MAX_MB", "100")
+    if not endpoint and not bucket:
+        return None
+    where = urlsplit(endpoint)
+    if where.scheme not in ("http", "https") or not where.netloc or "@" in where.netloc or where[2:] != ("", "", ""):
+        raise SettingsError("FILES_ENDPOINT: not an S3 endpoint: give https://host, without a path")
+    if not (bucket.isascii() and bucket.replace("-", "").replace(".", "").isalnum()):
+        raise SettingsError(f"FILES_BUCKET: {bucket!r} is not a bucket: give its name")
+    if not (max_mb.isascii() and max_mb.isdigit() and 0 < int(max_mb) <= 5000):
+        raise SettingsError(f"FILES_MAX_MB: {max_mb!r} is not a size: give whole MiB from 1 to 5000")
+    return Storage(endpoint, bucket, int(max_mb))
 
 
 def _level(name: str, text: str) -> str:

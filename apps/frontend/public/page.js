@@ -1,4 +1,4 @@
-// What the browser does: asks the API once, then listens to the stream.
+// What the browser does: asks the API once, listens to the stream, and sends files where there is a storage.
 
 const LINES = 8;
 const RETRY_MS = 2000;
@@ -11,6 +11,10 @@ let release = "";
 
 void showApiStatus();
 listen();
+document.querySelector("#files")?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void sendFile(/** @type {HTMLFormElement} */ (event.target));
+});
 
 async function showApiStatus() {
   try {
@@ -46,6 +50,35 @@ function listen() {
     // The browser tries again by itself when a stream breaks off, but not when the answer was an error.
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MS);
   });
+}
+
+/**
+ * The API says where; the file itself goes from the browser to the storage.
+ * @param {HTMLFormElement} form
+ */
+async function sendFile(form) {
+  const state = find("#files-state");
+  const fields = new FormData(form);
+  const file = /** @type {File} */ (fields.get("file"));
+  setState(state, "waiting", `Sending ${file.name} …`);
+  try {
+    const { name, type, size } = file;
+    const headers = { authorization: `Bearer ${fields.get("key")}` };
+    const response = await fetch("/api/files", { method: "POST", headers, body: JSON.stringify({ name, type, size }) });
+    const offer = await response.json();
+    if (!response.ok) throw new Error(offer.error);
+    const sent = await fetch(offer.upload.url, { method: "PUT", headers: offer.upload.headers, body: file });
+    if (!sent.ok) throw new Error(`the storage said ${sent.status}`);
+    const link = document.createElement("a");
+    link.href = offer.download.url;
+    link.textContent = name;
+    const line = document.createElement("li");
+    line.append(link);
+    find("#sent").prepend(line);
+    setState(state, "ok", `${name} is there. Its link is good for a day.`);
+  } catch (error) {
+    setState(state, "failed", `It was not sent: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** @type {(element: Element, state: "ok" | "waiting" | "failed", text: string) => void} */

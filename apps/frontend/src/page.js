@@ -7,8 +7,9 @@ import { assetPath } from "./assets.js";
  * `default-src 'self'`, does not break it.
  * @param {string} release
  * @param {ApiStatus | undefined} status undefined: the API did not answer
+ * @param {number} [filesMaxMb] the largest file that can be sent; none: there is nothing to send it to
  */
-export function renderPage(release, status) {
+export function renderPage(release, status, filesMaxMb) {
   return document(
     "Reach",
     `
@@ -31,8 +32,8 @@ export function renderPage(release, status) {
         <h2 id="stream-title">The stream</h2>
         <p id="stream-state" class="state" role="status">Connecting …</p>
         <ul id="stream"></ul>
-      </section>
-      <noscript><p>The last two parts need JavaScript.</p></noscript>
+      </section>${filesMaxMb ? filesSection(filesMaxMb) : ""}
+      <noscript><p>All but the first part needs JavaScript.</p></noscript>
       <footer>This page was made by release <b id="release">${escapeHtml(release)}</b>.</footer>`,
   );
 }
@@ -60,6 +61,21 @@ function document(title, main) {
     </main>
   </body>
 </html>`;
+}
+
+/** @param {number} maxMb */
+function filesSection(maxMb) {
+  return `
+      <section aria-labelledby="files-title">
+        <h2 id="files-title">Files</h2>
+        <p id="files-state" class="state" role="status">Up to ${maxMb} MiB. Your browser sends it to the storage, past this server.</p>
+        <form id="files">
+          <label>API key <input name="key" type="password" autocomplete="off" required /></label>
+          <label>File <input name="file" type="file" required /></label>
+          <button>Send</button>
+        </form>
+        <ul id="sent"></ul>
+      </section>`;
 }
 
 /**

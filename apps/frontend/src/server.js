@@ -107,7 +107,7 @@ async function answer(method, path, settings, draining) {
     return undefined;
   });
   // Without the API there is still a page, and it says so.
-  return fresh(200, "text/html", renderPage(settings.release, status));
+  return fresh(200, "text/html", renderPage(settings.release, status, settings.filesMaxMb));
 }
 
 /**

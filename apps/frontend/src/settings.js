@@ -8,6 +8,7 @@ import { hostname } from "node:os";
  * @property {string} apiUrl where this server (not the browser) reaches the API
  * @property {string} release
  * @property {number} drainSeconds
+ * @property {number} [filesMaxMb] the largest file that the API takes; none: it takes none
  */
 
 /**
@@ -17,6 +18,7 @@ import { hostname } from "node:os";
  */
 export function readSettings(environment) {
   const { HOST = "0.0.0.0", PORT = "3000", API_URL = "http://localhost:8765", DRAIN_SECONDS = "30" } = environment;
+  const { FILES_MAX_MB = "" } = environment;
   return {
     host: HOST,
     port: number("PORT", PORT, 65535, "a port: give a number from 0 (any free one)"),
@@ -24,6 +26,7 @@ export function readSettings(environment) {
     // In a container the host name is the container's id, so two releases differ even when nobody names them.
     release: environment["RELEASE"] || hostname(),
     drainSeconds: number("DRAIN_SECONDS", DRAIN_SECONDS, 3600, "a time: give whole seconds from 0"),
+    ...(FILES_MAX_MB && { filesMaxMb: number("FILES_MAX_MB", FILES_MAX_MB, 5000, "a size: give whole MiB from 0") }),
   };
 }
 

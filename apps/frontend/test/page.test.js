@@ -24,6 +24,11 @@ test("has the places that the browser fills", () => {
   }
 });
 
+test("has a form for files where there is something to send them to", () => {
+  assert.match(renderPage("web-1", status, 100), /<p id="files-state"[^>]*>Up to 100 MiB\.[^]*<form id="files">/);
+  assert.doesNotMatch(renderPage("web-1", status), /files/);
+});
+
 test("escapes what comes from elsewhere", () => {
   const page = renderPage(`"><script>1</script>`, { ...status, release: "<img src=x onerror='1'>&" });
   assert.ok(!page.includes("<script>"));
@@ -32,7 +37,7 @@ test("escapes what comes from elsewhere", () => {
 });
 
 test("needs nothing that `default-src 'self'` forbids", () => {
-  for (const page of [renderPage("web-1", status), renderNotFound()]) {
+  for (const page of [renderPage("web-1", status, 100), renderNotFound()]) {
     assert.doesNotMatch(page, /<style|\sstyle=|\son\w+=|javascript:|data:/i);
     // Every script has a source and no text, and every address is of this site.
     for (const [tag] of page.matchAll(/<script[^]*?<\/script>/g))

@@ -20,6 +20,7 @@ test("takes what is set", () => {
     API_URL: "http://edge:8081/services/backend/",
     RELEASE: "r2",
     DRAIN_SECONDS: "5",
+    FILES_MAX_MB: "100",
   };
   assert.deepEqual(readSettings(environment), {
     host: "::1",
@@ -27,6 +28,7 @@ test("takes what is set", () => {
     apiUrl: "http://edge:8081/services/backend",
     release: "r2",
     drainSeconds: 5,
+    filesMaxMb: 100,
   });
 });
 
@@ -36,6 +38,7 @@ const wrong = [
   ["PORT", "65536", 'PORT: "65536" is not a port: give a number from 0 (any free one) to 65535'],
   ["PORT", "", 'PORT: "" is not a port: give a number from 0 (any free one) to 65535'],
   ["DRAIN_SECONDS", "-1", 'DRAIN_SECONDS: "-1" is not a time: give whole seconds from 0 to 3600'],
+  ["FILES_MAX_MB", "10 MB", 'FILES_MAX_MB: "10 MB" is not a size: give whole MiB from 0 to 5000'],
   ["DRAIN_SECONDS", "1e3", 'DRAIN_SECONDS: "1e3" is not a time: give whole seconds from 0 to 3600'],
   ...["backend:8765", "ftp://backend", "http://user:secret@backend", "http://backend/api?a", "http://backend?a"].map(
     /** @returns {[string, string, string]} */ (url) => [

@@ -119,11 +119,7 @@ export class Access {
       throw new ApiError(400, 6003, "Invalid request headers", chain);
     }
     const token = [...this.tokens.values()].find((candidate) => candidate.value === value);
-    if (!token) throw new ApiError(401, 1000, "Invalid API Token");
-    const today = now();
-    if (token.status !== "active" || (token.expires_on !== undefined && token.expires_on < today))
-      throw new ApiError(401, 1000, "Invalid API Token");
-    if (token.not_before !== undefined && token.not_before > today) throw new ApiError(401, 1000, "Invalid API Token");
+    if (!token || !isValid(token)) throw new ApiError(401, 1000, "Invalid API Token");
     return token;
   }
 
@@ -134,15 +130,26 @@ export class Access {
   }
 
   /** Whether a token may do a thing, in a zone or else in the account. */
-  allows(token: Token, { permission, level }: Need, zone?: string): boolean {
+  allows(token: Token, need: Need, zone?: string): boolean {
+    return this.#may(token, need, (resources) => this.#covers(resources, zone));
+  }
+
+  /** Whether a token opens a bucket to S3 clients. */
+  opens(token: Token, level: Need["level"], jurisdiction: string, bucket: string): boolean {
+    const BUCKET = PERMISSIONS["Workers R2 Storage Bucket Item"];
+    const keys = [`${BUCKET}.${this.#account}_${jurisdiction}_${bucket}`, `${BUCKET}.*`];
+    const need = { permission: "Workers R2 Storage Bucket Item", level } as const;
+    return this.#may(token, need, (resources) => keys.some((key) => resources[key] === "*"));
+  }
+
+  #may(token: Token, { permission, level }: Need, covers: (resources: Resources) => boolean): boolean {
     // Who may write may read.
     const levels = level === "Read" ? ["Read", "Write"] : ["Write"];
     const ids = permissionGroups
       .filter(({ name }) => levels.some((wanted) => name === `${permission} ${wanted}`))
       .map(({ id }) => id);
     const covering = token.policies.filter(
-      ({ permission_groups, resources }) =>
-        permission_groups.some(({ id }) => ids.includes(id)) && this.#covers(resources, zone),
+      ({ permission_groups, resources }) => permission_groups.some(({ id }) => ids.includes(id)) && covers(resources),
     );
     return covering.length > 0 && covering.every(({ effect }) => effect === "allow");
   }
@@ -154,6 +161,12 @@ export class Access {
     const named = (keys: Record<string, unknown>) => keys[`${ZONE}.${zone}`] === "*" || keys[`${ZONE}.*`] === "*";
     return named(resources) || (typeof inside === "object" && named(inside));
   }
+}
+
+/** Whether it holds today. */
+export function isValid({ status, expires_on, not_before }: Token): boolean {
+  const today = now();
+  return status === "active" && !(expires_on && expires_on < today) && !(not_before && not_before > today);
 }
 
 export function newId(): string {

@@ -40,7 +40,7 @@ export class CloudflareEmulator {
   readonly account = { id: "a1b2c3d4e5f60718293a4b5c6d7e8f90", name: "Example" };
   readonly access = new Access(this.account.id);
   readonly zones = new Zones(this.account);
-  readonly buckets = new Buckets(this.account.id);
+  readonly buckets = new Buckets();
   readonly tunnels = new Tunnels(this.account.id);
   readonly ranges = someRanges();
   readonly requests: RequestNote[] = [];

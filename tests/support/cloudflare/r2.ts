@@ -71,7 +71,7 @@ export class Buckets {
   readonly all = new Map<string, Bucket>();
   readonly routes: Route[];
 
-  constructor(account: string) {
+  constructor() {
     const path = "/accounts/:account/r2/buckets";
     const bucket = `${path}/:bucket`;
     const read = { permission: "Workers R2 Storage", level: "Read" } as const;
@@ -191,11 +191,7 @@ export class Buckets {
         (found, call) => (found.locks = bodyOf(call, lockBody, 10040).rules),
       ),
     ];
-    this.endpoint = `https://${account}.r2.cloudflarestorage.com`;
   }
-
-  /** Where S3 clients would reach the buckets. */
-  readonly endpoint: string;
 
   #one(call: Call): Bucket {
     const found = this.all.get(keyOf(jurisdictionOf(call), call.params["bucket"]!));
