@@ -44,10 +44,7 @@ export class Engine {
 
   /** What is there, or undefined. */
   async find<T>(path: string): Promise<T | undefined> {
-    return this.get<T>(path).catch((error: Error) => {
-      if (error.message.includes(" answered 404: ")) return undefined;
-      throw error;
-    });
+    return this.get<T>(path).catch(noSuchThing);
   }
 
   async post<T>(path: string, body?: unknown): Promise<T> {
@@ -85,6 +82,14 @@ export class Engine {
     for (let at = 0; at + 8 <= answer.length; at += 8 + answer.readUInt32BE(at + 4))
       text += answer.toString("utf8", at + 8, at + 8 + answer.readUInt32BE(at + 4));
     return text;
+  }
+
+  /** A file of a container, as text; undefined if it is not there. */
+  async file(container: string, path: string): Promise<string | undefined> {
+    const query = `/containers/${container}/archive?path=${encodeURIComponent(path)}`;
+    const archive = await this.#request("GET", query).catch(noSuchThing);
+    // A tar archive of one: a header of 512 bytes, with the size in octal, and the content.
+    return archive?.toString("utf8", 512, 512 + parseInt(archive.toString("latin1", 124, 136), 8));
   }
 
   /** Ends idle connections, so that a program which is done can exit. */
@@ -140,6 +145,10 @@ export class Engine {
       else request.end(payload);
     });
   }
+}
+
+function noSuchThing(error: Error): undefined {
+  if (!error.message.includes(" answered 404: ")) throw error;
 }
 
 /**

@@ -280,6 +280,27 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
       ? ok(found)
       : warn(`${found}, not the host`, ["Right if a proxy like Cloudflare's stands before it.", ...cure]);
   },
+
+  certificate: ({ certificate, now, stack: { label, domain } }) => {
+    if (certificate === undefined) return unknown("no edge runs there");
+    const log = `  docker logs $(docker ps -q -f label=bulkhead.stack=${label} -f label=bulkhead.name=edge) 2>&1 | grep -i acme`;
+    if (certificate === "none yet")
+      return bad("none yet: clients are shown one of the edge's own", [
+        "The CA has not given one: the edge's log says why. It asks again when a route changes, as in a release. On the host:",
+        log,
+      ]);
+    const { kind, names, from, until } = certificate;
+    const days = Math.floor((until.getTime() - now.getTime()) / DAY_MS);
+    const found = `for ${names.join(", ")} until ${until.toISOString().slice(0, 10)}, ${days} days`;
+    const cure =
+      kind === "acme"
+        ? ["The edge renews it when a third of its time is left, and has not: its log says why. On the host:", log]
+        : ["Give the stack a newer one (reach:certificates), and `make up`."];
+    if (until <= now) return bad(`for ${names.join(", ")}, and over since ${until.toISOString().slice(0, 10)}`, cure);
+    if (!names.some((name) => covers(name, domain)))
+      return bad(`${found}, and not for ${domain}`, ["Give the stack one for its domain (reach:certificates)."]);
+    return until.getTime() - now.getTime() < (until.getTime() - from.getTime()) / 4 ? warn(found, cure) : ok(found);
+  },
 };
 
 /** Releases of Docker that get no more fixes, by what the project has announced. */
@@ -294,6 +315,8 @@ const ENDS: readonly [string, string][] = [
 
 const DOCKER_PORTS = [2375, 2376];
 const GOOD_DRIVERS = ["overlay2", "overlayfs", "btrfs", "zfs", "fuse-overlayfs"];
+
+const DAY_MS = 86_400_000;
 
 /** In KiB. */
 const MIB = 2 ** 20;
@@ -316,6 +339,11 @@ function unknown(found: string): Finding {
 
 function inDaemonJson(setting: string, verb: "reload" | "restart"): string[] {
   return [`  In /etc/docker/daemon.json, as root: ${setting}`, `  systemctl ${verb} docker`];
+}
+
+/** Whether a name in a certificate is that of a domain; a star stands for one label. */
+function covers(name: string, domain: string): boolean {
+  return name === domain || (name.startsWith("*.") && name.slice(1) === domain.slice(domain.indexOf(".")));
 }
 
 function hasOption({ SecurityOptions }: HostFacts["engine"], name: string): boolean {

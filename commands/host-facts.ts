@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { sshArguments, type Engine } from "../engine.ts";
 import { type Publisher } from "../published-ports.ts";
+import { servedCertificate, type ServedCertificate } from "./served-certificate.ts";
 import { run } from "../toolchain/steps.ts";
 
 /** All that `make doctor` judges. What could not be learned is not there. */
@@ -14,11 +15,15 @@ export interface HostFacts {
   agentHasKey: boolean;
   engine: EngineFacts;
   containers: readonly Publisher[];
+  /** By this machine's clock. */
+  now: Date;
   /** The host's clock against this machine's. */
   clock: { aheadSeconds: number; uncertainSeconds: number };
   /** The addresses that the domain has in DNS, and those under which the host is reached. */
   domainAddresses: readonly string[];
   hostAddresses: readonly string[];
+  /** Undefined where no edge runs. */
+  certificate?: ServedCertificate;
   /** From a shell on the host, where there is one. */
   shell?: ShellFacts;
 }
@@ -85,7 +90,7 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
   const info = await engine.get<EngineFacts>("/info");
   const uncertainSeconds = (Date.now() - asked) / 2000;
   const url = engine.host;
-  const [containers, agentHasKey, domainAddresses, hostAddresses, shell] = await Promise.all([
+  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate] = await Promise.all([
     engine.get<Publisher[]>("/containers/json"),
     run("ssh-add", ["-l"]).then(
       () => true,
@@ -94,9 +99,11 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
     addressesOf(stack.domain),
     url.startsWith("ssh:") ? addressesOf(new URL(url).hostname.replace(/^\[|\]$/g, "")) : [],
     lookAround(engine, info),
+    servedCertificate(engine, stack.label),
   ]);
   return {
-    ...{ stack, url, agentHasKey, engine: info, containers, domainAddresses, shell },
+    now: new Date(asked),
+    ...{ stack, url, agentHasKey, engine: info, containers, domainAddresses, shell, certificate },
     hostAddresses: [...new Set([...hostAddresses, ...(shell?.addresses ?? [])])],
     clock: {
       aheadSeconds: (new Date(info.SystemTime).getTime() - asked) / 1000 - uncertainSeconds,

@@ -5,6 +5,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tls from "node:tls";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { servedCertificate } from "../../commands/served-certificate.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { requirePrograms } from "../../toolchain/debian.ts";
 import { BOOTSTRAP } from "../support/cloudflare/access.ts";
@@ -88,6 +89,7 @@ test("a CA that is away at first keeps nothing from starting: the edge shows a c
   await pebble.goAway();
   await deploy();
   expect(await served(DOMAIN)).toMatchObject({ trusted: false, subject: { CN: "TRAEFIK DEFAULT CERT" } });
+  expect(await servedCertificate(reach.engine, "reach-acme")).toBe("none yet");
 });
 
 test("when the CA is back, the next update that changes a route gets the certificate", async () => {
@@ -101,6 +103,9 @@ test("the edge gets one certificate for the domain and for all below it, from th
   expect(certificate.subjectaltname?.split(", ").sort()).toEqual([`DNS:*.${DOMAIN}`, `DNS:${DOMAIN}`]);
   expect(await served(`anything.${DOMAIN}`)).toMatchObject({ serialNumber: certificate.serialNumber, trusted: true });
   expect(await reach.request("/api/status")).toMatchObject({ status: 200 });
+  expect(await servedCertificate(reach.engine, "reach-acme")).toMatchObject({
+    ...{ kind: "acme", names: [DOMAIN, `*.${DOMAIN}`], until: new Date(certificate.valid_to) },
+  });
 });
 
 test("the records of the challenge are gone, and were made with the edge's own token", () => {

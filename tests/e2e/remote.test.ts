@@ -248,6 +248,7 @@ test("`make doctor` says what the host is, and changes nothing there", async () 
     clock: "ok as this machine's",
     API: "ok a socket only",
     "live-restore": "warn off",
+    certificate: expect.stringMatching(/^ok for .*, \d+ days$/) as string,
   });
   expect(stdout).toContain("\nlive-restore (warn)\n");
   expect(stdout).toContain('"live-restore": true');

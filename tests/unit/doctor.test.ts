@@ -1,9 +1,12 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { checks, type Verdict } from "../../commands/host-checks.ts";
 import { gatherFacts, shellFacts, type HostFacts, type ShellFacts } from "../../commands/host-facts.ts";
+import { servedCertificate, type ServedCertificate } from "../../commands/served-certificate.ts";
 import { Engine } from "../../engine.ts";
+import { makeCertificates } from "../support/certificates.ts";
 import { startFakeEngine } from "./fake-engine.ts";
 import { projectDirectory } from "./source.ts";
 
@@ -57,6 +60,11 @@ const good: HostFacts = {
   clock: { aheadSeconds: 0.1, uncertainSeconds: 0.2 },
   domainAddresses: ["203.0.113.10"],
   hostAddresses: ["203.0.113.10"],
+  now: new Date("2026-03-01T12:00:00Z"),
+  certificate: {
+    ...{ kind: "acme", names: ["reach.example.com", "*.reach.example.com"] },
+    ...{ from: new Date("2026-02-01T00:00:00Z"), until: new Date("2026-05-02T00:00:00Z") },
+  },
   shell,
 };
 
@@ -65,6 +73,10 @@ const inShell = (changes: Partial<ShellFacts>): Partial<HostFacts> => ({ shell: 
 const edge = (changes: Partial<HostFacts["stack"]["edge"]>): Partial<HostFacts> => ({
   stack: { ...good.stack, edge: { ...good.stack.edge, ...changes } },
 });
+const certificate = (changes: object): Partial<HostFacts> => ({
+  certificate: { ...(good.certificate as Exclude<ServedCertificate, string>), ...changes },
+});
+const at = (day: string): Partial<HostFacts> => ({ now: new Date(`${day}T00:00:00Z`) });
 const publishes = (name: string, port: number, stack?: string): Partial<HostFacts> => ({
   containers: [
     {
@@ -202,6 +214,22 @@ const rows: Row[] = [
   ["DNS", { stack: { ...good.stack, domain: "localhost" } }, "ok", "localhost"],
   ["DNS", { domainAddresses: [] }, "warn", "reach.example.com has no address", "point reach.example.com to the host"],
   ["DNS", { domainAddresses: ["198.51.100.7"] }, "warn", "198.51.100.7, not the host", "Cloudflare"],
+
+  ["certificate", {}, "ok", "for reach.example.com, *.reach.example.com until 2026-05-02, 61 days"],
+  ["certificate", certificate({ names: ["*.example.com"] }), "ok", "for *.example.com until 2026-05-02"],
+  [
+    "certificate",
+    at("2026-04-12"),
+    "warn",
+    "until 2026-05-02, 20 days",
+    "label=bulkhead.name=edge) 2>&1 | grep -i acme",
+  ],
+  ["certificate", { ...at("2026-04-12"), ...certificate({ kind: "files" }) }, "warn", "20 days", "reach:certificates"],
+  ["certificate", at("2026-05-02"), "bad", "over since 2026-05-02", "its log says why"],
+  ["certificate", certificate({ names: ["example.com"] }), "bad", "and not for reach.example.com", "for its domain"],
+  ["certificate", certificate({ names: ["*.com"] }), "bad", "and not for reach.example.com", "for its domain"],
+  ["certificate", { certificate: "none yet" }, "bad", "none yet", "label=bulkhead.stack=reach-prod"],
+  ["certificate", { certificate: undefined }, "unknown", "no edge runs there"],
 ];
 
 describe("a host", () => {
@@ -333,7 +361,7 @@ Inst vim [9.1] (9.2 Debian:13.1/stable [amd64])
 test("the clock is measured against the time that the answer took", async () => {
   const HOUR_MS = 3600 * 1000;
   const { host } = await startFakeEngine((request) => {
-    if (request === "GET /containers/json") return [];
+    if (request.startsWith("GET /containers/json")) return [];
     return { ...engine, SystemTime: new Date(Date.now() + HOUR_MS).toISOString() };
   });
   const fake = new Engine(host);
@@ -342,4 +370,39 @@ test("the clock is measured against the time that the answer took", async () => 
   expect(Math.abs(clock.aheadSeconds - 3600)).toBeLessThanOrEqual(clock.uncertainSeconds + 0.001);
   // It says that it runs on another machine than this one.
   expect(found).toBeUndefined();
+});
+
+describe("the edge's certificate", () => {
+  /** A tar archive of one file, as far as it is read. */
+  const archive = (content: string) => {
+    const header = Buffer.alloc(512);
+    header.write(content.length.toString(8).padStart(11, "0"), 124);
+    return Buffer.concat([header, Buffer.from(content), Buffer.alloc(1024)]);
+  };
+  const readFrom = async (files: Record<string, string>, edges = [{ Id: "e1" }]) => {
+    const { host } = await startFakeEngine((request) => {
+      if (request.startsWith("GET /containers/json?")) return edges;
+      const path = /^GET \/containers\/e1\/archive\?path=(.+)$/.exec(request)?.[1];
+      const content = path === undefined ? undefined : files[decodeURIComponent(path)];
+      return content === undefined ? undefined : archive(content);
+    });
+    const engine = new Engine(host);
+    return servedCertificate(engine, "reach-prod").finally(() => engine.close());
+  };
+
+  test("is read where Traefik keeps it, or from the file that it was given", async () => {
+    const made = await makeCertificates("reach.example.com");
+    const { validFromDate: from, validToDate: until } = new X509Certificate(made.certificate);
+    const expected = { names: ["reach.example.com", "*.reach.example.com", "localhost"], from, until };
+    const store = { acme: { Account: {}, Certificates: [{ certificate: btoa(made.certificate), key: "k" }] } };
+    expect(await readFrom({ "/acme/acme.json": JSON.stringify(store) })).toEqual({ kind: "acme", ...expected });
+    expect(await readFrom({ "/run/secrets/certificate": made.certificate })).toEqual({ kind: "files", ...expected });
+  });
+
+  test("is none where the CA gave none, and unknown where no edge runs", async () => {
+    expect(await readFrom({ "/acme/acme.json": "" })).toBe("none yet");
+    const store = { acme: { Account: {}, Certificates: null } };
+    expect(await readFrom({ "/acme/acme.json": JSON.stringify(store) })).toBe("none yet");
+    expect(await readFrom({}, [])).toBeUndefined();
+  });
 });
