@@ -1,6 +1,6 @@
 # Every target runs a program in commands/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
-.PHONY: help up doctor rollback down unlock test check fmt pin env generate
+.PHONY: help up doctor audit rollback down unlock test check fmt pin env generate
 RUN := @bash toolchain/run
 export STACK ?= local
 
@@ -13,6 +13,9 @@ up: ## from a fresh machine to the stack answering; a table at the end
 
 doctor: ## what the stack's host is, what is wrong with it, and the cure; changes nothing
 	$(RUN) commands/doctor.ts
+
+audit: ## whether the host is as the stack promises, field by field (FORMAT=json for machines); changes nothing
+	$(RUN) commands/audit.ts
 
 rollback: ## back to the release before, by a preview and an update (TO=number: to that one)
 	$(RUN) commands/rollback.ts

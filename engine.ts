@@ -84,12 +84,11 @@ export class Engine {
     return text;
   }
 
-  /** A file of a container, as text; undefined if it is not there. */
-  async file(container: string, path: string): Promise<string | undefined> {
+  /** The files in a folder of a container, or one file; undefined if there is no such thing. */
+  async files(container: string, path: string): Promise<ArchivedFile[] | undefined> {
     const query = `/containers/${container}/archive?path=${encodeURIComponent(path)}`;
     const archive = await this.#request("GET", query).catch(noSuchThing);
-    // A tar archive of one: a header of 512 bytes, with the size in octal, and the content.
-    return archive?.toString("utf8", 512, 512 + parseInt(archive.toString("latin1", 124, 136), 8));
+    return archive && filesIn(archive);
   }
 
   /** Ends idle connections, so that a program which is done can exit. */
@@ -145,6 +144,36 @@ export class Engine {
       else request.end(payload);
     });
   }
+}
+
+export interface ArchivedFile {
+  /** Without its folder. */
+  name: string;
+  /** Permissions as in chmod. */
+  mode: number;
+  uid: number;
+  gid: number;
+  content: Buffer;
+}
+
+/** Files of a tar archive: each has a header of 512 bytes, and its content fills blocks of as many. */
+function filesIn(archive: Buffer): ArchivedFile[] {
+  const files: ArchivedFile[] = [];
+  for (let at = 0; at + 512 <= archive.length && archive[at] !== 0;) {
+    const text = (from: number, to: number) => archive.toString("utf8", at + from, at + to).replace(/\0[^]*/, "");
+    const octal = (from: number, to: number) => parseInt(text(from, to).trim() || "0", 8);
+    const [size, begin] = [octal(124, 136), at + 512];
+    // "0" is a file; other types are folders, links and notes on the next entry.
+    if (["0", ""].includes(text(156, 157)))
+      files.push({
+        name: text(0, 100).replace(/.*\//, ""),
+        mode: octal(100, 108) & 0o7777,
+        ...{ uid: octal(108, 116), gid: octal(116, 124) },
+        content: archive.subarray(begin, begin + size),
+      });
+    at = begin + Math.ceil(size / 512) * 512;
+  }
+  return files;
 }
 
 function noSuchThing(error: Error): undefined {

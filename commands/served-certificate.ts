@@ -16,12 +16,13 @@ export async function servedCertificate(engine: Engine, stackLabel: string): Pro
   const path = `/containers/json?filters=${encodeURIComponent(JSON.stringify(filters))}`;
   const [edge] = await engine.get<{ Id: string }[]>(path);
   if (edge === undefined) return undefined;
-  const store = await engine.file(edge.Id, "/acme/acme.json");
+  const read = async (file: string) => (await engine.files(edge.Id, file))?.[0]?.content.toString();
+  const store = await read("/acme/acme.json");
   if (store !== undefined) {
     const pem = firstCertificate(store);
     return pem === undefined ? "none yet" : described("acme", pem);
   }
-  const chain = await engine.file(edge.Id, "/run/secrets/certificate");
+  const chain = await read("/run/secrets/certificate");
   return chain === undefined ? undefined : described("files", chain);
 }
 

@@ -54,6 +54,22 @@ test("a second `make up` changes nothing", async () => {
   expect(await ids()).toEqual(before);
 });
 
+test("`make audit` finds nothing on it, and what somebody changed", async () => {
+  expect(await make("audit")).toMatchObject({ code: 0, stdout: "The host is as the stack promises.\n" });
+  const [edge] = (await inspectAll(engine, "reach-local")).filter(
+    ({ Config }) => Config.Labels["bulkhead.name"] === "edge",
+  );
+  await engine.post(`/containers/${edge!.Id}/update`, { PidsLimit: 4000 });
+  const found = await make("audit");
+  expect(found.code).toBe(2);
+  expect(found.stdout).toMatch(/^edge +pids +\d+ +4000$/m);
+  expect(found.stdout).toContain("\n`make up` puts it right.\n  edge: pids\n");
+  const json = JSON.parse((await make("audit", { FORMAT: "json" })).stdout) as object[];
+  expect(json).toMatchObject([{ resource: "edge", field: "pids", found: "4000" }]);
+  expect(await make("up")).toMatchObject({ code: 0 });
+  expect(await make("audit")).toMatchObject({ code: 0 });
+});
+
 test("a run that is alive keeps its lock", async () => {
   drainFor(11);
   const first = make("up");

@@ -98,6 +98,11 @@ export class TestProject {
     return this.#pulumi(this.program, ["refresh", "--yes", "--skip-preview", ...this.#stackArgs, ...args]);
   }
 
+  /** What a refresh would change in the state, as JSON. */
+  previewRefresh(): Promise<CommandResult> {
+    return this.#pulumi(this.program, ["refresh", "--preview-only", "--json", ...this.#stackArgs]);
+  }
+
   destroy(args: string[] = []): Promise<CommandResult> {
     return this.#pulumi(this.program, ["destroy", "--yes", "--skip-preview", ...this.#stackArgs, ...args]);
   }

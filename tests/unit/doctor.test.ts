@@ -376,6 +376,8 @@ describe("the edge's certificate", () => {
   /** A tar archive of one file, as far as it is read. */
   const archive = (content: string) => {
     const header = Buffer.alloc(512);
+    header.write("file");
+    header.write("0", 156);
     header.write(content.length.toString(8).padStart(11, "0"), 124);
     return Buffer.concat([header, Buffer.from(content), Buffer.alloc(1024)]);
   };

@@ -1,0 +1,32 @@
+// `make audit`: whether the host is as the stack promises, field by field. It changes nothing there.
+import { findings, type Finding } from "./drift.ts";
+import { hostState } from "./host-state.ts";
+import { openStack, pulumi, runCommand, stackName } from "./stack.ts";
+import { promises, type Deployment } from "./promises.ts";
+import { table } from "./table.ts";
+
+await runCommand(async () => {
+  const stack = await openStack(stackName());
+  try {
+    const exported = await pulumi(stack, ["stack", "export", "--show-secrets", "--stack", stack.name]);
+    const promised = promises((JSON.parse(exported) as { deployment: Deployment }).deployment);
+    if (promised.containers.length === 0)
+      throw new Error(`${stack.name}: nothing is deployed, so nothing is promised: make up STACK=${stack.name}`);
+    const found = findings(promised, await hostState(stack.engine, promised), `reach-${stack.name}`);
+    report(found, process.env["FORMAT"]);
+    return found.length > 0 ? 1 : 0;
+  } finally {
+    stack.engine.close();
+  }
+});
+
+function report(found: readonly Finding[], format: string | undefined): void {
+  if (format === "json") return console.log(JSON.stringify(found, undefined, 2));
+  if (found.length === 0) return console.log("The host is as the stack promises.");
+  const rows = found.map(({ resource, field, promised, found }) => [resource, field, promised, found]);
+  console.log(table([["RESOURCE", "FIELD", "PROMISED", "FOUND"], ...rows]));
+  for (const cure of new Set(found.map(({ cure }) => cure)))
+    console.log(
+      `\n${cure}\n  ${[...new Set(found.filter((each) => each.cure === cure).map(({ resource, field }) => `${resource}: ${field}`))].join("\n  ")}`,
+    );
+}

@@ -1,0 +1,277 @@
+import { describe, expect, test } from "vitest";
+import { fields, findings, type Finding } from "../../commands/drift.ts";
+import type { ContainerState, HostState } from "../../commands/host-state.ts";
+import { promises, type Promised } from "../../commands/promises.ts";
+
+const SECRET = { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", plaintext: '"hunter2"' };
+const IMAGE = `backend@sha256:${"a".repeat(64)}`;
+const container = (name: string, inputs: Record<string, unknown>) => ({
+  urn: `urn:pulumi:prod::reach::docker:index/container:Container::${name}`,
+  type: "docker:index/container:Container",
+  id: `id-of-${name}`,
+  inputs,
+  outputs: { name: `reach-prod-${name}-1` },
+});
+
+/** A service, a courier with its secrets, and a job that wrote a route. */
+const promised: Promised = promises({
+  resources: [
+    container("backend", {
+      ...{ image: IMAGE, user: "1000:1000", entrypoints: ["python"], command: ["-m", "reach"], stopTimeout: 20 },
+      envs: ["PORT=8765", "PATH=/app"],
+      labels: [
+        { label: "bulkhead.name", value: "backend" },
+        { label: "bulkhead.pids", value: "128" },
+      ],
+      healthcheck: { tests: ["CMD", "true"], interval: "1m30s", timeout: "500ms", retries: 3 },
+      ...{ capabilities: { drops: ["ALL"], adds: ["CHOWN"] }, securityOpts: ["no-new-privileges:true"] },
+      ...{ readOnly: true, privileged: false, tmpfs: { "/tmp": "rw,noexec" }, init: true, ipcMode: "private" },
+      ...{ memory: 512, memorySwap: 512, cpus: "1.0", restart: "always" },
+      ...{ logDriver: "json-file", logOpts: { "max-size": "10m", "max-file": "3" } },
+      ports: [{ ip: "127.0.0.1", external: 443, internal: 8443, protocol: "tcp" }],
+      volumes: [{ volumeName: "secrets", containerPath: "/run/secrets", readOnly: true }],
+      networksAdvanced: [{ name: "web", aliases: ["api"] }],
+    }),
+    container("backend-courier", {
+      ...{ image: IMAGE, start: false, restart: "no" },
+      volumes: [{ volumeName: "secrets", containerPath: "/bulkhead" }],
+      uploads: [{ file: "/bulkhead/key", content: SECRET, permissions: "0400", owner: "1000", group: "1000" }],
+    }),
+    // It has ended, and was pruned.
+    container("backend-route-job", { image: IMAGE, restart: "no", envs: ["ROUTE_FILE=backend", "ROUTE={a=b}"] }),
+    { ...container("old", {}), delete: true },
+    { urn: "a::web", type: "docker:index/network:Network", id: "web-id", inputs: { driver: "bridge", internal: true } },
+    { urn: "a::secrets", type: "docker:index/volume:Volume", id: "secrets" },
+  ],
+});
+
+const backend: ContainerState = {
+  Id: "id-of-backend",
+  Name: "/reach-prod-backend-1",
+  Image: `sha256:${"1".repeat(64)}`,
+  State: { Status: "running", Health: { Status: "healthy" } },
+  Config: {
+    Image: IMAGE,
+    User: "1000:1000",
+    Env: ["PORT=8765", "PATH=/app", "LANG=C"],
+    Labels: { "bulkhead.name": "backend", "bulkhead.pids": "128", "of.image": "yes" },
+    Entrypoint: ["python"],
+    Cmd: ["-m", "reach"],
+    StopTimeout: 20,
+    Healthcheck: { Test: ["CMD", "true"], Interval: 90e9, Timeout: 0.5e9, Retries: 3 },
+  },
+  HostConfig: {
+    ...{ NetworkMode: "web", PidMode: "", IpcMode: "private", UTSMode: "", UsernsMode: "", CgroupParent: "" },
+    ...{ Privileged: false, ReadonlyRootfs: true, PublishAllPorts: false, Init: true, OomKillDisable: null },
+    ...{
+      Memory: 512 * 2 ** 20,
+      MemorySwap: 512 * 2 ** 20,
+      NanoCpus: 1e9,
+      CpuShares: 0,
+      CpusetCpus: "",
+      PidsLimit: 128,
+    },
+    ...{ CapAdd: ["CAP_CHOWN"], CapDrop: ["ALL"], SecurityOpt: ["no-new-privileges:true"], GroupAdd: null },
+    ...{
+      ExtraHosts: null,
+      Dns: null,
+      Devices: [],
+      DeviceRequests: null,
+      Sysctls: null,
+      Tmpfs: { "/tmp": "rw,noexec" },
+    },
+    PortBindings: { "8443/tcp": [{ HostIp: "127.0.0.1", HostPort: "443" }] },
+    RestartPolicy: { Name: "always" },
+    LogConfig: { Type: "json-file", Config: { "max-file": "3", "max-size": "10m" } },
+  },
+  Mounts: [
+    { Type: "volume", Name: "secrets", Source: "/var/lib", Destination: "/run/secrets", RW: false },
+    { Type: "tmpfs", Source: "", Destination: "/tmp", RW: true },
+  ],
+  NetworkSettings: { Networks: { web: { NetworkID: "web-id", Aliases: ["api", "id-of-backen"] } } },
+};
+const key = { name: "key", mode: 0o400, uid: 1000, gid: 1000, content: Buffer.from("hunter2") };
+const host: HostState = {
+  containers: [backend],
+  images: { [IMAGE]: { Id: backend.Image, Config: { Env: ["PATH=/bin", "LANG=C"], Labels: { "of.image": "yes" } } } },
+  networks: [
+    { Id: "web-id", Name: "web", Driver: "bridge", Internal: true, Attachable: false, EnableIPv6: false, Labels: null },
+  ],
+  volumes: [{ Name: "secrets", Driver: "local", Labels: null, Options: null }],
+  carried: { "backend-courier": [key] },
+  routes: [
+    { ...key, name: "backend.yml", content: Buffer.from("{a=b}") },
+    { ...key, name: "backend.turn" },
+  ],
+};
+
+const said = (changes: Partial<HostState>): Finding[] => findings(promised, { ...host, ...changes }, "reach-prod");
+const short = ({ resource, field, promised, found }: Finding) => `${resource}, ${field}: ${promised} -> ${found}`;
+
+test("a host that is as promised has no findings", () => expect(said({})).toEqual([]));
+
+/** One field of the backend that is not as promised, and what is said of it. */
+const broken: [field: string, change: (backend: ContainerState) => void, promised: string, found: string][] = [
+  ["state", ({ State }) => void (State.Status = "exited"), "running", "exited"],
+  ["health", ({ State }) => void (State.Health = { Status: "unhealthy" }), "healthy", "unhealthy"],
+  ["name", (is) => void (is.Name = "/mine"), "reach-prod-backend-1", "mine"],
+  ["image", (is) => void (is.Image = `sha256:${"2".repeat(64)}`), "sha256:111111111111", "sha256:222222222222"],
+  ["user", ({ Config }) => void (Config.User = ""), "1000:1000", "root"],
+  ["env", ({ Config }) => void Config.Env!.push("TOKEN=hunter2"), "as deployed", "other: TOKEN"],
+  ["env", ({ Config }) => void (Config.Env = ["PORT=1", "PATH=/app"]), "as deployed", "other: LANG, PORT"],
+  ["labels", ({ Config }) => void (Config.Labels!["x"] = "y"), "as deployed", "other: x"],
+  ["entrypoint", ({ Config }) => void (Config.Entrypoint = null), "python", ""],
+  ["command", ({ Config }) => void (Config.Cmd = ["-m", "other"]), "-m reach", "-m other"],
+  [
+    "health check",
+    ({ Config }) => void delete Config.Healthcheck,
+    "CMD true, 90 s, 0.5 s, 3 times",
+    ", 0 s, 0 s, 0 times",
+  ],
+  ["stop timeout", ({ Config }) => void delete Config.StopTimeout, "20 s", "10 s"],
+  ["privileged", ({ HostConfig }) => void (HostConfig.Privileged = true), "no", "yes"],
+  [
+    "capabilities added",
+    ({ HostConfig }) => void HostConfig.CapAdd!.push("CAP_SYS_ADMIN"),
+    "CHOWN",
+    "CHOWN, SYS_ADMIN",
+  ],
+  ["capabilities dropped", ({ HostConfig }) => void (HostConfig.CapDrop = null), "ALL", "none"],
+  ["security options", ({ HostConfig }) => void (HostConfig.SecurityOpt = null), "no-new-privileges:true", "none"],
+  ["root file system", ({ HostConfig }) => void (HostConfig.ReadonlyRootfs = false), "read-only", "writable"],
+  ["tmpfs", ({ HostConfig }) => void (HostConfig.Tmpfs = { "/tmp": "rw" }), "/tmp=rw,noexec", "/tmp=rw"],
+  ["memory", ({ HostConfig }) => void (HostConfig.Memory = 2 ** 30), "512 MiB", "1024 MiB"],
+  ["memory and swap", ({ HostConfig }) => void (HostConfig.MemorySwap = -1), "512 MiB", "no limit"],
+  ["cpus", ({ HostConfig }) => void (HostConfig.NanoCpus = 2.5e9), "1", "2.5"],
+  ["cpu shares", ({ HostConfig }) => void (HostConfig.CpuShares = 2048), "0", "2048"],
+  ["cpu set", ({ HostConfig }) => void (HostConfig.CpusetCpus = "0"), "all", "0"],
+  ["pids", ({ HostConfig }) => void (HostConfig.PidsLimit = null), "128", "no limit"],
+  ["restart", ({ HostConfig }) => void (HostConfig.RestartPolicy.Name = ""), "always", "no"],
+  ["init", ({ HostConfig }) => void (HostConfig.Init = null), "yes", "no"],
+  [
+    "logs",
+    ({ HostConfig }) => void (HostConfig.LogConfig = { Type: "none", Config: {} }),
+    "json-file max-file=3, max-size=10m",
+    "none ",
+  ],
+  ["ipc namespace", ({ HostConfig }) => void (HostConfig.IpcMode = "host"), "private", "host"],
+  ["pid namespace", ({ HostConfig }) => void (HostConfig.PidMode = "host"), "none", "host"],
+  ["uts namespace", ({ HostConfig }) => void (HostConfig.UTSMode = "host"), "none", "host"],
+  ["user namespace", ({ HostConfig }) => void (HostConfig.UsernsMode = "host"), "none", "host"],
+  ["cgroup parent", ({ HostConfig }) => void (HostConfig.CgroupParent = "/"), "none", "/"],
+  ["devices", ({ HostConfig }) => void (HostConfig.Devices = [{ PathOnHost: "/dev/kvm" }]), "none", "/dev/kvm"],
+  ["groups", ({ HostConfig }) => void (HostConfig.GroupAdd = ["docker"]), "none", "docker"],
+  ["sysctls", ({ HostConfig }) => void (HostConfig.Sysctls = { a: "1" }), "none", "a=1"],
+  ["hosts", ({ HostConfig }) => void (HostConfig.ExtraHosts = ["db:10.0.0.1"]), "none", "db:10.0.0.1"],
+  ["name servers", ({ HostConfig }) => void (HostConfig.Dns = ["10.0.0.1"]), "none", "10.0.0.1"],
+  ["OOM killer", ({ HostConfig }) => void (HostConfig.OomKillDisable = true), "none", "off"],
+  [
+    "ports",
+    ({ HostConfig }) => void (HostConfig.PortBindings!["8443/tcp"]![0]!.HostIp = ""),
+    "127.0.0.1:443 to 8443",
+    ":443 to 8443",
+  ],
+  [
+    "mounts",
+    ({ Mounts }) => void Mounts.push({ Type: "bind", Source: "/", Destination: "/host", RW: true }),
+    "secrets at /run/secrets",
+    "/ at /host, writable, secrets at /run/secrets",
+  ],
+  [
+    "networks",
+    ({ NetworkSettings: { Networks } }) => void (Networks["bridge"] = { NetworkID: "b", Aliases: null }),
+    "web",
+    "bridge, web",
+  ],
+  [
+    "aliases",
+    ({ NetworkSettings: { Networks } }) => void (Networks["web"]!.Aliases = null),
+    "as deployed",
+    "without api on web",
+  ],
+];
+
+describe("of a container is said", () => {
+  test.each(broken)("%s", (field, change, promised, found) => {
+    const is = structuredClone(backend);
+    change(is);
+    expect(said({ containers: [is] }).map(short)).toEqual([`backend, ${field}: ${promised} -> ${found}`]);
+  });
+
+  test("the command, the entry point and the user that its image brings", () => {
+    const inputs = { ...promised.containers[0]!.inputs, entrypoints: undefined, command: undefined, user: "" };
+    const bare = { ...promised, containers: [{ ...promised.containers[0]!, inputs }] };
+    const Config = { ...host.images[IMAGE]!.Config, Entrypoint: ["python"], Cmd: ["-m", "reach"], User: "1000:1000" };
+    const images = { [IMAGE]: { Id: backend.Image, Config } };
+    const ofBare = (is: ContainerState) =>
+      findings(bare, { ...host, containers: [is], images, carried: {}, routes: undefined }, "x");
+    expect(ofBare(backend)).toEqual([]);
+    const is = structuredClone(backend);
+    Object.assign(is.Config, { Entrypoint: ["sh"], Cmd: ["-c", "id"], User: "0" });
+    expect(ofBare(is).map(({ field }) => field)).toEqual(["user", "entrypoint", "command"]);
+  });
+
+  test("each field once at least", () =>
+    expect(new Set(broken.map(([field]) => field))).toEqual(new Set(Object.keys(fields))));
+
+  test("that it is gone, or that another stands in its place", () => {
+    expect(said({ containers: [] }).map(short)).toEqual(["backend, container: there -> gone"]);
+    const other = { ...structuredClone(backend), Id: "another-container" };
+    other.HostConfig.Privileged = true;
+    expect(said({ containers: [other] }).map(short)).toEqual([
+      "backend, container: id-of-backen -> another-cont",
+      "backend, privileged: no -> yes",
+    ]);
+  });
+});
+
+const file = (change: object) => ({ carried: { "backend-courier": [{ ...key, ...change }] } });
+const route = (name: string, content: string) => ({ ...key, name, content: Buffer.from(content) });
+
+test.each<[what: string, changes: Partial<HostState>, ...findings: string[]]>([
+  ["mode", file({ mode: 0o444 }), "file key: 0400, 1000:1000 -> 0444, 1000:1000"],
+  ["owner", file({ uid: 0 }), "file key: 0400, 1000:1000 -> 0400, 0:1000"],
+  ["content", file({ content: Buffer.from("hunter3") }), "file key: its content -> another content"],
+  ["absence", { carried: { "backend-courier": [] } }, "file key: there -> gone"],
+  ["company", file({ name: "more" }), "file key: there -> gone", "file more: none -> there"],
+])("a secret file's %s is compared, and its content not shown", (_, changes, ...expected) => {
+  const found = said(changes);
+  expect(found.map(short)).toEqual(expected.map((finding) => `backend-courier, ${finding}`));
+  expect(JSON.stringify(found)).not.toContain("hunter");
+});
+
+test.each<[what: string, changes: Partial<HostState>, ...findings: string[]]>([
+  ["another route", { routes: [route("backend.yml", "{}")] }, "edge, route backend.yml: as deployed -> another"],
+  ["no route", { routes: [] }, "edge, route backend.yml: as deployed -> gone"],
+  [
+    "a route more",
+    { routes: [route("backend.yml", "{a=b}"), route("mine.yml", "{}")] },
+    "edge, route mine.yml: none -> there",
+  ],
+  ["a network that is gone", { networks: [] }, "web, network: there -> gone, or made by hand"],
+  [
+    "a network with a way out",
+    { networks: [{ ...host.networks[0]!, Internal: false }] },
+    "web, settings: driver=bridge, internal=true, ipv6=false -> driver=bridge, internal=false, ipv6=false",
+  ],
+  ["a volume that is gone", { volumes: [] }, "secrets, volume: there -> gone"],
+  [
+    "a volume that is a folder of the host",
+    { volumes: [{ ...host.volumes[0]!, Options: { type: "none", o: "bind", device: "/" } }] },
+    "secrets, settings: driver=local -> device=/, driver=local, o=bind, type=none",
+  ],
+])("%s is told", (_, changes, ...expected) => expect(said(changes).map(short)).toEqual(expected));
+
+test("strangers are told by what they reach", () => {
+  const stranger = { ...structuredClone(backend), ...{ Id: "x", Name: "/x" } };
+  const elsewhere = structuredClone(stranger);
+  Object.assign(elsewhere, { Id: "y", Name: "/y", Mounts: [] });
+  elsewhere.NetworkSettings.Networks = { bridge: { NetworkID: "bridge-id", Aliases: null } };
+  stranger.Config.Labels = { "bulkhead.stack": "reach-prod" };
+  elsewhere.Config.Labels = { "bulkhead.stack": "reach-staging" };
+  expect(said({ containers: [backend, stranger, elsewhere] }).map(short)).toEqual([
+    "x, stranger on a network: none -> web",
+    "x, stranger with a volume: none -> secrets",
+    "x, stranger with the stack's label: none -> reach-prod",
+  ]);
+});
