@@ -27,6 +27,8 @@ export function findings(promised: Promised, host: HostState, stackLabel: string
 
 const UPDATE = "`make up` puts it right.";
 const REFRESH = "`pulumi refresh`, then `make up`: it is made anew.";
+const NETWORKS =
+  "`docker network disconnect` it from what is too much; what is missing is there after `pulumi up --replace` of it.";
 const REPLACE =
   "It is not what the stack made. Find out who made it; then `docker rm --force` it, `pulumi refresh`, and `make up`.";
 const STRANGER = "The stack knows nothing of it. Find out whose it is, and `docker rm --force` it.";
@@ -255,7 +257,7 @@ export const fields: Record<string, Field> = {
           .filter((name) => name !== "none")
           .sort(),
       ) || NetworkMode,
-    cure: REFRESH,
+    cure: NETWORKS,
   },
   aliases: {
     promise: given(({ networksAdvanced = [] }) =>
@@ -267,7 +269,7 @@ export const fields: Record<string, Field> = {
       );
       return missing.length > 0 ? `without ${listed(missing)}` : "as deployed";
     },
-    cure: REFRESH,
+    cure: NETWORKS,
   },
 };
 

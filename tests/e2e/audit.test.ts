@@ -348,6 +348,18 @@ test("what is gone is told", async () => {
   console.log(JSON.stringify({ refreshed: seen }));
 });
 
+test("the cures put all of it right", async () => {
+  await docker("rm", "--force", "reader", "namesake");
+  await docker("network", "rm", `${LABEL}-internal`);
+  await docker("network", "disconnect", `${LABEL}-web`, id("edge-door"));
+  await inVolume(volume("edge", "/routes"), "rm mine.yml");
+  await reach.refresh();
+  const anew = ["backend-secrets-files", "edge-secrets-files", "frontend-route-job", "backend-route-job"];
+  await reach.deploy(anew.flatMap((name) => ["--replace", `**${name}`]));
+  expect(await audit()).toEqual([]);
+  expect(await reach.request("/api/status")).toMatchObject({ status: 200 });
+});
+
 test("the page on it says what was seen here", () => {
   const text = readFileSync(new URL("../../docs/audit.md", import.meta.url), "utf8");
   const rows = text.split("\n").filter((line) => /\| (yes|no) *\|$/.test(line));
