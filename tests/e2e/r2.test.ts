@@ -14,6 +14,7 @@ import { BOOTSTRAP } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 import { startS3, type S3 } from "../support/cloudflare/s3.ts";
 import { RepositoryCopy } from "../support/copy.ts";
+import { startLoad } from "../support/load.ts";
 import { createTestProject } from "../support/pulumi.ts";
 import { prepareReach, type Reach } from "../support/reach.ts";
 
@@ -23,6 +24,7 @@ const PERMISSIONS = [...BOOTSTRAP, "Workers R2 Storage Write", "Account API Toke
 let emulator: CloudflareEmulator;
 let s3: S3;
 let reach: Reach;
+let bootstrap: string;
 let apiKey: string;
 
 beforeAll(async () => {
@@ -32,20 +34,25 @@ beforeAll(async () => {
   s3 = await startS3(emulator, "eu");
   reach = await prepareReach({
     ...{ stack: "r2", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222 },
-    config: {
-      "reach:cloudflare": {
-        ...{ accountId: emulator.account.id, zone: "example.com", addresses: ["203.0.113.10"] },
-        onlyThroughCloudflare: false,
-        files: { bucket: "reach-files", jurisdiction: "eu", maxMb: 1, expireAfterDays: 7 },
-      },
-    },
     env: { ...env, CLOUDFLARE_BASE_URL: emulator.baseUrl },
   });
-  const bootstrap = emulator.addToken({ name: "bootstrap", permissions: PERMISSIONS });
-  await reach.project.setSecret("cloudflareApiToken", bootstrap.value);
-  await reach.deploy();
+  bootstrap = emulator.addToken({ name: "bootstrap", permissions: PERMISSIONS }).value;
+  await deploy();
   apiKey = await keyOfApi();
 });
+
+async function deploy(changes: object = {}): Promise<void> {
+  reach.configure({
+    "reach:cloudflare": {
+      ...{ accountId: emulator.account.id, zone: "example.com", addresses: ["203.0.113.10"] },
+      onlyThroughCloudflare: false,
+      files: { bucket: "reach-files", jurisdiction: "eu", maxMb: 1, expireAfterDays: 7 },
+      ...changes,
+    },
+  });
+  await reach.project.setSecret("cloudflareApiToken", bootstrap);
+  await reach.deploy();
+}
 
 afterAll(async () => {
   await reach?.project.unprotect();
@@ -160,6 +167,29 @@ test("its credentials open this bucket alone, and only for as long as their toke
   token!.status = "disabled";
   expect(await ask(made.download.url)).toMatchObject({ status: 403, text: /InvalidAccessKeyId/ });
   token!.status = "active";
+});
+
+test("a token that is replaced costs no request: its reader is rolled to the new one, and the old one goes last", async () => {
+  const key = async () => {
+    const { url } = (await offer({ name: "a.txt", type: "text/plain", size: 5 })).offer.upload;
+    return new URL(url).searchParams.get("X-Amz-Credential")!.split("/")[0]!;
+  };
+  const before = await key();
+  const load = startLoad({
+    ...{ url: `${reach.url}/api/status`, address: reach.address, ca: reach.ca, seconds: 300 },
+    ...{ connections: 4, requestsPerSecond: 100 },
+  });
+  onTestFinished(() => void load.stop());
+  emulator.requests.length = 0;
+  await deploy({ rotateTokensAfterDays: 30 });
+  const { requests, failed, failures } = await load.stop();
+  console.log(JSON.stringify({ rollout: "the token of a bucket", requests, failed }));
+  expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+  const after = await key();
+  expect(after).not.toBe(before);
+  expect(emulator.access.tokens.has(before)).toBe(false);
+  const tokens = emulator.requests.filter(({ method, path }) => method !== "GET" && path.includes("/tokens"));
+  expect(tokens.map(({ method }) => method)).toEqual(["POST", "DELETE"]);
 });
 
 test("Pulumi keeps a state in a bucket: one update at a time, secrets unreadable", async () => {
