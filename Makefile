@@ -1,6 +1,6 @@
 # Every target runs a program in commands/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
-.PHONY: help up doctor audit rollback down unlock test check fmt pin env generate
+.PHONY: help up doctor audit stack promote rollback down unlock test check fmt pin env generate
 RUN := @bash toolchain/run
 export STACK ?= local
 
@@ -16,6 +16,12 @@ doctor: ## what the stack's host is, what is wrong with it, and the cure; change
 
 audit: ## whether the host is as the stack promises, field by field (FORMAT=json for machines); changes nothing
 	$(RUN) commands/audit.ts
+
+stack: ## a new stack like another one (NAME=staging FROM=prod HOST=ssh://… DOMAIN=… ADDRESS=…)
+	$(RUN) commands/new-stack.ts
+
+promote: ## the images that one stack runs into the file of another (FROM=staging TO=prod)
+	$(RUN) commands/promote.ts
 
 rollback: ## back to the release before, by a preview and an update (TO=number: to that one)
 	$(RUN) commands/rollback.ts

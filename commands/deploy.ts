@@ -52,13 +52,13 @@ async function prepare(stack: Stack): Promise<string | undefined> {
   return ca;
 }
 
-interface Outputs {
+export interface Outputs {
   url: string;
   services: Record<string, { container: string; image: string; url?: string }>;
 }
 
 /** Of the services behind the edge: the door and the edge itself have no path of their own. */
-function servedImages({ services }: Outputs): Record<string, string> {
+export function servedImages({ services }: Outputs): Record<string, string> {
   const served = Object.entries(services).filter(([, { url }]) => url !== undefined);
   return Object.fromEntries(served.map(([service, { image }]) => [service, image]));
 }

@@ -35,9 +35,14 @@ export interface StackFile {
 
 /** What names the stack of a command: `STACK=prod make up`. */
 export function stackName(): string {
-  const name = process.env["STACK"] || "local";
+  return existingStack("STACK", process.env["STACK"] || "local");
+}
+
+/** @throws Error that names the variable, unless there is such a stack. */
+export function existingStack(variable: string, name: string): string {
+  if (name === "") throw new Error(`${variable}: missing: give the name of a stack`);
   if (/^[A-Za-z0-9_.-]+$/.test(name) && existsSync(committedFile(name))) return name;
-  throw new Error(`STACK: no stack ${name}: there is no Pulumi.${name}.yaml`);
+  throw new Error(`${variable}: no stack ${name}: there is no Pulumi.${name}.yaml`);
 }
 
 /**

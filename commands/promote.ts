@@ -1,0 +1,31 @@
+// `make promote`: the images that one stack runs, by digest, into the file of another. Nothing is deployed.
+import { readFile } from "node:fs/promises";
+import { relative } from "node:path";
+import { servedImages, type Outputs } from "./deploy.ts";
+import { withImages } from "./environments.ts";
+import { committedFile, existingStack, openStack, projectDirectory, pulumi, runCommand } from "./stack.ts";
+import { writeWhole } from "./write.ts";
+
+await runCommand(async () => {
+  const from = existingStack("FROM", process.env["FROM"] ?? "");
+  const to = existingStack("TO", process.env["TO"] ?? "");
+  if (from === to) throw new Error(`TO: is ${from} too: give the stack that is to get the images`);
+  const stack = await openStack(from);
+  try {
+    const outputs = JSON.parse(await pulumi(stack, ["stack", "output", "--json", "--stack", from])) as Partial<Outputs>;
+    if (outputs.services === undefined) throw new Error(`FROM: ${from} runs nothing yet: make up STACK=${from}`);
+    const images = servedImages(outputs as Outputs);
+    const file = committedFile(to);
+    const before = await readFile(file, "utf8");
+    const after = withImages(before, images);
+    await writeWhole(file, after);
+    const rows = Object.entries(images).map(([service, image]) => `  ${service}: ${image}`);
+    console.log(
+      `${relative(projectDirectory, file)} ${after === before ? "has" : "now has"} what ${from} runs:\n${rows.join("\n")}`,
+    );
+    console.log(`\nmake up STACK=${to} rolls them out.`);
+    return 0;
+  } finally {
+    stack.engine.close();
+  }
+});
