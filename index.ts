@@ -5,12 +5,13 @@ import { images } from "./images.ts";
 import { ApiToken, zoneResource } from "./components/api-token.ts";
 import { BuiltImage } from "./components/built-image.ts";
 import { CloudflareAccount } from "./components/cloudflare-account.ts";
-import { Dns } from "./components/dns.ts";
+import { Dns, type DnsArgs } from "./components/dns.ts";
 import { DockerHost } from "./components/docker-host.ts";
 import { Networks } from "./components/networks.ts";
 import { Proxy } from "./components/proxy.ts";
 import { GeneratedSecret } from "./components/secret.ts";
 import { ServedRoutes } from "./components/served-routes.ts";
+import { Tunnel } from "./components/tunnel.ts";
 import { WebService } from "./components/web-service.ts";
 import { Zone } from "./components/zone.ts";
 
@@ -20,11 +21,10 @@ const { address, httpsPort, tunnelPort } = config.edge;
 
 // The host, and its three networks.
 const host = new DockerHost("host", { host: config.host, knownHosts: config.knownHosts, jobImage: image.traefik });
-await host.check({
-  "edge.httpsPort": { address, port: httpsPort },
-  "edge.tunnelPort": { address, port: tunnelPort },
-});
-const networks = new Networks("networks", { host });
+const tunneled = config.cloudflare?.tunnel ?? false;
+const ports = { "edge.httpsPort": { address, port: httpsPort }, "edge.tunnelPort": { address, port: tunnelPort } };
+await host.check(tunneled ? {} : ports);
+const networks = new Networks("networks", { host, tunnel: tunneled });
 
 // What nobody types.
 const apiKey = new GeneratedSecret("api-key", { length: 64 });
@@ -32,16 +32,18 @@ const apiKey = new GeneratedSecret("api-key", { length: 64 });
 // The domain at Cloudflare, for a stack that has a zone there.
 let dnsApiToken: pulumi.Input<string> | undefined = config.dnsApiToken;
 let clientsThrough: string[] | undefined;
+let atCloudflare: { account: CloudflareAccount; names: DnsArgs } | undefined;
 if (config.cloudflare) {
-  const { accountId, zone: zoneName, addresses = [address], tunnelHost, apiUrl } = config.cloudflare;
+  const { accountId, zone: zoneName, tunnelHost, apiUrl } = config.cloudflare;
+  const addresses = tunneled ? [] : (config.cloudflare.addresses ?? [address]);
   const account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: config.cloudflareApiToken!, apiUrl });
   const why = "tunnels are TCP, and Cloudflare's proxy carries HTTP alone";
   const hosts = tunnelHost === undefined ? [] : [{ name: tunnelHost, proxied: false as const, why }];
   const names = [config.domain, ...hosts.map(({ name }) => name)];
-  const id = await account.check({ zone: zoneName, hosts: names, addresses });
+  const { id, own } = await account.check({ zone: zoneName, hosts: names, addresses });
   const zone = new Zone("zone", { account, id, domain: config.domain, staticPaths: ["/assets"] });
-  new Dns("dns", { zone, addresses, domain: config.domain, hosts });
-  if (config.cloudflare.onlyThroughCloudflare) clientsThrough = await account.proxyAddresses();
+  atCloudflare = { account, names: { zone, own, addresses, domain: config.domain, hosts } };
+  if (config.cloudflare.onlyThroughCloudflare && !tunneled) clientsThrough = await account.proxyAddresses();
   if (config.certificates.kind === "acme")
     dnsApiToken ??= new ApiToken("edge-dns", {
       account,
@@ -62,6 +64,14 @@ const edge = new Proxy("edge", {
   clientsThrough,
   ...config.edge,
 });
+
+// How clients get there: by the host's addresses, or by a tunnel that the host opens.
+if (atCloudflare) {
+  const { account, names } = atCloudflare;
+  const { certificates } = config;
+  const tunnel = tunneled ? new Tunnel("tunnel", { account, image: image.cloudflared, edge, certificates }) : undefined;
+  new Dns("dns", { ...names, tunnel: tunnel?.hostname }, { dependsOn: tunnel ?? edge.containers.door });
+}
 
 // The services, built on the host unless the stack names an image.
 const backend = new WebService("backend", {

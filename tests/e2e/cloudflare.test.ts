@@ -68,10 +68,14 @@ afterEach(() => {
 function keepOnlyCloudflare(path: string): void {
   const text = readFileSync(path, "utf8");
   const imports = text.match(/^import .*\.\/(config|components\/(api-token|cloudflare-account|dns|zone))\.ts";\n/gm);
-  const part = /^\/\/ The domain at Cloudflare.*?\n}\n/ms.exec(text)?.[0];
-  if (imports?.length !== 5 || !part) throw new Error("index.ts has no part about Cloudflare where it is looked for");
-  const start = "const config = loadConfig();\nconst { address } = config.edge;\n";
-  writeFileSync(path, imports.join("") + start + part);
+  const parts = [/^\/\/ The domain at Cloudflare.*?\n}\n/ms, /^\/\/ How clients get there.*?\n}\n/ms];
+  const [zonePart, namesPart] = parts.map((part) => part.exec(text)?.[0]);
+  const noTunnel = namesPart?.replace(/^ {2}const tunnel = tunneled \? new Tunnel.*$/m, "  const tunnel = undefined;");
+  if (imports?.length !== 5 || !zonePart || !noTunnel || noTunnel === namesPart)
+    throw new Error("index.ts has no parts about Cloudflare where they are looked for");
+  const start = "const config = loadConfig();\nconst { address } = config.edge;\nconst tunneled = false;\n";
+  const edge = "const edge = { containers: { door: [] } };\n";
+  writeFileSync(path, imports.join("") + start + zonePart + edge + noTunnel);
 }
 
 async function useToken(value: string): Promise<void> {
