@@ -24,6 +24,8 @@ export interface Recorded<Inputs = Record<string, unknown>> {
     retainOnDelete: boolean;
     deleteBeforeReplace: boolean;
     replaceOnChanges: string[];
+    /** Names that it had before. */
+    aliases: string[];
     replacementTrigger?: { value: unknown; isSecret: boolean };
     dependencies: string[];
     /** Names of the hooks that run before and after it is made, and when that fails. */
@@ -77,6 +79,11 @@ export async function record(program: () => unknown, options: RecordOptions = {}
     "cloudflare:index/getDnsRecords:getDnsRecords": getDnsRecords,
     "cloudflare:index/getAccountApiTokenPermissionGroupsList:getAccountApiTokenPermissionGroupsList":
       getPermissionGroups,
+    "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken": ({ tunnelId }) => {
+      const token = hex(`token of the tunnel ${String(tunnelId)}`, 64);
+      secrets.push(token);
+      return { token };
+    },
     "cloudflare:index/getIpRanges:getIpRanges": () => ({ ipv4Cidrs: ["192.0.2.0/24"], ipv6Cidrs: ["2001:db8::/32"] }),
   };
   const resources = new Map<string, Recorded>();
@@ -199,6 +206,14 @@ function kindsOf(stackName: string, secrets: string[]) {
     "cloudflare:index/r2BucketLock:R2BucketLock": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
     "cloudflare:index/dnsRecord:DnsRecord": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
     "cloudflare:index/ruleset:Ruleset": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
+    "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared": (name, inputs) => ({
+      id: hex(name, 32),
+      state: inputs,
+    }),
+    "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig": (name, inputs) => ({
+      id: hex(name, 32),
+      state: inputs,
+    }),
     "cloudflare:index/zoneSetting:ZoneSetting": (_, inputs) => ({ id: String(inputs["settingId"]), state: inputs }),
     "random:index/randomPassword:RandomPassword": (name, inputs) => {
       const result = hex(`generated ${name}`, Number(inputs["length"]));
@@ -309,6 +324,7 @@ function recordedOf(urn: string, request: RegisterResourceRequest): Recorded {
       retainOnDelete: request.getRetainondelete() ?? false,
       deleteBeforeReplace: request.getDeletebeforereplace(),
       replaceOnChanges: request.getReplaceonchangesList(),
+      aliases: request.getAliasesList().flatMap((alias) => alias.getSpec()?.getName() || []),
       replacementTrigger: triggerOf(request),
       dependencies: request.getDependenciesList(),
       hooks: {
