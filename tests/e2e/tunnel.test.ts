@@ -147,35 +147,41 @@ test("each client is counted by itself, whatever it says of itself", async () =>
   expect(stdout.includes('"request_Cf-Connecting-Ip":"192.0.2.')).toBe(false);
 });
 
-test("of a neighbour on another network it is not believed whose request it is", async () => {
+test("of a neighbour on another network it is not believed whose requests they are, nor does the door take them", async () => {
   const containers = await reach.containers();
   const backend = containers.get("backend")!;
   const door = containers.get("edge-door")!.NetworkSettings.Networks["reach-tunnel-door"]!.IPAddress;
-  const { result } = await runProbe<{ edge: { address: string }; own: string; door: string }>(reach.engine, {
+  const { result } = await runProbe<{ edge: number[]; door: string }>(reach.engine, {
     like: backend,
     image: backend.Image,
     networks: ["reach-tunnel-proxy", "reach-tunnel-door"],
-    input: { host: DOMAIN, door },
+    input: { host: DOMAIN, door, count: 4 * LIMIT.burst },
     program: `
 import http.client, json, socket, ssl, sys
 asked = json.loads(sys.argv[1])
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-def ask(plain):
+def connected(address):
   connection = http.client.HTTPConnection(asked["host"])
-  connection.sock = context.wrap_socket(plain, server_hostname=asked["host"])
-  connection.request("GET", "/api/whoami", headers={"X-Forwarded-For": "203.0.113.7", "Cf-Connecting-Ip": "203.0.113.7"})
-  return json.loads(connection.getresponse().read())
-plain = socket.create_connection(("edge", 8443), 5)
-own = plain.getsockname()[0]
+  connection.sock = context.wrap_socket(socket.create_connection((address, 8443), 5), server_hostname=asked["host"])
+  return connection
+def ask(connection, client):
+  connection.request("GET", "/api/status", headers={"X-Forwarded-For": client, "Cf-Connecting-Ip": client})
+  answer = connection.getresponse()
+  answer.read()
+  return answer.status
 try:
-  through = str(ask(socket.create_connection((asked["door"], 8443), 5)))
-except (ConnectionError, ssl.SSLError) as error:
+  through = str(ask(connected(asked["door"]), "192.0.2.1"))
+except (ConnectionError, ssl.SSLError):
   through = "refused"
-print(json.dumps({"edge": ask(plain), "own": own, "door": through}))
+edge = connected("edge")
+print(json.dumps({"edge": [ask(edge, f"192.0.2.{index}") for index in range(asked["count"])], "door": through}))
 `,
   });
-  expect(result).toEqual({ edge: { address: result!.own }, own: result!.own, door: "refused" });
+  expect(result?.door).toBe("refused");
+  // So many clients would not come to the limit; one does.
+  expect(result!.edge).toHaveLength(4 * LIMIT.burst);
+  expect(result!.edge.filter((status) => status === 429).length).toBeGreaterThan(0);
 });
 
 async function tokenFile(): Promise<string> {
