@@ -27,11 +27,13 @@ export interface OwnRecord {
 export class CloudflareAccount extends pulumi.ComponentResource {
   readonly id: string;
   readonly provider: cloudflare.Provider;
+  readonly #apiUrl: string;
   #permissionGroups: Promise<{ id: string; name: string }[]> | undefined;
 
   constructor(name: string, args: CloudflareAccountArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:CloudflareAccount", name, {}, opts);
     this.id = args.id;
+    this.#apiUrl = args.apiUrl ?? process.env["CLOUDFLARE_BASE_URL"] ?? "https://api.cloudflare.com/client/v4";
     this.provider = new cloudflare.Provider(
       `${name}-provider`,
       { apiToken: pulumi.secret(args.apiToken), baseUrl: args.apiUrl },
@@ -51,6 +53,7 @@ export class CloudflareAccount extends pulumi.ComponentResource {
     addresses: string[];
   }): Promise<{ id: string; own: OwnRecord[] }> {
     const { zone, hosts, addresses } = names;
+    await refuseSilence(this.#apiUrl);
     const options = { provider: this.provider };
     const zones = await getZones({ name: zone, account: { id: this.id } }, options).catch(explain);
     const [found] = zones.results;
@@ -125,6 +128,25 @@ function isLeading(type: string): boolean {
 }
 
 const TOKEN_CURE = "make a new one as docs/cloudflare.md says, and `pulumi config set --secret cloudflareApiToken`";
+
+/**
+ * The plugin waits for ever for an API that takes a connection and says nothing, and Pulumi for the plugin. So it is asked
+ * something by this program first, that needs no token. What else may be wrong, the plugin says; and whether there is a
+ * way past a proxy, only the plugin knows.
+ */
+async function refuseSilence(apiUrl: string): Promise<void> {
+  if (PROXY_SETTINGS.some((name) => process.env[name])) return;
+  try {
+    await fetch(`${apiUrl}/ips`, { signal: AbortSignal.timeout(ANSWER_SECONDS * 1000) });
+  } catch (error) {
+    if ((error as Error).name !== "TimeoutError") return;
+    const cure = "try again; https://www.cloudflarestatus.com tells of trouble";
+    throw new pulumi.RunError(`cloudflare: the API says nothing (${apiUrl}, for ${ANSWER_SECONDS} s): ${cure}`);
+  }
+}
+
+const ANSWER_SECONDS = 10;
+const PROXY_SETTINGS = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 
 /** The plugin's words are a request and an answer as JSON; people want to know what to do. */
 function explain(error: Error): never {

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { BOOTSTRAP, PERMISSIONS as PERMISSIONS_THERE_ARE, type Permission } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
@@ -140,6 +140,16 @@ test("a wrong token, and one that sees nothing of the zone, are one clear error 
   expect(unseen).toContain("cloudflare.zone: the token sees no zone example.com in the account");
   expect(writes()).toEqual([]);
   await project.setSecret("cloudflareApiToken", token);
+});
+
+test("an API that takes connections and says nothing is one clear error, before anything is made", async () => {
+  const seconds = ["const ANSWER_SECONDS = 10;", "const ANSWER_SECONDS = 2;"] as const;
+  onTestFinished(copy.edit("components/cloudflare-account.ts", ...seconds));
+  emulator.fail({ kind: "hang", times: 100 });
+  const refused = await fails(project.up());
+  expect(errorsIn(refused)).toHaveLength(1);
+  expect(refused).toContain(`cloudflare: the API says nothing (${emulator.baseUrl}, for 2 s): try again`);
+  expect(writes()).toEqual([]);
 });
 
 test("a name that leads elsewhere is not touched: one clear error", async () => {

@@ -1,7 +1,7 @@
 import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
 import type { RulesetArgs } from "@pulumi/cloudflare/ruleset.js";
 import type * as pulumi from "@pulumi/pulumi";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CloudflareAccount } from "../../components/cloudflare-account.ts";
 import { Dns, type DnsArgs } from "../../components/dns.ts";
 import { Zone, type ZoneArgs } from "../../components/zone.ts";
@@ -187,14 +187,18 @@ describe("a zone", () => {
 });
 
 describe("an account", () => {
-  const checked = async (cloudflare: RecordOptions["cloudflare"], addresses = ["203.0.113.10"]) => {
+  const checked = async (
+    cloudflare: RecordOptions["cloudflare"],
+    addresses = ["203.0.113.10"],
+    fetch?: RecordOptions["fetch"],
+  ) => {
     let found: Awaited<ReturnType<CloudflareAccount["check"]>> | undefined;
     const names = { zone: "example.com", hosts: ["example.com", "t.example.com"], addresses };
     await record(
       async () => {
         found = await account().check(names);
       },
-      { cloudflare },
+      { cloudflare, fetch },
     );
     return found!;
   };
@@ -268,6 +272,39 @@ describe("an account", () => {
     ["that lead nowhere", records({ type: "TXT", content: "v=spf1 -all" })],
   ])("minds no records %s", async (_, getDnsRecords) => {
     expect(await checked({ getDnsRecords })).toMatchObject({ id: hex("example.com", 32) });
+  });
+
+  describe("whose API is asked before all else", () => {
+    beforeEach(() => {
+      for (const name of ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "CLOUDFLARE_BASE_URL"])
+        vi.stubEnv(name, undefined);
+    });
+    afterEach(() => void vi.unstubAllEnvs());
+    const asked: string[] = [];
+    const silent: RecordOptions["fetch"] = (url, options) => {
+      asked.push(url);
+      expect(options?.signal).toBeInstanceOf(AbortSignal);
+      return Promise.reject(new DOMException("it took too long", "TimeoutError"));
+    };
+
+    test("is told when that says nothing", async () => {
+      await expect(checked({}, undefined, silent)).rejects.toThrow(
+        "cloudflare: the API says nothing (https://api.cloudflare.com/client/v4, for 10 s): try again; https://www.cloudflarestatus.com tells of trouble",
+      );
+      expect(asked).toEqual(["https://api.cloudflare.com/client/v4/ips"]);
+    });
+
+    test.each([
+      ["cannot be reached, as the plugin says it better", () => Promise.reject(new TypeError("fetch failed"))],
+      ["has a bad day", () => Promise.resolve(new Response("", { status: 500 }))],
+    ])("leaves it to the plugin when that %s", async (_, fetch) => {
+      expect(await checked({}, undefined, fetch)).toMatchObject({ own: [] });
+    });
+
+    test("asks nothing by itself where the way is through a proxy", async () => {
+      vi.stubEnv("HTTPS_PROXY", "http://proxy.example:3128");
+      expect(await checked({}, undefined, silent)).toMatchObject({ own: [] });
+    });
   });
 
   test("tells which records are the stack's own", async () => {

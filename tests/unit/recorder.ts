@@ -57,6 +57,8 @@ export interface RecordOptions {
   secrets?: string[];
   /** What Cloudflare answers when it is asked for zones and for records. @default one zone of that name, no record */
   cloudflare?: Partial<Record<"getZones" | "getDnsRecords" | "getPermissionGroups", Answer>>;
+  /** What asking a server by HTTP comes to. @default an answer */
+  fetch?: (url: string, options?: RequestInit) => Promise<Response>;
   /** In a preview no Docker engine has to be there. @default true */
   preview?: boolean;
 }
@@ -127,6 +129,8 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   process.on("unhandledRejection", fail);
   // Pulumi keeps a stack trace for every promise, which takes most of the time of a run.
   const { stackTraceLimit } = Error;
+  const { fetch } = globalThis;
+  globalThis.fetch = (options.fetch ?? (() => Promise.resolve(new Response()))) as typeof fetch;
   Error.stackTraceLimit = 4;
   try {
     await Promise.race([failed, pulumi.runtime.runInPulumiStack(async () => await program())]);
@@ -134,6 +138,7 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   } finally {
     await nextTurns();
     Error.stackTraceLimit = stackTraceLimit;
+    globalThis.fetch = fetch;
     // What waits for ever after a failure is no leak that Pulumi has to tell of when this process ends.
     getStore().leakCandidates = new Set();
     process.removeAllListeners("unhandledRejection");
