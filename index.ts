@@ -5,7 +5,7 @@ import { images } from "./images.ts";
 import { ApiToken, zoneResource } from "./components/api-token.ts";
 import { BuiltImage } from "./components/built-image.ts";
 import { CloudflareAccount } from "./components/cloudflare-account.ts";
-import { Dns, type DnsArgs } from "./components/dns.ts";
+import { authoritiesOf, Dns, type DnsArgs } from "./components/dns.ts";
 import { DockerHost } from "./components/docker-host.ts";
 import { Networks } from "./components/networks.ts";
 import { Proxy } from "./components/proxy.ts";
@@ -42,7 +42,9 @@ if (config.cloudflare) {
   const names = [config.domain, ...hosts.map(({ name }) => name)];
   const { id, own } = await account.check({ zone: zoneName, hosts: names, addresses });
   const zone = new Zone("zone", { account, id, domain: config.domain, staticPaths: ["/assets"] });
-  atCloudflare = { account, names: { zone, own, addresses, domain: config.domain, hosts } };
+  // At the zone's own name they would bind all names of the zone, and beside a CNAME record none may be.
+  const certificateAuthorities = tunneled || config.domain === zoneName ? [] : authoritiesOf(config.certificates);
+  atCloudflare = { account, names: { zone, own, addresses, domain: config.domain, hosts, certificateAuthorities } };
   if (config.cloudflare.onlyThroughCloudflare && !tunneled) clientsThrough = await account.proxyAddresses();
   if (config.certificates.kind === "acme")
     dnsApiToken ??= new ApiToken("edge-dns", {

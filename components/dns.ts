@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6 } from "node:net";
 import * as cloudflare from "@pulumi/cloudflare/dnsRecord.js";
 import * as pulumi from "@pulumi/pulumi";
+import type { Certificates } from "../config.ts";
 import { ownerComment, type OwnRecord } from "./cloudflare-account.ts";
 import type { Zone } from "./zone.ts";
 
@@ -91,6 +92,15 @@ export class Dns extends pulumi.ComponentResource {
         record(`${tag}-${authority}`, { name: domain, type: "CAA", data: { flags: 0, tag, value: authority } });
     this.registerOutputs({});
   }
+}
+
+/**
+ * Who certifies the domain, in the words of CAA records; none where these words are not known. Cloudflare adds the CAs of
+ * its own certificates to any that a zone has.
+ */
+export function authoritiesOf(certificates: Certificates): string[] {
+  if (certificates.kind !== "acme") return [];
+  return /^https:\/\/[\w.-]+\.api\.letsencrypt\.org\//.test(certificates.caServer) ? ["letsencrypt.org"] : [];
 }
 
 function wayTo(address: string) {

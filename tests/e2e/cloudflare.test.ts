@@ -109,7 +109,12 @@ async function fails(run: Promise<CommandResult>): Promise<string> {
 
 const writes = () => emulator.requests.filter(({ method }) => method !== "GET");
 const recordsThere = () =>
-  [...zone.records.values()].map(({ name, type, content, proxied }) => [name, type, content, proxied]).sort();
+  [...zone.records.values()]
+    .filter(({ type }) => type !== "CAA")
+    .map(({ name, type, content, proxied }) => [name, type, content, proxied])
+    .sort();
+const authoritiesThere = () =>
+  [...zone.records.values()].filter(({ type }) => type === "CAA").map(({ name, content }) => [name, content]);
 const edgeTokens = () => [...emulator.access.tokens.values()].filter(({ name }) => name.startsWith("reach-cloud-"));
 /** What is said in our words; what the API said stands beside it. */
 const errorsIn = (output: string) => output.match(/^\s*error: cloudflare.*/gm) ?? [];
@@ -167,6 +172,10 @@ test("an update makes it, through an API that is busy and has a bad day", async 
   emulator.fail({ kind: "cut", times: 1, request: /^POST .*rulesets/ });
   await succeeds(project.up());
   expect(recordsThere()).toEqual(WANTED);
+  expect(authoritiesThere().sort()).toEqual([
+    [DOMAIN, '0 issue "letsencrypt.org"'],
+    [DOMAIN, '0 issuewild "letsencrypt.org"'],
+  ]);
   expect(zone.settings.get("ssl")).toBe("strict");
   expect(zone.settings.get("min_tls_version")).toBe("1.2");
   expect(zone.settings.get("security_header")).toMatchObject({
@@ -286,6 +295,7 @@ test("no token stands in the state, in a preview or in what an update prints", a
 test("after a destroy no name leads here; what cannot be deleted is as it was", async () => {
   await succeeds(project.destroy());
   expect(recordsThere()).toEqual([]);
+  expect(authoritiesThere()).toEqual([]);
   expect(edgeTokens()).toEqual([]);
   expect(zone.rulesets.size).toBe(0);
   expect(zone.settings.get("ssl")).toBe("strict");

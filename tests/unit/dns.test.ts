@@ -3,7 +3,7 @@ import type { RulesetArgs } from "@pulumi/cloudflare/ruleset.js";
 import type * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CloudflareAccount } from "../../components/cloudflare-account.ts";
-import { Dns, type DnsArgs } from "../../components/dns.ts";
+import { authoritiesOf, Dns, type DnsArgs } from "../../components/dns.ts";
 import { Zone, type ZoneArgs } from "../../components/zone.ts";
 import { hex, ofType, record, type RecordOptions } from "./recorder.ts";
 
@@ -58,6 +58,14 @@ describe("names", () => {
     await expect(
       recordsOf({ hosts: [{ name: "t.example.com", proxied: false, why: "y".repeat(100) }] }),
     ).rejects.toThrow("dns: t.example.com: why: is longer than a record's comment can be: say it shorter");
+  });
+
+  test("the CA of the stack's certificates is named, where its name is known", () => {
+    const by = (caServer: string) => authoritiesOf({ kind: "acme", email: "a@b.c", caServer, validityHours: 2160 });
+    expect(by("https://acme-v02.api.letsencrypt.org/directory")).toEqual(["letsencrypt.org"]);
+    expect(by("https://acme-staging-v02.api.letsencrypt.org/directory")).toEqual(["letsencrypt.org"]);
+    expect(by("https://ca.example.com/dir?x=https://a.api.letsencrypt.org/")).toEqual([]);
+    expect(authoritiesOf({ kind: "files", certificatePem: "", privateKeyPem: "" })).toEqual([]);
   });
 
   const TUNNEL = { addresses: [], tunnel: "t.cfargotunnel.com" };

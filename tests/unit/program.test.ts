@@ -91,6 +91,16 @@ describe("the program in a stack with a tunnel", () => {
     expect(recording.outputs).toMatchObject({ url: "https://reach.example.com" });
   });
 
+  test("names no CA beside the CNAME record, which none may be", async () => {
+    const named = ({ resources }: Recording) =>
+      resources.filter(({ inputs }) => inputs["type"] === "CAA").map(({ inputs }) => inputs["name"]);
+    expect(named(recording)).toEqual([]);
+    expect(named(await recordStack("prod"))).toEqual(["reach.example.com", "reach.example.com"]);
+    // There they would bind all names of the zone.
+    const atTheTop = await recordStack("prod", (given) => ({ ...given, "reach:domain": "example.com" }));
+    expect(named(atTheTop)).toEqual([]);
+  });
+
   test("leads its name there when the tunnel is open", () => {
     const [dns] = recording.resources.filter(({ type }) => type === "bulkhead:index:Dns");
     expect(dns!.options.dependencies).toContain(container(recording, "tunnel").urn);
