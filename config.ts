@@ -205,6 +205,12 @@ export const shape = {
         tunnelHost: text(HOSTNAME, "is not a host name", "give the name at which tunnels arrive, or leave the key out")
           .optional()
           .describe("A name for tunnels, which Cloudflare does not proxy: it shows the host's address. Default: none."),
+        tunnel: z
+          .boolean(fault("is not a boolean", "give true or false"))
+          .default(false)
+          .describe(
+            "Whether clients come through a tunnel that the host opens, so that it has no open port. Default false.",
+          ),
         apiUrl: text(/^https?:\/\/\S+[^/]$/, "is not a URL", "give the API's address without a slash at its end")
           .optional()
           .describe("Address of the API, for one that is not Cloudflare's own."),
@@ -243,7 +249,9 @@ export const shape = {
           .optional()
           .describe("An R2 bucket for the files that users send by presigned URLs. Default: none."),
       },
-      anObject("accountId, zone, addresses, tunnelHost, apiUrl, onlyThroughCloudflare, rotateTokensAfterDays or files"),
+      anObject(
+        "accountId, zone, addresses, tunnelHost, tunnel, apiUrl, onlyThroughCloudflare, rotateTokensAfterDays or files",
+      ),
     )
     .optional()
     .describe("The Cloudflare account and zone. A stack without it uses nothing of Cloudflare."),
@@ -255,12 +263,13 @@ export const shape = {
       {
         traefik: image(PINNED),
         haproxy: image(PINNED),
+        cloudflared: image(PINNED),
         python: image(PINNED),
         node: image(PINNED),
         backend: image(PINNED_OR_BUILT),
         frontend: image(PINNED_OR_BUILT),
       },
-      anObject("traefik, haproxy, python, node, backend or frontend"),
+      anObject("traefik, haproxy, cloudflared, python, node, backend or frontend"),
     )
     .prefault({})
     .describe("Images that this stack takes instead of those in images.ts. backend and frontend: instead of building."),
@@ -360,6 +369,7 @@ function contradictions(config: Partial<StackFile>, given: ReadonlyMap<string, u
   if (dnsApiToken !== undefined && inClear("dnsApiToken"))
     problems.push(`dnsApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_TOKEN}`);
   if (cloudflare) problems.push(...cloudflareProblems(cloudflare, config, shown));
+  if (cloudflare?.tunnel) problems.push(...tunnelProblems(cloudflare, given.get("edge")));
   if (given.has("cloudflare") && !given.has("cloudflareApiToken"))
     problems.push(`cloudflareApiToken: missing, and cloudflare needs it: ${SET_CLOUDFLARE_TOKEN}`);
   if (given.has("cloudflareApiToken") && !given.has("cloudflare"))
@@ -376,8 +386,10 @@ function contradictions(config: Partial<StackFile>, given: ReadonlyMap<string, u
   return problems;
 }
 
+type Cloudflare = NonNullable<StackFile["cloudflare"]>;
+
 function cloudflareProblems(
-  { zone, addresses, tunnelHost, onlyThroughCloudflare }: NonNullable<StackFile["cloudflare"]>,
+  { zone, addresses, tunnelHost, tunnel, onlyThroughCloudflare }: Cloudflare,
   { domain, edge }: Partial<StackFile>,
   shown: (key: string, value: unknown) => string,
 ): string[] {
@@ -396,10 +408,24 @@ function cloudflareProblems(
       `cloudflare.addresses: over ${shown("cloudflare", overIpv6)} nobody can be told from Cloudflare: ` +
         "leave it out (Cloudflare itself serves IPv6), or set onlyThroughCloudflare to false",
     );
-  if (edge && !addresses && ["0.0.0.0", "::"].includes(edge.address)) {
+  if (edge && !addresses && !tunnel && ["0.0.0.0", "::"].includes(edge.address)) {
     const everywhere = `missing, and edge.address is ${shown("edge", edge.address)}`;
     problems.push(`cloudflare.addresses: ${everywhere}: give the host's public addresses`);
   }
+  return problems;
+}
+
+/** What is for open ports has no meaning where there are none. */
+function tunnelProblems({ addresses, tunnelHost, onlyThroughCloudflare }: Cloudflare, edge: unknown): string[] {
+  const problems: string[] = [];
+  const leaveOut = (key: string, why: string) => problems.push(`${key}: ${why}: leave it out, or the tunnel`);
+  if (addresses !== undefined)
+    leaveOut("cloudflare.addresses", "names lead to the tunnel, and to no address of the host");
+  if (tunnelHost !== undefined) leaveOut("cloudflare.tunnelHost", "cloudflare.tunnel carries HTTP alone, and no TCP");
+  if (!onlyThroughCloudflare) leaveOut("cloudflare.onlyThroughCloudflare", "nothing but cloudflare.tunnel leads here");
+  for (const key of ["address", "httpsPort", "tunnelPort"])
+    if (typeof edge === "object" && edge !== null && key in edge)
+      leaveOut(`edge.${key}`, "with cloudflare.tunnel no port of the host is open");
   return problems;
 }
 

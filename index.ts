@@ -1,10 +1,8 @@
 // Reach: a backend, a frontend and tunnels, behind one edge.
-import type * as pulumi from "@pulumi/pulumi";
 import { loadConfig } from "./config.ts";
+import { domainAtCloudflare } from "./domain-at-cloudflare.ts";
 import { images } from "./images.ts";
-import { ApiToken, zoneResource } from "./components/api-token.ts";
 import { BuiltImage } from "./components/built-image.ts";
-import { CloudflareAccount } from "./components/cloudflare-account.ts";
 import { Dns } from "./components/dns.ts";
 import { DockerHost } from "./components/docker-host.ts";
 import { Networks } from "./components/networks.ts";
@@ -12,8 +10,8 @@ import { ObjectStorage } from "./components/object-storage.ts";
 import { Proxy } from "./components/proxy.ts";
 import { GeneratedSecret } from "./components/secret.ts";
 import { ServedRoutes } from "./components/served-routes.ts";
+import { Tunnel } from "./components/tunnel.ts";
 import { WebService } from "./components/web-service.ts";
-import { Zone } from "./components/zone.ts";
 
 const config = loadConfig();
 const image = { ...images, ...config.images };
@@ -21,37 +19,16 @@ const { address, httpsPort, tunnelPort } = config.edge;
 
 // The host, and its three networks.
 const host = new DockerHost("host", { host: config.host, knownHosts: config.knownHosts, jobImage: image.traefik });
-await host.check({
-  "edge.httpsPort": { address, port: httpsPort },
-  "edge.tunnelPort": { address, port: tunnelPort },
-});
-const networks = new Networks("networks", { host });
+const tunneled = config.cloudflare?.tunnel ?? false;
+const ports = { "edge.httpsPort": { address, port: httpsPort }, "edge.tunnelPort": { address, port: tunnelPort } };
+await host.check(tunneled ? {} : ports);
+const networks = new Networks("networks", { host, tunnel: tunneled });
 
 // What nobody types.
 const apiKey = new GeneratedSecret("api-key", { length: 64 });
 
 // The domain at Cloudflare, for a stack that has a zone there.
-let dnsApiToken: pulumi.Input<string> | undefined = config.dnsApiToken;
-let clientsThrough: string[] | undefined;
-let account: CloudflareAccount | undefined;
-if (config.cloudflare) {
-  const { accountId, zone: zoneName, addresses = [address], tunnelHost, apiUrl } = config.cloudflare;
-  account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: config.cloudflareApiToken!, apiUrl });
-  const why = "tunnels are TCP, and Cloudflare's proxy carries HTTP alone";
-  const hosts = tunnelHost === undefined ? [] : [{ name: tunnelHost, proxied: false as const, why }];
-  const names = [config.domain, ...hosts.map(({ name }) => name)];
-  const id = await account.check({ zone: zoneName, hosts: names, addresses });
-  const zone = new Zone("zone", { account, id, domain: config.domain, staticPaths: ["/assets"] });
-  new Dns("dns", { zone, addresses, domain: config.domain, hosts });
-  if (config.cloudflare.onlyThroughCloudflare) clientsThrough = await account.proxyAddresses();
-  if (config.certificates.kind === "acme")
-    dnsApiToken ??= new ApiToken("edge-dns", {
-      account,
-      permissions: ["Zone Read", "DNS Write"],
-      resource: zoneResource(id),
-      rotateAfterDays: config.cloudflare.rotateTokensAfterDays,
-    }).value;
-}
+const atCloudflare = config.cloudflare && (await domainAtCloudflare(config, config.cloudflare));
 
 // The edge: 443 and 2222, and nothing else.
 const edge = new Proxy("edge", {
@@ -59,15 +36,23 @@ const edge = new Proxy("edge", {
   images: image,
   domain: config.domain,
   certificates: config.certificates,
-  dnsApiToken,
+  dnsApiToken: config.dnsApiToken ?? atCloudflare?.dnsApiToken,
   dnsApiUrl: config.cloudflare?.apiUrl,
-  clientsThrough,
+  clientsThrough: atCloudflare?.clientsThrough,
   ...config.edge,
 });
 
+// How clients get there: by the host's addresses, or by a tunnel that the host opens.
+if (atCloudflare) {
+  const { account, names } = atCloudflare;
+  const { certificates } = config;
+  const tunnel = tunneled ? new Tunnel("tunnel", { account, image: image.cloudflared, edge, certificates }) : undefined;
+  new Dns("dns", { ...names, tunnel: tunnel?.hostname }, { dependsOn: tunnel ?? edge.containers.door });
+}
+
 // What users send, for a stack that has a bucket: from the browser to R2, past the services.
 const bucket = config.cloudflare?.files;
-const storage = bucket && new ObjectStorage("files", { account: account!, origin: edge.url, ...bucket });
+const storage = bucket && new ObjectStorage("files", { account: atCloudflare!.account, origin: edge.url, ...bucket });
 const key = storage?.token("files-backend", "read-write", config.cloudflare?.rotateTokensAfterDays).s3;
 const filesMaxMb = bucket && { FILES_MAX_MB: String(bucket.maxMb) };
 const toStorage = storage ? `; connect-src 'self' ${storage.endpoint}` : "";

@@ -26,11 +26,13 @@ await runCommand(async () => {
 
 async function stackFacts(name: string): Promise<StackFacts> {
   const { config = {} } = await readStackFile(committedFile(name));
-  const { domain, edge, backend, frontend } = parseStackFile("reach", config, [
+  const { domain, edge, cloudflare, backend, frontend } = parseStackFile("reach", config, [
     "domain",
     "edge",
+    "cloudflare",
     "backend",
     "frontend",
   ]);
-  return { label: `reach-${name}`, domain, edge, memoryMb: backend.memoryMb + frontend.memoryMb };
+  const listens = cloudflare?.tunnel ? {} : { edge };
+  return { label: `reach-${name}`, domain, ...listens, memoryMb: backend.memoryMb + frontend.memoryMb };
 }

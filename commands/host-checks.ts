@@ -234,6 +234,7 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
   },
 
   ports: (facts) => {
+    if (!facts.stack.edge) return ok(NO_PORT);
     const { address, httpsPort, tunnelPort } = facts.stack.edge;
     const holders = Object.entries({ "edge.httpsPort": httpsPort, "edge.tunnelPort": tunnelPort }).flatMap(
       ([path, port]) => holdersOf(facts, address, port).map((holder) => `${path}: ${port} is held by ${holder}`),
@@ -248,6 +249,7 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
   },
 
   address: ({ stack: { edge }, shell }) => {
+    if (!edge) return ok(NO_PORT);
     if (overlap(edge.address, "127.0.0.1")) return ok(`edge.address ${edge.address}`);
     if (shell?.addresses === undefined) return unknown(`edge.address ${edge.address}`);
     return shell.addresses.includes(edge.address)
@@ -271,11 +273,13 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
         ]);
   },
 
-  DNS: ({ stack: { domain }, domainAddresses, hostAddresses }) => {
+  DNS: ({ stack: { domain, edge }, domainAddresses, hostAddresses }) => {
     if (!domain.includes(".")) return ok(`${domain} is a name of this machine alone`);
     const cure = [`Clients find the stack by this name: point ${domain} to the host, in the DNS of its zone.`];
     if (domainAddresses.length === 0) return warn(`${domain} has no address`, cure);
     const found = `${domain} is ${domainAddresses.join(", ")}`;
+    // Those of Cloudflare, where the tunnel ends.
+    if (!edge) return ok(found);
     return domainAddresses.some((address) => hostAddresses.includes(address))
       ? ok(found)
       : warn(`${found}, not the host`, ["Right if a proxy like Cloudflare's stands before it.", ...cure]);
@@ -353,6 +357,8 @@ function hasOption({ SecurityOptions }: HostFacts["engine"], name: string): bool
 function isRootless(engine: HostFacts["engine"]): boolean {
   return hasOption(engine, "rootless");
 }
+
+const NO_PORT = "none: clients come through a tunnel";
 
 /** Who holds a port of the host that this stack wants. */
 function holdersOf({ containers, stack, shell }: HostFacts, address: string, port: number): string[] {

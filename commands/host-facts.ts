@@ -32,7 +32,8 @@ export interface StackFacts {
   /** As in the label of its containers. */
   label: string;
   domain: string;
-  edge: { address: string; httpsPort: number; tunnelPort: number };
+  /** Absent: clients come through a tunnel, and nothing listens. */
+  edge?: { address: string; httpsPort: number; tunnelPort: number };
   /** What its services may use together. */
   memoryMb: number;
 }

@@ -1,6 +1,7 @@
 import { getAccountApiTokenPermissionGroupsList } from "@pulumi/cloudflare/getAccountApiTokenPermissionGroupsList.js";
 import { getDnsRecords } from "@pulumi/cloudflare/getDnsRecords.js";
 import { getIpRanges } from "@pulumi/cloudflare/getIpRanges.js";
+import { getZeroTrustTunnelCloudflaredToken } from "@pulumi/cloudflare/getZeroTrustTunnelCloudflaredToken.js";
 import { getZones } from "@pulumi/cloudflare/getZones.js";
 import * as cloudflare from "@pulumi/cloudflare/provider.js";
 import * as pulumi from "@pulumi/pulumi";
@@ -14,15 +15,25 @@ export interface CloudflareAccountArgs {
   apiUrl?: string;
 }
 
+/** A record that says where clients of a name go. */
+export interface OwnRecord {
+  name: string;
+  /** A, AAAA or CNAME. */
+  type: string;
+  content: string;
+}
+
 /** The Cloudflare account of the stack: the provider for all that is made there. */
 export class CloudflareAccount extends pulumi.ComponentResource {
   readonly id: string;
   readonly provider: cloudflare.Provider;
+  readonly #apiUrl: string;
   #permissionGroups: Promise<{ id: string; name: string }[]> | undefined;
 
   constructor(name: string, args: CloudflareAccountArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:CloudflareAccount", name, {}, opts);
     this.id = args.id;
+    this.#apiUrl = args.apiUrl ?? process.env["CLOUDFLARE_BASE_URL"] ?? "https://api.cloudflare.com/client/v4";
     this.provider = new cloudflare.Provider(
       `${name}-provider`,
       { apiToken: pulumi.secret(args.apiToken), baseUrl: args.apiUrl },
@@ -33,10 +44,16 @@ export class CloudflareAccount extends pulumi.ComponentResource {
 
   /**
    * Throws one clear error unless the token opens the zone, and nobody else has a record at the stack's names: a second
-   * address at a name would be no error to the API, and every other client would be led astray. Gives the zone's id.
+   * address at a name would be no error to the API, and every other client would be led astray. Gives the zone's id, and
+   * the stack's own records at its names. No address: the names are to lead to a tunnel.
    */
-  async check(names: { zone: string; hosts: string[]; addresses: string[] }): Promise<string> {
+  async check(names: {
+    zone: string;
+    hosts: string[];
+    addresses: string[];
+  }): Promise<{ id: string; own: OwnRecord[] }> {
     const { zone, hosts, addresses } = names;
+    await refuseSilence(this.#apiUrl);
     const options = { provider: this.provider };
     const zones = await getZones({ name: zone, account: { id: this.id } }, options).catch(explain);
     const [found] = zones.results;
@@ -49,15 +66,31 @@ export class CloudflareAccount extends pulumi.ComponentResource {
     const lists = await Promise.all(
       hosts.map((exact) => getDnsRecords({ zoneId, name: { exact } }, options).catch(explain)),
     );
-    const strangers = lists
-      .flatMap(({ results }) => results)
-      .filter(({ type, content, comment }) => isLeading(type) && !isOwn(comment) && !addresses.includes(content));
+    const leading = lists.flatMap(({ results }) => results).filter(({ type }) => isLeading(type));
+    const strangers = leading.filter(({ content, comment }) => !isOwn(comment) && !addresses.includes(content));
     const problems = strangers.map(
       ({ name, type, content }) =>
         `cloudflare: ${name} has a record that is not this stack's: ${type} ${content}: delete it, or give another name`,
     );
+    const own = leading.filter(({ comment }) => isOwn(comment));
+    // The API has no way to put one record in the place of several.
+    for (const host of addresses.length === 0 ? hosts : []) {
+      const there = own.filter(({ name }) => name === host).length;
+      if (there > 1)
+        problems.push(
+          `cloudflare.tunnel: ${host} has ${there} addresses, and one alone can become a tunnel: ` +
+            "leave one in cloudflare.addresses, run `make up`, then give the tunnel",
+        );
+    }
     if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
-    return zoneId;
+    return { id: zoneId, own: own.map(({ name, type, content }) => ({ name, type, content })) };
+  }
+
+  /** A secret: what opens a tunnel's end on the host. */
+  tunnelToken(tunnelId: pulumi.Output<string>): pulumi.Output<string> {
+    const ask = (id: string) =>
+      getZeroTrustTunnelCloudflaredToken({ accountId: this.id, tunnelId: id }, { provider: this.provider });
+    return pulumi.secret(tunnelId.apply((id) => ask(id).then(({ token }) => token, explain)));
   }
 
   /** The addresses from which Cloudflare's proxy connects, as CIDR. */
@@ -95,6 +128,25 @@ function isLeading(type: string): boolean {
 }
 
 const TOKEN_CURE = "make a new one as docs/cloudflare.md says, and `pulumi config set --secret cloudflareApiToken`";
+
+/**
+ * The plugin waits for ever for an API that takes a connection and says nothing, and Pulumi for the plugin. So it is asked
+ * something by this program first, that needs no token. What else may be wrong, the plugin says; and whether there is a
+ * way past a proxy, only the plugin knows.
+ */
+async function refuseSilence(apiUrl: string): Promise<void> {
+  if (PROXY_SETTINGS.some((name) => process.env[name])) return;
+  try {
+    await fetch(`${apiUrl}/ips`, { signal: AbortSignal.timeout(ANSWER_SECONDS * 1000) });
+  } catch (error) {
+    if ((error as Error).name !== "TimeoutError") return;
+    const cure = "try again; https://www.cloudflarestatus.com tells of trouble";
+    throw new pulumi.RunError(`cloudflare: the API says nothing (${apiUrl}, for ${ANSWER_SECONDS} s): ${cure}`);
+  }
+}
+
+const ANSWER_SECONDS = 10;
+const PROXY_SETTINGS = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 
 /** The plugin's words are a request and an answer as JSON; people want to know what to do. */
 function explain(error: Error): never {

@@ -7,12 +7,10 @@ export interface FrontDoorArgs {
   networks: Networks;
   /** HAProxy. */
   image: pulumi.Input<string>;
-  /** Address of the host to listen on. */
-  address: string;
-  /** Ports of the host by the edge's entry point. */
-  ports: { https: number; tunnel: number };
+  /** Ports of the host by the edge's entry point, and the address that they are on. @default none: a tunnel leads here */
+  ports?: { address: string; https: number; tunnel: number };
   /** Addresses, as CIDR, from which alone it takes HTTPS connections; all others end before a byte is read. @default all */
-  httpsFrom?: string[];
+  httpsFrom?: pulumi.Input<string[]>;
 }
 
 /**
@@ -25,11 +23,15 @@ export class FrontDoor extends pulumi.ComponentResource {
 
   constructor(name: string, args: FrontDoorArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:FrontDoor", name, {}, { providers: [args.networks.host.provider], ...opts });
-    const { networks, image, address, ports, httpsFrom } = args;
+    const { networks, image, ports, httpsFrom } = args;
     const { host } = networks;
     const files = new Courier(
       `${name}-config`,
-      { host, files: { "haproxy.cfg": haproxyCfg(httpsFrom) }, readerUid: HAPROXY_UID },
+      {
+        host,
+        files: { "haproxy.cfg": pulumi.output(httpsFrom).apply((from) => haproxyCfg(from, ports !== undefined)) },
+        readerUid: HAPROXY_UID,
+      },
       { parent: this },
     );
     const container = new Container(
@@ -40,10 +42,13 @@ export class FrontDoor extends pulumi.ComponentResource {
         run: "always",
         user: `${HAPROXY_UID}:${HAPROXY_UID}`,
         limits: { memoryMb: 128, cpus: 1, pids: 64 },
-        networks: [{ name: networks.door.name }],
-        ports: [
-          { address, external: ports.https, internal: 8443 },
-          { address, external: ports.tunnel, internal: 2222 },
+        networks: [
+          { name: networks.door.name },
+          ...(networks.tunnel ? [{ name: networks.tunnel.name, aliases: ["door"] }] : []),
+        ],
+        ports: ports && [
+          { address: ports.address, external: ports.https, internal: 8443 },
+          { address: ports.address, external: ports.tunnel, internal: 2222 },
         ],
         volumes: [{ name: files.volumeName, path: CONFIG_PATH }],
         entrypoint: ["haproxy"],
@@ -64,10 +69,11 @@ const HAPROXY_UID = "99";
 const CONFIG_PATH = "/etc/bulkhead";
 
 /** HAProxy's configuration. An empty list would be one that nobody is in, so it is none. */
-function haproxyCfg(httpsFrom: string[] | undefined): string {
+function haproxyCfg(httpsFrom: string[] | undefined, takesTcp: boolean): string {
   if (httpsFrom?.length === 0) throw new Error("httpsFrom: is empty: nobody could connect");
   const rule = httpsFrom ? `  tcp-request connection reject unless { src ${httpsFrom.join(" ")} }\n` : "";
-  return HAPROXY_CFG.replace("  default_backend https\n", `${rule}  default_backend https\n`);
+  const config = HAPROXY_CFG.replace("  default_backend https\n", `${rule}  default_backend https\n`);
+  return takesTcp ? config : config.replaceAll(/^(front|back)end tunnel\n( .*\n)+/gm, "");
 }
 
 /**

@@ -4,6 +4,8 @@ import type { DockerHost } from "./docker-host.ts";
 
 export interface NetworksArgs {
   host: DockerHost;
+  /** Whether clients come through a tunnel. @default false */
+  tunnel?: boolean;
 }
 
 /**
@@ -20,6 +22,8 @@ export class Networks extends pulumi.ComponentResource {
   readonly web: docker.Network;
   /** Databases and what talks to them. It has no way to the internet. */
   readonly internal: docker.Network;
+  /** Between a tunnel's connector and the front door, for a stack that has one. The door takes clients from here alone. */
+  readonly tunnel: docker.Network | undefined;
 
   constructor(name: string, args: NetworksArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Networks", name, {}, { providers: [args.host.provider], ...opts });
@@ -36,6 +40,12 @@ export class Networks extends pulumi.ComponentResource {
     this.proxy = network("proxy", false);
     this.web = network("web", false);
     this.internal = network("internal", true);
+    this.tunnel = args.tunnel ? network("tunnel", false) : undefined;
     this.registerOutputs({});
   }
+}
+
+/** The addresses of a network, as CIDR. */
+export function subnetsOf(network: docker.Network): pulumi.Output<string[]> {
+  return network.ipamConfigs.apply((configs) => configs.flatMap(({ subnet }) => subnet ?? []));
 }

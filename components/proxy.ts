@@ -5,12 +5,13 @@ import { Container } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { edgeSettings, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
-import type { Networks } from "./networks.ts";
+import { subnetsOf, type Networks } from "./networks.ts";
 import { Job } from "./job.ts";
 import { RouteFile } from "./route-file.ts";
 import { SecretFiles } from "./secret.ts";
 
-export interface ProxyArgs extends EdgeSettings {
+export interface ProxyArgs extends Omit<EdgeSettings, "clientsThrough"> {
+  /** With a tunnel, nobody but its connector reaches the edge, and no port of the host is published. */
   networks: Networks;
   images: { traefik: string; haproxy: string };
   /** Address of the host to listen on. */
@@ -18,6 +19,8 @@ export interface ProxyArgs extends EdgeSettings {
   httpsPort: number;
   /** Where clients of the backend's tunnels connect. */
   tunnelPort: number;
+  /** As for the edge's settings, for clients that come to the ports. */
+  clientsThrough?: string[];
   /** The token that edits the zone's DNS; only for certificates of kind acme. */
   dnsApiToken?: pulumi.Input<string>;
   /** Address of the API that the token is for. @default Cloudflare's own */
@@ -50,7 +53,7 @@ export class Proxy extends pulumi.ComponentResource {
     this.host = host;
     this.networks = networks;
     this.domain = domain;
-    this.url = `https://${domain}${httpsPort === 443 ? "" : `:${httpsPort}`}`;
+    this.url = `https://${domain}${httpsPort === 443 || networks.tunnel ? "" : `:${httpsPort}`}`;
 
     const routes = new docker.Volume(
       `${name}-routes`,
@@ -65,7 +68,13 @@ export class Proxy extends pulumi.ComponentResource {
       { parent: this },
     );
     const acme = certificates.kind === "acme" ? this.acmeVolume(name) : undefined;
-    const doorSubnets = networks.door.ipamConfigs.apply((configs) => configs.flatMap(({ subnet }) => subnet ?? []));
+    const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
+    const doorSubnets = subnetsOf(networks.door);
+    const { requestsPerSecond, burst, maxBodyMb } = args;
+    const limits = { requestsPerSecond, burst, maxBodyMb };
+    const settled = pulumi
+      .output(clientsThrough)
+      .apply((known): EdgeSettings => ({ domain, certificates, ...limits, clientsThrough: known }));
     const edge = new Container(
       name,
       {
@@ -86,7 +95,7 @@ export class Proxy extends pulumi.ComponentResource {
           ...(args.dnsApiUrl !== undefined && { CLOUDFLARE_BASE_URL: args.dnsApiUrl }),
         },
         entrypoint: ["traefik"],
-        command: doorSubnets.apply((subnets) => traefikArguments(subnets, args)),
+        command: pulumi.all([doorSubnets, settled]).apply(([subnets, settings]) => traefikArguments(subnets, settings)),
         // Traefik's own health command starts all of Traefik, ten times a processor's work of this.
         health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8082/ping"] },
         graceSeconds: 20,
@@ -101,8 +110,8 @@ export class Proxy extends pulumi.ComponentResource {
       {
         ...this.routeFiles,
         content: pulumi
-          .all([edge.name, doorSubnets])
-          .apply(([release, subnets]) => edgeSettings(args, release, subnets)),
+          .all([edge.name, doorSubnets, settled])
+          .apply(([release, subnets, settings]) => edgeSettings(settings, release, subnets)),
         release: edge.name,
       },
       { parent: this },
@@ -112,9 +121,8 @@ export class Proxy extends pulumi.ComponentResource {
       {
         networks,
         image: images.haproxy,
-        address,
-        ports: { https: httpsPort, tunnel: tunnelPort },
-        httpsFrom: args.clientsThrough,
+        ports: networks.tunnel ? undefined : { address, https: httpsPort, tunnel: tunnelPort },
+        httpsFrom: clientsThrough,
       },
       { parent: this, dependsOn: settings },
     );

@@ -12,15 +12,16 @@ import { standInFor, type ImageKey, type StandIn } from "./stand-ins.ts";
  * and what cannot be pulled because no registry can be reached gets a stand-in. Local use only: for any other stack an
  * image that cannot be pulled is an error, and the engine itself says so.
  *
- * @param wanted the images to provide; the others of images.ts are left alone. @default all
+ * @param wanted the images to provide; the others of images.ts are left alone. @default those that every stack runs
  * @returns the references that differ from images.ts, by key: those of the stand-ins.
  */
 export async function provideImages(
   engine: Engine,
-  wanted: Partial<Record<ImageKey, string>> = images,
+  wanted: Partial<Record<ImageKey, string>> = { ...images, cloudflared: undefined },
 ): Promise<Partial<Record<ImageKey, string>>> {
   const overrides: Partial<Record<ImageKey, string>> = {};
-  for (const [key, reference] of Object.entries(wanted) as [ImageKey, string][]) {
+  for (const [key, reference] of Object.entries(wanted) as [ImageKey, string | undefined][]) {
+    if (reference === undefined) continue;
     if ((await isPresent(engine, reference)) || (await pull(engine, reference))) continue;
     const standIn = await standInFor(key, reference);
     say(`STAND-IN for ${tagOf(reference)}: ${standIn.content}. For local use only, no registry can be reached.`);

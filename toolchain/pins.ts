@@ -34,6 +34,8 @@ export const pins = {
   cloudflarePlugin: "6.22.1",
   /** For the stand-in image; toolchain/traefik/go.mod names the same. */
   traefik: "3.7.10",
+  /** For the stand-in image; toolchain/cloudflared/go.mod names its commit, which has no version there. */
+  cloudflared: "2026.7.1",
 } as const;
 
 export type Architecture = "x64" | "arm64";

@@ -71,6 +71,15 @@ const recipes: Record<ImageKey, Recipe> = {
       Cmd: ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
     },
   },
+  cloudflared: {
+    content: `cloudflared ${pins.cloudflared}, built here, on Debian 12`,
+    variant: "extract",
+    packages: ["busybox", "ca-certificates"],
+    scripts: ["slim", "busybox", "cloudflared"],
+    copies: async () => [[join(await builtCloudflared(), "cloudflared"), "/usr/local/bin"]],
+    copiesKey: cloudflaredKey,
+    config: { Env: [PATH], User: "65532:65532", Entrypoint: ["cloudflared", "--no-autoupdate"], Cmd: ["version"] },
+  },
   python: {
     content: "Python 3.11 of Debian 12",
     variant: "minbase",
@@ -186,6 +195,25 @@ async function builtTraefik(): Promise<string> {
       module: traefikModule,
       programs: ["github.com/traefik/traefik/v3/cmd/traefik"],
       linkerFlags: `-X github.com/traefik/traefik/v3/pkg/version.Version=${pins.traefik}`,
+      output,
+    }),
+  );
+}
+
+const cloudflaredModule = join(import.meta.dirname, "cloudflared");
+
+async function cloudflaredKey(): Promise<string> {
+  return keyOf(pins.cloudflared, await filesUnder(cloudflaredModule), process.arch);
+}
+
+/** The directory of `cloudflared`, and of `edge`, which stands in tests for what it connects to. */
+export async function builtCloudflared(): Promise<string> {
+  return kept("cloudflared", await cloudflaredKey(), (output) =>
+    goBuild({
+      title: `cloudflared ${pins.cloudflared}`,
+      module: cloudflaredModule,
+      programs: ["github.com/cloudflare/cloudflared/cmd/cloudflared", "./edge"],
+      linkerFlags: `-X main.Version=${pins.cloudflared}`,
       output,
     }),
   );

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { BOOTSTRAP, PERMISSIONS as PERMISSIONS_THERE_ARE, type Permission } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
@@ -68,10 +68,14 @@ afterEach(() => {
 function keepOnlyCloudflare(path: string): void {
   const text = readFileSync(path, "utf8");
   const imports = text.match(/^import .*\.\/(config|components\/(api-token|cloudflare-account|dns|zone))\.ts";\n/gm);
-  const part = /^\/\/ The domain at Cloudflare.*?\n}\n/ms.exec(text)?.[0];
-  if (imports?.length !== 5 || !part) throw new Error("index.ts has no part about Cloudflare where it is looked for");
-  const start = "const config = loadConfig();\nconst { address } = config.edge;\n";
-  writeFileSync(path, imports.join("") + start + part);
+  const parts = [/^\/\/ The domain at Cloudflare.*?\n}\n/ms, /^\/\/ How clients get there.*?\n}\n/ms];
+  const [zonePart, namesPart] = parts.map((part) => part.exec(text)?.[0]);
+  const noTunnel = namesPart?.replace(/^ {2}const tunnel = tunneled \? new Tunnel.*$/m, "  const tunnel = undefined;");
+  if (imports?.length !== 5 || !zonePart || !noTunnel || noTunnel === namesPart)
+    throw new Error("index.ts has no parts about Cloudflare where they are looked for");
+  const start = "const config = loadConfig();\nconst { address } = config.edge;\nconst tunneled = false;\n";
+  const edge = "const edge = { containers: { door: [] } };\n";
+  writeFileSync(path, imports.join("") + start + zonePart + edge + noTunnel);
 }
 
 async function useToken(value: string): Promise<void> {
@@ -105,7 +109,12 @@ async function fails(run: Promise<CommandResult>): Promise<string> {
 
 const writes = () => emulator.requests.filter(({ method }) => method !== "GET");
 const recordsThere = () =>
-  [...zone.records.values()].map(({ name, type, content, proxied }) => [name, type, content, proxied]).sort();
+  [...zone.records.values()]
+    .filter(({ type }) => type !== "CAA")
+    .map(({ name, type, content, proxied }) => [name, type, content, proxied])
+    .sort();
+const authoritiesThere = () =>
+  [...zone.records.values()].filter(({ type }) => type === "CAA").map(({ name, content }) => [name, content]);
 const edgeTokens = () => [...emulator.access.tokens.values()].filter(({ name }) => name.startsWith("reach-cloud-"));
 /** What is said in our words; what the API said stands beside it. */
 const errorsIn = (output: string) => output.match(/^\s*error: cloudflare.*/gm) ?? [];
@@ -138,6 +147,16 @@ test("a wrong token, and one that sees nothing of the zone, are one clear error 
   await project.setSecret("cloudflareApiToken", token);
 });
 
+test("an API that takes connections and says nothing is one clear error, before anything is made", async () => {
+  const seconds = ["const ANSWER_SECONDS = 10;", "const ANSWER_SECONDS = 2;"] as const;
+  onTestFinished(copy.edit("components/cloudflare-account.ts", ...seconds));
+  emulator.fail({ kind: "hang", times: 100 });
+  const refused = await fails(project.up());
+  expect(errorsIn(refused)).toHaveLength(1);
+  expect(refused).toContain(`cloudflare: the API says nothing (${emulator.baseUrl}, for 2 s): try again`);
+  expect(writes()).toEqual([]);
+});
+
 test("a name that leads elsewhere is not touched: one clear error", async () => {
   const stranger = emulator.zones.addRecord(zone, { name: DOMAIN, type: "A", content: "198.51.100.1" });
   const refused = await fails(project.up());
@@ -153,6 +172,10 @@ test("an update makes it, through an API that is busy and has a bad day", async 
   emulator.fail({ kind: "cut", times: 1, request: /^POST .*rulesets/ });
   await succeeds(project.up());
   expect(recordsThere()).toEqual(WANTED);
+  expect(authoritiesThere().sort()).toEqual([
+    [DOMAIN, '0 issue "letsencrypt.org"'],
+    [DOMAIN, '0 issuewild "letsencrypt.org"'],
+  ]);
   expect(zone.settings.get("ssl")).toBe("strict");
   expect(zone.settings.get("min_tls_version")).toBe("1.2");
   expect(zone.settings.get("security_header")).toMatchObject({
@@ -272,6 +295,7 @@ test("no token stands in the state, in a preview or in what an update prints", a
 test("after a destroy no name leads here; what cannot be deleted is as it was", async () => {
   await succeeds(project.destroy());
   expect(recordsThere()).toEqual([]);
+  expect(authoritiesThere()).toEqual([]);
   expect(edgeTokens()).toEqual([]);
   expect(zone.rulesets.size).toBe(0);
   expect(zone.settings.get("ssl")).toBe("strict");

@@ -294,6 +294,15 @@ test("a tunnel, its configuration and its token", async () => {
   expect(await made("GET", config)).toMatchObject({ version: 1, config: whole });
   const token = await made<string>("GET", `${account}/cfd_tunnel/${id}/token`);
   expect(JSON.parse(Buffer.from(token, "base64").toString())).toMatchObject({ a: emulator.account.id, t: id });
+
+  const tunnel = emulator.tunnels.all.get(id)!;
+  tunnel.connections = 1;
+  expect(await made("GET", `${account}/cfd_tunnel/${id}`)).toMatchObject({ status: "healthy" });
+  expect(await call("DELETE", `${account}/cfd_tunnel/${id}`)).toMatchObject(refused(400, 1022));
+  tunnel.connections = 0;
+  expect(await made("GET", `${account}/cfd_tunnel/${id}`)).toMatchObject({ status: "inactive" });
+  await made("DELETE", `${account}/cfd_tunnel/${id}`);
+  expect(emulator.tunnels.all.size).toBe(0);
 });
 
 describe("faults", () => {

@@ -328,6 +328,29 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "cloudflare.rotateTokensAfterDays: 0 is not a whole number from 1 to 3650: give the days after which an update makes new API tokens",
   ],
   [
+    "a tunnel beside what is for open ports",
+    inZone(
+      { tunnel: true, addresses: ["203.0.113.10"], tunnelHost: "t.example.com", onlyThroughCloudflare: false },
+      { edge: { address: "203.0.113.10", httpsPort: 443, tunnelPort: 2222, burst: 300 } },
+    ),
+    "cloudflare.addresses: names lead to the tunnel, and to no address of the host: leave it out, or the tunnel",
+    "cloudflare.tunnelHost: cloudflare.tunnel carries HTTP alone, and no TCP: leave it out, or the tunnel",
+    "cloudflare.onlyThroughCloudflare: nothing but cloudflare.tunnel leads here: leave it out, or the tunnel",
+    "edge.address: with cloudflare.tunnel no port of the host is open: leave it out, or the tunnel",
+    "edge.httpsPort: with cloudflare.tunnel no port of the host is open: leave it out, or the tunnel",
+    "edge.tunnelPort: with cloudflare.tunnel no port of the host is open: leave it out, or the tunnel",
+  ],
+  [
+    "a tunnel that is a name",
+    inZone({ tunnel: "tunnels.example.com" }),
+    'cloudflare.tunnel: "tunnels.example.com" is not a boolean: give true or false',
+  ],
+  [
+    "a connector by its tag",
+    { images: { cloudflared: "cloudflare/cloudflared:latest" } },
+    `images.cloudflared: "cloudflare/cloudflared:latest" ${PIN}`,
+  ],
+  [
     "a word for a switch",
     inZone({ onlyThroughCloudflare: "yes" }),
     'cloudflare.onlyThroughCloudflare: "yes" is not a boolean: give true or false',
@@ -363,7 +386,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "Cloudflare as text",
     { ...inZone(), cloudflare: "example.com" },
-    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses, tunnelHost, apiUrl, onlyThroughCloudflare, rotateTokensAfterDays or files',
+    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses, tunnelHost, tunnel, apiUrl, onlyThroughCloudflare, rotateTokensAfterDays or files',
   ],
   ["an account without quotes", inZone({ accountId: 0 }), `cloudflare.accountId: 0 is not an account id: ${ACCOUNT}`],
   [
@@ -427,7 +450,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "images that are a list",
     { images: [] },
-    "images: [] is not an object: give an object with traefik, haproxy, python, node, backend or frontend",
+    "images: [] is not an object: give an object with traefik, haproxy, cloudflared, python, node, backend or frontend",
   ],
   ["an image without a tag", { images: { traefik: "traefik" } }, `images.traefik: "traefik" ${PIN}`],
   ["an image by its tag", { images: { traefik: "traefik:v3.7" } }, `images.traefik: "traefik:v3.7" ${PIN}`],
@@ -451,7 +474,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "an image that is a number, and one that nobody runs",
     { images: { haproxy: 3, postgres: "x" } },
     "images.haproxy: 3 is not an image: give name:tag@sha256:<64 hex digits>",
-    "images.postgres: unknown key: give one of traefik, haproxy, python, node, backend, frontend",
+    "images.postgres: unknown key: give one of traefik, haproxy, cloudflared, python, node, backend, frontend",
   ],
   [
     "a stand-in in production",
@@ -626,6 +649,7 @@ describe("a good stack file", () => {
       ...CLOUDFLARE,
       addresses: ["203.0.113.10", "2001:db8::10"],
       tunnelHost: "t.example.com",
+      tunnel: false,
       onlyThroughCloudflare: false,
       rotateTokensAfterDays: 30,
     };
@@ -663,6 +687,12 @@ describe("a good stack file", () => {
       backend: { memoryMb: 512, cpus: 0.25, pids: 128, drainSeconds: 0 },
       frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30 },
     });
+  });
+
+  test("needs no address of the host with a tunnel", () => {
+    const { cloudflare } = parsed({ ...LOCAL, ...inZone({ tunnel: true }), edge: {} });
+    expect(cloudflare).toEqual({ ...CLOUDFLARE, tunnel: true, onlyThroughCloudflare: true });
+    expect(parsed({ ...LOCAL, ...inZone() }).cloudflare).toMatchObject({ tunnel: false });
   });
 
   test("certifies by Let's Encrypt unless it says otherwise", () => {

@@ -1,9 +1,9 @@
 import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
 import type { RulesetArgs } from "@pulumi/cloudflare/ruleset.js";
 import type * as pulumi from "@pulumi/pulumi";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CloudflareAccount } from "../../components/cloudflare-account.ts";
-import { Dns, type DnsArgs } from "../../components/dns.ts";
+import { authoritiesOf, Dns, type DnsArgs } from "../../components/dns.ts";
 import { Zone, type ZoneArgs } from "../../components/zone.ts";
 import { hex, ofType, record, type RecordOptions } from "./recorder.ts";
 
@@ -60,6 +60,44 @@ describe("names", () => {
     ).rejects.toThrow("dns: t.example.com: why: is longer than a record's comment can be: say it shorter");
   });
 
+  test("the CA of the stack's certificates is named, where its name is known", () => {
+    const by = (caServer: string) => authoritiesOf({ kind: "acme", email: "a@b.c", caServer, validityHours: 2160 });
+    expect(by("https://acme-v02.api.letsencrypt.org/directory")).toEqual(["letsencrypt.org"]);
+    expect(by("https://acme-staging-v02.api.letsencrypt.org/directory")).toEqual(["letsencrypt.org"]);
+    expect(by("https://ca.example.com/dir?x=https://a.api.letsencrypt.org/")).toEqual([]);
+    expect(authoritiesOf({ kind: "files", certificatePem: "", privateKeyPem: "" })).toEqual([]);
+  });
+
+  const TUNNEL = { addresses: [], tunnel: "t.cfargotunnel.com" };
+
+  test("names lead to a tunnel in the place of addresses", async () => {
+    const { records } = await recordsOf({ ...TUNNEL, hosts: [{ name: "a.example.com" }] });
+    expect(records.map(({ name, inputs: { type, content, proxied } }) => [name, type, content, proxied])).toEqual([
+      ["dns-example.com-tunnel", "CNAME", "t.cfargotunnel.com", true],
+      ["dns-a.example.com-tunnel", "CNAME", "t.cfargotunnel.com", true],
+    ]);
+    expect(records.map(({ options }) => options.aliases)).toEqual([[], []]);
+  });
+
+  test("the tunnel takes the place of the address that is there, and the address that of the tunnel", async () => {
+    const own = (type: string, content: string) => [
+      { name: "example.com", type, content },
+      { name: "other.example.com", type: "A", content: "203.0.113.11" },
+    ];
+    const toTunnel = await recordsOf({ ...TUNNEL, own: own("A", "203.0.113.10") });
+    expect(toTunnel.records.map(({ options }) => options.aliases)).toEqual([["dns-example.com-203.0.113.10"]]);
+    const addresses = ["203.0.113.10", "203.0.113.12"];
+    const back = await recordsOf({ addresses, own: own("CNAME", "t.cfargotunnel.com") });
+    const [first, second] = addresses.map((address) =>
+      back.records.find(({ name }) => name === `dns-example.com-${address}`),
+    );
+    expect(first!.options.aliases).toEqual(["dns-example.com-tunnel"]);
+    // It has to wait for that, or the API refuses an address beside a CNAME.
+    expect(second!.options).toMatchObject({ aliases: [], dependencies: [first!.urn] });
+    const moved = await recordsOf({ addresses, own: own("A", "203.0.113.9") });
+    expect(moved.records.map(({ options }) => options.aliases)).toEqual([[], []]);
+  });
+
   test("aliases lead to the domain, and only the named authorities may certify it", async () => {
     const { records } = await recordsOf({ aliases: ["www.example.com"], certificateAuthorities: ["letsencrypt.org"] });
     const inputs = (name: string) => records.find((found) => found.name === `dns-${name}`)!.inputs;
@@ -81,7 +119,13 @@ describe("names", () => {
   });
 
   test.each<[what: string, args: Partial<DnsArgs>, complaint: string]>([
-    ["no address", { addresses: [] }, "dns: addresses: give at least one address of the host"],
+    ["no address", { addresses: [] }, "dns: addresses: give at least one address of the host, or a tunnel"],
+    ["both", { tunnel: "t.cfargotunnel.com" }, "dns: tunnel: a name leads to it or to addresses: leave one out"],
+    [
+      "an address of a tunnel",
+      { addresses: [], tunnel: "t.cfargotunnel.com", hosts: [{ name: "t.example.com", proxied: false, why: "TCP" }] },
+      "dns: t.example.com is not proxied, and nothing reaches a tunnel but by the proxy",
+    ],
     ["an address that is a name", { addresses: ["example.com"] }, "dns: addresses: example.com is not an IP address"],
   ])("%s is an error", async (_, args, complaint) => {
     await expect(recordsOf(args)).rejects.toThrow(complaint);
@@ -151,16 +195,20 @@ describe("a zone", () => {
 });
 
 describe("an account", () => {
-  const checked = async (cloudflare: RecordOptions["cloudflare"]) => {
-    let id: string | undefined;
-    const names = { zone: "example.com", hosts: ["example.com", "t.example.com"], addresses: ["203.0.113.10"] };
+  const checked = async (
+    cloudflare: RecordOptions["cloudflare"],
+    addresses = ["203.0.113.10"],
+    fetch?: RecordOptions["fetch"],
+  ) => {
+    let found: Awaited<ReturnType<CloudflareAccount["check"]>> | undefined;
+    const names = { zone: "example.com", hosts: ["example.com", "t.example.com"], addresses };
     await record(
       async () => {
-        id = await account().check(names);
+        found = await account().check(names);
       },
-      { cloudflare },
+      { cloudflare, fetch },
     );
-    return id;
+    return found!;
   };
   const refusal = (status: string, code: number, message: string) => () => {
     const body = JSON.stringify({ success: false, errors: [{ code, message }] });
@@ -175,7 +223,7 @@ describe("an account", () => {
     });
 
   test("finds the id of a zone", async () => {
-    expect(await checked({ getZones: () => ({ results: [{ id: "abc" }] }) })).toBe("abc");
+    expect(await checked({ getZones: () => ({ results: [{ id: "abc" }] }) })).toEqual({ id: "abc", own: [] });
   });
 
   test.each<[what: string, answers: RecordOptions["cloudflare"], complaint: string]>([
@@ -231,6 +279,59 @@ describe("an account", () => {
     ["that lead here, to be imported", records({ content: "203.0.113.10" })],
     ["that lead nowhere", records({ type: "TXT", content: "v=spf1 -all" })],
   ])("minds no records %s", async (_, getDnsRecords) => {
-    expect(await checked({ getDnsRecords })).toBe(hex("example.com", 32));
+    expect(await checked({ getDnsRecords })).toMatchObject({ id: hex("example.com", 32) });
+  });
+
+  describe("whose API is asked before all else", () => {
+    beforeEach(() => {
+      for (const name of ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "CLOUDFLARE_BASE_URL"])
+        vi.stubEnv(name, undefined);
+    });
+    afterEach(() => void vi.unstubAllEnvs());
+    const asked: string[] = [];
+    const silent: RecordOptions["fetch"] = (url, options) => {
+      asked.push(url);
+      expect(options?.signal).toBeInstanceOf(AbortSignal);
+      return Promise.reject(new DOMException("it took too long", "TimeoutError"));
+    };
+
+    test("is told when that says nothing", async () => {
+      await expect(checked({}, undefined, silent)).rejects.toThrow(
+        "cloudflare: the API says nothing (https://api.cloudflare.com/client/v4, for 10 s): try again; https://www.cloudflarestatus.com tells of trouble",
+      );
+      expect(asked).toEqual(["https://api.cloudflare.com/client/v4/ips"]);
+    });
+
+    test.each([
+      ["cannot be reached, as the plugin says it better", () => Promise.reject(new TypeError("fetch failed"))],
+      ["has a bad day", () => Promise.resolve(new Response("", { status: 500 }))],
+    ])("leaves it to the plugin when that %s", async (_, fetch) => {
+      expect(await checked({}, undefined, fetch)).toMatchObject({ own: [] });
+    });
+
+    test("asks nothing by itself where the way is through a proxy", async () => {
+      vi.stubEnv("HTTPS_PROXY", "http://proxy.example:3128");
+      expect(await checked({}, undefined, silent)).toMatchObject({ own: [] });
+    });
+  });
+
+  test("tells which records are the stack's own", async () => {
+    const comment = "of reach-test";
+    const own = { name: "example.com", type: "A", content: "198.51.100.1" };
+    const there = records({ ...own, comment }, { content: "203.0.113.10" }, { type: "TXT", content: "v", comment });
+    expect((await checked({ getDnsRecords: there })).own).toEqual([own]);
+    expect((await checked({ getDnsRecords: records({ ...own, comment }) }, [])).own).toEqual([own]);
+  });
+
+  test("that has several records at a name is told that a tunnel takes the place of one", async () => {
+    const comment = "of reach-test";
+    const there = [
+      { content: "198.51.100.1", comment },
+      { type: "AAAA", content: "2001:db8::1", comment },
+    ];
+    await expect(checked({ getDnsRecords: records(...there) }, [])).rejects.toThrow(
+      "cloudflare.tunnel: example.com has 2 addresses, and one alone can become a tunnel: leave one in cloudflare.addresses, run `make up`, then give the tunnel",
+    );
+    expect(await checked({ getDnsRecords: records(...there) })).toHaveProperty("own.length", 2);
   });
 });

@@ -71,12 +71,14 @@ const good: HostFacts = {
 const onEngine = (changes: Partial<HostFacts["engine"]>): Partial<HostFacts> => ({ engine: { ...engine, ...changes } });
 const inShell = (changes: Partial<ShellFacts>): Partial<HostFacts> => ({ shell: { ...shell, ...changes } });
 const edge = (changes: Partial<HostFacts["stack"]["edge"]>): Partial<HostFacts> => ({
-  stack: { ...good.stack, edge: { ...good.stack.edge, ...changes } },
+  stack: { ...good.stack, edge: { ...good.stack.edge!, ...changes } },
 });
 const certificate = (changes: object): Partial<HostFacts> => ({
   certificate: { ...(good.certificate as Exclude<ServedCertificate, string>), ...changes },
 });
 const at = (day: string): Partial<HostFacts> => ({ now: new Date(`${day}T00:00:00Z`) });
+/** A stack that opens no port. */
+const TUNNELED = { ...good.stack, edge: undefined };
 const publishes = (name: string, port: number, stack?: string): Partial<HostFacts> => ({
   containers: [
     {
@@ -193,6 +195,10 @@ const rows: Row[] = [
   ["ports", {}, "ok", "443 and 2222 on 203.0.113.10"],
   ["ports", { ...publishes("door", 443, "reach-prod"), ...listens("0.0.0.0", 443) }, "ok", "443 and 2222"],
   ["ports", listens("127.0.0.1", 443), "ok", "443 and 2222"],
+  ["ports", { stack: TUNNELED, ...publishes("other", 443) }, "ok", "none: clients come through a tunnel"],
+  ["address", { stack: TUNNELED }, "ok", "none: clients come through a tunnel"],
+  ["DNS", { stack: TUNNELED, domainAddresses: ["192.0.2.7"] }, "ok", "is 192.0.2.7"],
+  ["DNS", { stack: TUNNELED, domainAddresses: [] }, "warn", "has no address", "point"],
   ["ports", withoutShell, "unknown", "443 and 2222 on 203.0.113.10: no other container's"],
   ["ports", publishes("other", 2222), "bad", "edge.tunnelPort: 2222 is held by the container other", "ss -ltnp"],
   ["ports", publishes("door", 443, "reach-blue"), "bad", "edge.httpsPort: 443 is held by the container door", "Stop"],

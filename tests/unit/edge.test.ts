@@ -22,11 +22,15 @@ interface System {
 }
 
 /** Records an edge with a service behind it. */
-async function system(ofEdge: Partial<ProxyArgs> = {}, ofService: Partial<WebServiceArgs> = {}): Promise<System> {
+async function system(
+  ofEdge: Partial<ProxyArgs> = {},
+  ofService: Partial<WebServiceArgs> = {},
+  ofNetworks: { tunnel?: boolean } = {},
+): Promise<System> {
   let service!: WebService;
   const recording = await record(() => {
     const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
-    const networks = new Networks("networks", { host });
+    const networks = new Networks("networks", { host, ...ofNetworks });
     const edge = new Proxy("edge", {
       networks,
       images: { traefik: IMAGE, haproxy: IMAGE },
@@ -650,6 +654,27 @@ describe("the front door", () => {
     ]);
     expect(text).toMatch(/frontend https\n {2}bind :8443\n {2}tcp-request connection reject/);
     await expect(system({ clientsThrough: [] })).rejects.toThrow("httpsFrom: is empty: nobody could connect");
+  });
+
+  test("of a stack with a tunnel takes HTTPS from the tunnel's network alone, and no port of the host", async () => {
+    const { recording } = await system({ clientsThrough: ["192.0.2.0/24"] }, {}, { tunnel: true });
+    const { inputs, options } = container(recording, "edge-door");
+    expect(inputs.ports).toEqual([]);
+    expect(inputs.networksAdvanced).toEqual([
+      { name: "reach-test-door" },
+      { name: "reach-test-tunnel", aliases: ["door"] },
+    ]);
+    // The next one can be there beside it.
+    expect(options.deleteBeforeReplace).toBe(false);
+    const [network] = ofType<{ name: string }>(recording, "Network").filter(({ name }) => name === "networks-tunnel");
+    expect(network!.inputs.name).toBe("reach-test-tunnel");
+    const text = container(recording, "edge-door-config-courier").inputs.uploads![0]!.content!;
+    const [, subnet] = /reject unless \{ src (172\.\d+\.0\.0\/16) \}/.exec(text)!;
+    expect(text).not.toMatch(/tunnel|2222/);
+    expect(text).toMatch(/^backend edges$/m);
+    const settings = container(recording, "edge").inputs.command!;
+    expect(settings).toContain(`--entrypoints.websecure.forwardedheaders.trustedips=${subnet}`);
+    expect(settings.find((setting) => setting.includes("websecure.proxyprotocol"))).not.toContain(subnet);
   });
 
   test("is healthy when it sees an edge", () => {

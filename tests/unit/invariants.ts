@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
+import type { ZeroTrustTunnelCloudflaredConfigArgs } from "@pulumi/cloudflare/zeroTrustTunnelCloudflaredConfig.js";
 import type { RulesetArgs } from "@pulumi/cloudflare/ruleset.js";
 import type { NetworkArgs } from "@pulumi/docker/network.js";
 import type { RemoteImageArgs } from "@pulumi/docker/remoteImage.js";
 import type { VolumeArgs } from "@pulumi/docker/volume.js";
 import type * as pulumi from "@pulumi/pulumi";
-import { containers, label, ofType, type ContainerInputs, type Recorded, type Recording } from "./recorder.ts";
+import { containers, hex, label, ofType, type ContainerInputs, type Recorded, type Recording } from "./recorder.ts";
 
 type Container = Recorded<ContainerInputs>;
 
@@ -78,13 +79,55 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
         : [],
     ),
 
-  "the edge reaches no network but door and proxy": (recording) =>
-    complaintsOf(containers(recording), (container) =>
-      isWithin(recording, container, "Proxy", "FrontDoor", "RouteFile")
+  "the edge reaches no network but door and proxy, and the door none but door and tunnel": (recording) =>
+    complaintsOf(containers(recording), (container) => {
+      const allowed = isWithin(recording, container, "FrontDoor") ? ["door", "tunnel"] : ["door", "proxy"];
+      return isWithin(recording, container, "Proxy", "RouteFile")
         ? networksOf(recording, container)
-            .filter((network) => network !== "door" && network !== "proxy")
+            .filter((network) => !allowed.includes(network))
             .map((network) => `is on the network ${network}`)
-        : [],
+        : [];
+    }),
+
+  "only the door and a connector are on the tunnel's network, and the connector on no other": (recording) =>
+    complaintsOf(containers(recording), (container) => {
+      const networks = networksOf(recording, container);
+      const others = networks.filter((network) => network !== "tunnel");
+      if (isOwn(recording, container, "Tunnel")) return others.map((network) => `is on the network ${network}`);
+      return networks.includes("tunnel") && !isWithin(recording, container, "FrontDoor")
+        ? ["is on the network tunnel, whose members are believed whose request it is"]
+        : [];
+    }),
+
+  "a stack with a tunnel publishes no port, and its names lead there alone": (recording) => {
+    const [tunnel] = ofType(recording, "ZeroTrustTunnelCloudflared");
+    if (!tunnel) return [];
+    const there = `${hex(tunnel.name, 32)}.cfargotunnel.com`;
+    return [
+      ...complaintsOf(containers(recording), ({ inputs }) =>
+        (inputs.ports ?? []).map(({ external }) => `publishes ${external} beside the tunnel`),
+      ),
+      ...complaintsOf(dnsRecords(recording), ({ inputs: { type, content } }) =>
+        type === "CAA" || content === there ? [] : [`leads to ${content}`],
+      ),
+    ];
+  },
+
+  "a tunnel leads to the door, whose certificate is checked, and nowhere else": (recording) =>
+    complaintsOf(
+      ofType<pulumi.Unwrap<ZeroTrustTunnelCloudflaredConfigArgs>>(recording, "ZeroTrustTunnelCloudflaredConfig"),
+      ({ inputs }) => {
+        const rules = inputs.config?.ingresses ?? [];
+        return [
+          ...rules
+            .filter(({ service }) => service !== "https://door:8443" && service !== "http_status:404")
+            .map(({ service }) => `leads to ${service}`),
+          ...rules.filter(({ originRequest }) => originRequest?.noTlsVerify).map(() => "checks no certificate"),
+          ...rules
+            .filter(({ hostname, originRequest }) => hostname !== originRequest?.originServerName)
+            .map(({ hostname }) => `does not ask for the certificate of ${hostname}`),
+        ];
+      },
     ),
 
   "the network internal, and no other, has no way out": (recording) =>

@@ -13,7 +13,7 @@ import {
   unresolvedImports,
   type Source,
 } from "./source.ts";
-import { decrypted, readStack, recordStack, stacks, TEST_SECRET } from "./stacks.ts";
+import { decrypted, readStack, recordStack, stacks, TEST_SECRET, withTunnel } from "./stacks.ts";
 
 test("the repository's stacks are found", () => {
   expect(stacks).toEqual(expect.arrayContaining(["local", "prod"]));
@@ -78,16 +78,50 @@ describe.each(stacks)("the program in the stack %s", (stack) => {
   });
 });
 
+describe("the program in a stack with a tunnel", () => {
+  let recording: Recording;
+  beforeAll(async () => {
+    recording = await recordStack("prod", withTunnel);
+  });
+
+  test.each(Object.entries(invariants))("%s", (_, complaintsOf) => {
+    expect(complaintsOf(recording)).toEqual([]);
+  });
+
+  test("says where it is to be found", () => {
+    expect(recording.outputs).toMatchObject({ url: "https://reach.example.com" });
+  });
+
+  test("names no CA beside the CNAME record, which none may be", async () => {
+    const named = ({ resources }: Recording) =>
+      resources.filter(({ inputs }) => inputs["type"] === "CAA").map(({ inputs }) => inputs["name"]);
+    expect(named(recording)).toEqual([]);
+    expect(named(await recordStack("prod"))).toEqual(["reach.example.com", "reach.example.com"]);
+    // There they would bind all names of the zone.
+    const atTheTop = await recordStack("prod", (given) => ({ ...given, "reach:domain": "example.com" }));
+    expect(named(atTheTop)).toEqual([]);
+  });
+
+  test("leads its name there when the tunnel is open", () => {
+    const [dns] = recording.resources.filter(({ type }) => type === "bulkhead:index:Dns");
+    expect(dns!.options.dependencies).toContain(container(recording, "tunnel").urn);
+  });
+});
+
 describe("an invariant complains of one broken property", () => {
   let sound: Recording;
+  let tunneled: Recording;
   beforeAll(async () => {
     sound = await recordStack("prod");
+    tunneled = await recordStack("prod", withTunnel);
   });
 
   type Container = Recorded<ContainerInputs>;
   interface Row {
     invariant: string;
     breaks: string;
+    /** @default what is open to clients */
+    with?: "tunnel";
     /** A container and what becomes of it, or the whole recording. */
     in?: string;
     by: (container: Container, recording: Recording) => void;
@@ -97,6 +131,12 @@ describe("an invariant complains of one broken property", () => {
   const RECORD = "dns-reach.example.com-203.0.113.10";
   const setRules = (recording: Recording, rules: object[]) =>
     (resource(recording, "zone-cache").inputs["rules"] = rules);
+  const firstRule = (recording: Recording) =>
+    (resource(recording, "tunnel-config").inputs["config"] as { ingresses: Rule[] }).ingresses[0]!;
+  interface Rule {
+    service: string;
+    originRequest: { noTlsVerify?: boolean; originServerName?: string };
+  }
   const setLabel = ({ inputs }: Container, name: string, value: string) => {
     inputs.labels!.find((entry) => entry.label === name)!.value = value;
   };
@@ -126,6 +166,10 @@ describe("an invariant complains of one broken property", () => {
   const owner = "everything on the host says whose it is";
   const internal = "the network internal, and no other, has no way out";
   const upload = "every uploaded file is for one reader alone";
+  const reaches = "the edge reaches no network but door and proxy, and the door none but door and tunnel";
+  const tunnelNetwork = "only the door and a connector are on the tunnel's network, and the connector on no other";
+  const tunnelAlone = "a stack with a tunnel publishes no port, and its names lead there alone";
+  const tunnelEnd = "a tunnel leads to the door, whose certificate is checked, and nowhere else";
 
   const rows: Row[] = [
     {
@@ -344,11 +388,77 @@ describe("an invariant complains of one broken property", () => {
       complaint: "backend: is on the network door, whose members are believed what they say of a client's address",
     },
     {
-      invariant: "the edge reaches no network but door and proxy",
+      invariant: reaches,
       breaks: "the edge is on internal",
       in: "edge",
       by: ({ inputs }) => inputs.networksAdvanced!.push({ name: "reach-prod-internal" }),
       complaint: "edge: is on the network internal",
+    },
+    {
+      invariant: reaches,
+      breaks: "the door is on proxy",
+      in: "edge-door",
+      by: ({ inputs }) => inputs.networksAdvanced!.push({ name: "reach-prod-proxy" }),
+      complaint: "edge-door: is on the network proxy",
+    },
+    {
+      invariant: tunnelNetwork,
+      breaks: "a service is there",
+      with: "tunnel",
+      by: ({ inputs }) => inputs.networksAdvanced!.push({ name: "reach-prod-tunnel" }),
+      complaint: "backend: is on the network tunnel, whose members are believed whose request it is",
+    },
+    {
+      invariant: tunnelNetwork,
+      breaks: "the connector is on web",
+      with: "tunnel",
+      in: "tunnel",
+      by: ({ inputs }) => inputs.networksAdvanced!.push({ name: "reach-prod-web" }),
+      complaint: "tunnel: is on the network web",
+    },
+    {
+      invariant: tunnelAlone,
+      breaks: "a port is open besides",
+      with: "tunnel",
+      in: "edge-door",
+      by: ({ inputs }) => (inputs.ports = [{ ip: "203.0.113.10", external: 443, internal: 8443 }]),
+      complaint: "edge-door: publishes 443 beside the tunnel",
+    },
+    {
+      invariant: tunnelAlone,
+      breaks: "a name shows an address",
+      with: "tunnel",
+      by: (_, recording) => (resource(recording, "dns-reach.example.com-tunnel").inputs["content"] = "203.0.113.10"),
+      complaint: "dns-reach.example.com-tunnel: leads to 203.0.113.10",
+    },
+    {
+      invariant: tunnelEnd,
+      breaks: "it leads to a service",
+      with: "tunnel",
+      by: (_, recording) => (firstRule(recording).service = "http://backend:8765"),
+      complaint: "tunnel-config: leads to http://backend:8765",
+    },
+    {
+      invariant: tunnelEnd,
+      breaks: "any certificate will do",
+      with: "tunnel",
+      by: (_, recording) => (firstRule(recording).originRequest.noTlsVerify = true),
+      complaint: "tunnel-config: checks no certificate",
+    },
+    {
+      invariant: tunnelEnd,
+      breaks: "a certificate of any name will do",
+      with: "tunnel",
+      by: (_, recording) => delete firstRule(recording).originRequest.originServerName,
+      complaint: "tunnel-config: does not ask for the certificate of reach.example.com",
+    },
+    {
+      invariant: secret,
+      breaks: "the tunnel's token is an argument",
+      with: "tunnel",
+      in: "tunnel",
+      by: ({ inputs }, { secrets }) => inputs.command!.push(secrets.at(-1)!),
+      complaint: "tunnel: command.8 holds a secret",
     },
     {
       invariant: internal,
@@ -713,8 +823,9 @@ describe("an invariant complains of one broken property", () => {
     },
   ];
 
-  test.each(rows)("$invariant: $breaks", ({ invariant, in: name = "backend", by, complaint }) => {
-    const broken = { ...sound, resources: structuredClone(sound.resources), secrets: [...sound.secrets] };
+  test.each(rows)("$invariant: $breaks", ({ invariant, with: stack, in: name = "backend", by, complaint }) => {
+    const whole = stack === "tunnel" ? tunneled : sound;
+    const broken = { ...whole, resources: structuredClone(whole.resources), secrets: [...whole.secrets] };
     by(container(broken, name), broken);
     expect(invariants[invariant]!(broken)).toEqual([complaint].flat());
   });

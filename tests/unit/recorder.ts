@@ -24,6 +24,8 @@ export interface Recorded<Inputs = Record<string, unknown>> {
     retainOnDelete: boolean;
     deleteBeforeReplace: boolean;
     replaceOnChanges: string[];
+    /** Names that it had before. */
+    aliases: string[];
     replacementTrigger?: { value: unknown; isSecret: boolean };
     dependencies: string[];
     /** Names of the hooks that run before and after it is made, and when that fails. */
@@ -55,6 +57,8 @@ export interface RecordOptions {
   secrets?: string[];
   /** What Cloudflare answers when it is asked for zones and for records. @default one zone of that name, no record */
   cloudflare?: Partial<Record<"getZones" | "getDnsRecords" | "getPermissionGroups", Answer>>;
+  /** What asking a server by HTTP comes to. @default an answer */
+  fetch?: (url: string, options?: RequestInit) => Promise<Response>;
   /** In a preview no Docker engine has to be there. @default true */
   preview?: boolean;
 }
@@ -77,6 +81,11 @@ export async function record(program: () => unknown, options: RecordOptions = {}
     "cloudflare:index/getDnsRecords:getDnsRecords": getDnsRecords,
     "cloudflare:index/getAccountApiTokenPermissionGroupsList:getAccountApiTokenPermissionGroupsList":
       getPermissionGroups,
+    "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken": ({ tunnelId }) => {
+      const token = hex(`token of the tunnel ${String(tunnelId)}`, 64);
+      secrets.push(token);
+      return { token };
+    },
     "cloudflare:index/getIpRanges:getIpRanges": () => ({ ipv4Cidrs: ["192.0.2.0/24"], ipv6Cidrs: ["2001:db8::/32"] }),
   };
   const resources = new Map<string, Recorded>();
@@ -120,6 +129,8 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   process.on("unhandledRejection", fail);
   // Pulumi keeps a stack trace for every promise, which takes most of the time of a run.
   const { stackTraceLimit } = Error;
+  const { fetch } = globalThis;
+  globalThis.fetch = (options.fetch ?? (() => Promise.resolve(new Response()))) as typeof fetch;
   Error.stackTraceLimit = 4;
   try {
     await Promise.race([failed, pulumi.runtime.runInPulumiStack(async () => await program())]);
@@ -127,6 +138,7 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   } finally {
     await nextTurns();
     Error.stackTraceLimit = stackTraceLimit;
+    globalThis.fetch = fetch;
     // What waits for ever after a failure is no leak that Pulumi has to tell of when this process ends.
     getStore().leakCandidates = new Set();
     process.removeAllListeners("unhandledRejection");
@@ -199,6 +211,14 @@ function kindsOf(stackName: string, secrets: string[]) {
     "cloudflare:index/r2BucketLock:R2BucketLock": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
     "cloudflare:index/dnsRecord:DnsRecord": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
     "cloudflare:index/ruleset:Ruleset": (name, inputs) => ({ id: hex(name, 32), state: inputs }),
+    "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared": (name, inputs) => ({
+      id: hex(name, 32),
+      state: inputs,
+    }),
+    "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig": (name, inputs) => ({
+      id: hex(name, 32),
+      state: inputs,
+    }),
     "cloudflare:index/zoneSetting:ZoneSetting": (_, inputs) => ({ id: String(inputs["settingId"]), state: inputs }),
     "random:index/randomPassword:RandomPassword": (name, inputs) => {
       const result = hex(`generated ${name}`, Number(inputs["length"]));
@@ -309,6 +329,7 @@ function recordedOf(urn: string, request: RegisterResourceRequest): Recorded {
       retainOnDelete: request.getRetainondelete() ?? false,
       deleteBeforeReplace: request.getDeletebeforereplace(),
       replaceOnChanges: request.getReplaceonchangesList(),
+      aliases: request.getAliasesList().flatMap((alias) => alias.getSpec()?.getName() || []),
       replacementTrigger: triggerOf(request),
       dependencies: request.getDependenciesList(),
       hooks: {

@@ -21,9 +21,22 @@ export function readStack(stack: string): StackFile {
 /** Stands for every secret of a stack file that only its owner can read. */
 export const TEST_SECRET = "test-secret-0123456789abcdef-0123456789abcdef";
 
-/** Runs index.ts as a preview of a stack: the stack's file, no host, secrets and certificates of the test's own. */
-export async function recordStack(stack: string): Promise<Recording> {
-  const given = readStack(stack).config;
+/** A stack with a tunnel, as its file would be: production without what is for open ports. */
+export function withTunnel(given: Record<string, unknown>): Record<string, unknown> {
+  const { accountId, zone } = given["reach:cloudflare"] as Record<string, unknown>;
+  return { ...given, "reach:edge": {}, "reach:cloudflare": { accountId, zone, tunnel: true } };
+}
+
+/**
+ * Runs index.ts as a preview of a stack: the stack's file, no host, secrets and certificates of the test's own.
+ *
+ * @param change what becomes of the file's configuration. @default it is taken as it is
+ */
+export async function recordStack(
+  stack: string,
+  change: (given: Record<string, unknown>) => Record<string, unknown> = (given) => given,
+): Promise<Recording> {
+  const given = change(readStack(stack).config);
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-unit-"));
   try {
     const { certificates, secrets } = await withCertificates(given["reach:certificates"], directory);

@@ -87,7 +87,7 @@ describe("pins", () => {
   });
 
   test("no module needs a newer Go than is accepted, and the provided one is accepted", () => {
-    for (const module of ["pulumi", "cloudflare", "traefik"]) {
+    for (const module of ["pulumi", "cloudflare", "traefik", "cloudflared"]) {
       const needed = /^go (.*)$/m.exec(read(`toolchain/${module}/go.mod`))![1]!;
       expect(isAtLeast(pins.go.least, needed), `${module} needs ${needed}`).toBe(true);
     }

@@ -8,6 +8,8 @@ interface Tunnel {
   secret: string;
   created_at: string;
   deleted_at: string | null;
+  /** Connections that its connectors have to Cloudflare's edge now. */
+  connections: number;
   config: { version: number; config: unknown; created_at: string };
 }
 
@@ -76,7 +78,15 @@ export class Tunnels {
           if ([...this.all.values()].some((tunnel) => tunnel.name === name && tunnel.deleted_at === null))
             throw new ApiError(409, 1013, "You already have a tunnel with this name.");
           const config = { version: 0, config: null, created_at: now() };
-          const tunnel = { id: randomUUID(), name, secret, created_at: now(), deleted_at: null, config };
+          const tunnel = {
+            id: randomUUID(),
+            name,
+            secret,
+            created_at: now(),
+            deleted_at: null,
+            connections: 0,
+            config,
+          };
           this.all.set(tunnel.id, tunnel);
           return { result: this.#shown(tunnel) };
         },
@@ -104,6 +114,8 @@ export class Tunnels {
         needs: write,
         handle: (call) => {
           const tunnel = this.#one(call);
+          if (tunnel.connections > 0)
+            throw new ApiError(400, 1022, "Cannot delete tunnel because it has active connections");
           this.all.delete(tunnel.id);
           return { result: { ...this.#shown(tunnel), deleted_at: now() } };
         },
@@ -152,17 +164,17 @@ export class Tunnels {
     return tunnel;
   }
 
-  #shown({ id, name, created_at, deleted_at }: Tunnel) {
+  #shown({ id, name, created_at, deleted_at, connections }: Tunnel) {
     return {
       id,
       name,
       account_tag: this.#account,
       created_at,
       deleted_at,
-      conns_active_at: null,
-      conns_inactive_at: now(),
+      conns_active_at: connections > 0 ? created_at : null,
+      conns_inactive_at: connections > 0 ? null : created_at,
       connections: [],
-      status: "inactive",
+      status: connections > 0 ? "healthy" : "inactive",
       tun_type: "cfd_tunnel",
       remote_config: true,
       config_src: "cloudflare",
