@@ -41,6 +41,7 @@ export class FrontDoor extends pulumi.ComponentResource {
         user: `${HAPROXY_UID}:${HAPROXY_UID}`,
         limits: { memoryMb: 128, cpus: 1, pids: 64 },
         networks: [{ name: networks.door.name }],
+        isDoor: true,
         ports: [
           { address, external: ports.https, internal: 8443 },
           { address, external: ports.tunnel, internal: 2222 },
