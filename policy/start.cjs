@@ -7,15 +7,29 @@ const { join } = require("node:path");
 // Compiled code is kept between runs.
 Module.enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "bulkhead", "compile-cache"));
 
-// Pulumi would load TypeScript's compiler to translate a pack, which this one does not need.
+// Pulumi would load TypeScript's compiler to translate a pack, a debugger to serialize its functions, and source maps.
+// Node runs this pack as it is, and it has no function that is serialized.
 const STAND_INS = [
   [/^source-map-support\/register$/, {}],
   [/^typescript$/, { version: "0.0.0" }],
   [/(^|[\\/])ts-node(@[\d.]+)?$/, { register() {} }],
+  [/\/v8Hooks$/, { isInitializedAsync: () => Promise.resolve() }],
 ];
+
+// Parts of Pulumi that no pack uses, loaded when first asked for.
+const LAZY = /^(@npmcli\/arborist|\.\/automation|\.\/dynamic|\.\/provider|\.\.\/\.\.\/typescript-shim)$/;
+const PULUMI = /[\\/]@pulumi[\\/]pulumi[\\/]/;
 
 const load = Module._load;
 Module._load = (request, parent, isMain) => {
   const [, standIn] = STAND_INS.find(([pattern]) => pattern.test(request)) ?? [];
-  return standIn ?? load(request, parent, isMain);
+  if (standIn !== undefined) return standIn;
+  if (LAZY.test(request) && PULUMI.test(parent?.filename ?? ""))
+    return whenAskedFor(() => load(request, parent, isMain));
+  return load(request, parent, isMain);
 };
+
+function whenAskedFor(module) {
+  // __esModule keeps the importer from copying every property at once.
+  return new Proxy({}, { get: (_, property) => (property === "__esModule" ? true : module()[property]) });
+}
