@@ -16,8 +16,9 @@ const STAND_INS = [
   [/\/v8Hooks$/, { isInitializedAsync: () => Promise.resolve() }],
 ];
 
-// Parts of Pulumi that no pack uses, loaded when first asked for.
-const LAZY = /^(@npmcli\/arborist|\.\/automation|\.\/dynamic|\.\/provider|\.\.\/\.\.\/typescript-shim)$/;
+// What Pulumi loads for programs and for packs that it translates, loaded when first asked for.
+const LAZY =
+  /^(@npmcli\/arborist|@opentelemetry\/api|js-yaml|normalize-package-data|semver|\.\/automation|\.\/dynamic|\.\/provider|\.\.\/\.\.\/typescript-shim)$/;
 const PULUMI = /[\\/]@pulumi[\\/]pulumi[\\/]/;
 
 const load = Module._load;
