@@ -27,7 +27,8 @@ const policies: Policies = [
     description: "Weakenings that are declared, with their reasons.",
     enforcementLevel: "advisory",
     validateStack: ({ resources }, report) => {
-      for (const message of saidExceptions(resources)) report(message);
+      const said = saidExceptions(resources);
+      if (said.length > 0) report(said.join("\n"));
     },
   },
 ];

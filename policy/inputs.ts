@@ -14,8 +14,11 @@ export function ofEach<T, F>(items: readonly T[] | null | undefined, faults: (it
   return Array.from({ length: items?.length ?? 0 }).flatMap((_, index) => judged(() => faults(items![index]!, index)));
 }
 
-/** A label of a container, a volume or a network. */
+/**
+ * A label of a container, a volume or a network. Not by ofEach: a label that is not known yet may be the one, and then
+ * nothing that hangs on it can be judged.
+ */
 export function labelOf(props: unknown, name: string): string | undefined {
-  const { labels } = props as { labels?: { label: string; value: string }[] | null };
-  return ofEach(labels, ({ label, value }) => (label === name ? [value] : []))[0];
+  const { labels } = props as { labels?: readonly { label: string; value: string }[] | null };
+  return labels?.find(({ label }) => label === name)?.value;
 }

@@ -1,5 +1,5 @@
 import { exceptionFor } from "./exceptions.ts";
-import { judged } from "./inputs.ts";
+import { judged, ofEach } from "./inputs.ts";
 
 /** What makes a preview fail, or what it only says. */
 export type Severity = "mandatory" | "advisory";
@@ -43,16 +43,20 @@ export type Row<Subject> = Omit<Rule, "type" | "faults"> & { faults: (subject: S
 
 /** The messages of a rule for a resource. */
 export function violations(rule: Rule, resource: Resource, today = new Date()): string[] {
-  return judged(() => rule.faults(resource.props, resource)).flatMap((fault) => {
-    const { what, part } = typeof fault === "string" ? { what: fault, part: undefined } : fault;
-    return messages(rule, resource, { what, part }, today);
-  });
+  return judged(() =>
+    rule.faults(resource.props, resource).flatMap((fault) => {
+      const { what, part } = typeof fault === "string" ? { what: fault, part: undefined } : fault;
+      return messages(rule, resource, { what, part }, today);
+    }),
+  );
 }
 
 /** The messages of a rule for a stack, each with its resource's URN. */
 export function stackViolations(rule: StackRule, resources: readonly Resource[], today = new Date()) {
-  return judged(() => rule.faults(resources)).flatMap(({ resource, ...fault }) =>
-    messages(rule, resource, fault, today).map((message) => ({ message, urn: resource.urn })),
+  return ofEach(
+    judged(() => rule.faults(resources)),
+    ({ resource, ...fault }) =>
+      messages(rule, resource, fault, today).map((message) => ({ message, urn: resource.urn })),
   );
 }
 

@@ -1,5 +1,4 @@
 import type { ContainerArgs } from "@pulumi/docker/container.js";
-import type { NetworkArgs } from "@pulumi/docker/network.js";
 import type { ServiceArgs } from "@pulumi/docker/service.js";
 import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
 import type { ZoneSettingArgs } from "@pulumi/cloudflare/zoneSetting.js";
@@ -40,21 +39,22 @@ export const stackRules: StackRule[] = [
     why: "A database that the internet reaches, or that reaches the internet, loses its data with its first flaw (OWASP 5, NSA/CISA: network separation).",
     cure: "publish no port, and put it on networks with internal: true alone",
     faults: (resources) => {
-      const isInternal = new Map(
-        resources
-          .filter(({ type }) => type === NETWORK)
-          .map(({ props }) => props as unknown as Unwrap<NetworkArgs>)
-          .flatMap((props) => judged(() => [[props.name, props.internal === true] as const])),
+      const internal = new Set(
+        ofEach(
+          resources.filter(({ type, props }) => type === NETWORK && props["internal"] === true),
+          // A container may name a network by either.
+          ({ props }) => ["name", "id"].flatMap((key) => judged(() => [props[key]])),
+        ),
       );
       return ofEachWorkload(resources, ({ resource, workload, networks }) => {
         if (!DATABASES.test(workload.image?.replace(/@.*/, "") ?? "")) return [];
         return [
           ...workload.ports.map(({ port }) => ({ resource, what: `is a database and publishes the port ${port}` })),
           ...networks
-            .filter((network) => isInternal.get(network) !== true)
+            .filter((network) => !internal.has(network))
             .map((network) => ({
               resource,
-              what: `is a database and on the network ${network}, which is not internal`,
+              what: `is a database and on the network ${network}, which is not one of the stack's that is internal`,
             })),
         ];
       });
@@ -66,8 +66,14 @@ export const stackRules: StackRule[] = [
     why: "A disk fails, and what was on it alone is gone.",
     cure: "name it in the label bulkhead.backs-up of the container that backs it up, or except it if it can be made again",
     faults: (resources) => {
+      // Not by ofEach: a label that is not known yet may name any volume.
       const backedUp = new Set(
-        ofEachWorkload(resources, ({ workload }) => workload.label("bulkhead.backs-up")?.split(/[\s,]+/) ?? []),
+        resources.flatMap(
+          (resource) =>
+            workloadAndNetworks(resource)
+              ?.workload.label("bulkhead.backs-up")
+              ?.split(/[\s,]+/) ?? [],
+        ),
       );
       return ofEach(
         resources.filter(({ type }) => type === VOLUME),

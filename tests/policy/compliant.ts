@@ -38,7 +38,7 @@ export function compliantStack(): Resource[] {
   return [
     resource("pulumi:providers:docker", "docker", { host: "ssh://deploy@203.0.113.10" }),
     resource("docker:index/network:Network", "web-network", { name: "web", driver: "bridge" }),
-    resource("docker:index/network:Network", "data", { name: "data", internal: true }),
+    resource("docker:index/network:Network", "data", { name: "data", id: "data-id", internal: true }),
     resource("docker:index/network:Network", "swarm", {
       name: "swarm",
       driver: "overlay",

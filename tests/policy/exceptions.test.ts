@@ -146,13 +146,23 @@ describe("what a preview does not know yet", () => {
     ]);
   });
 
+  test("may be the label that a rule reads, or an exception", () => {
+    const unknownLabel = [{ label: "bulkhead.pids", value: "64" }, unknownStringValue];
+    const stack = preview({ privileged: true });
+    stack.find(({ name }) => name === "web")!.props["labels"] = unknownLabel;
+    expect(violationsIn(stack)).toEqual([]);
+    const withBackup = preview({});
+    withBackup.find(({ name }) => name === "backup")!.props["labels"] = unknownLabel;
+    expect(violationsIn(withBackup)).toEqual([]);
+  });
+
   test("hides no fault of another rule in one of the stack", () => {
     const stack = preview({});
     const door = stack.find(({ name }) => name === "door")!;
     door.props = unknownCheckingProxy({ ...door.props, image: unknownStringValue, command: [unknownStringValue] });
     stack.find(({ name }) => name === "data")!.props["internal"] = false;
     expect(violationsIn(stack)).toEqual([
-      "stack-database-internal: database: is a database and on the network data, which is not internal: " +
+      "stack-database-internal: database: is a database and on the network data, which is not one of the stack's that is internal: " +
         "publish no port, and put it on networks with internal: true alone",
     ]);
   });

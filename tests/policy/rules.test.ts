@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { resourceRules, stackRules } from "../../policy/rules.ts";
 import { NOT_IN_SWARM } from "../../policy/services.ts";
 import { workloadRows } from "../../policy/containers.ts";
+import type { Resource } from "../../policy/rule.ts";
 import { compliantStack, labelList, violationsIn } from "./compliant.ts";
 
 test("the compliant stack keeps every rule", () => {
@@ -25,6 +26,7 @@ interface Broken {
   also?: string[];
 }
 
+const RETAINED = { "bulkhead.data": "true", "bulkhead.retained": "true" };
 const SOCKET = "/var/run/docker.sock";
 const HEALTH = '["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/health"]';
 const SPEC = "taskSpec.containerSpec";
@@ -562,7 +564,7 @@ const broken: Broken[] = [
     of: "data",
     set: { internal: false },
     says:
-      "database: is a database and on the network data, which is not internal: " +
+      "database: is a database and on the network data, which is not one of the stack's that is internal: " +
       "publish no port, and put it on networks with internal: true alone",
   },
   {
@@ -592,21 +594,23 @@ const broken: Broken[] = [
   },
 ];
 
+/** The compliant stack with other properties of one resource. */
+function stackWith(name: string, set: Record<string, unknown>): Resource[] {
+  const stack = compliantStack();
+  const resource = stack.find((other) => other.name === name)!;
+  for (const [path, value] of Object.entries(set)) {
+    const keys = path.startsWith("opts.") ? path.split(".") : ["props", ...path.split(".")];
+    const last = keys.pop()!;
+    const parent = keys.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], resource);
+    (parent as Record<string, unknown>)[last] = value;
+  }
+  return stack;
+}
+
 describe("a rule speaks of one broken property, and no other rule does", () => {
   test.each(broken.map((row) => [row.rule, JSON.stringify(row.set), row] as const))("%s: %s", (_, __, row) => {
     const { rule, of, set, says, also = [] } = row;
-    const stack = compliantStack();
-    const resource = stack.find(({ name }) => name === of)!;
-    for (const [path, value] of Object.entries(set)) {
-      const keys = path.startsWith("opts.") ? path.split(".") : ["props", ...path.split(".")];
-      // Names with a dot are last.
-      const last = keys.pop()!;
-      const parent = keys.reduce<Record<string, unknown>>(
-        (at, key) => at[key] as Record<string, unknown>,
-        resource as unknown as Record<string, unknown>,
-      );
-      parent[last] = value;
-    }
+    const stack = stackWith(of, set);
     expect(violationsIn(stack).sort()).toEqual([`${rule}: ${says}`, ...also].sort());
   });
 });
@@ -633,4 +637,43 @@ test("no message holds the secret that it speaks of", () => {
 test("what Swarm has not are rules of containers", () => {
   const rows = workloadRows.map(({ name }) => name);
   expect(Object.keys(NOT_IN_SWARM).filter((name) => !rows.includes(name))).toEqual([]);
+});
+
+describe("no rule speaks of", () => {
+  test.each<[string, string, Record<string, unknown>]>([
+    ["an image that was built on the host", "web", { image: `sha256:${"0".repeat(64)}` }],
+    ["the stand-in of an image", "web", { image: "bulkhead.local/node:0123456789abcdef" }],
+    ["a stop by hand that holds", "web", { restart: "unless-stopped" }],
+    ["logs that go elsewhere", "web", { logDriver: "journald", logOpts: undefined }],
+    ["a container without a network", "web", { networksAdvanced: [], networkMode: "none" }],
+    ["the short word for no new privileges", "web", { securityOpts: ["no-new-privileges"] }],
+    ["a setting that only sounds like a secret", "web", { envs: ["MONKEY=1", "TOKEN_PATH=x", "URL=https://a.b/c:d"] }],
+    ["a secret that a script reads from a file", "web", { command: ["app --password=$(cat /run/secrets/p)"] }],
+    ["a network by its id", "database", { networksAdvanced: [{ name: "data-id" }] }],
+    ["a redirect to HTTPS", "edge", { "command.1": "--entryPoints.websecure.http.redirections.entryPoint.to=other" }],
+    ["TLS by a resolver", "edge", { "command.1": "--entryPoints.websecure.http.tls.certResolver=acme" }],
+    [
+      "a port on every address that is declared so",
+      "door",
+      { "ports.0.ip": "::", labels: labelList({ "bulkhead.pids": "64", "bulkhead.publishes": "[::]:443" }) },
+    ],
+    ["an overlay that is encrypted by a word alone", "swarm", { options: { encrypted: "" } }],
+    ["a volume on another host", "files", { driverOpts: { type: "nfs", o: "addr=192.0.2.1", device: ":/files" } }],
+    ["data that is retained", "rows", { "opts.protect": false, labels: labelList(RETAINED) }],
+    ["an engine over TCP with certificates", "docker", { host: "tcp://192.0.2.1:2376", certPath: "certificates" }],
+    ["a record that leads no client", "tunnel-record", { comment: undefined, name: "_acme-challenge.example.com" }],
+    ["a record of text", "tunnel-record", { comment: undefined, type: "TXT" }],
+    [
+      "what a token may not do",
+      "account-token",
+      { "policies.1": { effect: "deny", resources: '{"com.cloudflare.api.account.*": "*"}' } },
+    ],
+    [
+      "one zone of an account",
+      "account-token",
+      { "policies.0.resources": { "com.cloudflare.api.account.a": { "com.cloudflare.api.account.zone.z": "*" } } },
+    ],
+  ])("%s", (_, of, set) => {
+    expect(violationsIn(stackWith(of, set))).toEqual([]);
+  });
 });
