@@ -647,7 +647,11 @@ describe("no rule speaks of", () => {
     ["logs that go elsewhere", "web", { logDriver: "journald", logOpts: undefined }],
     ["a container without a network", "web", { networksAdvanced: [], networkMode: "none" }],
     ["the short word for no new privileges", "web", { securityOpts: ["no-new-privileges"] }],
-    ["a setting that only sounds like a secret", "web", { envs: ["MONKEY=1", "TOKEN_PATH=x", "URL=https://a.b/c:d"] }],
+    [
+      "a setting that only sounds like a secret",
+      "web",
+      { envs: ["MONKEY=1", "TOKEN_PATH=x", "URL=https://a.b/c:d", "TOKEN=/run/token", "API_KEY=$FILE"] },
+    ],
     ["a secret that a script reads from a file", "web", { command: ["app --password=$(cat /run/secrets/p)"] }],
     ["a network by its id", "database", { networksAdvanced: [{ name: "data-id" }] }],
     ["a redirect to HTTPS", "edge", { "command.1": "--entryPoints.websecure.http.redirections.entryPoint.to=other" }],
