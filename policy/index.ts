@@ -1,9 +1,9 @@
 // The pack: every rule as a policy of Pulumi's.
-import { PolicyPack, validateResourceOfType, type Policies } from "@pulumi/policy";
+import { PolicyPack, validateResourceOfType, type Policies, type ReportViolation } from "@pulumi/policy";
 import type { CustomResource } from "@pulumi/pulumi";
 import { saidExceptions } from "./exceptions.ts";
 import { resourceRules, stackRules } from "./rules.ts";
-import { stackViolations, violations } from "./rule.ts";
+import { stackViolations, violations, type Resource } from "./rule.ts";
 
 const policies: Policies = [
   ...resourceRules.map((rule) => ({
@@ -18,7 +18,7 @@ const policies: Policies = [
     name: rule.name,
     description: rule.why,
     enforcementLevel: rule.severity,
-    validateStack: ({ resources }: { resources: Parameters<typeof stackViolations>[1] }, report: Report) => {
+    validateStack: ({ resources }: { resources: Resource[] }, report: ReportViolation) => {
       for (const { message, urn } of stackViolations(rule, resources)) report(message, urn);
     },
   })),
@@ -32,8 +32,6 @@ const policies: Policies = [
     },
   },
 ];
-
-type Report = (message: string, urn?: string) => void;
 
 new PolicyPack("bulkhead", { policies });
 

@@ -3,8 +3,8 @@ import type { ProviderArgs } from "@pulumi/docker/provider.js";
 import type { RemoteImageArgs } from "@pulumi/docker/remoteImage.js";
 import type { VolumeArgs } from "@pulumi/docker/volume.js";
 import type { Unwrap } from "@pulumi/pulumi";
-import { isPinned } from "./containers.ts";
 import { labelOf } from "./inputs.ts";
+import { isPinned } from "./workloads.ts";
 import type { Rule } from "./rule.ts";
 import { looksSecret } from "./secrets.ts";
 

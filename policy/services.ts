@@ -1,6 +1,6 @@
 import type { ServiceArgs } from "@pulumi/docker/service.js";
 import type { Unwrap } from "@pulumi/pulumi";
-import { workloadRows, type Workload } from "./containers.ts";
+import { workloadRows, type Workload } from "./workloads.ts";
 import { labelOf, ofEach } from "./inputs.ts";
 import type { Rule } from "./rule.ts";
 

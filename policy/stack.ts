@@ -4,11 +4,12 @@ import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
 import type { ZoneSettingArgs } from "@pulumi/cloudflare/zoneSetting.js";
 import type { Unwrap } from "@pulumi/pulumi";
 import { DNS_RECORD, LEADING, ZONE_SETTING, ZONE_SETTINGS } from "./cloudflare.ts";
-import { CONTAINER, workloadOf as ofContainer, type Workload } from "./containers.ts";
+import { CONTAINER, workloadOf as ofContainer } from "./containers.ts";
 import { judged, ofEach } from "./inputs.ts";
 import { holdsData, NETWORK, VOLUME } from "./networks-and-volumes.ts";
 import type { Resource, StackRule } from "./rule.ts";
 import { SERVICE, workloadOf as ofService } from "./services.ts";
+import type { Workload } from "./workloads.ts";
 
 /** What a database's image is called. */
 const DATABASES =

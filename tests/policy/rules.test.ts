@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { resourceRules, stackRules } from "../../policy/rules.ts";
 import { NOT_IN_SWARM } from "../../policy/services.ts";
-import { workloadRows } from "../../policy/containers.ts";
+import { workloadRows } from "../../policy/workloads.ts";
 import type { Resource } from "../../policy/rule.ts";
 import { compliantStack, labelList, violationsIn } from "./compliant.ts";
 
