@@ -16,6 +16,10 @@ export default defineConfig({
         },
       },
       {
+        // The rules of the policy pack, without Pulumi.
+        test: { name: "policy", include: ["tests/policy/**/*.test.ts"], isolate: false },
+      },
+      {
         // On a real engine, one after the other; commands/test.ts starts it.
         test: {
           name: "e2e",

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { format } from "prettier";
 import { z } from "zod";
 import { shape } from "../config.ts";
+import { resourceRules, stackRules } from "../policy/rules.ts";
 import { picture } from "./picture.ts";
 
 const PROJECT = "reach";
@@ -9,10 +10,15 @@ const PROJECT = "reach";
 /** What is written from the program, so that it cannot say anything else than the program does. */
 async function generated(): Promise<Record<string, string>> {
   const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const policy = readFileSync(new URL("../docs/policy.md", import.meta.url), "utf8");
   return {
     "README.md": readme.replace(/```mermaid\n.*?```/s, await picture()),
     "stack.schema.json": await format(JSON.stringify(stackSchema()), { parser: "json", printWidth: 120 }),
     "docs/configuration.md": await format(configurationPage(), { parser: "markdown", printWidth: 120 }),
+    "docs/policy.md": await format(
+      policy.replace(/(?<=\n## The rules\n).*$/s, () => rulesTable()),
+      { parser: "markdown", printWidth: 120 },
+    ),
   };
 }
 
@@ -88,6 +94,23 @@ function fields(path: string, schema: JsonSchema): string[] {
 
 function row(path: string, schema: JsonSchema, isRequired: boolean): string {
   return `| \`${path}\` | ${schema.description ?? ""} | ${isRequired ? "required" : ""} |`;
+}
+
+/** The same rule for containers and for services is one row. */
+function rulesTable(): string {
+  const rows = new Map<string, string[]>();
+  for (const { name, severity, why, cure } of [...resourceRules, ...stackRules]) {
+    const rest = `${severity} | ${why} | ${cure.replaceAll("|", "\\|")} |`;
+    rows.set(rest, [...(rows.get(rest) ?? []), `\`${name}\``]);
+  }
+  return `
+Generated from \`policy/\` by \`make generate\`. CIS is the CIS Docker Benchmark 1.6, OWASP the rules of the Docker Security
+Cheat Sheet, NSA/CISA the Kubernetes Hardening Guide 1.2, where it is as true of Docker.
+
+| rule | level | why | cure |
+| --- | --- | --- | --- |
+${[...rows].map(([rest, names]) => `| ${names.join(", ")} | ${rest}`).join("\n")}
+`;
 }
 
 const check = process.argv.includes("--check");

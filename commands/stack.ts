@@ -88,10 +88,17 @@ export async function environmentOf(name: string, { url, local }: Host): Promise
   return {
     ...(await provideToolchain({ cloudflare: "reach:cloudflare" in config })).env,
     PULUMI_STACK: name,
+    PULUMI_OPTION_POLICY_PACK: policyPacks(process.env["PULUMI_OPTION_POLICY_PACK"]),
     ...(local ? { DOCKER_HOST: url } : {}),
     ...(url.startsWith("ssh:") ? { PULUMI_PARALLEL: process.env["PULUMI_PARALLEL"] || SSH_PARALLEL } : {}),
     ...(name === "local" ? await localBackend() : {}),
   };
+}
+
+/** Packs that judge every preview and update: the project's own, beside those that the user has named. */
+export function policyPacks(given = ""): string {
+  const named = given.split(",").filter((pack) => pack !== "");
+  return [...new Set([...named, join(projectDirectory, "policy")])].join(",");
 }
 
 /**

@@ -24,8 +24,11 @@ export interface Suite {
 /** What needs no engine. */
 export const fastSuites: readonly Suite[] = [
   {
-    name: "unit",
-    run: () => vitest((args) => inProject(process.execPath, [VITEST, "run", "--project", "unit", ...args])),
+    name: "unit and policy",
+    run: () =>
+      vitest((args) =>
+        inProject(process.execPath, [VITEST, "run", "--project", "unit", "--project", "policy", ...args]),
+      ),
   },
   {
     name: "backend",

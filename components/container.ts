@@ -20,6 +20,8 @@ export interface ContainerArgs extends Posture {
   volumes?: { name: pulumi.Input<string>; path: string; writable?: boolean }[];
   /** Ports of the host, each bound to an address. @default [] */
   ports?: { address: string; external: number; internal: number }[];
+  /** Whether it may publish ports: the policies refuse them of anything else. @default false */
+  isDoor?: boolean;
   /** Plain settings. A secret never goes here: see secret.ts. @default {} */
   env?: Record<string, pulumi.Input<string>>;
   /** @default the image's own */
@@ -76,6 +78,7 @@ export class Container extends pulumi.ComponentResource {
         labels: host.labels({
           "bulkhead.name": name,
           "bulkhead.pids": String(args.limits.pids),
+          ...(args.isDoor ? { "bulkhead.publishes": ports.map(publishedAt).join(" ") } : {}),
           ...(exceptions.length > 0 ? { "bulkhead.exceptions": JSON.stringify(exceptions) } : {}),
         }),
         networkMode: mode,
@@ -142,6 +145,10 @@ async function limitPids(id: string, name: string, { host, limits, run }: Contai
         `it needs the pids cgroup; see \`docker info\` for its warnings`,
     );
   return id;
+}
+
+function publishedAt({ address, external }: { address: string; external: number }): string {
+  return `${address.includes(":") ? `[${address}]` : address}:${external}`;
 }
 
 function healthArgs(health: Health, { knowsStartInterval }: DockerHost): Partial<docker.ContainerArgs> {

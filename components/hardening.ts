@@ -1,4 +1,5 @@
 import type * as docker from "@pulumi/docker/container.js";
+import { isDate } from "../policy/exceptions.ts";
 
 /** What a container may use, each enforced by the kernel. */
 export interface Limits {
@@ -14,12 +15,18 @@ export interface Limits {
  * One weakening of the posture, with its reason. It stands in the container's label `bulkhead.exceptions`, so a preview
  * shows it and an audit finds it. There is no other way to weaken a container.
  */
-export type Exception = { why: string } & (
+export type Exception = {
+  why: string;
+  /** The last day on which it holds, like "2027-01-31": after it the policies refuse it. @default it stays */
+  until?: string;
+} & (
   | { capability: Capability }
   /** Runs as root in the container, still without capabilities. */
   | { rootUser: true }
   /** Leaves the root file system writable. */
   | { writableRoot: true }
+  /** Serves this entry point of Traefik's to clients without TLS or without a rate limit. */
+  | { entryPoint: string }
 );
 
 /** Names as the engine reads them back; any other spelling would show as a change for ever. */
@@ -44,6 +51,9 @@ export interface Posture {
  */
 export function hardened(posture: Posture) {
   const { limits, user = "1000:1000", tmpfsMb = { "/tmp": 16 }, graceSeconds = 30, exceptions = [] } = posture;
+  for (const { until } of exceptions)
+    if (until !== undefined && !isDate(until))
+      throw new Error(`exceptions: until: ${until} is not a date: give one like 2027-01-31`);
   const rootUser = exceptions.some((exception) => "rootUser" in exception);
   if (isRoot(user) && !rootUser) throw new Error(`user ${user} is root: give another, or an exception with its reason`);
   const adds = exceptions.flatMap((exception) => ("capability" in exception ? [exception.capability] : [])).sort();

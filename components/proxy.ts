@@ -1,6 +1,7 @@
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../config.ts";
+import type { Exception as PolicyException } from "../policy/exceptions.ts";
 import { Container } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { edgeSettings, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
@@ -83,6 +84,12 @@ export class Proxy extends pulumi.ComponentResource {
         run: "always",
         user: `${TRAEFIK_UID}:${TRAEFIK_UID}`,
         limits: { memoryMb: 256, cpus: 1, pids: 256 },
+        exceptions: [
+          {
+            entryPoint: "tunnel",
+            why: "a tunnel is TCP of its client's own: the edge hands it on and reads nothing of it",
+          },
+        ],
         // Where a request's body waits until it is whole, so that its size can be refused.
         tmpfsMb: { "/tmp": 64 },
         networks: [
@@ -134,7 +141,16 @@ export class Proxy extends pulumi.ComponentResource {
   private acmeVolume(name: string) {
     const volume = new docker.Volume(
       `${name}-acme`,
-      { name: this.host.named("acme"), labels: this.host.labels({ "bulkhead.data": "true" }) },
+      {
+        name: this.host.named("acme"),
+        labels: this.host.labels({
+          "bulkhead.data": "true",
+          "bulkhead.retained": "true",
+          "bulkhead.exceptions": JSON.stringify([
+            { rule: "stack-data-in-backup", why: "what is lost of it the CA issues again" },
+          ] satisfies PolicyException[]),
+        }),
+      },
       { parent: this, retainOnDelete: true, deleteBeforeReplace: true },
     );
     const file = new Job(

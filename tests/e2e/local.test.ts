@@ -491,6 +491,7 @@ describe("posture", () => {
     edge: {
       ...{ user: "65532:65532", memoryMb: 256, cpus: 1, pids: 256, graceSeconds: 20, networks: ["door", "proxy"] },
       tmpMb: 64,
+      exceptions: ["entryPoint"],
       volumes: { "/routes": "read-only", "/run/secrets": "read-only" },
     },
     backend: {

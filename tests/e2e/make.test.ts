@@ -25,6 +25,7 @@ beforeAll(async () => {
   for (const service of ["backend", "door", "edge", "frontend"])
     expect(up.stdout).toMatch(new RegExp(`^${service} .* healthy +\\S+$`, "m"));
   expect(up.stdout).toContain("\nOpen https://localhost:8443\n");
+  expect(up.stdout).toMatch(/^Policies:\n +\S+ bulkhead@v\S+ \(local: \S+policy\)\n/m);
 });
 
 afterAll(async () => {

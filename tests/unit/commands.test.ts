@@ -14,6 +14,7 @@ import {
   unittestCounts,
   vitestCounts,
 } from "../../commands/suites.ts";
+import { policyPacks, projectDirectory } from "../../commands/stack.ts";
 import { table } from "../../commands/table.ts";
 import { writeOnce, writeWhole } from "../../commands/write.ts";
 
@@ -110,6 +111,24 @@ test("a file is written whole or not at all, and one that may not change only on
   expect([readFileSync(old, "utf8"), readFileSync(file, "utf8")]).toEqual(["one", "three"]);
   closeSync(old);
   expect(readdirSync(directory)).toEqual(["file"]);
+});
+
+describe("the policy packs", () => {
+  const ours = join(projectDirectory, "policy");
+
+  test.each([
+    ["the project's own, if none is named", undefined, ours],
+    ["those that the user has named, and the project's own", "/a,/b", `/a,/b,${ours}`],
+    ["none twice, in a shell of `make env`", `/a,${ours}`, `/a,${ours}`],
+  ])("are %s", (_, given, packs) => {
+    expect(policyPacks(given)).toBe(packs);
+  });
+
+  test("need what the project has installed", () => {
+    const packageOf = (directory: string) =>
+      JSON.parse(readFileSync(join(directory, "package.json"), "utf8")) as { dependencies: Record<string, string> };
+    expect(packageOf(projectDirectory).dependencies).toMatchObject(packageOf(ours).dependencies);
+  });
 });
 
 describe("the local certificate", () => {

@@ -111,6 +111,14 @@ describe("the posture", () => {
     },
   );
 
+  test("refuses an exception that ends on no date", () => {
+    const exceptions: Exception[] = [{ writableRoot: true, why: "w", until: "2027-02-29" }];
+    expect(() => hardened({ ...posture, exceptions })).toThrow(
+      "exceptions: until: 2027-02-29 is not a date: give one like 2027-01-31",
+    );
+    expect(hardened({ ...posture, exceptions: [{ ...exceptions[0]!, until: "2028-02-29" }] }).readOnly).toBe(false);
+  });
+
   test("cannot be undone by what stands beside it", () => {
     const undoing = {
       privileged: true,
@@ -214,6 +222,17 @@ describe("Container", () => {
     const it = await containerOf({ user: "0", exceptions });
     expect(JSON.parse(label(it, "bulkhead.exceptions")!)).toEqual(exceptions);
     expect(label(await containerOf({ exceptions: [] }), "bulkhead.exceptions")).toBeUndefined();
+  });
+
+  test("says what it publishes if it may, and nothing else", async () => {
+    const ports = [
+      { address: "192.0.2.1", external: 443, internal: 8443 },
+      { address: "2001:db8::1", external: 443, internal: 8443 },
+    ];
+    const published = async (args: object) => label(await containerOf(args), "bulkhead.publishes");
+    expect(await published({ ports, isDoor: true })).toBe("192.0.2.1:443 [2001:db8::1]:443");
+    expect(await published({ ports })).toBeUndefined();
+    expect(await published({})).toBeUndefined();
   });
 
   test("mounts volumes read-only unless it says otherwise", async () => {

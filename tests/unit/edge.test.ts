@@ -612,6 +612,8 @@ describe("the front door", () => {
       { ip: "192.0.2.1", external: 2022, internal: 2222, protocol: "tcp" },
       { ip: "192.0.2.1", external: 8443, internal: 8443, protocol: "tcp" },
     ]);
+    // In the order in which they are given; the policies read it.
+    expect(label(container(recording, "edge-door"), "bulkhead.publishes")).toBe("192.0.2.1:8443 192.0.2.1:2022");
   });
 
   test("listens on these two, and for its own health on itself", () => {

@@ -63,12 +63,16 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
   },
 
   "only the door publishes ports, and each is bound to an address": (recording) =>
-    complaintsOf(containers(recording), (container) =>
-      (container.inputs.ports ?? []).flatMap(({ ip, external }) => [
+    complaintsOf(containers(recording), (container) => [
+      ...(container.inputs.ports ?? []).flatMap(({ ip, external }) => [
         ...(isWithin(recording, container, "FrontDoor") ? [] : [`publishes ${external} and is not the door`]),
         ...(ip ? [] : [`publishes ${external} on no address`]),
       ]),
-    ),
+      // The policies believe it.
+      ...(label(container, "bulkhead.publishes") === undefined || isWithin(recording, container, "FrontDoor")
+        ? []
+        : ["may publish ports and is not the door"]),
+    ]),
 
   "only the door, the edge and cutover jobs are on the door's network": (recording) =>
     complaintsOf(containers(recording), (container) =>
@@ -209,7 +213,7 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
   "every exception is known and has a reason": eachContainer((container) =>
     exceptionsOf(container).flatMap(({ why, ...what }) => [
       ...(why && why.length > 10 ? [] : [`has the exception ${JSON.stringify(what)} without a reason`]),
-      ...(["capability", "rootUser", "writableRoot"].includes(Object.keys(what).join())
+      ...(["capability", "rootUser", "writableRoot", "entryPoint"].includes(Object.keys(what).join())
         ? []
         : [`has the unknown exception ${JSON.stringify(what)}`]),
     ]),
@@ -306,6 +310,10 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
         !options.retainOnDelete &&
         !options.protect
           ? ["holds data and is deleted with the stack"]
+          : []),
+        // The policies believe it.
+        ...(labels?.some(({ label }) => label === "bulkhead.retained") && !options.retainOnDelete
+          ? ["says that it is retained, and is deleted with the stack"]
           : []),
         ...(driver === undefined && driverOpts === undefined ? [] : [`has the driver ${driver ?? "of the options"}`]),
       ],

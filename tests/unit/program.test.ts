@@ -382,6 +382,12 @@ describe("an invariant complains of one broken property", () => {
       complaint: "edge-door: publishes 443 on no address",
     },
     {
+      invariant: ports,
+      breaks: "a service says that it may",
+      by: ({ inputs }) => inputs.labels!.push({ label: "bulkhead.publishes", value: "127.0.0.1:8765" }),
+      complaint: "backend: may publish ports and is not the door",
+    },
+    {
       invariant: "only the door, the edge and cutover jobs are on the door's network",
       breaks: "a service is there",
       by: ({ inputs }) => inputs.networksAdvanced!.push({ name: "reach-prod-door" }),
@@ -788,7 +794,10 @@ describe("an invariant complains of one broken property", () => {
       invariant: volume,
       breaks: "data that goes with the stack",
       by: (_, recording) => (resource(recording, "edge-acme").options.retainOnDelete = false),
-      complaint: "edge-acme: holds data and is deleted with the stack",
+      complaint: [
+        "edge-acme: holds data and is deleted with the stack",
+        "edge-acme: says that it is retained, and is deleted with the stack",
+      ],
     },
     {
       invariant: volume,

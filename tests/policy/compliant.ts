@@ -1,0 +1,167 @@
+import { resourceRules, stackRules } from "../../policy/rules.ts";
+import { stackViolations, violations, type Resource } from "../../policy/rule.ts";
+
+const DIGEST = `sha256:${"0123456789abcdef".repeat(4)}`;
+
+/** A stack in which every rule is kept: a front door, a Traefik, a database with its backup, a Swarm service, Cloudflare. */
+export function compliantStack(): Resource[] {
+  const container = (name: string, props: object = {}, labels: Record<string, string> = {}) =>
+    resource("docker:index/container:Container", name, {
+      image: `example.com/${name}:1.0@${DIGEST}`,
+      user: "1000:1000",
+      readOnly: true,
+      privileged: false,
+      capabilities: { drops: ["ALL"], adds: [] },
+      securityOpts: ["no-new-privileges:true"],
+      memory: 128,
+      memorySwap: 128,
+      cpus: "0.5",
+      healthcheck: { tests: ["CMD", "true"] },
+      restart: "always",
+      mustRun: true,
+      start: true,
+      logDriver: "json-file",
+      logOpts: { "max-size": "10m", "max-file": "3" },
+      destroyGraceSeconds: 10,
+      networkMode: "bridge",
+      networksAdvanced: [{ name: "web" }],
+      ipcMode: "private",
+      envs: ["LOG_LEVEL=info", "DB_PASSWORD_FILE=/run/secrets/db_password", "API_TOKEN="],
+      labels: labelList({ "bulkhead.pids": "64", ...labels }),
+      entrypoints: ["/bin/app"],
+      command: ["--listen=:8080", "--token", "/run/secrets/token"],
+      volumes: [{ volumeName: "files", containerPath: "/files", readOnly: true }],
+      mounts: [{ type: "volume", source: "files", target: "/more" }],
+      ports: [],
+      ...props,
+    });
+  return [
+    resource("pulumi:providers:docker", "docker", { host: "ssh://deploy@203.0.113.10" }),
+    resource("docker:index/network:Network", "web-network", { name: "web", driver: "bridge" }),
+    resource("docker:index/network:Network", "data", { name: "data", id: "data-id", internal: true }),
+    resource("docker:index/network:Network", "swarm", {
+      name: "swarm",
+      driver: "overlay",
+      options: { encrypted: "true" },
+    }),
+    resource("docker:index/volume:Volume", "files", { name: "files" }),
+    resource(
+      "docker:index/volume:Volume",
+      "rows",
+      { name: "rows", labels: labelList({ "bulkhead.data": "true" }) },
+      true,
+    ),
+    resource("docker:index/remoteImage:RemoteImage", "pulled", { name: `nginx:1.29@${DIGEST}` }),
+    resource("docker:index/remoteImage:RemoteImage", "built", {
+      name: "app",
+      build: { context: "app", buildArgs: { VERSION: "1.0" } },
+    }),
+    container(
+      "door",
+      { ports: [{ ip: "203.0.113.10", external: 443, internal: 8443, protocol: "tcp" }] },
+      { "bulkhead.publishes": "203.0.113.10:443" },
+    ),
+    container("edge", {
+      command: [
+        "--entryPoints.websecure.address=:8443",
+        "--entryPoints.websecure.http.tls=true",
+        "--entryPoints.websecure.http.middlewares=headers@file,rate-limit@file",
+        "--entryPoints.inner.address=:8081",
+      ],
+    }),
+    container("web"),
+    container("job", { mustRun: false, restart: "no", healthcheck: undefined }),
+    container("courier", { start: false, mustRun: false, restart: "no", logDriver: undefined }),
+    container("database", { image: `postgres:18.1@${DIGEST}`, networksAdvanced: [{ name: "data" }] }),
+    container("backup", { networksAdvanced: [{ name: "data" }] }, { "bulkhead.backs-up": "rows" }),
+    resource("docker:index/service:Service", "swarmed", {
+      labels: labelList({ "bulkhead.publishes": "0.0.0.0:8080" }),
+      endpointSpec: { ports: [{ publishedPort: 8080, targetPort: 8080 }] },
+      taskSpec: {
+        containerSpec: {
+          image: `example.com/swarmed:1.0@${DIGEST}`,
+          user: "1000:1000",
+          readOnly: true,
+          capDrops: ["ALL"],
+          healthcheck: { tests: ["CMD", "true"] },
+          stopGracePeriod: "10s",
+          env: { LOG_LEVEL: "info", DB_PASSWORD_FILE: "/run/secrets/db_password" },
+          labels: labelList({ "bulkhead.pids": "64" }),
+          commands: ["/bin/app"],
+          args: ["--listen=:8080"],
+          mounts: [{ type: "volume", source: "files", target: "/files" }],
+        },
+        resources: { limits: { memoryBytes: 134217728, nanoCpus: 500000000 } },
+        restartPolicy: { condition: "any" },
+        logDriver: { name: "local" },
+        networksAdvanceds: [{ name: "swarm" }],
+      },
+    }),
+    resource("cloudflare:index/r2Bucket:R2Bucket", "bucket", { name: "files" }, true),
+    resource("cloudflare:index/r2ManagedDomain:R2ManagedDomain", "bucket-address", {
+      bucketName: "files",
+      enabled: false,
+    }),
+    resource("cloudflare:index/r2CustomDomain:R2CustomDomain", "bucket-domain", {
+      bucketName: "files",
+      domain: "files.example.com",
+      enabled: false,
+    }),
+    resource("cloudflare:index/r2BucketCors:R2BucketCors", "bucket-cors", {
+      bucketName: "files",
+      rules: [{ allowed: { methods: ["GET"], origins: ["https://example.com"] } }],
+    }),
+    ...Object.entries({ "account-token": "accountToken:AccountToken", "user-token": "apiToken:ApiToken" }).map(
+      ([name, type]) =>
+        resource(`cloudflare:index/${type}`, name, {
+          expiresOn: "2027-01-31T00:00:00Z",
+          policies: [{ effect: "allow", resources: JSON.stringify({ "com.cloudflare.api.account.zone.abc": "*" }) }],
+        }),
+    ),
+    resource("cloudflare:index/dnsRecord:DnsRecord", "record", {
+      zoneId: "zone-1",
+      name: "example.com",
+      type: "A",
+      proxied: true,
+    }),
+    resource("cloudflare:index/dnsRecord:DnsRecord", "tunnel-record", {
+      zoneId: "zone-1",
+      name: "tunnels.example.com",
+      type: "A",
+      proxied: false,
+      comment: "of reach-prod, not proxied: tunnels are TCP",
+    }),
+    ...Object.entries({ ssl: "strict", min_tls_version: "1.2", always_use_https: "on", brotli: "on" }).map(
+      ([settingId, value]) =>
+        resource("cloudflare:index/zoneSetting:ZoneSetting", settingId, { zoneId: "zone-1", settingId, value }),
+    ),
+  ];
+}
+
+/** Every violation in a stack, as `rule: message`. */
+export function violationsIn(resources: readonly Resource[], today?: Date): string[] {
+  return [
+    ...resourceRules.flatMap((rule) =>
+      resources
+        .filter(({ type }) => type === rule.type)
+        .flatMap((each) => violations(rule, each, today).map((message) => `${rule.name}: ${message}`)),
+    ),
+    ...stackRules.flatMap((rule) =>
+      stackViolations(rule, resources, today).map(({ message }) => `${rule.name}: ${message}`),
+    ),
+  ];
+}
+
+export function labelList(labels: Record<string, string>): { label: string; value: string }[] {
+  return Object.entries(labels).map(([label, value]) => ({ label, value }));
+}
+
+export function resource(type: string, name: string, props: object, protect = false): Resource {
+  return {
+    type,
+    name,
+    urn: `urn:pulumi:test::program::${type}::${name}`,
+    props: props as Record<string, unknown>,
+    opts: { protect },
+  };
+}
