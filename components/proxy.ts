@@ -84,12 +84,15 @@ export class Proxy extends pulumi.ComponentResource {
         run: "always",
         user: `${TRAEFIK_UID}:${TRAEFIK_UID}`,
         limits: { memoryMb: 256, cpus: 1, pids: 256 },
-        exceptions: [
-          {
-            entryPoint: "tunnel",
-            why: "a tunnel is TCP of its client's own: the edge hands it on and reads nothing of it",
-          },
-        ],
+        // With a tunnel nobody comes there from outside.
+        exceptions: networks.tunnel
+          ? []
+          : [
+              {
+                entryPoint: "tunnel",
+                why: "a tunnel is TCP of its client's own: the edge hands it on and reads nothing of it",
+              },
+            ],
         // Where a request's body waits until it is whole, so that its size can be refused.
         tmpfsMb: { "/tmp": 64 },
         networks: [

@@ -3,7 +3,7 @@ import { saidExceptions } from "../../policy/exceptions.ts";
 import { resourceRules, stackRules } from "../../policy/rules.ts";
 import type { Resource } from "../../policy/rule.ts";
 import type { Recording } from "../unit/recorder.ts";
-import { recordStack, stacks } from "../unit/stacks.ts";
+import { recordStack, stacks, withTunnel } from "../unit/stacks.ts";
 import { violationsIn } from "./compliant.ts";
 
 function resourcesOf({ resources }: Recording): Resource[] {
@@ -19,10 +19,15 @@ function resourcesOf({ resources }: Recording): Resource[] {
 const advisory = [...resourceRules, ...stackRules].filter(({ severity }) => severity === "advisory");
 const isAdvisory = (violation: string) => advisory.some(({ name }) => violation.startsWith(`${name}: `));
 
-describe.each(stacks)("the program in the stack %s", (stack) => {
+const programs: [name: string, recorded: () => Promise<Recording>][] = [
+  ...stacks.map((stack): [string, () => Promise<Recording>] => [stack, () => recordStack(stack)]),
+  ["prod, with a tunnel", () => recordStack("prod", withTunnel)],
+];
+
+describe.each(programs)("the program in the stack %s", (_, recorded) => {
   let resources: Resource[];
   beforeAll(async () => {
-    resources = resourcesOf(await recordStack(stack));
+    resources = resourcesOf(await recorded());
   });
 
   test("keeps every rule that is mandatory", () => {
