@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { fields, findings, type Finding } from "../../commands/drift.ts";
+import { fields } from "../../commands/container-fields.ts";
+import { findings, type Finding } from "../../commands/drift.ts";
 import type { ContainerState, HostState } from "../../commands/host-state.ts";
 import { promises, type Promised } from "../../commands/promises.ts";
 
