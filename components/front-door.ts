@@ -73,8 +73,8 @@ const CONFIG_PATH = "/etc/bulkhead";
 function haproxyCfg(httpsFrom: string[] | undefined, takesTcp: boolean): string {
   if (httpsFrom?.length === 0) throw new Error("httpsFrom: is empty: nobody could connect");
   const rule = httpsFrom ? `  tcp-request connection reject unless { src ${httpsFrom.join(" ")} }\n` : "";
-  const config = HAPROXY_CFG.replace("  default_backend https\n", `${rule}  default_backend https\n`);
-  return takesTcp ? config : config.replaceAll(/^(front|back)end tunnel\n( .*\n)+/gm, "");
+  const config = HAPROXY_CFG.replace("  bind :8443\n", `  bind :8443\n${rule}`);
+  return takesTcp ? config : config.replaceAll(/^(front|back)end tunnel.*\n( .*\n)+/gm, "");
 }
 
 /**
@@ -82,7 +82,8 @@ function haproxyCfg(httpsFrom: string[] | undefined, takesTcp: boolean): string 
  * that listens but has no routes yet gets nothing, and one that is about to end refuses the check's connection and is
  * left within 250 ms. `init-state` makes a new one wait for its first check: without it, it would count as well from the
  * moment its name resolves. An edge that is only slow to answer, as on a busy host, is not left; and where no edge is
- * seen to be well, any that is there is asked all the same, because a door that refuses everybody helps nobody.
+ * seen to be well, any that is there is asked all the same, because a door that refuses everybody helps nobody. Those
+ * are backends of their own: in one, no two servers get the same address.
  */
 const HAPROXY_CFG = `
 global
@@ -97,7 +98,6 @@ defaults
   timeout server 1h
   timeout check 5s
   option redispatch
-  option allbackups
   option clitcpka
   retries 3
   option httpchk
@@ -113,22 +113,26 @@ resolvers docker
   hold obsolete 10s
 frontend https
   bind :8443
-  default_backend https
+  use_backend https-any if { nbsrv(https-edges) lt 1 }
+  default_backend https-edges
 frontend tunnel
   bind :2222
-  default_backend tunnel
+  use_backend tunnel-any if { nbsrv(tunnel-edges) lt 1 }
+  default_backend tunnel-edges
 frontend health
   mode http
   bind 127.0.0.1:8080
   timeout client 5s
   monitor-uri /health
   monitor fail if { nbsrv(edges) lt 1 }
-backend https
+backend https-edges
   server-template edge 4 edge:8443 check port 8082 init-state down send-proxy-v2
-  server-template any 4 edge:8443 backup send-proxy-v2
-backend tunnel
+backend https-any
+  server-template edge 4 edge:8443 send-proxy-v2
+backend tunnel-edges
   server-template edge 4 edge:2222 check port 8082 init-state down send-proxy-v2
-  server-template any 4 edge:2222 backup send-proxy-v2
+backend tunnel-any
+  server-template edge 4 edge:2222 send-proxy-v2
 backend edges
   server-template edge 4 edge:8082 check init-state down
 `.trimStart();

@@ -141,6 +141,23 @@ listen(8082, waiting.append)`;
   });
 });
 
+test("an edge whose checks fail is asked all the same, where there is no other", async () => {
+  const { Pid } = containers.get("edge")!.State;
+  const rule = async (action: string) => {
+    const args = ["-t", String(Pid), "-n", "iptables", action, "INPUT", ...REFUSED_CHECKS];
+    expect(await runCommand("nsenter", args)).toMatchObject({ code: 0 });
+  };
+  await clients.during("an edge whose checks fail", async () => {
+    await rule("-A");
+    await sleep(2_000);
+    await rule("-D");
+  });
+  const { stdout } = await logsOf(containers.get("edge-door")!.Id);
+  expect(stdout).toContain("Server https-edges/edge1 is DOWN, reason: Layer4 connection problem");
+});
+
+const REFUSED_CHECKS = ["-p", "tcp", "--dport", "8082", "-j", "REJECT", "--reject-with", "tcp-reset"];
+
 test("of all requests none failed", async () => {
   const { requests, failed, releases, tunnelReleases } = await clients.finish(0);
   console.log(JSON.stringify({ requests, failed }));

@@ -626,16 +626,26 @@ describe("the front door", () => {
   });
 
   test.each([
-    ["backend https", "edge:8443"],
-    ["backend tunnel", "edge:2222"],
+    ["https", "edge:8443"],
+    ["tunnel", "edge:2222"],
   ])("hands on to every edge that serves, and says whose connection it is: %s", (name, target) => {
     expect(section("defaults")).toContain("http-check send meth GET uri /release/edge ");
     expect(section("defaults")).toContain("http-check expect status 200");
-    expect(section(name)).toMatch(
+    expect(section(`frontend ${name}`)).toContain(`default_backend ${name}-edges`);
+    expect(section(`backend ${name}-edges`)).toMatch(
       new RegExp(`server-template edge \\d+ ${target} check port 8082 init-state down send-proxy-v2$`, "m"),
     );
     // Where none of them seems to be well, any is better than none.
-    expect(section(name)).toMatch(new RegExp(`server-template any \\d+ ${target} backup send-proxy-v2$`, "m"));
+    expect(section(`frontend ${name}`)).toContain(`use_backend ${name}-any if { nbsrv(${name}-edges) lt 1 }`);
+    expect(section(`backend ${name}-any`)).toMatch(
+      new RegExp(`server-template edge \\d+ ${target} send-proxy-v2$`, "m"),
+    );
+  });
+
+  test("gives no two of its parts the same name, which HAProxy 3.3 and newer refuse", () => {
+    const names = lines.flatMap((line) => /^(?:front|back)end (\S+)/.exec(line)?.[1] ?? []);
+    expect(names.length).toBe(8);
+    expect(new Set(names).size).toBe(names.length);
   });
 
   test("leaves an edge that refuses a check at once, and one that is only slow not", () => {
