@@ -25,8 +25,8 @@ function report(found: readonly Finding[], format: string | undefined): void {
   if (found.length === 0) return console.log("The host is as the stack promises.");
   const rows = found.map(({ resource, field, promised, found }) => [resource, field, promised, found]);
   console.log(table([["RESOURCE", "FIELD", "PROMISED", "FOUND"], ...rows]));
-  for (const cure of new Set(found.map(({ cure }) => cure)))
-    console.log(
-      `\n${cure}\n  ${[...new Set(found.filter((each) => each.cure === cure).map(({ resource, field }) => `${resource}: ${field}`))].join("\n  ")}`,
-    );
+  for (const cure of new Set(found.map(({ cure }) => cure))) {
+    const cured = found.filter((each) => each.cure === cure).map(({ resource, field }) => `${resource}: ${field}`);
+    console.log(`\n${cure}\n  ${[...new Set(cured)].join("\n  ")}`);
+  }
 }

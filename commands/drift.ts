@@ -1,4 +1,3 @@
-import type { ArchivedFile } from "../engine.ts";
 import { fields, listed, REFRESH, REPLACE, splitOnce } from "./container-fields.ts";
 import type { ContainerState, HostState } from "./host-state.ts";
 import type { Promised, PromisedContainer } from "./promises.ts";
@@ -110,7 +109,9 @@ function ofRoutes({ containers }: Promised, { routes }: HostState): Finding[] {
       return env["ROUTE_FILE"] === undefined ? [] : [[`${env["ROUTE_FILE"]}.yml`, env["ROUTE"]!] as const];
     }),
   );
-  const found = new Map(routes.filter(({ name }) => name.endsWith(".yml")).map((file) => [file.name, text(file)]));
+  const found = new Map(
+    routes.filter(({ name }) => name.endsWith(".yml")).map(({ name, content }) => [name, content.toString()]),
+  );
   const cure =
     "`pulumi up --replace` of the job that writes it (its name ends in -job); one that nobody writes: delete it.";
   return [...new Set([...wanted.keys(), ...found.keys()])].flatMap((file): Finding[] => {
@@ -146,8 +147,4 @@ function strangers({ containers, networks, volumes }: Promised, host: HostState,
         ...(labelled ? [finding("stranger with the stack's label", stackLabel)] : []),
       ];
     });
-}
-
-function text({ content }: ArchivedFile): string {
-  return content.toString();
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { isMap, parseDocument, type Document, type Scalar, type YAMLMap } from "yaml";
 import { parseStackFile, shape } from "../config.ts";
+import { holdsSecret } from "./stack.ts";
 
 /** What a new stack has that the one it is made from has not. */
 export interface Differences {
@@ -95,10 +96,6 @@ const ANY = ["0.0.0.0", "::"];
 
 function configOf(document: Document): Record<string, unknown> {
   return ((document.toJS() as { config?: Record<string, unknown> } | null) ?? {}).config ?? {};
-}
-
-function holdsSecret(value: unknown): boolean {
-  return JSON.stringify(value ?? null).includes('"secure":');
 }
 
 /** Those that are in the file, and those that it cannot do without. */

@@ -1,7 +1,7 @@
 // What ran, release by release. The record is kept on the host that ran it, so that whoever deploys finds it there.
 import { isDeepStrictEqual } from "node:util";
 import { parseDocument } from "yaml";
-import { committedFile, readStackFile, type Stack } from "./stack.ts";
+import { committedFile, holdsSecret, readStackFile, type Stack } from "./stack.ts";
 
 export interface Release {
   number: number;
@@ -98,7 +98,7 @@ async function plainSettings(stack: string): Promise<Record<string, unknown>> {
 
 /** Secrets are not rolled back: an old token may be one that was revoked. */
 function isPlainSetting(key: string, value: unknown): boolean {
-  return key.startsWith("reach:") && !JSON.stringify(value ?? null).includes('"secure":');
+  return key.startsWith("reach:") && !holdsSecret(value);
 }
 
 function unlessInUse(error: Error): void {

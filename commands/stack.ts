@@ -116,6 +116,11 @@ export async function readStackFile(path: string): Promise<StackFile> {
   return ((parse(await readFile(path, "utf8")) as StackFile | null) ?? {}) satisfies StackFile;
 }
 
+/** Whether a value of a stack file is a secret, or has one in it. */
+export function holdsSecret(value: unknown): boolean {
+  return JSON.stringify(value ?? null).includes('"secure":');
+}
+
 /** A value that the program will refuse if it is no text. */
 export function textIn(config: Record<string, unknown>, key: string): string | undefined {
   const value = config[key];

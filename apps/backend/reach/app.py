@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from reach import VERSION, secrets
-from reach.files import Credentials, FileRefused, offer, read_file
+from reach.files import Credentials, offer, read_file
 from reach.http import HttpError, Request, Response, Server, json_response
 from reach.logs import log, timestamp
 from reach.settings import Settings
@@ -150,11 +150,9 @@ class App:
         require_api_key(request)
         storage = self._settings.files
         assert storage is not None  # Else there is no such route.
+        file = read_file(request.body, storage.max_mb)
         try:
-            file = read_file(request.body, storage.max_mb)
             credentials = Credentials(*(secrets.read_secret(name) for name in secrets.FILES_CREDENTIALS))
-        except FileRefused as refusal:
-            raise HttpError(refusal.status, refusal.message) from None
         except secrets.SecretMissing:
             raise HttpError(503, "no credentials of the storage are configured") from None
         return json_response(offer(file, storage, credentials))
