@@ -1,6 +1,6 @@
 # Every target runs a program in commands/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
-.PHONY: help up doctor audit stack promote rollback down unlock test check fmt pin env generate
+.PHONY: help up preview doctor audit stack promote rollback down unlock test check fmt pin env generate
 RUN := @bash toolchain/run
 export STACK ?= local
 
@@ -10,6 +10,9 @@ help: ## this list
 
 up: ## from a fresh machine to the stack answering; a table at the end
 	$(RUN) commands/up.ts
+
+preview: ## what the next `make up` would do, explained (REPORT=file.md for a pull request); changes nothing
+	$(RUN) commands/preview.ts
 
 doctor: ## what the stack's host is, what is wrong with it, and the cure; changes nothing
 	$(RUN) commands/doctor.ts

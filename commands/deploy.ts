@@ -2,7 +2,11 @@
 import { resolve, sep } from "node:path";
 import { provideImages } from "../toolchain/images.ts";
 import { formatSeconds, say } from "../toolchain/steps.ts";
+import { ask } from "./ask.ts";
 import { provideLocalCertificate } from "./certificates.ts";
+import { acknowledgementOf } from "./forecast/data.ts";
+import { explainedPreview } from "./forecast/explain.ts";
+import { isRefused, markdown } from "./forecast/report.ts";
 import { hostTime, removeOrphans, settlePending } from "./leftovers.ts";
 import { ensureAlone, runAlone } from "./lock.ts";
 import { recordRelease } from "./releases.ts";
@@ -23,11 +27,11 @@ export async function deploy(stack: Stack): Promise<number> {
   const start = Date.now();
   await ensureAlone(stack);
   const local = stack.name === "local";
-  const ca = local ? await prepare(stack) : undefined;
+  const ca = local ? await prepareLocalStack(stack) : undefined;
   await settlePending(stack);
   const began = await hostTime(stack);
-  const sure = local || process.env["YES"] === "1" ? ["--yes", "--skip-preview"] : [];
-  const code = await runAlone(stack, ["up", "--stack", stack.name, ...sure]);
+  if (!local && !(await isAgreed(stack))) return 1;
+  const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview"]);
   if (code !== 0) return code;
   await removeOrphans(stack, began);
   const outputs = JSON.parse(await pulumi(stack, ["stack", "output", "--json", "--stack", stack.name])) as Outputs;
@@ -38,8 +42,24 @@ export async function deploy(stack: Stack): Promise<number> {
   return 0;
 }
 
-/** What only the stack `local` needs: certificates of its own, and images even where no registry can be reached. */
-async function prepare(stack: Stack): Promise<string | undefined> {
+/** Shows what would happen, and asks for a word: nothing is lost because nobody looked. */
+async function isAgreed(stack: Stack): Promise<boolean> {
+  const report = await explainedPreview(stack);
+  console.log(`\n${markdown(report, { brief: true })}`);
+  if (isRefused(report)) return false;
+  if (process.env["YES"] === "1") return report.notAcknowledged.length === 0;
+  for (const risk of report.notAcknowledged) {
+    const words = acknowledgementOf(risk);
+    if ((await ask(`To go on, type: ${words}\n`, `ACKNOWLEDGED="${words}"`)) !== words) return false;
+  }
+  return (await ask("Update the stack? (yes or no) ", "YES=1")) === "yes";
+}
+
+/**
+ * What only the stack `local` needs: certificates of its own, and images even where no registry can be reached. Gives
+ * the file of the CA that signed the certificate, if it is ours.
+ */
+export async function prepareLocalStack(stack: Stack): Promise<string | undefined> {
   const { config = {} } = await readStackFile(committedFile("local"));
   const files = config["reach:certificates"] as { certificate?: string; privateKey?: string } | undefined;
   const path = (file: string | undefined) => resolve(projectDirectory, file ?? "");
