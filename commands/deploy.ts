@@ -30,7 +30,10 @@ export async function deploy(stack: Stack): Promise<number> {
   const ca = local ? await prepareLocalStack(stack) : undefined;
   await settlePending(stack);
   const began = await hostTime(stack);
-  if (!local && !(await isAgreed(stack))) return 1;
+  if (!local && !(await isAgreed(stack))) {
+    say("Nothing was changed.");
+    return 1;
+  }
   const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview"]);
   if (code !== 0) return code;
   await removeOrphans(stack, began);
@@ -43,7 +46,7 @@ export async function deploy(stack: Stack): Promise<number> {
 }
 
 /** Shows what would happen, and asks for a word: nothing is lost because nobody looked. */
-async function isAgreed(stack: Stack): Promise<boolean> {
+export async function isAgreed(stack: Stack): Promise<boolean> {
   const report = await explainedPreview(stack);
   console.log(`\n${markdown(report, { brief: true })}`);
   if (isRefused(report)) return false;

@@ -61,12 +61,16 @@ function routes({ http, tcp }: Route): string[] {
   const paths = new Map<string, string[]>();
   for (const { entryPoints, rule, service } of Object.values(http.routers)) {
     if (!entryPoints.includes("websecure")) continue;
-    const found = [...rule.matchAll(/PathPrefix\(`([^`]+?)\/?`\)/g)].map(([, path]) => path ?? "");
-    paths.set(service, [...(paths.get(service) ?? []), ...found]);
+    paths.set(service, [...(paths.get(service) ?? []), ...pathsIn(rule)]);
   }
   for (const { service } of Object.values(tcp?.routers ?? {}))
     paths.set(service, [...(paths.get(service) ?? []), "tunnels"]);
   return [...paths].map(([service, found]) => `  edge == "${found.join(" ")}" ==> ${service}`);
+}
+
+/** The paths that a rule of Traefik's sends on. */
+export function pathsIn(rule: string): string[] {
+  return [...rule.matchAll(/PathPrefix\(`([^`]+?)\/?`\)/g)].map(([, path]) => path ?? "");
 }
 
 function nameOf(container: Partial<ContainerInputs>): string {

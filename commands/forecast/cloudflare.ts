@@ -1,42 +1,66 @@
 import { isDeepStrictEqual } from "node:util";
 import { UNKNOWN, type Change } from "./engine-events.ts";
-import type { ChangedFiles } from "./secrets.ts";
 import { listOf, type ContainerChange } from "./services.ts";
 
 /** What changes at Cloudflare, a line each, with what it is to those who ask for a name. */
 export function cloudflareLines(changes: readonly Change[]): string[] {
-  return changes.flatMap((change) => {
-    const { type, op, name, before, after } = change;
-    if (!type.startsWith("cloudflare:") || op === "same" || type === TOKEN) return [];
-    if (type === RECORD) return recordLine(op, before, after);
-    const setting = (after ?? before)?.["settingId"];
-    if (type === ZONE_SETTING && setting !== undefined)
-      return `${shown(setting)} of the zone: ${shown(before?.["value"])} → ${shown(after?.["value"])}`;
-    const kind = type.slice(type.lastIndexOf(":") + 1);
-    return `${kind} \`${name}\` is ${{ create: "made", update: "changed", replace: "made anew", delete: "removed" }[op]}`;
-  });
+  const changed = changes.filter(({ type, op }) => type.startsWith("cloudflare:") && op !== "same");
+  return [
+    ...recordLines(changed.filter(({ type }) => type === RECORD)),
+    ...changed
+      .filter(({ type }) => type !== RECORD && type !== TOKEN)
+      .map(({ type, op, name, before, after }) => {
+        if (type === ZONE_SETTING) {
+          const setting = shown((after ?? before)?.["settingId"]);
+          return `${setting} of the zone: ${shown(before?.["value"])} → ${shown(after?.["value"])}`;
+        }
+        return `${type.slice(type.lastIndexOf(":") + 1)} \`${name}\` is ${DONE[op]}`;
+      }),
+  ];
 }
 
 const TOKEN = "cloudflare:index/accountToken:AccountToken";
 const RECORD = "cloudflare:index/dnsRecord:DnsRecord";
 const ZONE_SETTING = "cloudflare:index/zoneSetting:ZoneSetting";
 
-type Inputs = Change["before"];
+const DONE: Record<Change["op"], string> = {
+  same: "as before",
+  create: "made",
+  update: "changed",
+  replace: "made anew",
+  delete: "removed",
+};
 
-function recordLine(op: Change["op"], before: Inputs, after: Inputs): string[] {
-  const leads = (inputs: NonNullable<Inputs>) =>
-    `${String(inputs["type"])} ${shown(inputs["content"] ?? inputs["data"])}${inputs["proxied"] === true ? ", proxied" : ""}`;
-  const name = `\`${String((after ?? before)?.["name"])}\``;
-  if (op === "create") return [`${name} is new: ${leads(after!)}`];
-  if (op === "delete") return [`${name} is gone: ${leads(before!)}`];
-  const [was, is] = [leads(before!), leads(after!)];
-  if (was === is) return [];
-  // A proxied name always answers with Cloudflare's addresses; what is behind them changes at once.
-  const proxied = before?.["proxied"] === true && after?.["proxied"] === true;
-  const when = proxied
-    ? "at once"
-    : "when their resolvers have forgotten the old one: Cloudflare's own TTL is 5 minutes";
-  return [`${name}: ${was} → ${is}; clients follow ${when}`];
+/** Records by their names: one in another's place is a change, though it is another resource. */
+function recordLines(changes: readonly Change[]): string[] {
+  const named = ({ before, after }: Change) => String((after ?? before)?.["name"]);
+  return [...new Set(changes.map(named))].flatMap((name) => {
+    const own = changes.filter((change) => named(change) === name);
+    const goes = own.flatMap(({ op, before }) => (op !== "create" && before ? [wayOf(before)] : []));
+    const comes = own.flatMap(({ op, after }) => (op !== "delete" && after ? [wayOf(after)] : []));
+    if (isDeepStrictEqual(goes, comes)) return [];
+    const said = (ways: readonly Way[]) => ways.map(({ text }) => text).join(" and ");
+    if (goes.length === 0) return `\`${name}\` is new: ${said(comes)}`;
+    if (comes.length === 0) return `\`${name}\` is gone: ${said(goes)}`;
+    // A proxied name always answers with Cloudflare's addresses; what is behind them changes at once.
+    const proxied = [...goes, ...comes].every((way) => way.proxied);
+    const when = proxied
+      ? "at once"
+      : "when their resolvers forget the old one, after 5 minutes (Cloudflare's own TTL)";
+    return `\`${name}\`: ${said(goes)} → ${said(comes)}; clients follow ${when}`;
+  });
+}
+
+interface Way {
+  text: string;
+  proxied: boolean;
+}
+
+function wayOf(record: NonNullable<Change["before"]>): Way {
+  const { type, content, data, proxied } = record;
+  const leads = ["A", "AAAA", "CNAME"].includes(String(type));
+  const how = proxied === true ? ", proxied" : leads ? ", not proxied: it shows where the host is" : "";
+  return { text: `${String(type)} ${shown(content ?? data)}${how}`, proxied: proxied === true };
 }
 
 function shown(value: unknown): string {
@@ -46,7 +70,7 @@ function shown(value: unknown): string {
 }
 
 /** What becomes of the certificate that the edge shows. */
-export function certificateLines(services: readonly ContainerChange[], files: ChangedFiles): string[] {
+export function certificateLines(services: readonly ContainerChange[], files: ReadonlyMap<string, string>): string[] {
   return services.flatMap(({ name, before, after, op }) => {
     if (op === "delete" || after === undefined) return [];
     const [was, is] = [asked(before), asked(after)];

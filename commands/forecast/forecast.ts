@@ -4,7 +4,7 @@ import { certificateLines, cloudflareLines } from "./cloudflare.ts";
 import { dataAtRisk, type DataAtRisk } from "./data.ts";
 import type { Change, Finding, Preview } from "./engine-events.ts";
 import { changedFiles, secretsOf, type ChangedSecret } from "./secrets.ts";
-import { containersOf, limitsOf, ofService, servicesAmong, type Limits, type ServiceForecast } from "./services.ts";
+import { containersOf, limitsOf, servicesAmong, servicesOf, type Limits, type ServiceForecast } from "./services.ts";
 
 export interface Forecast {
   services: readonly ServiceForecast[];
@@ -33,11 +33,10 @@ export function forecastOf({ changes, ...told }: Preview): Forecast {
     .filter(({ type }) => !type.startsWith("bulkhead:") && !type.startsWith("pulumi:"))
     // The engine has them in another order each time.
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-  const containers = containersOf(things);
-  const services = servicesAmong(containers);
+  const services = servicesAmong(containersOf(things));
   const files = changedFiles(things);
   return {
-    services: services.map((service) => ofService(service, containers, files)),
+    services: servicesOf(things),
     dataAtRisk: dataAtRisk(things, services),
     secrets: secretsOf(things, services, files),
     cloudflare: cloudflareLines(things),

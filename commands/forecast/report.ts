@@ -2,8 +2,9 @@
 import { flowchart, type Mark } from "../flowchart.ts";
 import type { ContainerInputs, NetworkInputs } from "../promises.ts";
 import { acknowledgementOf, type DataAtRisk } from "./data.ts";
-import type { Change } from "./engine-events.ts";
+import type { Change, Finding } from "./engine-events.ts";
 import type { Forecast } from "./forecast.ts";
+import { alert, block, bullets, code, enumerated, folded, list, plain, table } from "./markdown.ts";
 import { containersOf, listOf, type ContainerChange, type ServiceForecast } from "./services.ts";
 
 export interface Report extends Forecast {
@@ -21,58 +22,32 @@ export interface Capacity {
 
 /** @param options `brief`: without what is folded, as for a terminal. */
 export function markdown(report: Report, options: { brief?: boolean } = {}): string {
-  const { stack, services, findings, certificates, cloudflare, secrets, newExceptions, warnings } = report;
-  const changed = services.filter(({ what }) => what !== "same");
-  const refused = findings.filter(({ mandatory }) => mandatory);
+  const { services, findings, warnings, secrets } = report;
+  const touched = services.filter(({ what, preDeploy }) => what !== "same" || preDeploy);
   const advice = findings.filter(({ mandatory, policy }) => !mandatory && policy !== EXCEPTIONS);
-  return [
-    `### ${signOf(report)} \`${stack}\`: ${headline(report, changed)}`,
+  const rotated = secrets.map(({ name, what, readers }) => `${code(name)} ${what}${readersOf(readers)}`);
+  const parts = [
+    `### ${signOf(report)} \`${report.stack}\`: ${headline(report, touched)}`,
     failure(report),
     risk(report),
-    list(
-      "Refused by the policies",
-      refused.map(({ policy, message }) => `${code(policy)}: ${plain(message)}`),
-    ),
-    changed.length > 0 && table(["service", "what happens", "because of"], changed.map(row)),
-    list(
-      "Secrets",
-      secrets.map(({ name, what, readers }) => `${code(name)} ${what}${readersOf(readers)}`),
-    ),
-    list("Cloudflare", cloudflare.map(plain)),
-    list("Certificates", certificates.map(plain)),
-    list(
-      "New exceptions to the policies",
-      newExceptions.map(({ resource, exception }) => {
-        const { rule, part, why, until } = exception;
-        return `${code(resource)}: ${code([rule, part].filter(Boolean).join(" "))}${until ? ` until ${until}` : ""}: ${plain(why)}`;
-      }),
-    ),
-    list(
-      "The policies advise",
-      advice.map(({ policy, message }) => `${code(policy)}: ${plain(message)}`),
-    ),
-    list("Warnings", warnings.map(plain)),
-    services.length > 0 && limits(report),
+    list("Refused by the policies", findingLines(findings.filter(({ mandatory }) => mandatory))),
+    table(["service", "what happens", "because of"], touched.map(row)),
+    list("Secrets", rotated),
+    list("Cloudflare", report.cloudflare.map(plain)),
+    list("Certificates", report.certificates.map(plain)),
+    list("New exceptions to the policies", exceptionLines(report)),
+    list("The policies advise", findingLines(advice)),
+    list("Warnings", warnings.filter((warning) => !isKnown(warning)).map(plain)),
+    services.length > 0 ? limits(report) : "",
     ...(options.brief ? [] : details(report)),
-  ]
-    .filter((part) => part !== false && part !== "")
+  ];
+  return parts
+    .filter((part) => part !== "")
     .join("\n\n")
     .concat("\n");
 }
 
-function details(report: Report): (string | false)[] {
-  const { services, changes, findings } = report;
-  const exceptions = findings
-    .filter(({ policy }) => policy === EXCEPTIONS)
-    .flatMap(({ message }) => message.split("\n"));
-  return [
-    services.length > 0 && folded("What runs, with the changed parts marked", picture(report)),
-    resources(changes),
-    exceptions.length > 0 && folded("Declared exceptions to the policies", bullets(exceptions.map(plain))),
-  ];
-}
-
-/** Whether the preview itself did what it was to do, and nobody refused it. */
+/** Whether the preview did not come to its end, or a policy stands against it. */
 export function isRefused({ errors, findings }: Forecast): boolean {
   return errors.length > 0 || findings.some(({ mandatory }) => mandatory);
 }
@@ -82,75 +57,60 @@ const EXCEPTIONS = "stack-exceptions";
 
 function signOf(report: Report): string {
   if (isRefused(report) || report.notAcknowledged.length > 0) return "❌";
-  if (report.dataAtRisk.length > 0 || report.services.some(interrupts)) return "⚠️";
-  return "✅";
+  return report.dataAtRisk.length > 0 || report.services.some(({ gapSeconds }) => gapSeconds !== 0) ? "⚠️" : "✅";
 }
 
-function interrupts({ gapSeconds }: ServiceForecast): boolean {
-  return gapSeconds !== 0;
-}
-
-function headline(report: Report, changed: readonly ServiceForecast[]): string {
-  const { dataAtRisk, changes, findings, errors } = report;
+function headline({ dataAtRisk, changes, findings, errors }: Report, touched: readonly ServiceForecast[]): string {
   const said = new Map<string, string[]>();
-  for (const service of changed)
-    said.set(HEADLINES[service.what], [...(said.get(HEADLINES[service.what]) ?? []), service.name]);
+  for (const { what, name } of touched) said.set(HEADLINES[what], [...(said.get(HEADLINES[what]) ?? []), name]);
+  const refused = findings.some(({ mandatory }) => mandatory) ? "the policies refuse it" : "the preview failed";
   const parts = [
-    ...(findings.some(({ mandatory }) => mandatory)
-      ? ["the policies refuse it"]
-      : errors.length > 0
-        ? ["the preview failed"]
-        : []),
-    ...(dataAtRisk.length > 0 ? [`**data at risk**: ${dataAtRisk.map(({ name }) => code(name)).join(", ")}`] : []),
-    ...[...said].map(([what, names]) => `${names.join(" and ")} ${what}`),
+    ...(errors.length > 0 || refused.startsWith("the policies") ? [refused] : []),
+    ...(dataAtRisk.length > 0 ? [`**data at risk**: ${enumerated(dataAtRisk.map(({ name }) => code(name)))}`] : []),
+    ...[...said].map(([what, names]) => `${what} ${enumerated(names)}`),
   ];
   if (parts.length > 0) return parts.join("; ");
   return changes.some(({ op }) => op !== "same") ? "no service changes" : "nothing changes";
 }
 
 const HEADLINES: Record<ServiceForecast["what"], string> = {
-  created: "new",
-  rolled: "rolled without downtime",
-  restarted: "restarted, **with a gap**",
-  updated: "changed in place",
-  rerouted: "rerouted",
-  removed: "removed",
-  same: "",
+  created: "new:",
+  rolled: "rolled without downtime:",
+  restarted: "restarted **with a gap**:",
+  updated: "changed in place:",
+  rerouted: "other routes or settings, nothing restarts:",
+  removed: "removed:",
+  same: "a job runs for",
 };
 
 function row(service: ServiceForecast): string[] {
   const { name, what, reasons, gapSeconds, ports, drainSeconds, preDeploy } = service;
+  const closed =
+    ports.length > 1 ? `ports ${enumerated(ports.map(String))} are closed` : `port ${ports.join()} is closed`;
   const gap = gapSeconds === undefined ? "until the next one is healthy" : `for about ${gapSeconds} s`;
+  const streams = drainSeconds === undefined ? "" : `; open streams have ${drainSeconds} s to end`;
   const happens: Record<ServiceForecast["what"], string> = {
     created: "starts for the first time",
-    rolled: `rolled: the next one is healthy before this one goes, and no request is lost${
-      drainSeconds === undefined ? "" : `; open streams have ${drainSeconds} s to end`
-    }`,
-    restarted: `restarted: ${
-      ports.length > 0 ? `port ${ports.join(" and ")} ${ports.length > 1 ? "are" : "is"} closed` : "nobody answers"
-    } ${gap}, and open connections end`,
+    rolled: `rolled: the next one is healthy before this one goes, and no request is lost${streams}`,
+    restarted: `restarted: ${ports.length > 0 ? closed : "nobody answers"} ${gap}, and open connections end`,
     updated: "changed in place: it runs on",
-    rerouted: "what the edge does for it changes; nothing restarts",
+    rerouted: "runs on: what the edge does for it changes",
     removed: "removed: its paths answer 404",
-    same: "",
+    same: "runs on",
   };
+  const untold = ["rolled", "restarted"].includes(what) ? "asked for, or failed before" : "";
   return [
     `**${plain(name)}**`,
-    `${preDeploy ? "its job runs first; then " : ""}${happens[what]}`,
-    what === "created" || what === "removed" ? "" : reasons.map(plain).join(", ") || "asked for, or failed before",
+    preDeploy ? `its job runs first; then ${happens[what]}` : happens[what],
+    reasons.map(plain).join(", ") || untold,
   ];
 }
 
 function failure({ errors }: Report): string {
-  if (errors.length === 0) return "";
-  // More backticks than any message has.
-  return [
-    "**The preview failed, and nothing was changed:**",
-    "",
-    "````text",
-    ...errors.slice(0, MOST_ERRORS),
-    "````",
-  ].join("\n");
+  // What it says of a policy that was broken is said in the policy's words.
+  const told = errors.filter((error) => error !== "preview failed");
+  if (told.length === 0) return "";
+  return `**The preview failed, and nothing was changed:**\n\n${block(told.slice(0, MOST_ERRORS))}`;
 }
 
 /** Of one fault there can be as many as resources. */
@@ -158,48 +118,69 @@ const MOST_ERRORS = 10;
 
 function risk({ dataAtRisk, notAcknowledged }: Report): string {
   if (dataAtRisk.length === 0) return "";
-  const fates = dataAtRisk.map(({ name, fate }) => `> - ${code(name)} ${fate}`);
+  const fates = bullets(dataAtRisk.map(({ name, fate }) => `${code(name)} ${fate}`));
   if (notAcknowledged.length === 0)
-    return ["> [!WARNING]", "> **Data is at risk, and somebody has accepted that in words:**", ...fates].join("\n");
-  return [
-    "> [!CAUTION]",
-    "> **Data is at risk:**",
-    ...fates,
-    ">",
-    "> If that is meant, say so in the description of the pull request (or in `ACKNOWLEDGED` of `make`), a line for each:",
-    ">",
-    "> ```text",
-    ...notAcknowledged.map((each) => `> ${acknowledgementOf(each)}`),
-    "> ```",
-  ].join("\n");
+    return alert("WARNING", `**Data is at risk, and somebody has accepted that in words:**\n${fates}`);
+  const words = block(notAcknowledged.map(acknowledgementOf));
+  return alert(
+    "CAUTION",
+    `**Data is at risk:**\n${fates}\n\n` +
+      `If that is meant, say so in the description of the pull request, or in \`ACKNOWLEDGED\` of \`make\`, a line for each:\n\n${words}`,
+  );
+}
+
+/** What is said of several resources is said once. */
+function findingLines(findings: readonly Finding[]): string[] {
+  const resources = new Map<string, string[]>();
+  for (const { policy, message } of findings) {
+    const [, resource, fault] = /^([\w-]+): (.*)$/s.exec(message) ?? [undefined, "", message];
+    const said = `${plain(fault)} (${code(policy)})`;
+    resources.set(said, [...(resources.get(said) ?? []), resource]);
+  }
+  return [...resources].map(([said, names]) =>
+    [enumerated(names.filter(Boolean).sort()), said].filter(Boolean).join(": "),
+  );
+}
+
+function exceptionLines({ newExceptions }: Report): string[] {
+  return newExceptions.map(({ resource, exception: { rule, part, why, until } }) => {
+    const what = code([rule, part].filter(Boolean).join(" "));
+    return `${code(resource)}: ${what}${until === undefined ? "" : ` until ${until}`}: ${plain(why)}`;
+  });
+}
+
+/** Of the gap of a door's replacement the table tells. The other is the provider's, on every zone setting there is. */
+function isKnown(warning: string): boolean {
+  return (
+    / is replaced: port .* closed for some seconds/.test(warning) ||
+    warning.includes("cannot be destroyed from Terraform")
+  );
 }
 
 function readersOf(readers: readonly string[]): string {
-  if (readers.length === 0) return "";
-  return `: ${readers.join(" and ")} ${readers.length > 1 ? "get" : "gets"} them in another container`;
+  return readers.length === 0 ? "" : `: another container of ${enumerated(readers)} gets them`;
 }
 
 function limits({ limits: { memoryMb, cpus }, capacity }: Report): string {
-  const memory = amounts(memoryMb.before, memoryMb.after, capacity?.memoryMb, "MiB");
-  const processors = amounts(cpus.before, cpus.after, capacity?.cpus, "CPU");
-  const most = Math.max(memoryMb.after, memoryMb.meanwhile);
   const meanwhile =
     memoryMb.meanwhile > memoryMb.after
-      ? `; while old and new run side by side ${share(most, capacity?.memoryMb, "MiB")}`
+      ? `; while old and new run side by side ${share(memoryMb.meanwhile, capacity?.memoryMb, "MiB")}`
       : "";
-  const notes = [
-    ...(capacity === undefined ? ["The host did not answer, so what it has is not known."] : []),
-    ...(capacity && most > capacity.memoryMb
-      ? ["**More memory is promised than there is**: a service may be killed below its limit."]
-      : []),
-    ...(capacity && cpus.after > capacity.cpus
-      ? ["More CPU is promised than there is: when all are busy, each gets its share."]
-      : []),
+  const said = [
+    `**Limits of all services together:** memory ${amounts(memoryMb, capacity?.memoryMb, "MiB")}${meanwhile};`,
+    `CPU ${amounts(cpus, capacity?.cpus, "CPU")}.`,
   ];
-  return [`**Limits of all services together:** memory ${memory}${meanwhile}; CPU ${processors}.`, ...notes].join(" ");
+  if (capacity === undefined) said.push("The host did not answer, so what it has is not known.");
+  else {
+    if (Math.max(memoryMb.after, memoryMb.meanwhile) > capacity.memoryMb)
+      said.push("**More memory is promised than there is**: a service may be killed below its limit.");
+    if (cpus.after > capacity.cpus)
+      said.push("More CPU is promised than there is: when all are busy, each gets its share.");
+  }
+  return said.join(" ");
 }
 
-function amounts(before: number, after: number, capacity: number | undefined, unit: string): string {
+function amounts({ before, after }: { before: number; after: number }, capacity: number | undefined, unit: string) {
   return `${share(after, capacity, unit)}${before === after ? "" : `, before ${round(before)}`}`;
 }
 
@@ -212,40 +193,18 @@ function round(amount: number): string {
   return String(Math.round(amount * 100) / 100);
 }
 
-function picture({ stack, services, changes }: Report): string {
-  const marks = new Map<string, Mark>();
-  for (const { name, what } of services)
-    if (what !== "same") marks.set(name, what === "created" ? "new" : what === "removed" ? "gone" : "changed");
-  const networks = changes.filter(({ type }) => type === "docker:index/network:Network");
-  for (const { op, after, before } of networks)
-    if (op !== "same") {
-      const name = String((after ?? before)?.["name"]).replace(`reach-${stack}-`, "");
-      marks.set(`${name}-network`, op === "create" ? "new" : op === "delete" ? "gone" : "changed");
-    }
-  const drawn = (change: Change) => (change.after ?? change.before) as Partial<NetworkInputs>;
-  return flowchart({
-    containers: containersOf(changes).map(drawnContainer),
-    networks: networks.map(drawn),
-    stackName: `reach-${stack}`,
-    marks,
-  });
-}
-
-/** What a job is to write is known in the update alone, if the service is rolled: what it wrote before is drawn. */
-function drawnContainer({ before, after }: ContainerChange): Partial<ContainerInputs> {
-  const drawn = after ?? before ?? {};
-  const isKnown = listOf(drawn.envs).some((entry) => entry.startsWith("ROUTE="));
-  return !isKnown && before?.restart === "no" ? { ...drawn, envs: before.envs } : drawn;
-}
-
-function resources(changes: readonly Change[]): string {
+function details(report: Report): string[] {
+  const { services, changes, findings } = report;
   const changed = changes.filter(({ op }) => op !== "same");
-  if (changed.length === 0) return "";
   const rows = changed.map(({ op, name, type }) => [code(name), type.slice(type.lastIndexOf(":") + 1), OPS[op]]);
-  return folded(
-    `${changed.length} resource${changed.length > 1 ? "s" : ""} of ${changes.length}`,
-    table(["name", "type", ""], rows),
-  );
+  const exceptions = findings
+    .filter(({ policy }) => policy === EXCEPTIONS)
+    .flatMap(({ message }) => message.split("\n"));
+  return [
+    services.length > 0 ? folded("What runs, with the changed parts marked", picture(report)) : "",
+    folded(`${changed.length} of ${changes.length} resources change`, table(["name", "type", ""], rows)),
+    folded("Declared exceptions to the policies", bullets(exceptions.map(plain))),
+  ];
 }
 
 const OPS: Record<Change["op"], string> = {
@@ -256,30 +215,28 @@ const OPS: Record<Change["op"], string> = {
   delete: "removed",
 };
 
-function list(title: string, items: readonly string[]): string {
-  return items.length > 0 ? `**${title}:**\n\n${bullets(items)}` : "";
+function picture({ stack, services, changes }: Report): string {
+  const stackName = `reach-${stack}`;
+  const networks = changes.filter(({ type }) => type === "docker:index/network:Network");
+  const drawn = ({ before, after }: Change) => (after ?? before) as Partial<NetworkInputs>;
+  const marks = new Map<string, Mark>();
+  for (const { name, what } of services)
+    if (what !== "same") marks.set(name, what === "created" ? "new" : what === "removed" ? "gone" : "changed");
+  for (const network of networks)
+    if (network.op !== "same") {
+      const name = String(drawn(network).name).replace(`${stackName}-`, "");
+      marks.set(`${name}-network`, network.op === "create" ? "new" : network.op === "delete" ? "gone" : "changed");
+    }
+  return flowchart({
+    containers: containersOf(changes).map(drawnContainer),
+    networks: networks.map(drawn),
+    ...{ stackName, marks },
+  });
 }
 
-function bullets(items: readonly string[]): string {
-  return items.map((item) => `- ${item}`).join("\n");
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}
-
-function folded(title: string, text: string): string {
-  return `<details><summary>${title}</summary>\n\n${text}\n\n</details>`;
-}
-
-function code(text: string): string {
-  return `\`${text.replaceAll("`", "'")}\``;
-}
-
-/** Text from elsewhere, in which nothing is Markdown or HTML but code. */
-function plain(text: string): string {
-  return text
-    .replaceAll("|", "\\|")
-    .replaceAll("<", "&lt;")
-    .replaceAll(/\s*\n\s*/g, " ");
+/** What a job is to write is known in the update alone, if the service is rolled: what it wrote before is drawn. */
+function drawnContainer({ before, after }: ContainerChange): Partial<ContainerInputs> {
+  const drawn = after ?? before ?? {};
+  const isKnown = listOf(drawn.envs).some((entry) => entry.startsWith("ROUTE="));
+  return !isKnown && before?.restart === "no" ? { ...drawn, envs: before.envs } : drawn;
 }

@@ -11,10 +11,8 @@ export interface ChangedSecret {
   readers: readonly string[];
 }
 
-/** Volumes with files that are made anew because their files are others: name on the host to what they are called. */
-export type ChangedFiles = ReadonlyMap<string, string>;
-
-export function changedFiles(changes: readonly Change[]): ChangedFiles {
+/** Volumes that are made anew because their files are others: name on the host to what they are called. */
+export function changedFiles(changes: readonly Change[]): ReadonlyMap<string, string> {
   const volumes = changes.filter(
     ({ type, op, name }) => type === "docker:index/volume:Volume" && op === "replace" && name.endsWith("-files"),
   );
@@ -24,16 +22,15 @@ export function changedFiles(changes: readonly Change[]): ChangedFiles {
 export function secretsOf(
   changes: readonly Change[],
   services: readonly ContainerChange[],
-  files: ChangedFiles,
+  files: ReadonlyMap<string, string>,
 ): ChangedSecret[] {
   const generated = changes.filter(({ type, op }) => type.startsWith("random:") && op === "replace");
   const tokens = changes.filter(
-    ({ type, op }) => type === "cloudflare:index/accountToken:AccountToken" && op === "replace",
+    ({ type, op }) => type === "cloudflare:index/accountToken:AccountToken" && op in OF_TOKENS,
   );
-  const named = (name: string, what: string) => ({ name, what, readers: [] });
   return [
-    ...generated.map(({ name }) => named(name.replace(/-value$/, ""), "is generated anew")),
-    ...tokens.map(({ name }) => named(name, "is made anew at Cloudflare; the old one is deleted last")),
+    ...generated.map(({ name }) => ({ name: name.replace(/-value$/, ""), what: "is generated anew", readers: [] })),
+    ...tokens.map(({ name, op }) => ({ name, what: OF_TOKENS[op]!, readers: [] })),
     ...[...files].map(([volume, name]) => ({
       name,
       what: "has other files",
@@ -43,3 +40,9 @@ export function secretsOf(
     })),
   ];
 }
+
+const OF_TOKENS: Partial<Record<Change["op"], string>> = {
+  create: "is made at Cloudflare",
+  replace: "is made anew at Cloudflare; the old one is deleted last",
+  delete: "is deleted at Cloudflare",
+};

@@ -1,7 +1,7 @@
 import type { ContainerInputs } from "../promises.ts";
 import type { Change } from "./engine-events.ts";
-import { reasonsOf } from "./reasons.ts";
-import type { ChangedFiles } from "./secrets.ts";
+import { reasonsOf, type MadeAnew } from "./reasons.ts";
+import { changedFiles } from "./secrets.ts";
 
 export interface ServiceForecast {
   name: string;
@@ -44,10 +44,22 @@ export function servicesAmong(containers: readonly ContainerChange[]): Container
   return containers.filter(({ before, after }) => (after ?? before)?.restart === "always");
 }
 
-export function ofService(
+/** What becomes of each service. */
+export function servicesOf(changes: readonly Change[]): ServiceForecast[] {
+  const containers = containersOf(changes);
+  const madeAnew: MadeAnew = { files: changedFiles(changes), networks: changedNetworks(changes) };
+  return servicesAmong(containers).map((service) => ofService(service, containers, madeAnew));
+}
+
+function changedNetworks(changes: readonly Change[]): ReadonlySet<string> {
+  const networks = changes.filter(({ type, op }) => type === "docker:index/network:Network" && op === "replace");
+  return new Set(networks.map(({ before }) => String(before?.["name"])));
+}
+
+function ofService(
   service: ContainerChange,
   containers: readonly ContainerChange[],
-  files: ChangedFiles,
+  madeAnew: MadeAnew,
 ): ServiceForecast {
   const { name, op, oldGoesFirst, before, after } = service;
   const job = (...ends: string[]) =>
@@ -56,12 +68,12 @@ export function ofService(
   const ports = (before?.ports ?? []).map(({ external }) => external!);
   const drainSeconds = Number(settingOf(before, "DRAIN_SECONDS"));
   const common = { name, gapSeconds: 0, ports: [], preDeploy: job("-pre-deploy") !== undefined };
-  const reasons = () => reasonsOf(service, files);
+  const reasons = () => reasonsOf(service, madeAnew);
   if (op === "create") return { ...common, what: "created", reasons: [] };
   if (op === "delete") return { ...common, what: "removed", reasons: [] };
   if (op === "update") return { ...common, what: "updated", reasons: reasons() };
   if (op === "same")
-    return { ...common, what: route ? "rerouted" : "same", reasons: route ? reasonsOf(route, files) : [] };
+    return { ...common, what: route ? "rerouted" : "same", reasons: route ? reasonsOf(route, madeAnew) : [] };
   if (oldGoesFirst)
     return {
       ...common,

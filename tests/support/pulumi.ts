@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, stringify } from "yaml";
+import { previewOf, type Preview } from "../../commands/forecast/engine-events.ts";
 import { lastLines, runCommand, type CommandOptions, type CommandResult } from "./command.ts";
 
 export interface TestProjectOptions {
@@ -92,6 +93,16 @@ export class TestProject {
 
   preview(args: string[] = []): Promise<CommandResult> {
     return this.#pulumi(this.program, ["preview", "--diff", ...this.#stackArgs, ...args]);
+  }
+
+  /** A preview as the engine's events tell it, whether it succeeds or not. */
+  async explainedPreview(): Promise<Preview> {
+    const log = join(this.directory, "events");
+    rmSync(log, { force: true });
+    await this.#pulumi(this.program, ["preview", ...this.#stackArgs, "--event-log", log], {
+      env: { ...this.env, PULUMI_DEBUG_COMMANDS: "true" },
+    });
+    return previewOf(readFileSync(log, "utf8"));
   }
 
   refresh(args: string[] = []): Promise<CommandResult> {

@@ -1,0 +1,328 @@
+// What a preview says will happen, in words, and whether it then does: every kind of change, with clients that ask all the
+// time. What is said is in tests/e2e/explained/, a page for each.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { notAcknowledged } from "../../commands/forecast/data.ts";
+import { forecastOf, type Forecast } from "../../commands/forecast/forecast.ts";
+import { markdown } from "../../commands/forecast/report.ts";
+import { images as pinned } from "../../images.ts";
+import { provideToolchain } from "../../toolchain/pulumi.ts";
+import { makeCertificates } from "../support/certificates.ts";
+import { BOOTSTRAP } from "../support/cloudflare/access.ts";
+import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
+import { RepositoryCopy } from "../support/copy.ts";
+import { imageVariants } from "../support/image-variants.ts";
+import { loadDuring } from "../support/load.ts";
+import { prepareReach, snapshot, type ContainerInspect, type Reach } from "../support/reach.ts";
+
+const DOMAIN = "reach.example.com";
+
+const program = new RepositoryCopy();
+const variants = imageVariants();
+let emulator: CloudflareEmulator;
+let reach: Reach;
+let token: string;
+/** What the stack file says now. */
+let config: Record<string, unknown> = {};
+
+beforeAll(async () => {
+  const { env } = await provideToolchain({ cloudflare: true });
+  emulator = await CloudflareEmulator.start();
+  emulator.zones.add("example.com");
+  token = emulator.addToken({
+    name: "bootstrap",
+    permissions: [...BOOTSTRAP, "Workers R2 Storage Write", "Account API Tokens Write"],
+  }).value;
+  reach = await prepareReach({
+    ...{ stack: "explained", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222, program: program.directory },
+    env: {
+      ...env,
+      CLOUDFLARE_BASE_URL: emulator.baseUrl,
+      PULUMI_OPTION_POLICY_PACK: join(program.directory, "policy"),
+    },
+  });
+  await configure({ "reach:cloudflare": cloudflare() });
+});
+
+afterAll(async () => {
+  await reach?.project.unprotect();
+  await reach?.stop();
+  await variants.remove();
+  program.remove();
+  await emulator?.close();
+});
+
+const cloudflare = (more: object = {}) => ({
+  ...{ accountId: emulator.account.id, zone: "example.com", addresses: ["203.0.113.10"] },
+  onlyThroughCloudflare: false,
+  ...more,
+});
+
+async function configure(changes: Record<string, unknown>): Promise<void> {
+  config = { ...config, ...changes };
+  reach.configure(config);
+  await reach.project.setSecret("cloudflareApiToken", token);
+}
+
+/** The same for every machine and run. */
+function page(forecast: Forecast): string {
+  const report = { ...forecast, stack: "explained", capacity: { memoryMb: 4096, cpus: 4 } };
+  return markdown({ ...report, notAcknowledged: notAcknowledged(forecast.dataAtRisk, "") })
+    .replaceAll(/(bulkhead\.local\/[a-z]+):[0-9a-f]{16}/g, "$1:KEY")
+    .replaceAll(/\b[0-9a-f]{12}\b/g, "ID")
+    .replaceAll(program.directory, "PROGRAM")
+    .replaceAll(emulator.account.id, "ACCOUNT");
+}
+
+/** What is said of a change. */
+async function explained(name: string): Promise<Forecast> {
+  const forecast = forecastOf(await reach.project.explainedPreview());
+  await expect(page(forecast)).toMatchFileSnapshot(`explained/${name}.md`);
+  return forecast;
+}
+
+/** What is said of a change, and then happens, with clients that ask for each service. */
+async function comesTrue(name: string): Promise<Forecast> {
+  const forecast = await explained(name);
+  const before = await running();
+  emulator.requests.length = 0;
+  const asked = (path: string) => ({
+    ...{ url: `${reach.url}${path}`, address: "127.0.0.1", ca: reach.ca },
+    ...{ connections: 4, requestsPerSecond: 50, seconds: 240, timeoutMs: 5_000 },
+  });
+  const { loads } = await loadDuring({ backend: asked("/api/status"), frontend: asked("/health") }, () =>
+    reach.deploy(),
+  );
+  await isAsSaid(forecast, before);
+  for (const [service, { requests, failed, longestSilenceSeconds }] of Object.entries(loads)) {
+    const [gap] = forecast.services
+      .filter((each) => [service, "edge", "edge-door"].includes(each.name))
+      .map(({ gapSeconds }) => gapSeconds ?? Infinity)
+      .sort((a, b) => b - a);
+    console.log(JSON.stringify({ change: name, service, said: gap, requests, failed, longestSilenceSeconds }));
+    if (gap === 0) expect(failed, name).toBe(0);
+    else expect(failed, name).toBeGreaterThan(0);
+  }
+  return forecast;
+}
+
+async function running(): Promise<Map<string, ContainerInspect>> {
+  const all = [...(await reach.containers())];
+  return new Map(
+    all.filter(([, { HostConfig }]) => (HostConfig["RestartPolicy"] as { Name: string }).Name === "always"),
+  );
+}
+
+async function isAsSaid({ services, limits, cloudflare, secrets }: Forecast, before: Map<string, ContainerInspect>) {
+  const after = await running();
+  const lives = (containers: Map<string, ContainerInspect>, name: string) =>
+    containers.has(name) && `${containers.get(name)!.Id} since ${containers.get(name)!.State.StartedAt}`;
+  for (const { name, what } of services) {
+    const [was, is] = [lives(before, name), lives(after, name)];
+    if (["same", "updated", "rerouted"].includes(what)) expect(is, `${name} ${what}`).toBe(was);
+    if (["rolled", "restarted"].includes(what)) expect([was, is], `${name} ${what}`).not.toContain(false);
+    if (["rolled", "restarted"].includes(what)) expect(is, `${name} ${what}`).not.toBe(was);
+    if (what === "created") expect([was, typeof is], `${name} ${what}`).toEqual([false, "string"]);
+    if (what === "removed") expect([typeof was, is], `${name} ${what}`).toEqual(["string", false]);
+  }
+  const stay = services.filter(({ what }) => what !== "removed").map(({ name }) => name);
+  expect([...after.keys()].sort()).toEqual(stay.sort());
+  const used = [...after.values()].map(({ HostConfig }) => HostConfig);
+  expect(limits.memoryMb.after).toBe(used.reduce((sum, { Memory }) => sum + Memory / 2 ** 20, 0));
+  expect(limits.cpus.after).toBeCloseTo(used.reduce((sum, { NanoCpus }) => sum + Number(NanoCpus) / 1e9, 0));
+  const writes = emulator.requests.filter(({ method }) => method !== "GET");
+  expect(writes.length > 0).toBe(
+    cloudflare.length + secrets.filter(({ what }) => what.includes("Cloudflare")).length > 0,
+  );
+}
+
+const whatOf = ({ services }: Forecast) =>
+  Object.fromEntries(services.filter(({ what }) => what !== "same").map(({ name, what }) => [name, what]));
+
+/** Another program, until something else is done. */
+function edit(from: string, to: string, file = "index.ts"): () => void {
+  return program.edit(file, from, to);
+}
+
+test("a first deployment", async () => {
+  const forecast = await explained("first-deployment");
+  await reach.deploy();
+  await isAsSaid(forecast, new Map());
+  expect(whatOf(forecast)).toEqual({
+    backend: "created",
+    edge: "created",
+    "edge-door": "created",
+    frontend: "created",
+  });
+});
+
+test("nothing", async () => {
+  expect(whatOf(await explained("nothing"))).toEqual({});
+});
+
+test("an image", async () => {
+  const { python } = { ...pinned, ...(reach.config["reach:images"] as Record<string, string>) };
+  const built = await variants.build(join(program.directory, "apps/backend"), { PYTHON_IMAGE: python });
+  const images = reach.config["reach:images"] as object;
+  await configure({ "reach:images": { ...images, backend: await variants.of(built, "LABEL release=2") } });
+  expect(whatOf(await comesTrue("image"))).toEqual({ backend: "rolled" });
+});
+
+test("a setting", async () => {
+  edit("env: { API_URL: backend.internalUrl,", 'env: { API_URL: backend.internalUrl, GREETING: "hello",');
+  expect(whatOf(await comesTrue("setting"))).toEqual({ frontend: "rolled" });
+});
+
+test("limits that a running container takes, beyond what the host has", async () => {
+  await configure({ "reach:backend": { drainSeconds: 5, memoryMb: 8192 } });
+  expect(whatOf(await comesTrue("memory"))).toEqual({ backend: "updated" });
+});
+
+test("limits that only a new container takes", async () => {
+  await configure({
+    "reach:backend": { drainSeconds: 5 },
+    "reach:frontend": { drainSeconds: 5, pids: 96, cpus: 0.75 },
+  });
+  expect(whatOf(await comesTrue("limits"))).toEqual({ backend: "updated", frontend: "rolled" });
+});
+
+test("a secret that is generated anew", async () => {
+  edit("{ length: 64 }", "{ length: 65 }");
+  expect(whatOf(await comesTrue("secret"))).toEqual({ backend: "rolled" });
+});
+
+test("the edge's rate limit", async () => {
+  await configure({ "reach:edge": { ...(reach.config["reach:edge"] as object), burst: 100_000 } });
+  expect(whatOf(await comesTrue("rate-limit"))).toEqual({ edge: "rerouted" });
+});
+
+test("the edge's certificate", async () => {
+  const renewed = await makeCertificates(DOMAIN);
+  const files = reach.config["reach:certificates"] as Record<string, string>;
+  writeFileSync(files["certificate"]!, renewed.certificate);
+  writeFileSync(files["privateKey"]!, renewed.privateKey);
+  reach.ca += renewed.ca;
+  expect(whatOf(await comesTrue("certificate"))).toEqual({ edge: "rolled" });
+});
+
+test("the edge's own settings", async () => {
+  edit('idletimeout": "90s"', 'idletimeout": "80s"', "components/edge-settings.ts");
+  expect(whatOf(await comesTrue("edge"))).toEqual({ edge: "rolled" });
+});
+
+test("a port of the host", async () => {
+  await configure({ "reach:edge": { ...(config["reach:edge"] as object), tunnelPort: 2223 } });
+  expect(whatOf(await comesTrue("port"))).toEqual({ "edge-door": "restarted" });
+});
+
+test("a service more, other paths for it, and one less", async () => {
+  const end = 'new ServedRoutes("routes", { edge, services: [backend, frontend] });';
+  const service = (path: string) => `
+const docs = new WebService("docs", {
+  edge,
+  image: backend.container.image,
+  port: 8765,
+  health: { test: ["CMD", "bash", "health.sh"] },
+  healthPath: "/health",
+  env: { RELEASE: "1" },
+  secrets: { REACH_API_KEY: apiKey.value },
+  limits: { memoryMb: 64, cpus: 0.5, pids: 64 },
+  drainSeconds: 1,
+  routes: { paths: ["${path}"] },
+});
+new ServedRoutes("routes", { edge, services: [backend, frontend, docs] });`;
+  const without = edit(end, service("/docs"));
+  expect(whatOf(await comesTrue("service-more"))).toEqual({ docs: "created" });
+  edit('paths: ["/docs"]', 'paths: ["/guide"]');
+  expect(whatOf(await comesTrue("paths"))).toEqual({ docs: "rerouted" });
+  without();
+  expect(whatOf(await comesTrue("service-less"))).toEqual({ docs: "removed" });
+});
+
+test("a job before a release", async () => {
+  edit("  tunnelPort: 2222,", '  tunnelPort: 2222,\n  preDeploy: { command: ["true"] },');
+  edit(
+    "drainSeconds: config.backend.drainSeconds,",
+    'drainSeconds: config.backend.drainSeconds, command: ["python3", "-m", "reach"],',
+  );
+  expect(whatOf(await comesTrue("job"))).toEqual({ backend: "rolled" });
+});
+
+test("an exception to a policy", async () => {
+  edit(
+    "  tunnelPort: 2222,",
+    '  exceptions: [{ capability: "CHOWN", why: "it gives files away", until: "2099-01-31" }],\n  tunnelPort: 2222,',
+  );
+  expect(whatOf(await comesTrue("exception"))).toEqual({ backend: "rolled" });
+});
+
+test("an address", async () => {
+  await configure({
+    "reach:cloudflare": cloudflare({ addresses: ["203.0.113.11"], tunnelHost: "tunnels.example.com" }),
+  });
+  expect(whatOf(await comesTrue("address"))).toEqual({});
+});
+
+test("a bucket, what is deleted in it, and the bucket itself", async () => {
+  const files = { bucket: "reach-files", jurisdiction: "eu", expireAfterDays: 30 };
+  await configure({ "reach:cloudflare": cloudflare({ files }) });
+  expect(whatOf(await comesTrue("bucket"))).toEqual({ backend: "rolled", frontend: "rolled" });
+  await configure({ "reach:cloudflare": cloudflare({ files: { ...files, expireAfterDays: 7 } }) });
+  const sooner = await comesTrue("bucket-expiry");
+  expect(sooner.dataAtRisk).toEqual([{ name: "reach-files", fate: "deletes everything that is older than 7 days" }]);
+  await configure({ "reach:cloudflare": cloudflare() });
+  const refused = await explained("bucket-protected");
+  expect(refused.errors.join("\n")).toContain("protect");
+  await reach.project.unprotect();
+  const gone = await comesTrue("bucket-less");
+  expect(gone.dataAtRisk).toHaveLength(1);
+  expect(emulator.buckets.all.has("eu_reach-files")).toBe(true);
+});
+
+test("a volume with data", async () => {
+  const volume = `
+import * as docker from "@pulumi/docker/volume.js";
+new docker.Volume("notes", {
+  name: "notes",
+  labels: host.labels({
+    "bulkhead.data": "true",
+    "bulkhead.retained": "true",
+    "bulkhead.exceptions": JSON.stringify([{ rule: "stack-data-in-backup", why: "an experiment" }]),
+  }),
+}, { provider: host.provider });
+export const url`;
+  const without = edit("export const url", volume);
+  expect((await comesTrue("volume")).dataAtRisk).toEqual([]);
+  without();
+  const { dataAtRisk } = await comesTrue("volume-less");
+  expect(dataAtRisk).toEqual([{ name: "notes", fate: "is deleted with all that is in it" }]);
+  expect((await snapshot(reach.engine)).volumes).not.toContain("notes");
+});
+
+test("a network that is another one", async () => {
+  edit('network("web", false)', 'network("web", true)', "components/networks.ts");
+  expect(whatOf(await comesTrue("network"))).toEqual({ backend: "restarted", frontend: "restarted" });
+});
+
+test("what the policies refuse, and what cannot be previewed", async () => {
+  const refuse = edit("privileged: false", "privileged: true", "components/hardening.ts");
+  const { findings } = await explained("policy");
+  expect(findings.some(({ mandatory, policy }) => mandatory && policy === "container-privileged")).toBe(true);
+  refuse();
+  await configure({ "reach:backend": { drainSeconds: -1 } });
+  expect((await explained("mistake")).errors).not.toEqual([]);
+  await configure({ "reach:backend": { drainSeconds: 5 } });
+});
+
+test("other certificates, and a tunnel in place of ports, as far as a preview tells", async () => {
+  await configure({
+    "reach:certificates": { kind: "acme", email: "ops@example.com" },
+    // The official ones: stand-ins are for this machine alone.
+    "reach:images": {},
+    "reach:cloudflare": cloudflare(),
+  });
+  expect((await explained("acme")).certificates).toHaveLength(1);
+  await configure({ "reach:cloudflare": { accountId: emulator.account.id, zone: "example.com", tunnel: true } });
+  expect(whatOf(await explained("tunnel"))).toMatchObject({ tunnel: "created" });
+});
