@@ -38,14 +38,10 @@ export const pins = {
   cloudflared: "2026.7.1",
   /** For the test of the workflows; toolchain/actionlint/go.mod names the same. */
   actionlint: "1.7.12",
+  /** Each archive with its own checksum: Renovate moves the two together. */
   trivy: {
-    version: "0.72.0",
-    url: (arch: Architecture) =>
-      `https://github.com/aquasecurity/trivy/releases/download/v0.72.0/trivy_0.72.0_Linux-${arch === "x64" ? "64bit" : "ARM64"}.tar.gz`,
-    sha256: {
-      x64: "bbb64b9695866ce4a7a8f5c9592002c5961cab378577fa3f8a040df362b9b2ea",
-      arm64: "2ca2c023109c2db6b2b77366b6717291452d4531167377d95c79547f0c8e3467",
-    },
+    x64: { version: "v0.72.0", sha256: "bbb64b9695866ce4a7a8f5c9592002c5961cab378577fa3f8a040df362b9b2ea" },
+    arm64: { version: "v0.72.0", sha256: "2ca2c023109c2db6b2b77366b6717291452d4531167377d95c79547f0c8e3467" },
   },
 } as const;
 

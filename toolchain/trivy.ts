@@ -12,9 +12,11 @@ import { run } from "./steps.ts";
 export async function provideTrivy(): Promise<string> {
   const arch = architecture();
   if (!arch) throw new Error("Trivy is pinned for Linux on x64 and arm64 only: run this there");
-  const directory = await kept("trivy", keyOf(pins.trivy.version, arch), async (partial) => {
-    const archive = join(partial, "trivy.tar.gz");
-    await download(pins.trivy.url(arch), pins.trivy.sha256[arch], archive);
+  const { version, sha256 } = pins.trivy[arch];
+  const name = `trivy_${version.slice(1)}_Linux-${arch === "x64" ? "64bit" : "ARM64"}.tar.gz`;
+  const directory = await kept("trivy", keyOf(version, sha256), async (partial) => {
+    const archive = join(partial, name);
+    await download(`https://github.com/aquasecurity/trivy/releases/download/${version}/${name}`, sha256, archive);
     await run("tar", ["-xzf", archive, "-C", partial, "trivy"]);
     await rm(archive);
   });

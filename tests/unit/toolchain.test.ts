@@ -96,8 +96,12 @@ describe("pins", () => {
   });
 
   test("every checksum has the length of its kind", () => {
-    for (const sums of [pins.go.sha256, pins.pulumi.release.sha256, pins.trivy.sha256]) {
+    for (const sums of [pins.go.sha256, pins.pulumi.release.sha256]) {
       for (const sum of Object.values(sums)) expect(sum).toMatch(/^[0-9a-f]{64}$/);
+    }
+    for (const { version, sha256 } of Object.values(pins.trivy)) {
+      expect(version).toBe(pins.trivy.x64.version);
+      expect(sha256).toMatch(/^[0-9a-f]{64}$/);
     }
     const lines = read("toolchain/node.pin").trim().split("\n");
     const sums = lines.filter((line) => line.includes("_SHA"));
