@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Finding } from "./drift.ts";
-import { markdownTable } from "./markdown.ts";
+import { cell, markdownTable } from "./markdown.ts";
 
 /** What a refresh would change of one resource in the state. */
 export interface Refreshed {
@@ -44,7 +44,7 @@ export function driftReport(
           `\`make audit STACK=${stack}\` finds:`,
           markdownTable(
             ["resource", "field", "promised", "found"],
-            found.map(({ resource, field, promised, found }) => [resource, field, promised, found]),
+            found.map(({ resource, field, promised, found }) => [resource, field, promised, found].map(cell)),
           ),
           [...new Set(found.map(({ cure }) => cure))].map((cure) => `- ${cure}`).join("\n"),
         ]),
@@ -54,7 +54,7 @@ export function driftReport(
           `\`pulumi refresh --stack ${stack}\` would change in the state:`,
           markdownTable(
             ["resource", "properties"],
-            refreshed.map(({ name, properties }) => [name, properties.join(", ") || "gone"]),
+            refreshed.map(({ name, properties }) => [name, properties.join(", ") || "gone"].map(cell)),
           ),
           "- Put back by hand what nobody meant to change; or `pulumi refresh`, and `make up` brings back what the program says.",
         ]),

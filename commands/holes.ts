@@ -2,7 +2,7 @@ import { readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../toolchain/steps.ts";
-import { markdownTable } from "./markdown.ts";
+import { cell, markdownTable } from "./markdown.ts";
 import { projectDirectory } from "./stack.ts";
 
 /** A known hole in an image, which a newer version of a package closes. */
@@ -61,7 +61,7 @@ export function scanReport(images: readonly string[], holes: readonly Hole[]): s
   const sections = images.map((image) => {
     const rows = holes
       .filter((hole) => hole.image === image)
-      .map(({ id, severity, package: name, installed, fixed }) => [id, severity, name, installed, fixed]);
+      .map(({ id, severity, package: name, installed, fixed }) => [id, severity, name, installed, fixed].map(cell));
     if (rows.length === 0) return `### ${image}\n\nNo critical or high hole that can be closed.`;
     return `### ${image}\n\n${markdownTable(["hole", "severity", "package", "installed", "closed in"], rows)}`;
   });

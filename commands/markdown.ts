@@ -1,13 +1,19 @@
-/** A table whose cells are shown as they are: whoever chose their text, nothing of it is Markdown. */
-export function markdownTable(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(heading), line(heading.map(() => "---")), ...rows.map((row) => line(row.map(cell)))].join("\n");
+// What the commands write for a pull request, an issue or the summary of a run.
+
+/** @param rows their cells are Markdown. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+export function code(text: string): string {
+  return `\`${text.replaceAll("`", "'")}\``;
+}
+
+/** Text that anybody may have chosen, as a cell: one line, not too long, in which nothing is Markdown. */
+export function cell(text: string): string {
+  const flat = text.replace(/\s+/g, " ").trim();
+  const short = flat.length > CELL_MOST ? `${flat.slice(0, CELL_MOST)}…` : flat;
+  return short === "" ? "" : code(short).replaceAll("|", "\\|");
 }
 
 const CELL_MOST = 200;
-
-function cell(text: string): string {
-  const flat = text.replaceAll("`", "'").replace(/\s+/g, " ").trim();
-  const short = flat.length > CELL_MOST ? `${flat.slice(0, CELL_MOST)}…` : flat;
-  return short === "" ? "" : `\`${short.replaceAll("|", "\\|")}\``;
-}

@@ -1,5 +1,6 @@
 // A forecast as Markdown, for a pull request or a terminal: what a reviewer has to know first, the rest folded.
 import { flowchart, type Mark } from "../flowchart.ts";
+import { code, markdownTable } from "../markdown.ts";
 import type { ContainerInputs, NetworkInputs } from "../promises.ts";
 import { acknowledgementOf, type DataAtRisk } from "./data.ts";
 import type { Change } from "./engine-events.ts";
@@ -33,7 +34,7 @@ export function markdown(report: Report, options: { brief?: boolean } = {}): str
       "Refused by the policies",
       refused.map(({ policy, message }) => `${code(policy)}: ${plain(message)}`),
     ),
-    changed.length > 0 && table(["service", "what happens", "because of"], changed.map(row)),
+    changed.length > 0 && markdownTable(["service", "what happens", "because of"], changed.map(row)),
     list(
       "Secrets",
       secrets.map(({ name, what, readers }) => `${code(name)} ${what}${readersOf(readers)}`),
@@ -244,7 +245,7 @@ function resources(changes: readonly Change[]): string {
   const rows = changed.map(({ op, name, type }) => [code(name), type.slice(type.lastIndexOf(":") + 1), OPS[op]]);
   return folded(
     `${changed.length} resource${changed.length > 1 ? "s" : ""} of ${changes.length}`,
-    table(["name", "type", ""], rows),
+    markdownTable(["name", "type", ""], rows),
   );
 }
 
@@ -264,16 +265,8 @@ function bullets(items: readonly string[]): string {
   return items.map((item) => `- ${item}`).join("\n");
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}
-
 function folded(title: string, text: string): string {
   return `<details><summary>${title}</summary>\n\n${text}\n\n</details>`;
-}
-
-function code(text: string): string {
-  return `\`${text.replaceAll("`", "'")}\``;
 }
 
 /** Text from elsewhere, in which nothing is Markdown or HTML but code. */
