@@ -11,6 +11,7 @@ interface Step {
   if?: string;
   uses?: string;
   run?: string;
+  shell?: string;
   with?: Record<string, unknown>;
   env?: Record<string, unknown>;
 }
@@ -41,8 +42,9 @@ export async function runJob(runner: Runner, file: string, job: string, contexts
     const failed = results.some(({ code }) => code !== 0);
     if (failed && step.if !== "${{ !cancelled() }}") continue;
     const options = { cwd: runner.workspace, env: { ...runner.env, ...step.env }, timeoutMs: 300_000 };
-    const shell = ["--noprofile", "--norc", "-eo", "pipefail", "-c", step.run];
-    results.push({ name: step.name, ...(await runCommand("bash", shell, options)) });
+    // As GitHub starts the shell that is asked for, and the one that nobody has asked for.
+    const how = step.shell === "bash" ? ["--noprofile", "--norc", "-eo", "pipefail"] : ["-e"];
+    results.push({ name: step.name, ...(await runCommand("bash", [...how, "-c", step.run], options)) });
   }
   return results;
 }
@@ -51,13 +53,14 @@ interface Script {
   name: string;
   if?: string;
   run: string;
+  shell?: string;
   env: Record<string, string>;
 }
 
 function stepsOf(runner: Runner, steps: readonly Step[], contexts: Contexts): Script[] {
   return steps.flatMap((step): Script[] => {
-    const { name = "", run, uses = "" } = step;
-    if (run !== undefined) return [{ name, if: step.if, run, env: evaluated(step.env, contexts) }];
+    const { name = "", run, shell, uses = "" } = step;
+    if (run !== undefined) return [{ name, if: step.if, run, shell, env: evaluated(step.env, contexts) }];
     if (!uses.startsWith("./")) {
       if (!/^actions\/(checkout|cache)@/.test(uses)) throw new Error(`what ${uses} does is not known here`);
       return [];
@@ -81,6 +84,6 @@ function evaluate(text: string, contexts: Contexts): string {
     const keys = expression.split(".");
     if (!(keys[0]! in contexts)) throw new Error(`no ${keys[0]} here, for ${expression}`);
     const value = keys.reduce<unknown>((from, key) => (from as Contexts | undefined)?.[key], contexts);
-    return value === undefined || value === null ? "" : String(value as string | number);
+    return typeof value === "string" || typeof value === "number" ? String(value) : "";
   });
 }
