@@ -58,7 +58,8 @@ export const rules: Record<string, (workflow: Workflow, text: string) => string[
   "a fork's pull request starts nothing that has a secret, an environment or a right to write": (workflow) =>
     isStartedBy(workflow, "pull_request")
       ? eachJob((job) => {
-          if (job.if?.includes("github.event.pull_request.head.repo.full_name == github.repository")) return [];
+          const conditions = job.if?.includes("||") ? [] : (job.if ?? "").split("&&").map((part) => part.trim());
+          if (conditions.includes("github.event.pull_request.head.repo.full_name == github.repository")) return [];
           return [
             ...(JSON.stringify(job).includes("secrets.") ? ["gives a fork's code a secret"] : []),
             ...(job.environment ? ["gives a fork's code an environment"] : []),

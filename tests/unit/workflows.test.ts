@@ -67,16 +67,17 @@ test.each<[file: string, from: string, to: string, complaint: string]>([
   ["checks", "run: sudo", "env: { A: '${{ secrets.A }}' }\n        run: sudo", "checks gives a fork's code a secret"],
   [
     "preview",
-    " && github.event.pull_request.head.repo.full_name == github.repository",
-    "",
+    "!= '' && github.event.pull_request.head.repo.full_name == github.repository",
+    "!= ''",
     "preview gives a fork's code a secret",
   ],
   [
     "preview",
-    " && github.event.pull_request.head.repo.full_name == github.repository",
-    "",
+    "!= '' && github.event.pull_request.head.repo.full_name == github.repository",
+    "!= ''",
     "preview lets a fork's code write pull-requests",
   ],
+  ["preview", "STACKS != '' && github", "STACKS != '' || github", "preview gives a fork's code a secret"],
   [
     "images",
     "    timeout-minutes",
