@@ -1,6 +1,6 @@
 # Every target runs a program in commands/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
-.PHONY: help up preview doctor audit stack promote rollback down unlock test check fmt pin env generate
+.PHONY: help up preview doctor audit stack promote rollback down unlock test check scan fmt pin env generate
 RUN := @bash toolchain/run
 export STACK ?= local
 
@@ -40,6 +40,9 @@ test: ## every test: unit first, then end to end
 
 check: ## types, lint, format and unit tests: what to run before a commit
 	$(RUN) commands/check.ts
+
+scan: ## known holes of the images, by Trivy; ends with an error if one can be closed
+	$(RUN) commands/scan.ts
 
 fmt: ## format everything
 	$(RUN) node_modules/prettier/bin/prettier.cjs --write .

@@ -1,18 +1,12 @@
 // `make audit`: whether the host is as the stack promises, field by field. It changes nothing there.
-import { findings, type Finding } from "./drift.ts";
-import { hostState } from "./host-state.ts";
-import { openStack, pulumi, runCommand, stackName } from "./stack.ts";
-import { promises, type Deployment } from "./promises.ts";
+import { audit, type Finding } from "./drift.ts";
+import { openStack, runCommand, stackName } from "./stack.ts";
 import { table } from "./table.ts";
 
 await runCommand(async () => {
   const stack = await openStack(stackName());
   try {
-    const exported = await pulumi(stack, ["stack", "export", "--show-secrets", "--stack", stack.name]);
-    const promised = promises((JSON.parse(exported) as { deployment: Deployment }).deployment);
-    if (promised.containers.length === 0)
-      throw new Error(`${stack.name}: nothing is deployed, so nothing is promised: make up STACK=${stack.name}`);
-    const found = findings(promised, await hostState(stack.engine, promised), `reach-${stack.name}`);
+    const found = await audit(stack);
     report(found, process.env["FORMAT"]);
     return found.length > 0 ? 1 : 0;
   } finally {

@@ -1,6 +1,7 @@
 import { fields, listed, REFRESH, REPLACE, splitOnce } from "./container-fields.ts";
-import type { ContainerState, HostState } from "./host-state.ts";
-import type { Promised, PromisedContainer } from "./promises.ts";
+import { hostState, type ContainerState, type HostState } from "./host-state.ts";
+import { promises, type Deployment, type Promised, type PromisedContainer } from "./promises.ts";
+import { pulumi, type Stack } from "./stack.ts";
 
 /** One thing on the host that is not as the stack promises. */
 export interface Finding {
@@ -10,6 +11,15 @@ export interface Finding {
   promised: string;
   found: string;
   cure: string;
+}
+
+/** Looks at a stack's state and its host. It changes nothing there. */
+export async function audit(stack: Stack): Promise<Finding[]> {
+  const exported = await pulumi(stack, ["stack", "export", "--show-secrets", "--stack", stack.name]);
+  const promised = promises((JSON.parse(exported) as { deployment: Deployment }).deployment);
+  if (promised.containers.length === 0)
+    throw new Error(`${stack.name}: nothing is deployed, so nothing is promised: make up STACK=${stack.name}`);
+  return findings(promised, await hostState(stack.engine, promised), `reach-${stack.name}`);
 }
 
 /** All that differs. Values that may be secret are never in it. */

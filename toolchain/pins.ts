@@ -36,6 +36,13 @@ export const pins = {
   traefik: "3.7.10",
   /** For the stand-in image; toolchain/cloudflared/go.mod names its commit, which has no version there. */
   cloudflared: "2026.7.1",
+  /** For the test of the workflows; toolchain/actionlint/go.mod names the same. */
+  actionlint: "1.7.12",
+  /** Each archive with its own checksum: Renovate moves the two together. */
+  trivy: {
+    x64: { version: "v0.72.0", sha256: "bbb64b9695866ce4a7a8f5c9592002c5961cab378577fa3f8a040df362b9b2ea" },
+    arm64: { version: "v0.72.0", sha256: "2ca2c023109c2db6b2b77366b6717291452d4531167377d95c79547f0c8e3467" },
+  },
 } as const;
 
 export type Architecture = "x64" | "arm64";

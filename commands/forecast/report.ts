@@ -4,7 +4,7 @@ import type { ContainerInputs, NetworkInputs } from "../promises.ts";
 import { acknowledgementOf, type DataAtRisk } from "./data.ts";
 import type { Change, Finding } from "./engine-events.ts";
 import type { Forecast } from "./forecast.ts";
-import { alert, block, bullets, code, enumerated, folded, list, plain, table } from "./markdown.ts";
+import { alert, block, bullets, code, enumerated, folded, list, markdownTable, plain } from "../markdown.ts";
 import { containersOf, listOf, type ContainerChange, type ServiceForecast } from "./services.ts";
 
 export interface Report extends Forecast {
@@ -31,7 +31,7 @@ export function markdown(report: Report, options: { brief?: boolean } = {}): str
     failure(report),
     risk(report),
     list("Refused by the policies", findingLines(findings.filter(({ mandatory }) => mandatory))),
-    table(["service", "what happens", "because of"], touched.map(row)),
+    markdownTable(["service", "what happens", "because of"], touched.map(row)),
     list("Secrets", rotated),
     list("Cloudflare", report.cloudflare.map(plain)),
     list("Certificates", report.certificates.map(plain)),
@@ -202,7 +202,7 @@ function details(report: Report): string[] {
     .flatMap(({ message }) => message.split("\n"));
   return [
     services.length > 0 ? folded("What runs, with the changed parts marked", picture(report)) : "",
-    folded(`${changed.length} of ${changes.length} resources change`, table(["name", "type", ""], rows)),
+    folded(`${changed.length} of ${changes.length} resources change`, markdownTable(["name", "type", ""], rows)),
     folded("Declared exceptions to the policies", bullets(exceptions.map(plain))),
   ];
 }

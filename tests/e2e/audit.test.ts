@@ -1,9 +1,9 @@
 // What somebody changed by hand on the host of a live stack: each by its own command, each found, and nothing else. The
 // same is put to `pulumi refresh`.
 import { readFileSync } from "node:fs";
-import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findings, type Finding } from "../../commands/drift.ts";
+import { refreshChanges } from "../../commands/drift-report.ts";
 import { hostState } from "../../commands/host-state.ts";
 import { promises, type Deployment } from "../../commands/promises.ts";
 import { runCommand } from "../support/command.ts";
@@ -264,20 +264,10 @@ const named = (found: readonly Finding[]) => found.map(({ resource, field }) => 
 
 /** What a refresh sees: `edge memory`, or `edge gone`. */
 async function refreshed(): Promise<string[]> {
-  interface State {
-    outputs?: Record<string, unknown>;
-  }
-  const { stdout } = await reach.project.previewRefresh();
-  const { steps } = JSON.parse(stdout) as {
-    steps: { op: string; urn: string; oldState?: State; newState?: State }[];
-  };
-  return steps.flatMap(({ urn, oldState, newState }) => {
-    const name = urn.slice(urn.lastIndexOf("::") + 2);
-    if (newState === undefined) return [`${name} gone`];
-    const [before, after] = [oldState?.outputs ?? {}, newState.outputs ?? {}];
-    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-    return keys.filter((key) => !isDeepStrictEqual(before[key], after[key])).map((key) => `${name} ${key}`);
-  });
+  const changes = refreshChanges((await reach.project.previewRefresh()).stdout);
+  return changes.flatMap(({ name, properties }) =>
+    properties.length === 0 ? [`${name} gone`] : properties.map((property) => `${name} ${property}`),
+  );
 }
 
 /** The rows of the page, as they have to be. */

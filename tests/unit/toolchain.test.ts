@@ -84,10 +84,11 @@ describe("pins", () => {
       );
     }
     expect(read("toolchain/traefik/go.mod")).toContain(`github.com/traefik/traefik/v3 v${pins.traefik}\n`);
+    expect(read("toolchain/actionlint/go.mod")).toContain(`github.com/rhysd/actionlint v${pins.actionlint} `);
   });
 
   test("no module needs a newer Go than is accepted, and the provided one is accepted", () => {
-    for (const module of ["pulumi", "cloudflare", "traefik", "cloudflared"]) {
+    for (const module of ["pulumi", "cloudflare", "traefik", "cloudflared", "actionlint"]) {
       const needed = /^go (.*)$/m.exec(read(`toolchain/${module}/go.mod`))![1]!;
       expect(isAtLeast(pins.go.least, needed), `${module} needs ${needed}`).toBe(true);
     }
@@ -97,6 +98,10 @@ describe("pins", () => {
   test("every checksum has the length of its kind", () => {
     for (const sums of [pins.go.sha256, pins.pulumi.release.sha256]) {
       for (const sum of Object.values(sums)) expect(sum).toMatch(/^[0-9a-f]{64}$/);
+    }
+    for (const { version, sha256 } of Object.values(pins.trivy)) {
+      expect(version).toBe(pins.trivy.x64.version);
+      expect(sha256).toMatch(/^[0-9a-f]{64}$/);
     }
     const lines = read("toolchain/node.pin").trim().split("\n");
     const sums = lines.filter((line) => line.includes("_SHA"));

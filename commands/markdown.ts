@@ -1,4 +1,4 @@
-// Parts of a text in Markdown, as GitHub shows it.
+// What the commands write for a pull request, an issue or the summary of a run, as GitHub shows it.
 
 /** A title and what there is of it; nothing where there is none. */
 export function list(title: string, items: readonly string[]): string {
@@ -9,7 +9,8 @@ export function bullets(items: readonly string[]): string {
   return items.map((item) => `- ${item}`).join("\n");
 }
 
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** @param rows their cells are Markdown. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return "";
   return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
@@ -44,3 +45,12 @@ export function plain(text: string): string {
 export function enumerated(items: readonly string[]): string {
   return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
 }
+
+/** Text that anybody may have chosen, as a cell: one line, not too long, in which nothing is Markdown. */
+export function cell(text: string): string {
+  const flat = text.replace(/\s+/g, " ").trim();
+  const short = flat.length > CELL_MOST ? `${flat.slice(0, CELL_MOST)}…` : flat;
+  return short === "" ? "" : code(short).replaceAll("|", "\\|");
+}
+
+const CELL_MOST = 200;

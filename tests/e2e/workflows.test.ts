@@ -1,0 +1,233 @@
+// The workflows of GitHub, step by step as they stand in their files: on a checkout from a bare clone of this repository,
+// with a state of its own, and with what speaks GitHub's API.
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { provideActionlint } from "../../toolchain/actionlint.ts";
+import { runCommand, type CommandOptions } from "../support/command.ts";
+import { RepositoryCopy, repository } from "../support/copy.ts";
+import { BOT, GitHub } from "../support/github.ts";
+import { prepareReach, type Reach } from "../support/reach.ts";
+import { runJob, type StepResult } from "../support/workflow.ts";
+
+const STACK = "staging";
+
+const directory = mkdtempSync(join(tmpdir(), "bulkhead-workflows-"));
+const [bare, workspace, home, runnerTemp] = ["reach.git", "reach", "home", "temp"].map((name) => join(directory, name));
+/** What the commits are made of: this repository as it stands, and a stack. */
+const tree = new RepositoryCopy();
+const results: StepResult[] = [];
+let reach: Reach;
+let github: GitHub;
+let sshKey: string;
+/** Two commits of main. */
+let older: string;
+let merged: string;
+
+beforeAll(async () => {
+  github = await GitHub.start();
+  reach = await prepareReach({ stack: STACK, domain: "reach.test", httpsPort: 8443, tunnelPort: 2222 });
+  await must("git", ["clone", "--quiet", "--bare", repository, bare!]);
+  await must("cp", [reach.project.configFile, join(tree.directory, `Pulumi.${STACK}.yaml`)]);
+  older = await commit("main", "What was merged before");
+  merged = await commit("main", "What is merged");
+  await must("git", ["clone", "--quiet", "--no-checkout", `file://${bare}`, workspace!]);
+  mkdirSync(home!);
+  const key = join(directory, "key");
+  await must("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
+  sshKey = readFileSync(key, "utf8");
+});
+
+afterAll(async () => {
+  github?.stop();
+  tree.remove();
+  await reach?.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+test("actionlint finds nothing in the workflows", async () => {
+  const actionlint = await provideActionlint();
+  // Whether this machine has these is not to change what is found.
+  const alone = ["-shellcheck=", "-pyflakes=", "-no-color"];
+  expect(await runCommand(actionlint, alone, { cwd: repository })).toMatchObject({ code: 0, stdout: "", stderr: "" });
+  const drift = readFileSync(join(repository, ".github/workflows/drift.yml"), "utf8");
+  const broken = await runCommand(actionlint, [...alone, "-"], { input: drift.replace("matrix.stack", "matrix.stak") });
+  expect(broken.code).toBe(1);
+  expect(broken.stdout).toContain('property "stak" is not defined');
+});
+
+test("what is merged is deployed: exactly that commit, and the key of the host is in the agent alone", async () => {
+  const look = async () => {
+    const agent = { SSH_AUTH_SOCK: join(runnerTemp!, "ssh-agent") };
+    expect(await must("ssh-add", ["-l"], { env: agent })).toMatch(/^256 SHA256:\S+ .*\(ED25519\)\n$/);
+    expect(readFileSync(join(home!, ".ssh/known_hosts"), "utf8")).toBe("192.0.2.1 ssh-ed25519 AAAA\n");
+    const places = [home!, runnerTemp!, workspace!].map((place) => `${place}/`);
+    const holding = await runCommand("grep", ["-rlFD", "skip", sshKey.split("\n")[1]!, ...places]);
+    expect(holding, "nothing there holds the key").toMatchObject({ code: 1, stdout: "" });
+  };
+  expect(await run("deploy.yml", STACK, merged, push(merged), look)).toEqual([0, 0]);
+  expect(await reach.request("/api/status")).toMatchObject({ status: 200 });
+  expect(await deployedCommits()).toEqual([merged]);
+});
+
+test("an older commit, approved late, is not deployed over a newer one", async () => {
+  expect(await run("deploy.yml", STACK, older, push(older))).toEqual([0, 1]);
+  expect(results.at(-1)!.stderr).toContain(
+    `error: staging: runs ${merged.slice(0, 8)}, which is newer than this commit, ${older.slice(0, 8)}: nothing is deployed`,
+  );
+  expect(await deployedCommits()).toEqual([merged]);
+});
+
+test("a pull request is told what it changes in one comment, which the next push brings up to date", async () => {
+  const number = 12;
+  const pull = github.add(number, "someone", "", true);
+  github.addComment(pull, "someone", "<!-- bulkhead: preview of staging -->\nNot the bot's.");
+  const preview = async (sha: string) => {
+    const event = { pull_request: { number, body: "The next release.", head: { sha } } };
+    expect(await run("preview.yml", "preview", sha, { event })).toEqual([0, 0, 0]);
+  };
+  const program = "apps/backend/reach/__init__.py";
+  appendFileSync(join(tree.directory, program), "\n# The next release.\n");
+  const first = await commit("next-release", "The next release");
+  await preview(first);
+  const ours = () => pull.comments.filter(({ user }) => user.login === BOT);
+  expect(ours()).toHaveLength(1);
+  const { id, body } = ours()[0]!;
+  expect(body).toMatch(/^<!-- bulkhead: preview of staging -->\n### \S+ `staging`: backend rolled without downtime\n/);
+  expect(body).toContain(`\n---\n${first.slice(0, 8)}, in [this run](`);
+
+  tree.edit(
+    `Pulumi.${STACK}.yaml`,
+    "reach:frontend:\n    drainSeconds: 5",
+    "reach:frontend:\n    drainSeconds: 5\n    memoryMb: 600",
+  );
+  const second = await commit("next-release", "And more memory there");
+  await preview(second);
+  expect(ours()).toMatchObject([
+    { id, body: expect.stringContaining("backend rolled without downtime; frontend changed in place") as string },
+  ]);
+  expect(ours()[0]!.body).toContain(second.slice(0, 8));
+  expect(pull.comments[0]!.body).toContain("Not the bot's.");
+  expect(await deployedCommits(), "nothing was deployed").toEqual([merged]);
+});
+
+test("a preview that fails is told too, and the job is red", async () => {
+  const number = 13;
+  const pull = github.add(number, "someone", "", true);
+  tree.edit(`Pulumi.${STACK}.yaml`, "memoryMb: 600", "memoryMb: 1");
+  const sha = await commit("next-release", "Too little");
+  const event = { pull_request: { number, body: null, head: { sha } } };
+  expect(await run("preview.yml", "preview", sha, { event })).toEqual([0, 2, 0]);
+  expect(pull.comments).toHaveLength(1);
+  expect(pull.comments[0]!.body).toContain("reach:frontend.memoryMb");
+});
+
+test("what is changed by hand is one issue, for as long as it lasts", async () => {
+  const drift = async () => expect(await run("drift.yml", "drift", merged, {})).toEqual([0, 0]);
+  const found = () => github.issues.filter(({ pull_request }) => pull_request === undefined);
+  const { Id, HostConfig } = (await reach.containers()).get("frontend")!;
+  const pids = (limit: number | null) => reach.engine.post(`/containers/${Id}/update`, { PidsLimit: limit });
+  await pids(4000);
+  await drift();
+  expect(found()).toMatchObject([{ title: "staging is not as it was deployed", state: "open" }]);
+  expect(found()[0]!.body).toMatch(/\n\| `frontend` \| `pids` \| `\d+` \| `4000` \|\n/);
+
+  await pids(5000);
+  await drift();
+  expect(found()).toHaveLength(1);
+  expect(found()[0]!.body).toContain("`5000`");
+
+  await pids(HostConfig.PidsLimit);
+  await drift();
+  expect(found()).toMatchObject([{ state: "closed", comments: [{ user: { login: BOT } }] }]);
+  expect(found()[0]!.comments[0]!.body).toMatch(/^All is as the stack promises again: \[this run\]\(/);
+});
+
+test("no step has shown a secret", () => {
+  const secrets = [passphrase(), github.env.GITHUB_TOKEN, ...sshKey.split("\n").filter((line) => line.length > 40)];
+  expect(results.length).toBeGreaterThan(10);
+  const said = results.map(({ stdout, stderr }) => stdout + stderr).join("");
+  for (const secret of secrets) expect(said.includes(secret)).toBe(false);
+});
+
+/** Runs a job on a commit as GitHub does; gives the exit codes of its steps. */
+async function run(
+  file: string,
+  job: string,
+  sha: string,
+  event: object,
+  look: () => Promise<void> = () => Promise.resolve(),
+): Promise<number[]> {
+  await must("git", ["fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"], { cwd: workspace });
+  await must("git", ["checkout", "--quiet", "--force", "--detach", sha], { cwd: workspace });
+  await must("git", ["clean", "--quiet", "-ffdx"], { cwd: workspace });
+  symlinkSync(join(repository, "node_modules"), join(workspace!, "node_modules"));
+  rmSync(runnerTemp!, { recursive: true, force: true });
+  mkdirSync(runnerTemp!);
+  const { GITHUB_TOKEN, ...env } = github.env;
+  const runner = {
+    workspace: workspace!,
+    env: {
+      ...env,
+      HOME: home,
+      XDG_CACHE_HOME: process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"),
+      RUNNER_TEMP: runnerTemp,
+      PULUMI_BACKEND_URL: undefined,
+      PULUMI_CONFIG_PASSPHRASE_FILE: undefined,
+    },
+  };
+  const contexts = {
+    github: { token: GITHUB_TOKEN, sha, ...event },
+    matrix: { stack: STACK },
+    runner: { temp: runnerTemp },
+    vars: { KNOWN_HOSTS: "192.0.2.1 ssh-ed25519 AAAA" },
+    secrets: {
+      SSH_KEY: sshKey,
+      PULUMI_BACKEND_URL: reach.project.env["PULUMI_BACKEND_URL"],
+      PULUMI_CONFIG_PASSPHRASE: passphrase(),
+    },
+  };
+  const steps = await runJob(runner, file, job, contexts);
+  results.push(...steps);
+  try {
+    await look();
+  } finally {
+    // As the machine goes with the job.
+    const agent = /SSH_AGENT_PID=(\d+)/.exec(steps[0]!.stdout)?.[1];
+    if (agent) process.kill(Number(agent));
+    rmSync(join(home!, ".ssh"), { recursive: true });
+  }
+  return steps.map(({ code }) => code);
+}
+
+const push = (sha: string) => ({ sha, event: { head_commit: { message: "What is merged" } } });
+
+const passphrase = () => readFileSync(reach.project.env["PULUMI_CONFIG_PASSPHRASE_FILE"]!, "utf8");
+
+/** The commits of the stack's updates, as Pulumi has recorded them. */
+async function deployedCommits(): Promise<(string | undefined)[]> {
+  const args = ["stack", "history", "--json", "--stack", STACK];
+  const history = await must("pulumi", args, { cwd: repository, env: reach.project.env });
+  const updates = JSON.parse(history) as { kind: string; environment: Record<string, string> }[];
+  return updates.map(({ environment }) => environment["git.head"]);
+}
+
+/** Commits the tree to a branch of the bare clone, on top of what is there or of main. */
+async function commit(branch: string, message: string): Promise<string> {
+  const git = (...args: string[]) =>
+    must("git", ["--git-dir", bare!, "--work-tree", tree.directory, ...args], { cwd: tree.directory });
+  const from = await git("rev-parse", "--verify", "--quiet", branch).catch(() => git("rev-parse", merged || "HEAD"));
+  await git("update-ref", `refs/heads/${branch}`, from.trim());
+  await git("symbolic-ref", "HEAD", `refs/heads/${branch}`);
+  await git("add", "--all", "--", ".", ":!node_modules");
+  const author = ["-c", "user.name=Someone", "-c", "user.email=someone@example.com"];
+  await git(...author, "commit", "--quiet", "--allow-empty", "--message", message);
+  return (await git("rev-parse", "HEAD")).trim();
+}
+
+async function must(command: string, args: string[], options: CommandOptions = {}): Promise<string> {
+  const result = await runCommand(command, args, options);
+  if (result.code !== 0) throw new Error(`${command} ${args.join(" ")}: ${result.stderr}`);
+  return result.stdout;
+}
