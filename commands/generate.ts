@@ -11,12 +11,18 @@ const PROJECT = "reach";
 async function generated(): Promise<Record<string, string>> {
   const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
   const policy = readFileSync(new URL("../docs/policy.md", import.meta.url), "utf8");
+  const preview = readFileSync(new URL("../docs/preview.md", import.meta.url), "utf8");
+  const explained = readFileSync(new URL("../tests/e2e/explained/bucket-expiry.md", import.meta.url), "utf8");
   return {
     "README.md": readme.replace(/```mermaid\n.*?```/s, await picture()),
     "stack.schema.json": await format(JSON.stringify(stackSchema()), { parser: "json", printWidth: 120 }),
     "docs/configuration.md": await format(configurationPage(), { parser: "markdown", printWidth: 120 }),
     "docs/policy.md": await format(
       policy.replace(/(?<=\n## The rules\n).*$/s, () => rulesTable()),
+      { parser: "markdown", printWidth: 120 },
+    ),
+    "docs/preview.md": await format(
+      preview.replace(/(?<=<!-- example -->\n).*(?=<!-- end)/s, () => `\n${explained.replace(/<details>.*/s, "")}`),
       { parser: "markdown", printWidth: 120 },
     ),
   };

@@ -10,16 +10,19 @@ import { environmentOf, hostOf, reach, runCommand, stackName } from "./stack.ts"
 await runCommand(async () => {
   const name = stackName();
   const host = await hostOf(name, findDocker);
+  const away: string[] = [];
   // A reviewer wants to see the rest all the same.
   const engine = await reach(host).catch((error: Error) => {
     if (name === "local") throw error;
     say(error.message);
+    away.push(error.message);
     return undefined;
   });
   try {
     const stack = { name, engine, env: await environmentOf(name, host) };
     if (name === "local" && engine) await prepareLocalStack({ ...stack, engine });
-    const report = await explainedPreview(stack, ["--diff"]);
+    const explained = await explainedPreview(stack, ["--diff"]);
+    const report = { ...explained, warnings: [...away, ...explained.warnings] };
     const text = markdown(report);
     const file = process.env["REPORT"];
     if (file) await writeFile(file, text);

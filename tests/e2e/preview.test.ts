@@ -65,10 +65,13 @@ async function configure(changes: Record<string, unknown>): Promise<void> {
   await reach.project.setSecret("cloudflareApiToken", token);
 }
 
-/** The same for every machine and run. */
+/** The same for every machine and run, and whatever release of an image is pinned. */
 function page(forecast: Forecast): string {
   const report = { ...forecast, stack: "explained", capacity: { memoryMb: 4096, cpus: 4 } };
-  return markdown({ ...report, notAcknowledged: notAcknowledged(forecast.dataAtRisk, "") })
+  const text = markdown({ ...report, notAcknowledged: notAcknowledged(forecast.dataAtRisk, "") });
+  const releases = Object.values(pinned).map((reference) => reference.replace(/@.*/, ""));
+  return releases
+    .reduce((seen, release) => seen.replaceAll(release, release.replace(/:.*/, ":TAG")), text)
     .replaceAll(/(bulkhead\.local\/[a-z]+):[0-9a-f]{16}/g, "$1:KEY")
     .replaceAll(/\b[0-9a-f]{12}\b/g, "ID")
     .replaceAll(program.directory, "PROGRAM")
@@ -323,6 +326,9 @@ test("other certificates, and a tunnel in place of ports, as far as a preview te
     "reach:cloudflare": cloudflare(),
   });
   expect((await explained("acme")).certificates).toHaveLength(1);
-  await configure({ "reach:cloudflare": { accountId: emulator.account.id, zone: "example.com", tunnel: true } });
+  await configure({
+    "reach:edge": { burst: 100 },
+    "reach:cloudflare": { accountId: emulator.account.id, zone: "example.com", tunnel: true },
+  });
   expect(whatOf(await explained("tunnel"))).toMatchObject({ tunnel: "created" });
 });
