@@ -23,9 +23,14 @@ export function refreshChanges(json: string): Refreshed[] {
     if (newState === undefined) return [{ name, type, properties: [] }];
     const [before, after] = [oldState?.outputs ?? {}, newState.outputs ?? {}];
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-    const properties = keys.filter((key) => !isDeepStrictEqual(before[key], after[key]));
+    const properties = keys.filter((key) => !isDeepStrictEqual(set(before[key]), set(after[key])));
     return properties.length > 0 ? [{ name, type, properties }] : [];
   });
+}
+
+/** A host that is asked says of an empty list what a program has left out. */
+function set(value: unknown): unknown {
+  return value === null || (Array.isArray(value) && value.length === 0) ? undefined : value;
 }
 
 /** All of it in Markdown; undefined if there is nothing to be told. */
