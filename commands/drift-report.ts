@@ -23,9 +23,16 @@ export function refreshChanges(json: string): Refreshed[] {
     if (newState === undefined) return [{ name, type, properties: [] }];
     const [before, after] = [oldState?.outputs ?? {}, newState.outputs ?? {}];
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-    const properties = keys.filter((key) => !isDeepStrictEqual(before[key], after[key]));
+    const differ = (key: string) => !isDeepStrictEqual(given(before[key]), given(after[key]));
+    // Those are the bridge's own.
+    const properties = keys.filter((key) => !key.startsWith("__") && differ(key));
     return properties.length > 0 ? [{ name, type, properties }] : [];
   });
+}
+
+/** A host that is asked says of an empty list what a program has left out. */
+function given(value: unknown): unknown {
+  return value === null || (Array.isArray(value) && value.length === 0) ? undefined : value;
 }
 
 /** All of it in Markdown; undefined if there is nothing to be told. */

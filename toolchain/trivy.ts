@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { keyOf, kept } from "./cache.ts";
-import { download } from "./network.ts";
+import { download, reachable } from "./network.ts";
 import { architecture, pins } from "./pins.ts";
 import { run } from "./steps.ts";
 
@@ -14,9 +14,12 @@ export async function provideTrivy(): Promise<string> {
   if (!arch) throw new Error("Trivy is pinned for Linux on x64 and arm64 only: run this there");
   const { version, sha256 } = pins.trivy[arch];
   const name = `trivy_${version.slice(1)}_Linux-${arch === "x64" ? "64bit" : "ARM64"}.tar.gz`;
+  const url = `https://github.com/aquasecurity/trivy/releases/download/${version}/${name}`;
   const directory = await kept("trivy", keyOf(version, sha256), async (partial) => {
+    if (!(await reachable(url)))
+      throw new Error(`${url}: no answer, and Trivy is taken from nowhere else: try it later`);
     const archive = join(partial, name);
-    await download(`https://github.com/aquasecurity/trivy/releases/download/${version}/${name}`, sha256, archive);
+    await download(url, sha256, archive);
     await run("tar", ["-xzf", archive, "-C", partial, "trivy"]);
     await rm(archive);
   });

@@ -17,6 +17,7 @@ const directory = mkdtempSync(join(tmpdir(), "bulkhead-workflows-"));
 const [bare, workspace, home, runnerTemp] = ["reach.git", "reach", "home", "temp"].map((name) => join(directory, name));
 /** What the commits are made of: this repository as it stands, and a stack. */
 const tree = new RepositoryCopy();
+const stackFile = `Pulumi.${STACK}.yaml`;
 const results: StepResult[] = [];
 let reach: Reach;
 let github: GitHub;
@@ -29,7 +30,7 @@ beforeAll(async () => {
   github = await GitHub.start();
   reach = await prepareReach({ stack: STACK, domain: "reach.test", httpsPort: 8443, tunnelPort: 2222 });
   await must("git", ["clone", "--quiet", "--bare", repository, bare!]);
-  await must("cp", [reach.project.configFile, join(tree.directory, `Pulumi.${STACK}.yaml`)]);
+  await must("cp", [reach.project.configFile, join(tree.directory, stackFile)]);
   older = await commit("main", "What was merged before");
   merged = await commit("main", "What is merged");
   await must("git", ["clone", "--quiet", "--no-checkout", `file://${bare}`, workspace!]);
@@ -94,19 +95,17 @@ test("a pull request is told what it changes in one comment, which the next push
   const ours = () => pull.comments.filter(({ user }) => user.login === BOT);
   expect(ours()).toHaveLength(1);
   const { id, body } = ours()[0]!;
-  expect(body).toMatch(/^<!-- bulkhead: preview of staging -->\n### \S+ `staging`: backend rolled without downtime\n/);
+  expect(body).toMatch(/^<!-- bulkhead: preview of staging -->\n### \S+ `staging`: /);
+  expect(body).toMatch(/^\| \*\*backend\*\* \| rolled/m);
+  expect(body).not.toContain("**frontend**");
   expect(body).toContain(`\n---\n${first.slice(0, 8)}, in [this run](`);
 
-  tree.edit(
-    `Pulumi.${STACK}.yaml`,
-    "reach:frontend:\n    drainSeconds: 5",
-    "reach:frontend:\n    drainSeconds: 5\n    memoryMb: 600",
-  );
+  const undo = tree.edit(stackFile, "reach:frontend:\n", "reach:frontend:\n    memoryMb: 600\n");
   const second = await commit("next-release", "And more memory there");
+  undo();
   await preview(second);
-  expect(ours()).toMatchObject([
-    { id, body: expect.stringContaining("backend rolled without downtime; frontend changed in place") as string },
-  ]);
+  expect(ours()).toMatchObject([{ id, body: expect.stringMatching(/^\| \*\*frontend\*\* \| .*memory/m) as string }]);
+  expect(ours()[0]!.body).toMatch(/^\| \*\*backend\*\* \| rolled/m);
   expect(ours()[0]!.body).toContain(second.slice(0, 8));
   expect(pull.comments[0]!.body).toContain("Not the bot's.");
   expect(await deployedCommits(), "nothing was deployed").toEqual([merged]);
@@ -115,8 +114,9 @@ test("a pull request is told what it changes in one comment, which the next push
 test("a preview that fails is told too, and the job is red", async () => {
   const number = 13;
   const pull = github.add(number, "someone", "", true);
-  tree.edit(`Pulumi.${STACK}.yaml`, "memoryMb: 600", "memoryMb: 1");
-  const sha = await commit("next-release", "Too little");
+  const undo = tree.edit(stackFile, "reach:frontend:\n", "reach:frontend:\n    memoryMb: 1\n");
+  const sha = await commit("too-little", "Too little");
+  undo();
   const event = { pull_request: { number, body: null, head: { sha } } };
   expect(await run("preview.yml", "preview", sha, { event })).toEqual([0, 2, 0]);
   expect(pull.comments).toHaveLength(1);

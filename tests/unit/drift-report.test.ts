@@ -51,7 +51,11 @@ test("of a refresh the names are told, and never a value", () => {
       oldState: { outputs: { memory: 1, a: [1] } },
       newState: { outputs: { memory: 2, a: [1] } },
     },
-    { urn: urn(container, "same"), oldState: { outputs: { a: { b: 1 } } }, newState: { outputs: { a: { b: 1 } } } },
+    {
+      urn: urn(container, "same"),
+      oldState: { outputs: { a: { b: 1 }, c: null } },
+      newState: { outputs: { a: { b: 1 }, c: [], d: [], __e: 1 } },
+    },
     { urn: urn(record.type, "dns"), oldState: { outputs: {} } },
   ];
   expect(refreshChanges(JSON.stringify({ steps }))).toEqual([

@@ -95,6 +95,26 @@ describe("pins", () => {
     expect(isAtLeast(pins.go.version, pins.go.least)).toBe(true);
   });
 
+  test("Renovate finds every image, and every archive of Trivy with its checksum", () => {
+    const { customManagers } = JSON.parse(read("renovate.json")) as {
+      customManagers: { managerFilePatterns: string[]; matchStrings: [string] }[];
+    };
+    const found = (file: string) => {
+      const manager = customManagers.find(({ managerFilePatterns }) =>
+        managerFilePatterns.some((pattern) => new RegExp(pattern.slice(1, -1)).test(file)),
+      );
+      return [...read(file).matchAll(new RegExp(manager!.matchStrings[0], "g"))].map(({ groups }) => ({ ...groups }));
+    };
+    expect(
+      found("images.ts").map(
+        ({ depName, currentValue, currentDigest }) => `${depName}:${currentValue}@${currentDigest}`,
+      ),
+    ).toEqual(Object.values(images));
+    expect(found("toolchain/pins.ts")).toEqual(
+      Object.values(pins.trivy).map(({ version, sha256 }) => ({ currentValue: version, currentDigest: sha256 })),
+    );
+  });
+
   test("every checksum has the length of its kind", () => {
     for (const sums of [pins.go.sha256, pins.pulumi.release.sha256]) {
       for (const sum of Object.values(sums)) expect(sum).toMatch(/^[0-9a-f]{64}$/);
