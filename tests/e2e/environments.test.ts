@@ -49,7 +49,7 @@ beforeAll(async () => {
     releases.nextBackend = await registry.push(next, "you/backend:1.1.0");
     releases.frontend = await registry.push(frontend, "you/frontend:1.0.0");
   };
-  await Promise.all([push(), ...Object.values(hosts).map((host) => host.loadImages([traefik, haproxy]))]);
+  await Promise.all([push(), ...Object.values(hosts).map((host) => give(host, traefik, haproxy))]);
 
   const certificates = await makeCertificates("example.com");
   ca = certificates.ca;
@@ -114,6 +114,12 @@ async function builtImages() {
   return { traefik, haproxy, node, backend, frontend };
 }
 
+/** What no registry has; the rest a host pulls by itself. */
+async function give(host: RemoteHost, ...images: string[]): Promise<void> {
+  const standIns = images.filter((image) => image.startsWith("bulkhead.local/"));
+  if (standIns.length > 0) await host.loadImages(standIns);
+}
+
 test("`make stack` writes the file of another environment, and says what to type next", async () => {
   const made = await succeeds("staging", page.stack);
   const prod = read("prod");
@@ -141,7 +147,7 @@ test("`make stack` writes the file of another environment, and says what to type
 
 test("what it says makes the other environment, with secrets of its own", async () => {
   // The frontend is built there at first.
-  await hosts.staging.loadImages([node]);
+  await give(hosts.staging, node);
   copy.edit("Pulumi.staging.yaml", `frontend: ${releases.frontend}`, `node: ${node}`);
   const prod = succeeds("prod", "make up STACK=prod");
   const [doctor, shell, ...rest] = page.next;

@@ -26,8 +26,8 @@ export async function startRegistry(hosts: readonly RemoteHost[]): Promise<Regis
   // Engines speak plain HTTP to a registry on 127.0.0.1.
   const address = `127.0.0.1:${await freePort()}`;
   const storage = { filesystem: { rootdirectory: folder } };
-  writeFileSync(config, stringify({ version: 0.1, log: { level: "fatal" }, storage, http: { addr: address } }));
-  const registry = spawn("docker-registry", ["serve", config], { stdio: ["ignore", "ignore", "inherit"] });
+  writeFileSync(config, stringify({ version: 0.1, storage, http: { addr: address } }));
+  const registry = spawn("docker-registry", ["serve", config], { stdio: "ignore" });
   const exited = once(registry, "exit");
   const ways: (() => Promise<unknown>)[] = [];
   const stop = async () => {
