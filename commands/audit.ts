@@ -1,4 +1,6 @@
-// `make audit`: whether the host is as the stack promises, field by field. It changes nothing there.
+// `make audit`: whether the host, and what is at Cloudflare, is as the stack promises, field by field. It changes nothing.
+import { cloudflareFindings } from "./cloudflare-drift.ts";
+import { cloudflareState } from "./cloudflare-state.ts";
 import { findings, type Finding } from "./drift.ts";
 import { hostState } from "./host-state.ts";
 import { openStack, pulumi, runCommand, stackName } from "./stack.ts";
@@ -13,6 +15,8 @@ await runCommand(async () => {
     if (promised.containers.length === 0)
       throw new Error(`${stack.name}: nothing is deployed, so nothing is promised: make up STACK=${stack.name}`);
     const found = findings(promised, await hostState(stack.engine, promised), `reach-${stack.name}`);
+    const { cloudflare } = promised;
+    if (cloudflare) found.push(...cloudflareFindings(cloudflare, await cloudflareState(cloudflare)));
     report(found, process.env["FORMAT"]);
     return found.length > 0 ? 1 : 0;
   } finally {

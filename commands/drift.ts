@@ -1,4 +1,6 @@
 import { fields, listed, REFRESH, REPLACE, splitOnce } from "./container-fields.ts";
+import { daemonSettings } from "../daemon-settings.ts";
+import { engineChecks } from "./host-checks.ts";
 import type { ContainerState, HostState } from "./host-state.ts";
 import type { Promised, PromisedContainer } from "./promises.ts";
 
@@ -21,6 +23,7 @@ export function findings(promised: Promised, host: HostState, stackLabel: string
     ...promised.containers.flatMap((container) => ofFiles(container, host)),
     ...ofRoutes(promised, host),
     ...strangers(promised, host, stackLabel),
+    ...ofDaemon(promised, host),
   ];
 }
 
@@ -148,3 +151,26 @@ function strangers({ containers, networks, volumes }: Promised, host: HostState,
       ];
     });
 }
+
+/** What its settings were when the stack was last deployed; and what no host of a stack can have been meant to be. */
+function ofDaemon({ daemon }: Promised, { engine }: HostState): Finding[] {
+  const now = daemonSettings(engine);
+  const resource = daemon?.name ?? "host";
+  const judged = new Map(Object.entries(engineChecks).map(([check, judge]) => [check, judge({ engine })] as const));
+  const changed = Object.entries(daemon?.settings ?? {}).flatMap(([field, promised]): Finding[] => {
+    const found = now[field];
+    if (found === undefined || found === promised) return [];
+    const cure = judged.get(field)?.cure.join("\n") || SETTING;
+    return [{ resource, field, promised, found, cure }];
+  });
+  const unfit = [...judged].flatMap(([field, { verdict, found, cure }]): Finding[] =>
+    verdict === "bad" && !changed.some((finding) => finding.field === field)
+      ? [{ resource, field, promised: "fit for a stack", found, cure: cure.join("\n") }]
+      : [],
+  );
+  return [...changed, ...unfit];
+}
+
+const SETTING =
+  "Find out who changed it: /etc/docker/daemon.json, or the command line in `systemctl cat docker`. Put it back, and restart\n" +
+  "Docker. If it is meant to be so, `make up` takes it as it is.";

@@ -3,9 +3,12 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Finding } from "../../commands/drift.ts";
+import type { DaemonInfo } from "../../daemon-settings.ts";
 import { Engine } from "../../engine.ts";
 import { images as pinned } from "../../images.ts";
 import { provideImages } from "../../toolchain/images.ts";
+import { rowsOfAuditPage } from "../support/audit-page.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { lastLines, runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy, repository } from "../support/copy.ts";
@@ -213,6 +216,44 @@ test("`make up` rolls it out without a lost request, and both hosts run the same
   expect(prod!.Config.Image).toBe(releases.nextBackend);
   // And the same bytes, as each engine counts them.
   expect([prod!.Config.Image, prod!.Image]).toEqual([staging!.Config.Image, staging!.Image]);
+});
+
+test("`make audit` finds what somebody changed in the settings of a host's Docker", async () => {
+  const clean = await succeeds("staging", "make audit STACK=staging");
+  expect(clean.stdout).toBe("The host is as the stack promises.\n");
+  const settings = {
+    "live-restore": true,
+    "insecure-registries": ["registry.evil.test"],
+    "registry-mirrors": ["https://mirror.evil.test"],
+    runtimes: { mine: { path: "runc" } },
+    "default-runtime": "mine",
+    debug: true,
+  };
+  const script = "mkdir -p /etc/docker && cat >/etc/docker/daemon.json && pkill -HUP -x dockerd && docker swarm init";
+  expect(await hosts.staging.exec("sh", ["-c", script], { input: JSON.stringify(settings) })).toMatchObject({
+    code: 0,
+  });
+  // It reads its settings when it comes to it.
+  const read = () => engines.staging.get<DaemonInfo>("/info");
+  await expect.poll(async () => (await read()).Debug, { timeout: 60_000 }).toBe(true);
+
+  const found = await type("staging", "FORMAT=json make -s audit STACK=staging");
+  expect(found.code).not.toBe(0);
+  const fields = (JSON.parse(found.stdout) as Finding[]).map((one) => [
+    one.resource,
+    one.field,
+    one.promised,
+    one.found,
+  ]);
+  expect(fields.sort()).toEqual([
+    ["host", "debug", "off", "on"],
+    ["host", "insecure registries", "none", "registry.evil.test"],
+    ["host", "live-restore", "off", "on"],
+    ["host", "registry mirrors", "none", "https://mirror.evil.test/"],
+    ["host", "runtime", "runc", "mine"],
+    ["host", "swarm", "inactive", "active"],
+  ]);
+  expect(rowsOfAuditPage("Docker's own settings")).toHaveLength(fields.length);
 });
 
 /** In a shell in which the environment of this stack was set up, as its page says. */
