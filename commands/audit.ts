@@ -14,19 +14,22 @@ await runCommand(async () => {
     const promised = promises((JSON.parse(exported) as { deployment: Deployment }).deployment);
     if (promised.containers.length === 0)
       throw new Error(`${stack.name}: nothing is deployed, so nothing is promised: make up STACK=${stack.name}`);
-    const found = findings(promised, await hostState(stack.engine, promised), `reach-${stack.name}`);
     const { cloudflare } = promised;
-    if (cloudflare) found.push(...cloudflareFindings(cloudflare, await cloudflareState(cloudflare)));
-    report(found, process.env["FORMAT"]);
+    const found = [
+      ...findings(promised, await hostState(stack.engine, promised), `reach-${stack.name}`),
+      ...(cloudflare ? cloudflareFindings(cloudflare, await cloudflareState(cloudflare)) : []),
+    ];
+    const all = cloudflare ? "The host and what is at Cloudflare are" : "The host is";
+    report(found, all, process.env["FORMAT"]);
     return found.length > 0 ? 1 : 0;
   } finally {
     stack.engine.close();
   }
 });
 
-function report(found: readonly Finding[], format: string | undefined): void {
+function report(found: readonly Finding[], all: string, format: string | undefined): void {
   if (format === "json") return console.log(JSON.stringify(found, undefined, 2));
-  if (found.length === 0) return console.log("The host is as the stack promises.");
+  if (found.length === 0) return console.log(`${all} as the stack promises.`);
   const rows = found.map(({ resource, field, promised, found }) => [resource, field, promised, found]);
   console.log(table([["RESOURCE", "FIELD", "PROMISED", "FOUND"], ...rows]));
   for (const cure of new Set(found.map(({ cure }) => cure))) {
