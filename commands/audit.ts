@@ -1,22 +1,23 @@
-// `make audit`: whether the host is as the stack promises, field by field. It changes nothing there.
-import { audit, type Finding } from "./drift.ts";
+// `make audit`: whether the host, and what is at Cloudflare, is as the stack promises, field by field. It changes nothing.
+import type { Finding } from "./drift.ts";
+import { readBack } from "./read-back.ts";
 import { openStack, runCommand, stackName } from "./stack.ts";
 import { table } from "./table.ts";
 
 await runCommand(async () => {
   const stack = await openStack(stackName());
   try {
-    const found = await audit(stack);
-    report(found, process.env["FORMAT"]);
+    const { found, all } = await readBack(stack);
+    report(found, all, process.env["FORMAT"]);
     return found.length > 0 ? 1 : 0;
   } finally {
     stack.engine.close();
   }
 });
 
-function report(found: readonly Finding[], format: string | undefined): void {
+function report(found: readonly Finding[], all: string, format: string | undefined): void {
   if (format === "json") return console.log(JSON.stringify(found, undefined, 2));
-  if (found.length === 0) return console.log("The host is as the stack promises.");
+  if (found.length === 0) return console.log(`${all} as the stack promises.`);
   const rows = found.map(({ resource, field, promised, found }) => [resource, field, promised, found]);
   console.log(table([["RESOURCE", "FIELD", "PROMISED", "FOUND"], ...rows]));
   for (const cure of new Set(found.map(({ cure }) => cure))) {

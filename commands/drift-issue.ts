@@ -1,15 +1,15 @@
 // What on a stack's host, and at its providers, is not as it was deployed, as one issue: opened, kept up to date while it
 // lasts, and closed when all is well again.
-import { audit } from "./drift.ts";
 import { driftReport, refreshChanges } from "./drift-report.ts";
 import { issue, repository, thisRun } from "./github.ts";
 import { lockHolders } from "./lock.ts";
+import { readBack } from "./read-back.ts";
 import { openStack, pulumi, runCommand, stackName } from "./stack.ts";
 
 await runCommand(async () => {
   const stack = await openStack(stackName());
   try {
-    const found = await audit(stack);
+    const { found } = await readBack(stack);
     const refresh = ["refresh", "--preview-only", "--json", "--stack", stack.name];
     const text = driftReport(stack.name, found, refreshChanges(await pulumi(stack, refresh)));
     // In the middle of a deploy nothing is as it was, nor as it will be.

@@ -1,7 +1,8 @@
 import { fields, listed, REFRESH, REPLACE, splitOnce } from "./container-fields.ts";
-import { hostState, type ContainerState, type HostState } from "./host-state.ts";
-import { promises, type Deployment, type Promised, type PromisedContainer } from "./promises.ts";
-import { pulumi, type Stack } from "./stack.ts";
+import { daemonSettings } from "../daemon-settings.ts";
+import { engineChecks } from "./host-checks.ts";
+import type { ContainerState, HostState } from "./host-state.ts";
+import type { Promised, PromisedContainer } from "./promises.ts";
 
 /** One thing on the host that is not as the stack promises. */
 export interface Finding {
@@ -13,15 +14,6 @@ export interface Finding {
   cure: string;
 }
 
-/** Looks at a stack's state and its host. It changes nothing there. */
-export async function audit(stack: Stack): Promise<Finding[]> {
-  const exported = await pulumi(stack, ["stack", "export", "--show-secrets", "--stack", stack.name]);
-  const promised = promises((JSON.parse(exported) as { deployment: Deployment }).deployment);
-  if (promised.containers.length === 0)
-    throw new Error(`${stack.name}: nothing is deployed, so nothing is promised: make up STACK=${stack.name}`);
-  return findings(promised, await hostState(stack.engine, promised), `reach-${stack.name}`);
-}
-
 /** All that differs. Values that may be secret are never in it. */
 export function findings(promised: Promised, host: HostState, stackLabel: string): Finding[] {
   return [
@@ -31,6 +23,7 @@ export function findings(promised: Promised, host: HostState, stackLabel: string
     ...promised.containers.flatMap((container) => ofFiles(container, host)),
     ...ofRoutes(promised, host),
     ...strangers(promised, host, stackLabel),
+    ...ofDaemon(promised, host),
   ];
 }
 
@@ -158,3 +151,26 @@ function strangers({ containers, networks, volumes }: Promised, host: HostState,
       ];
     });
 }
+
+/** What its settings were when the stack was last deployed; and what no host of a stack can have been meant to be. */
+function ofDaemon({ daemon }: Promised, { engine }: HostState): Finding[] {
+  const now = daemonSettings(engine);
+  const resource = daemon?.name ?? "host";
+  const judged = new Map(Object.entries(engineChecks).map(([check, judge]) => [check, judge({ engine })] as const));
+  const changed = Object.entries(daemon?.settings ?? {}).flatMap(([field, promised]): Finding[] => {
+    const found = now[field];
+    if (found === undefined || found === promised) return [];
+    const cure = judged.get(field)?.cure.join("\n") || SETTING;
+    return [{ resource, field, promised, found, cure }];
+  });
+  const unfit = [...judged].flatMap(([field, { verdict, found, cure }]): Finding[] =>
+    verdict === "bad" && !changed.some((finding) => finding.field === field)
+      ? [{ resource, field, promised: "fit for a stack", found, cure: cure.join("\n") }]
+      : [],
+  );
+  return [...changed, ...unfit];
+}
+
+const SETTING =
+  "Find out who changed it: /etc/docker/daemon.json, or the command line in `systemctl cat docker`. Put it back, and restart\n" +
+  "Docker. If it is meant to be so, `make up` takes it as it is.";

@@ -13,35 +13,8 @@ export interface Finding {
   cure: readonly string[];
 }
 
-/** What `make doctor` looks at, in the order in which it says it. */
-export const checks: Record<string, (facts: HostFacts) => Finding> = {
-  "way in": ({ url, agentHasKey }) => {
-    if (url.startsWith("tcp:"))
-      return bad(`${url}, without encryption`, [
-        "Whoever reaches that port is root on the host. Reach it by ssh:// instead: docs/production.md",
-      ]);
-    if (!url.startsWith("ssh:")) return ok(url);
-    if (agentHasKey) return ok(`${url}, host key known, key in the agent`);
-    return warn(`${url}, host key known, no key in the agent`, [
-      "A key file without a passphrase let you in: whoever gets to read that file is root on the host.",
-      "  ssh-keygen -p -f ~/.ssh/id_ed25519    # gives it a passphrase",
-      "  ssh-add ~/.ssh/id_ed25519             # and the agent the key",
-    ]);
-  },
-
-  login: ({ url, shell, engine }) => {
-    if (!url.startsWith("ssh:")) return ok("this machine's user");
-    if (shell === undefined) return unknown("no shell on the host");
-    if (shell.user === "root")
-      return warn("root", [
-        "A user of its own needs no root login, which sshd can then refuse (PermitRootLogin no). As root on the host:",
-        "  adduser --disabled-password deploy && adduser deploy docker",
-      ]);
-    if (isRootless(engine)) return ok(`${shell.user}; Docker has no more rights than this user`);
-    const inGroup = shell.groups.includes("docker") ? "in the group docker" : "who may use Docker";
-    return ok(`${shell.user}, ${inGroup}: as good as root`);
-  },
-
+/** Of the engine alone: what it says of itself is enough, and a shell on its host says more. */
+export const engineChecks: Record<string, (facts: Pick<HostFacts, "engine" | "shell">) => Finding> = {
   engine: ({ engine: { ServerVersion } }) => {
     const cure = ["Upgrade Docker: https://docs.docker.com/engine/install/"];
     if (!isAtLeast(ServerVersion, "20.10")) return bad(`${ServerVersion}, older than 20.10`, cure);
@@ -158,6 +131,38 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
           ...inDaemonJson('"storage-driver": "overlay2"', "restart"),
         ]);
   },
+};
+
+/** What `make doctor` looks at, in the order in which it says it. */
+export const checks: Record<string, (facts: HostFacts) => Finding> = {
+  "way in": ({ url, agentHasKey }) => {
+    if (url.startsWith("tcp:"))
+      return bad(`${url}, without encryption`, [
+        "Whoever reaches that port is root on the host. Reach it by ssh:// instead: docs/production.md",
+      ]);
+    if (!url.startsWith("ssh:")) return ok(url);
+    if (agentHasKey) return ok(`${url}, host key known, key in the agent`);
+    return warn(`${url}, host key known, no key in the agent`, [
+      "A key file without a passphrase let you in: whoever gets to read that file is root on the host.",
+      "  ssh-keygen -p -f ~/.ssh/id_ed25519    # gives it a passphrase",
+      "  ssh-add ~/.ssh/id_ed25519             # and the agent the key",
+    ]);
+  },
+
+  login: ({ url, shell, engine }) => {
+    if (!url.startsWith("ssh:")) return ok("this machine's user");
+    if (shell === undefined) return unknown("no shell on the host");
+    if (shell.user === "root")
+      return warn("root", [
+        "A user of its own needs no root login, which sshd can then refuse (PermitRootLogin no). As root on the host:",
+        "  adduser --disabled-password deploy && adduser deploy docker",
+      ]);
+    if (isRootless(engine)) return ok(`${shell.user}; Docker has no more rights than this user`);
+    const inGroup = shell.groups.includes("docker") ? "in the group docker" : "who may use Docker";
+    return ok(`${shell.user}, ${inGroup}: as good as root`);
+  },
+
+  ...engineChecks,
 
   logs: ({ engine: { LoggingDriver }, shell }) => {
     if (LoggingDriver !== "json-file") return ok(`${LoggingDriver} by default`);

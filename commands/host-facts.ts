@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { Resolver } from "node:dns/promises";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
+import type { DaemonInfo } from "../daemon-settings.ts";
 import { sshArguments, type Engine } from "../engine.ts";
 import { type Publisher } from "../published-ports.ts";
 import { servedCertificate, type ServedCertificate } from "./served-certificate.ts";
@@ -39,22 +40,12 @@ export interface StackFacts {
 }
 
 /** What the engine says of itself in `/info`. */
-export interface EngineFacts {
+export interface EngineFacts extends DaemonInfo {
   Name: string;
   ServerVersion: string;
   SystemTime: string;
   DockerRootDir: string;
-  LiveRestoreEnabled: boolean;
-  SecurityOptions: string[] | null;
-  CgroupVersion?: string;
-  CgroupDriver: string;
-  MemoryLimit: boolean;
-  SwapLimit: boolean;
-  CpuCfsQuota: boolean;
-  PidsLimit: boolean;
-  Driver: string;
   DriverStatus: [string, string][] | null;
-  LoggingDriver: string;
   MemTotal: number;
   Warnings: string[] | null;
 }

@@ -1,4 +1,5 @@
 import type { Engine, ArchivedFile } from "../engine.ts";
+import type { EngineFacts } from "./host-facts.ts";
 import type { Promised, PromisedContainer } from "./promises.ts";
 
 /** `docker inspect`, as far as it is compared. */
@@ -78,6 +79,7 @@ export interface VolumeState {
 
 /** What is on the host of a stack. Whatever is not there is not in it. */
 export interface HostState {
+  engine: EngineFacts;
   /** All that are there, also other stacks' and nobody's. */
   containers: readonly ContainerState[];
   /** By the reference under which a container was promised it. */
@@ -107,6 +109,7 @@ export async function hostState(engine: Engine, { containers, networks, volumes 
   });
   const edge = containers.filter(({ name }) => name === "edge").find(isThere);
   return {
+    engine: await engine.get<EngineFacts>("/info"),
     containers: found,
     images: Object.fromEntries(images),
     networks: await each(networks, ({ id }) => engine.find<NetworkState>(`/networks/${id}`)),

@@ -23,7 +23,8 @@ await runCommand(async () => {
     [
       "Next:",
       `  make doctor STACK=${name}`,
-      `  eval "$(make -s env)"; pulumi stack init ${name}    # where its state is to be: docs/production.md`,
+      `  eval "$(make -s env STACK=${name})"    # a shell in which plain pulumi works on it`,
+      `  pulumi stack init ${name}    # where its state is to be: docs/production.md`,
       ...secrets.map((key) => `  pulumi config set --secret ${key} --stack ${name}    # a value of its own`),
       `  make up STACK=${name}`,
     ].join("\n"),

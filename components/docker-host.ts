@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto";
 import * as docker from "@pulumi/docker/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random/randomPassword.js";
+import { daemonSettings, type DaemonInfo, type DaemonSettings } from "../daemon-settings.ts";
 import { Engine, sshOptions } from "../engine.ts";
 import { publishersOf, type Publisher } from "../published-ports.ts";
 import { explainUnreachable } from "../unreachable.ts";
@@ -54,7 +55,8 @@ export class DockerHost extends pulumi.ComponentResource {
     this.hooksOfPorts = { ...this.hooks, beforeCreate: [gapHook(name, this), ...this.hooks.beforeCreate!] };
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
     this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });
-    this.registerOutputs({ url });
+    // For `make audit`: how the engine was set when the stack was deployed.
+    this.registerOutputs({ url, daemon: pulumi.runtime.isDryRun() ? undefined : this.#daemonSettings() });
   }
 
   /**
@@ -104,6 +106,15 @@ export class DockerHost extends pulumi.ComponentResource {
         ),
     );
     if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
+  }
+
+  /** Undefined for a host that does not answer, which is for check to say. */
+  #daemonSettings(): Promise<DaemonSettings | undefined> {
+    const ask = () => this.engine.get<DaemonInfo>("/info");
+    // The first may go over a connection that is dead, for which check makes another one meanwhile.
+    return ask()
+      .catch(ask)
+      .then(daemonSettings, () => undefined);
   }
 }
 

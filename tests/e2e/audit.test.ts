@@ -1,11 +1,11 @@
 // What somebody changed by hand on the host of a live stack: each by its own command, each found, and nothing else. The
 // same is put to `pulumi refresh`.
-import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findings, type Finding } from "../../commands/drift.ts";
 import { refreshChanges } from "../../commands/drift-report.ts";
 import { hostState } from "../../commands/host-state.ts";
 import { promises, type Deployment } from "../../commands/promises.ts";
+import { row, rowsOfAuditPage } from "../support/audit-page.ts";
 import { runCommand } from "../support/command.ts";
 import { prepareReach, type ContainerInspect, type Reach } from "../support/reach.ts";
 
@@ -351,11 +351,5 @@ test("the cures put all of it right", async () => {
 });
 
 test("the page on it says what was seen here", () => {
-  const text = readFileSync(new URL("../../docs/audit.md", import.meta.url), "utf8");
-  const rows = text.split("\n").filter((line) => /\| (yes|no) *\|$/.test(line));
-  expect(rows.map((line) => line.replace(/ +/g, " "))).toEqual(page);
+  expect(rowsOfAuditPage("On the host")).toEqual(page);
 });
-
-function row(what: string, seenByRefresh: boolean): string {
-  return `| ${what} | ${seenByRefresh ? "yes" : "no"} |`;
-}

@@ -1,9 +1,9 @@
 // A host without an open port: clients come through a tunnel that cloudflared itself opens, to a stand-in of Cloudflare's
 // edge that speaks its protocol.
-import { readFileSync, statSync } from "node:fs";
+import { cpSync, readFileSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { images } from "../../images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
@@ -11,6 +11,7 @@ import { BOOTSTRAP } from "../support/cloudflare/access.ts";
 import { startCloudflareEdge, type CloudflareEdge } from "../support/cloudflare/edge.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 import type { Zone } from "../support/cloudflare/zones.ts";
+import { RepositoryCopy } from "../support/copy.ts";
 import { imageVariants } from "../support/image-variants.ts";
 import { startLoad } from "../support/load.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
@@ -110,6 +111,24 @@ test("no port of the host is open", async () => {
 
 test("a second update changes nothing", async () => {
   expect((await reach.deploy()).stdout).toMatch(/^Resources:\n\s+\d+ unchanged\n/m);
+});
+
+test("`make audit` finds nothing on it, and what somebody changed of the tunnel, and shows no token", async () => {
+  const copy = new RepositoryCopy();
+  onTestFinished(() => copy.remove());
+  cpSync(reach.project.configFile, join(copy.directory, "Pulumi.tunnel.yaml"));
+  const audit = () => copy.make("audit", { env: { ...reach.project.env, STACK: "tunnel" } });
+  expect(await audit()).toMatchObject({
+    ...{ code: 0, stdout: "The host and what is at Cloudflare are as the stack promises.\n" },
+  });
+  const before = structuredClone(tunnelThere().config);
+  onTestFinished(() => void (tunnelThere().config = before));
+  const [rule] = (tunnelThere().config.config as { ingress: { service: string }[] }).ingress;
+  rule!.service = "http://backend:8765";
+  const { code, stdout, stderr } = await audit();
+  expect(code).toBe(2);
+  expect(stdout).toMatch(/^tunnel-config +ingress 1: service +https:\/\/door:8443 +http:\/\/backend:8765$/m);
+  for (const needle of [token, emulator.tunnels.token(tunnelThere())]) expect(stdout + stderr).not.toContain(needle);
 });
 
 test("the connector checks the edge's certificate: its name, and who made it", async () => {

@@ -1,6 +1,105 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { stringify } from "yaml";
+import { requirePrograms } from "../../toolchain/debian.ts";
+import { runCommand } from "./command.ts";
+import type { RemoteHost } from "./remote-host.ts";
+
+/** A registry that keeps what is pushed to it. */
+export interface Registry {
+  /** Tags an image of the test engine and pushes it; gives the reference by tag and digest. */
+  push: (image: string, name: string) => Promise<string>;
+  stop: () => Promise<void>;
+}
+
+/** The engine here and all these hosts find it at the same address, which is each one's own. */
+export async function startRegistry(hosts: readonly RemoteHost[]): Promise<Registry> {
+  await requirePrograms("the tests' registry", { "docker-registry": "docker-registry" });
+  const folder = mkdtempSync(join(tmpdir(), "bulkhead-registry-"));
+  const config = join(folder, "config.yml");
+  // Engines speak plain HTTP to a registry on 127.0.0.1.
+  const address = `127.0.0.1:${await freePort()}`;
+  const storage = { filesystem: { rootdirectory: folder } };
+  writeFileSync(config, stringify({ version: 0.1, storage, http: { addr: address } }));
+  const registry = spawn("docker-registry", ["serve", config], { stdio: "ignore" });
+  const exited = once(registry, "exit");
+  const ways: (() => Promise<unknown>)[] = [];
+  const stop = async () => {
+    await Promise.all(ways.map((close) => close()));
+    registry.kill();
+    await exited;
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    for (const started = Date.now(); !(await answers(`http://${address}/v2/`)); await sleep(50))
+      if (registry.exitCode !== null || Date.now() - started > 30_000) throw new Error("the registry does not answer");
+    for (const host of hosts) ways.push(await openWay(host, address));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    stop,
+    push: async (image, name) => {
+      const reference = `${address}/${name}`;
+      await docker(["tag", image, reference]);
+      try {
+        const [digest] = /sha256:[0-9a-f]{64}/.exec(await docker(["push", reference])) ?? [];
+        return `${reference}@${digest!}`;
+      } finally {
+        await docker(["rmi", reference]);
+      }
+    },
+  };
+}
+
+/** Lets a host reach an address of this machine's as one of its own, for as long as it is not closed. */
+async function openWay(host: RemoteHost, address: string): Promise<() => Promise<unknown>> {
+  const options = [
+    ...["-o", `UserKnownHostsFile=${host.knownHostsFile}`, "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes"],
+    ...["-R", `${address}:${address}`],
+  ];
+  const way = spawn("ssh", [...options, host.url, "echo open; cat"], {
+    env: { ...process.env, ...host.env },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const exited = once(way, "exit");
+  const refused = exited.then(() => Promise.reject(new Error(`${host.url}: no way to ${address}`)));
+  await Promise.race([once(way.stdout, "data"), refused]);
+  refused.catch(() => undefined);
+  return () => {
+    way.stdin.end();
+    return exited;
+  };
+}
+
+async function docker(args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await runCommand("docker", args, { timeoutMs: 300_000 });
+  if (code !== 0) throw new Error(`docker ${args.join(" ")}: ${stderr}`);
+  return stdout;
+}
+
+async function answers(url: string): Promise<boolean> {
+  return fetch(url).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+}
+
+async function freePort(): Promise<number> {
+  const listener = createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address() as AddressInfo;
+  listener.close();
+  await once(listener, "close");
+  return port;
+}
 
 /** A registry that an engine asks for images which cannot be had. */
 export interface BadRegistry {

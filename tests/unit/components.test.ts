@@ -845,6 +845,16 @@ describe("DockerHost", () => {
       );
     });
 
+    test("keeps in the state what the engine's settings are, but for a preview", async () => {
+      const outputs = async (preview: boolean) => {
+        await startFakeEngine((request) => (request === "GET /containers/json" ? [] : undefined));
+        const host = () => new DockerHost("host", { host: "local", jobImage: IMAGE }).check({});
+        return ofType(await record(host, { preview }), "bulkhead:index:DockerHost")[0]!.outputs;
+      };
+      expect((await outputs(false))["daemon"]).toMatchObject({ "live-restore": "off", seccomp: "Docker's profile" });
+      expect(await outputs(true)).not.toHaveProperty("daemon");
+    });
+
     test("asks a preview's host only what it can do, and does without an answer", async () => {
       expect(await check([published("other", "0.0.0.0", 8443)], true)).toEqual(["GET /_ping", "GET /version"]);
       vi.stubEnv("DOCKER_HOST", "unix:///nowhere/docker.sock");

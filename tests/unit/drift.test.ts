@@ -14,6 +14,25 @@ const container = (name: string, inputs: Record<string, unknown>) => ({
   outputs: { name: `reach-prod-${name}-1` },
 });
 
+const DAEMON = {
+  "live-restore": "on",
+  users: "remapped",
+  confinement: "AppArmor",
+  seccomp: "Docker's profile",
+  "new privileges": "as each container says",
+  cgroup: "version 2, driver systemd",
+  limits: "CPU, memory, processes, swap",
+  storage: "overlay2",
+  logs: "json-file",
+  runtime: "runc",
+  "insecure registries": "none",
+  "registry mirrors": "none",
+  "authorization plugins": "none",
+  swarm: "inactive",
+  debug: "off",
+  experimental: "off",
+};
+
 /** A service, a courier with its secrets, and a job that wrote a route. */
 const promised: Promised = promises({
   resources: [
@@ -43,6 +62,8 @@ const promised: Promised = promises({
     { ...container("old", {}), delete: true },
     { urn: "a::web", type: "docker:index/network:Network", id: "web-id", inputs: { driver: "bridge", internal: true } },
     { urn: "a::secrets", type: "docker:index/volume:Volume", id: "secrets" },
+    // As the last update found it.
+    { urn: "a::box", type: "bulkhead:index:DockerHost", outputs: { daemon: DAEMON } },
   ],
 });
 
@@ -92,7 +113,25 @@ const backend: ContainerState = {
   NetworkSettings: { Networks: { web: { NetworkID: "web-id", Aliases: ["api", "id-of-backen"] } } },
 };
 const key = { name: "key", mode: 0o400, uid: 1000, gid: 1000, content: Buffer.from("hunter2") };
+const engine: HostState["engine"] = {
+  Name: "box",
+  ServerVersion: "29.3.0",
+  SystemTime: "2026-01-01T00:00:00Z",
+  DockerRootDir: "/var/lib/docker",
+  LiveRestoreEnabled: true,
+  SecurityOptions: ["name=apparmor", "name=seccomp,profile=builtin", "name=userns", "name=cgroupns"],
+  CgroupVersion: "2",
+  CgroupDriver: "systemd",
+  ...{ MemoryLimit: true, SwapLimit: true, CpuCfsQuota: true, PidsLimit: true },
+  ...{ Driver: "overlay2", DriverStatus: null, LoggingDriver: "json-file", MemTotal: 2 ** 33, Warnings: null },
+  DefaultRuntime: "runc",
+  RegistryConfig: {
+    InsecureRegistryCIDRs: ["127.0.0.0/8", "::1/128"],
+    IndexConfigs: { "docker.io": { Secure: true } },
+  },
+};
 const host: HostState = {
+  engine,
   containers: [backend],
   images: { [IMAGE]: { Id: backend.Image, Config: { Env: ["PATH=/bin", "LANG=C"], Labels: { "of.image": "yes" } } } },
   networks: [
@@ -275,4 +314,73 @@ test("strangers are told by what they reach", () => {
     "x, stranger with a volume: none -> secrets",
     "x, stranger with the stack's label: none -> reach-prod",
   ]);
+});
+
+/** One setting of the engine that is not as the last update found it. */
+const reset: [field: keyof typeof DAEMON, change: Partial<HostState["engine"]>, found: string][] = [
+  ["live-restore", { LiveRestoreEnabled: false }, "off"],
+  ["users", { SecurityOptions: ["name=apparmor", "name=seccomp,profile=builtin"] }, "not remapped"],
+  ["users", { SecurityOptions: ["name=apparmor", "name=seccomp,profile=builtin", "name=rootless"] }, "rootless"],
+  ["confinement", { SecurityOptions: ["name=seccomp,profile=default", "name=userns"] }, "none"],
+  ["confinement", { SecurityOptions: ["name=selinux", "name=seccomp,profile=builtin", "name=userns"] }, "SELinux"],
+  [
+    "seccomp",
+    { SecurityOptions: ["name=apparmor", "name=seccomp,profile=unconfined", "name=userns"] },
+    "profile=unconfined",
+  ],
+  ["seccomp", { SecurityOptions: ["name=apparmor", "name=userns"] }, "none"],
+  ["new privileges", { SecurityOptions: [...engine.SecurityOptions!, "name=no-new-privileges"] }, "refused by default"],
+  ["cgroup", { CgroupVersion: undefined, CgroupDriver: "cgroupfs" }, "version 1, driver cgroupfs"],
+  ["limits", { PidsLimit: false, SwapLimit: false }, "CPU, memory"],
+  ["storage", { Driver: "vfs" }, "vfs"],
+  ["logs", { LoggingDriver: "none" }, "none"],
+  ["runtime", { DefaultRuntime: "crun" }, "crun"],
+  ["insecure registries", { RegistryConfig: { InsecureRegistryCIDRs: ["10.0.0.0/8", "127.0.0.0/8"] } }, "10.0.0.0/8"],
+  ["insecure registries", { RegistryConfig: { IndexConfigs: { "a.test": { Secure: false } } } }, "a.test"],
+  ["registry mirrors", { RegistryConfig: { Mirrors: ["https://a.test/"] } }, "https://a.test/"],
+  ["authorization plugins", { Plugins: { Authorization: ["mine"] } }, "mine"],
+  ["swarm", { Swarm: { LocalNodeState: "active" } }, "active"],
+  ["debug", { Debug: true }, "on"],
+  ["experimental", { ExperimentalBuild: true }, "on"],
+];
+
+describe("of the host's Docker is said", () => {
+  const saidOf = (change: Partial<HostState["engine"]>) => said({ engine: { ...engine, ...change } });
+
+  test.each(reset)("another %s, once", (field, change, found) => {
+    expect(saidOf(change).map(short)).toEqual([`box, ${field}: ${DAEMON[field]} -> ${found}`]);
+  });
+
+  test("each setting once at least", () =>
+    expect(new Set(reset.map(([field]) => field))).toEqual(new Set(Object.keys(DAEMON))));
+
+  test("what doctor says of it, where doctor knows a cure, or how it becomes what is promised", () => {
+    expect(saidOf({ LiveRestoreEnabled: false })[0]!.cure).toContain('"live-restore": true');
+    expect(saidOf({ Debug: true })[0]!.cure).toContain("`make up` takes it as it is");
+  });
+
+  test("nothing of an upgrade", () => {
+    const SecurityOptions = engine.SecurityOptions!.map((option) => option.replace("builtin", "default"));
+    expect(saidOf({ ServerVersion: "30.0.0", SecurityOptions, RegistryConfig: {} })).toEqual([]);
+  });
+
+  test("what no host of a stack may be, also where it was so before, and of an older state", () => {
+    const unfit: [field: string, change: Partial<HostState["engine"]>, found: string][] = [
+      [
+        "API",
+        { Warnings: ["WARNING: API is accessible on http://0.0.0.0:2375 without encryption."] },
+        "open on http://0.0.0.0:2375, without encryption",
+      ],
+      ["seccomp", { SecurityOptions: null }, "not there"],
+      ["limits", { MemoryLimit: false }, "none for memory"],
+      ["cgroup", { CgroupDriver: "none" }, "version 2, driver none"],
+      ["engine", { ServerVersion: "19.03.1" }, "19.03.1, older than 20.10"],
+    ];
+    for (const [field, change, found] of unfit)
+      expect(
+        findings({ ...promised, daemon: undefined }, { ...host, engine: { ...engine, ...change } }, "reach-prod").map(
+          short,
+        ),
+      ).toEqual([`host, ${field}: fit for a stack -> ${found}`]);
+  });
 });

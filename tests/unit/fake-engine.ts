@@ -14,7 +14,7 @@ export interface FakeEngine {
   stop: () => Promise<void>;
 }
 
-/** What the engine answers: an object as JSON, bytes as they are, and 404 for nothing. It says by itself that it is there. */
+/** What the engine answers: an object as JSON, bytes as they are, and 404 for nothing. What it is, it says by itself. */
 type Answer = (request: string, body: unknown) => object | undefined;
 
 /** Speaks the engine's protocol on a socket, for the test that starts it; there are no containers behind it. */
@@ -27,13 +27,16 @@ export async function startFakeEngine(answer: Answer, { ApiVersion = "1.47" } = 
     request.on("data", (chunk: Buffer) => (text += chunk.toString()));
     request.on("end", () => {
       const asked = `${request.method} ${request.url}`;
-      requests.push(asked);
+      // Every host is asked for its settings.
+      if (asked !== "GET /info") requests.push(asked);
       const body =
         asked === "GET /_ping"
           ? {}
           : asked === "GET /version"
             ? { ApiVersion }
-            : answer(asked, text === "" ? undefined : JSON.parse(text));
+            : asked === "GET /info"
+              ? { SecurityOptions: ["name=seccomp,profile=builtin"], CgroupDriver: "systemd" }
+              : answer(asked, text === "" ? undefined : JSON.parse(text));
       if (body === undefined) response.statusCode = 404;
       response.end(body instanceof Buffer ? body : JSON.stringify(body ?? { message: `no such thing: ${asked}` }));
     });

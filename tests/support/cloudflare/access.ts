@@ -61,6 +61,8 @@ export interface Token {
   modified_on: string;
   expires_on?: string;
   not_before?: string;
+  /** From where it may be used. Requests to the emulator are not held to it. */
+  condition?: object;
 }
 
 /** `permissions` are names of groups, like `DNS Write`; they hold for all of the account unless `resources` says less. */
@@ -95,7 +97,9 @@ export class Access {
     return this.create({ name, policies: [policy], expires_on });
   }
 
-  create(given: { name: string; policies: Omit<Policy, "id">[]; expires_on?: string; not_before?: string }): Token {
+  create(
+    given: Pick<Token, "name" | "expires_on" | "not_before" | "condition"> & { policies: Omit<Policy, "id">[] },
+  ): Token {
     const token: Token = {
       ...given,
       id: newId(),

@@ -12,6 +12,10 @@ export interface Bucket {
   lifecycle: unknown[];
   cors: unknown[] | undefined;
   locks: unknown[];
+  /** Whether everybody may read it at an address of Cloudflare's own. */
+  publicAddress: boolean;
+  /** Names of zones at which everybody may read it. */
+  domains: { domain: string; zoneId: string; enabled: boolean }[];
 }
 
 const storageClass = z.enum(["Standard", "InfrequentAccess"]);
@@ -66,6 +70,8 @@ const lockBody = z.strictObject({
   ),
 });
 
+const domainBody = z.strictObject({ domain: z.string().min(1), zoneId: z.string(), enabled: z.boolean() });
+
 /** R2's buckets, each in its jurisdiction: the same name in another is another bucket. */
 export class Buckets {
   readonly all = new Map<string, Bucket>();
@@ -82,6 +88,9 @@ export class Buckets {
       jurisdiction,
       storage_class,
       creation_date,
+    });
+    const managed = ({ name, publicAddress }: Bucket) => ({
+      ...{ bucketId: name, domain: `pub-${name}.r2.dev`, enabled: publicAddress },
     });
     /** A part of a bucket that is replaced as a whole. */
     const part = (
@@ -134,6 +143,8 @@ export class Buckets {
             lifecycle: [ABORT_AFTER_A_WEEK],
             cors: undefined,
             locks: [],
+            publicAddress: false,
+            domains: [],
           };
           this.all.set(key, made);
           return { result: shown(made) };
@@ -190,6 +201,38 @@ export class Buckets {
         ({ locks }) => locks,
         (found, call) => (found.locks = bodyOf(call, lockBody, 10040).rules),
       ),
+      {
+        method: "GET",
+        path: `${bucket}/domains/managed`,
+        needs: read,
+        handle: (call) => ({ result: managed(this.#one(call)) }),
+      },
+      {
+        method: "PUT",
+        path: `${bucket}/domains/managed`,
+        needs: write,
+        handle: (call) => {
+          const found = this.#one(call);
+          found.publicAddress = bodyOf(call, z.strictObject({ enabled: z.boolean() }), 10005).enabled;
+          return { result: managed(found) };
+        },
+      },
+      {
+        method: "GET",
+        path: `${bucket}/domains/custom`,
+        needs: read,
+        handle: (call) => ({ result: { domains: this.#one(call).domains } }),
+      },
+      {
+        method: "POST",
+        path: `${bucket}/domains/custom`,
+        needs: write,
+        handle: (call) => {
+          const made = bodyOf(call, domainBody, 10005);
+          this.#one(call).domains.push(made);
+          return { result: made };
+        },
+      },
     ];
   }
 

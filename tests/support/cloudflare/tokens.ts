@@ -73,7 +73,9 @@ export function tokenRoutes(account: string, access: Access): Route[] {
       needs: write,
       handle: (call) => {
         const body = bodyOf(call, tokenBody, 1001);
-        return { result: access.create({ name: body.name, policies: checkedPolicies(body, account), ...dates(body) }) };
+        return {
+          result: access.create({ name: body.name, policies: checkedPolicies(body, account), ...limits(body) }),
+        };
       },
     },
     { method: "GET", path: `${path}/:token`, needs: read, handle: (call) => ({ result: withoutValue(one(call)) }) },
@@ -88,7 +90,7 @@ export function tokenRoutes(account: string, access: Access): Route[] {
           ...policy,
           id: token.policies[index]?.id ?? token.id,
         }));
-        Object.assign(token, { name: body.name, policies, ...dates(body), modified_on: now() });
+        Object.assign(token, { name: body.name, policies, ...limits(body), modified_on: now() });
         if (body.status) token.status = body.status;
         return { result: withoutValue(token) };
       },
@@ -117,8 +119,16 @@ export function tokenRoutes(account: string, access: Access): Route[] {
   ];
 }
 
-function dates({ expires_on, not_before }: TokenBody): Pick<Token, "expires_on" | "not_before"> {
-  return { expires_on: expires_on ?? undefined, not_before: not_before ?? undefined };
+function limits({
+  expires_on,
+  not_before,
+  condition,
+}: TokenBody): Pick<Token, "expires_on" | "not_before" | "condition"> {
+  return {
+    expires_on: expires_on ?? undefined,
+    not_before: not_before ?? undefined,
+    condition: condition ?? undefined,
+  };
 }
 
 function withoutValue(token: Token): Omit<Token, "value"> {

@@ -46,7 +46,7 @@ export function settingRoutes(of: (call: Call) => Zone): Route[] {
     id,
     value: zone.settings.get(id),
     editable: true,
-    modified_on: now(),
+    modified_on: zone.settingTimes.get(id) ?? null,
   });
   const known = ({ params }: Call): string => {
     const id = params["setting"]!;
@@ -68,6 +68,7 @@ export function settingRoutes(of: (call: Call) => Zone): Route[] {
         const [zone, id] = [of(call), known(call)];
         const body = z.strictObject({ value: SETTINGS[id]!.schema, enabled: z.boolean().optional() });
         zone.settings.set(id, bodyOf(call, body, 1007).value);
+        zone.settingTimes.set(id, now());
         return { result: shown(zone, id) };
       },
     },

@@ -9,6 +9,8 @@ export interface Zone {
   name: string;
   records: Map<string, DnsRecord>;
   settings: Map<string, unknown>;
+  /** When each setting was changed last, for those that were. */
+  settingTimes: Map<string, string>;
   rulesets: Map<string, Ruleset>;
 }
 
@@ -24,7 +26,7 @@ export class Zones {
   /** A zone as it is after its name servers were changed: with the settings that Cloudflare gives a new one. */
   add(name: string): Zone {
     const settings = new Map(Object.entries(SETTINGS).map(([id, { usual }]) => [id, structuredClone(usual)]));
-    const zone = { id: newId(), name, records: new Map(), settings, rulesets: new Map() };
+    const zone = { id: newId(), name, records: new Map(), settings, settingTimes: new Map(), rulesets: new Map() };
     this.all.set(zone.id, zone);
     return zone;
   }

@@ -1,0 +1,28 @@
+import { cloudflareFindings } from "./cloudflare-drift.ts";
+import { cloudflareState } from "./cloudflare-state.ts";
+import { findings, type Finding } from "./drift.ts";
+import { hostState } from "./host-state.ts";
+import { promises, type Deployment } from "./promises.ts";
+import { pulumi, type Stack } from "./stack.ts";
+
+export interface ReadBack {
+  found: Finding[];
+  /** What was looked at, for a sentence that says that it is as promised. */
+  all: string;
+}
+
+/** Looks at a stack's state, its host, and what it has at Cloudflare. It changes nothing there. */
+export async function readBack(stack: Stack): Promise<ReadBack> {
+  const exported = await pulumi(stack, ["stack", "export", "--show-secrets", "--stack", stack.name]);
+  const promised = promises((JSON.parse(exported) as { deployment: Deployment }).deployment);
+  if (promised.containers.length === 0)
+    throw new Error(`${stack.name}: nothing is deployed, so nothing is promised: make up STACK=${stack.name}`);
+  const { cloudflare } = promised;
+  return {
+    found: [
+      ...findings(promised, await hostState(stack.engine, promised), `reach-${stack.name}`),
+      ...(cloudflare ? cloudflareFindings(cloudflare, await cloudflareState(cloudflare)) : []),
+    ],
+    all: cloudflare ? "The host and what is at Cloudflare are" : "The host is",
+  };
+}
