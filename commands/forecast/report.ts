@@ -62,7 +62,10 @@ function signOf(report: Report): string {
 
 function headline({ dataAtRisk, changes, findings, errors }: Report, touched: readonly ServiceForecast[]): string {
   const said = new Map<string, string[]>();
-  for (const { what, name } of touched) said.set(HEADLINES[what], [...(said.get(HEADLINES[what]) ?? []), name]);
+  for (const { what, name, isRouted } of touched) {
+    const words = what === "rolled" && !isRouted ? "rolled:" : HEADLINES[what];
+    said.set(words, [...(said.get(words) ?? []), name]);
+  }
   const refused = findings.some(({ mandatory }) => mandatory) ? "the policies refuse it" : "the preview failed";
   const parts = [
     ...(errors.length > 0 || refused.startsWith("the policies") ? [refused] : []),
@@ -84,15 +87,13 @@ const HEADLINES: Record<ServiceForecast["what"], string> = {
 };
 
 function row(service: ServiceForecast): string[] {
-  const { name, what, reasons, gapSeconds, ports, drainSeconds, preDeploy } = service;
-  const closed =
-    ports.length > 1 ? `ports ${enumerated(ports.map(String))} are closed` : `port ${ports.join()} is closed`;
+  const { name, what, reasons, gapSeconds, ports, closedPorts, drainSeconds, preDeploy, isRouted } = service;
   const gap = gapSeconds === undefined ? "until the next one is healthy" : `for about ${gapSeconds} s`;
   const streams = drainSeconds === undefined ? "" : `; open streams have ${drainSeconds} s to end`;
   const happens: Record<ServiceForecast["what"], string> = {
     created: "starts for the first time",
-    rolled: `rolled: the next one is healthy before this one goes, and no request is lost${streams}`,
-    restarted: `restarted: ${ports.length > 0 ? closed : "nobody answers"} ${gap}, and open connections end`,
+    rolled: `rolled: the next one is healthy before this one goes${isRouted ? ", and no request is lost" : ""}${streams}`,
+    restarted: `restarted: ${ports.length > 0 ? `${portsOfHost(ports)} closed` : "nobody answers"} ${gap}, and open connections end`,
     updated: "changed in place: it runs on",
     rerouted: "runs on: what the edge does for it changes",
     removed: "removed: its paths answer 404",
@@ -101,9 +102,14 @@ function row(service: ServiceForecast): string[] {
   const untold = ["rolled", "restarted"].includes(what) ? "asked for, or failed before" : "";
   return [
     `**${plain(name)}**`,
-    preDeploy ? `its job runs first; then ${happens[what]}` : happens[what],
+    (preDeploy ? `its job runs first; then ${happens[what]}` : happens[what]) +
+      (closedPorts.length > 0 ? `; ${portsOfHost(closedPorts)} closed from then on` : ""),
     reasons.map(plain).join(", ") || untold,
   ];
+}
+
+function portsOfHost(ports: readonly number[]): string {
+  return ports.length > 1 ? `ports ${enumerated(ports.map(String))} are` : `port ${ports.join()} is`;
 }
 
 function failure({ errors }: Report): string {
