@@ -407,8 +407,9 @@ describe("make up", () => {
   afterEach(() => vi.unstubAllEnvs());
 
   /** A preview of these changes, and what comes of it where nobody is there to be asked. */
-  async function agreed(env: Record<string, string>, ...changes: Told[]): Promise<boolean> {
-    const events = log(...changes.flatMap(step));
+  const agreed = (env: Record<string, string>, ...changes: Told[]) => agreedTo(log(...changes.flatMap(step)), env);
+
+  async function agreedTo(events: string, env: Record<string, string>): Promise<boolean> {
     const { PATH } = fakePulumi(`while [ "$1" != --event-log ]; do shift; done; cat > "$2" <<'END'\n${events}END`);
     const fake = await startFakeEngine((asked) => (asked === "GET /info" ? { MemTotal: 2 ** 30, NCPU: 2 } : undefined));
     for (const [key, value] of Object.entries({ YES: "", ACKNOWLEDGED: "", ...env })) vi.stubEnv(key, value);
@@ -426,6 +427,14 @@ describe("make up", () => {
   test("asks somebody, unless told not to", async () => {
     await expect(agreed({})).rejects.toThrow("nobody is here to answer: YES=1");
     expect(await agreed({ YES: "1" })).toBe(true);
+  });
+
+  test("does not go on when the preview failed or a policy refused it", async () => {
+    const policyEvent = { policyName: "container-user", enforcementLevel: "mandatory", message: "Why.\nweb: is root" };
+    expect(await agreedTo(log({ policyEvent }), { YES: "1" })).toBe(false);
+    expect(await agreedTo(log(diagnostic("error", "no such host")), { YES: "1" })).toBe(false);
+    const advice = { policyEvent: { ...policyEvent, enforcementLevel: "advisory" } };
+    expect(await agreedTo(log(advice, diagnostic("warning", "old")), { YES: "1" })).toBe(true);
   });
 
   test("does not go on over data at risk, whatever else it was told, without the words", async () => {
