@@ -16,6 +16,8 @@ const PUT_RIGHT =
   "Find out who changed it: the account's audit log at Cloudflare says. `pulumi refresh`, then `make up`, puts it right.";
 const NEW_TOKEN =
   "Somebody rolled this token or changed what it may do. `pulumi up --replace` of it makes a new one and hands it to its reader.";
+const NOT_NAMED =
+  "The program does not name it, so that no update puts it back: do that at Cloudflare, or `pulumi up --replace` makes the record anew.";
 const NOT_IN_PROGRAM =
   "The stack did not make it, and no update takes it away. Find out whose it is, and delete it or switch it off at Cloudflare.";
 
@@ -23,7 +25,6 @@ function differences(one: PromisedAtCloudflare, all: PromisedCloudflare, state: 
   const kind = kinds[one.type];
   if (kind === undefined) return [];
   const answers = state.answers[one.name] ?? {};
-  const cure = one.type === "AccountToken" ? NEW_TOKEN : PUT_RIGHT;
   const resource = one.name;
   if (answers["it"] === undefined)
     return [{ resource, field: "itself", promised: "there", found: "gone", cure: PUT_RIGHT }];
@@ -33,9 +34,15 @@ function differences(one: PromisedAtCloudflare, all: PromisedCloudflare, state: 
     // Of a rule that is gone, or too much, that is said, and not what is in it.
     const [whole, inner] = field.split(": ", 2) as [string, string | undefined];
     if (inner !== undefined && wanted[whole] !== found[whole]) return [];
-    const extra = one.type === "R2Bucket" && wanted[field] === undefined;
-    return [{ resource, field, ...shown(wanted, found, field), cure: extra ? NOT_IN_PROGRAM : cure }];
+    const named = wanted[field] !== undefined;
+    return [{ resource, field, ...shown(wanted, found, field), cure: cureOf(one.type, field, named) }];
   });
+}
+
+function cureOf(type: string, field: string, named: boolean): string {
+  if (type === "AccountToken") return NEW_TOKEN;
+  if (type === "R2Bucket" && !named) return NOT_IN_PROGRAM;
+  return type === "DnsRecord" && field.startsWith("settings.") ? NOT_NAMED : PUT_RIGHT;
 }
 
 /** What is not there is no text: `false` where the other is `true`, and `gone` where it was there. */

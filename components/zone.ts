@@ -49,7 +49,8 @@ export class Zone extends pulumi.ComponentResource {
         phase: "http_request_cache_settings",
         rules: cacheRules(domain, staticPaths),
       },
-      { parent: this },
+      // A zone has one of each phase.
+      { parent: this, deleteBeforeReplace: true },
     );
     this.registerOutputs({ id });
   }

@@ -718,6 +718,26 @@ test.each(rounds(changes).map((round, index) => [index + 1, round] as const))(
   },
 );
 
+test("the cures put right what is in the program", async () => {
+  // What a refresh sees, and the first of what clashes.
+  const [round] = rounds(changes.filter((change) => seenByRefresh.get(change)));
+  for (const { by } of round!) await by();
+  expect(await audit()).not.toEqual([]);
+  expect(await project.refresh()).toMatchObject({ code: 0 });
+  const record = `dns-${DOMAIN}-203.0.113.10`;
+  await update();
+  // The program names no settings of a record.
+  expect(named(await audit())).toEqual([`${record} settings.ipv4_only`]);
+  await update(["--replace", `**${record}`]);
+  expect(await audit()).toEqual([]);
+});
+
+async function update(args: string[] = []): Promise<void> {
+  const up = await project.up(args);
+  expect(up, up.stderr + up.stdout).toMatchObject({ code: 0 });
+  state = await exported();
+}
+
 test("the page on it says what was seen here", () => {
   expect(rowsOfAuditPage("At Cloudflare")).toEqual(
     changes.map((change) => row(change.what, seenByRefresh.get(change)!)),

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
 import { requirePrograms } from "../../toolchain/debian.ts";
-import { runCommand } from "./command.ts";
+import { run } from "../../toolchain/steps.ts";
+import { freePort } from "./free-port.ts";
 import type { RemoteHost } from "./remote-host.ts";
 
 /** A registry that keeps what is pushed to it. */
@@ -48,12 +49,12 @@ export async function startRegistry(hosts: readonly RemoteHost[]): Promise<Regis
     stop,
     push: async (image, name) => {
       const reference = `${address}/${name}`;
-      await docker(["tag", image, reference]);
+      await run("docker", ["tag", image, reference]);
       try {
-        const [digest] = /sha256:[0-9a-f]{64}/.exec(await docker(["push", reference])) ?? [];
+        const [digest] = /sha256:[0-9a-f]{64}/.exec(await run("docker", ["push", reference])) ?? [];
         return `${reference}@${digest!}`;
       } finally {
-        await docker(["rmi", reference]);
+        await run("docker", ["rmi", reference]);
       }
     },
   };
@@ -79,26 +80,11 @@ async function openWay(host: RemoteHost, address: string): Promise<() => Promise
   };
 }
 
-async function docker(args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await runCommand("docker", args, { timeoutMs: 300_000 });
-  if (code !== 0) throw new Error(`docker ${args.join(" ")}: ${stderr}`);
-  return stdout;
-}
-
 async function answers(url: string): Promise<boolean> {
   return fetch(url).then(
     ({ ok }) => ok,
     () => false,
   );
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const { port } = listener.address() as AddressInfo;
-  listener.close();
-  await once(listener, "close");
-  return port;
 }
 
 /** A registry that an engine asks for images which cannot be had. */

@@ -38,6 +38,15 @@ const { cloudflare } = promises({
     resource("token", "AccountToken", "t1", {
       ...{ accountId: "account", name: "reach-prod-files-2026-01-01", policies: [policy] },
     }),
+    resource("edge-dns", "AccountToken", "t2", {
+      ...{ accountId: "account", name: "reach-prod-edge-dns" },
+      policies: [{ ...policy, resources: JSON.stringify({ [ZONE]: "*" }) }],
+    }),
+    resource(
+      ...(["files", "R2Bucket", "files"] as const),
+      { accountId: "account", name: "files", jurisdiction: "default" },
+      { location: "WEUR", creationDate: "2026-01-01T00:00:00.123Z" },
+    ),
     resource("worker", "WorkersScript", "w1", { accountId: "account" }),
     { ...resource("old", "DnsRecord", "r0", { ...record, name: "old.example.com" }), delete: true },
   ],
@@ -47,6 +56,10 @@ const promised: PromisedCloudflare = cloudflare!;
 const tokenState = {
   ...{ id: "t1", name: "reach-prod-files-2026-01-01", status: "active" },
   policies: [{ effect: "allow", permission_groups: [{ id: "g" }], resources: { [BUCKET]: "*" } }],
+};
+const zoneToken = {
+  ...{ id: "t2", name: "reach-prod-edge-dns", status: "active" },
+  policies: [{ effect: "allow", permission_groups: [{ id: "g" }], resources: { [ZONE]: "*" } }],
 };
 const dns = { id: "r1", name: "reach.example.com", type: "A", content: "203.0.113.10" };
 const caa = { id: "r2", name: "reach.example.com", type: "CAA", content: '0 issue "letsencrypt.org"' };
@@ -59,9 +72,16 @@ const state: CloudflareState = {
       it: { ...caa, ttl: 1, proxied: false, comment: null, data: { flags: 0, tag: "issue", value: "letsencrypt.org" } },
     },
     token: { it: tokenState },
+    "edge-dns": { it: zoneToken },
+    files: { it: { location: "weur", storage_class: "Standard", creation_date: "2026-01-01T00:00:00Z" } },
     worker: {},
   },
-  ...{ records: [dns, caa], tokens: [tokenState], otherValues: [], permissions: new Map([["g", "DNS Write"]]) },
+  ...{
+    records: [dns, caa],
+    tokens: [tokenState, zoneToken],
+    otherValues: [],
+    permissions: new Map([["g", "DNS Write"]]),
+  },
 };
 
 const short = ({ resource, field, promised, found }: Finding) => `${resource}, ${field}: ${promised} -> ${found}`;
@@ -101,6 +121,22 @@ test("another value of a token is told, unless something else keeps it from open
   expect(said({ otherValues: ["token"] })).toEqual(["token, value: as made -> another"]);
   const answers = { ...state.answers, token: { it: { ...tokenState, status: "disabled" } } };
   expect(said({ otherValues: ["token"], answers })).toEqual(["token, status: active -> disabled"]);
+});
+
+test("a bucket that is public is told, and that no update mends it", () => {
+  const managed = { enabled: true, domain: "pub-files.r2.dev" };
+  const domains = [
+    { domain: "files.example.com", enabled: true },
+    { domain: "off.example.com", enabled: false },
+  ];
+  const files = { ...state.answers["files"], managed, custom: { domains }, cors: { rules: [{}] }, lock: { rules: [] } };
+  const found = cloudflareFindings(promised, { ...state, answers: { ...state.answers, files } });
+  expect(found.map(short)).toEqual([
+    "files, public address: none -> pub-files.r2.dev",
+    "files, public domains: none -> files.example.com",
+    "files, CORS rules: none -> 1",
+  ]);
+  for (const { cure } of found) expect(cure).toContain("no update takes it away");
 });
 
 describe("of what the stack did not make", () => {

@@ -366,9 +366,8 @@ Inst vim [9.1] (9.2 Debian:13.1/stable [amd64])
 
 test("the clock is measured against the time that the answer took", async () => {
   const HOUR_MS = 3600 * 1000;
-  const { host } = await startFakeEngine((request) => {
-    if (request.startsWith("GET /containers/json")) return [];
-    return { ...engine, SystemTime: new Date(Date.now() + HOUR_MS).toISOString() };
+  const { host } = await startFakeEngine(() => [], {
+    info: () => ({ ...engine, SystemTime: new Date(Date.now() + HOUR_MS).toISOString() }),
   });
   const fake = new Engine(host);
   const { clock, shell: found } = await gatherFacts(fake, { ...good.stack, domain: "203.0.113.10" });

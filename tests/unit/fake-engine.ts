@@ -18,7 +18,10 @@ export interface FakeEngine {
 type Answer = (request: string, body: unknown) => object | undefined;
 
 /** Speaks the engine's protocol on a socket, for the test that starts it; there are no containers behind it. */
-export async function startFakeEngine(answer: Answer, { ApiVersion = "1.47" } = {}): Promise<FakeEngine> {
+export async function startFakeEngine(
+  answer: Answer,
+  { ApiVersion = "1.47", info = (): object => SETTINGS } = {},
+): Promise<FakeEngine> {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-fake-engine-"));
   const socket = join(directory, "docker.sock");
   const requests: string[] = [];
@@ -35,7 +38,7 @@ export async function startFakeEngine(answer: Answer, { ApiVersion = "1.47" } = 
           : asked === "GET /version"
             ? { ApiVersion }
             : asked === "GET /info"
-              ? { SecurityOptions: ["name=seccomp,profile=builtin"], CgroupDriver: "systemd" }
+              ? info()
               : answer(asked, text === "" ? undefined : JSON.parse(text));
       if (body === undefined) response.statusCode = 404;
       response.end(body instanceof Buffer ? body : JSON.stringify(body ?? { message: `no such thing: ${asked}` }));
@@ -54,3 +57,5 @@ export async function startFakeEngine(answer: Answer, { ApiVersion = "1.47" } = 
   });
   return { host: `unix://${socket}`, requests, hangUp: () => server.closeAllConnections(), stop };
 }
+
+const SETTINGS = { SecurityOptions: ["name=seccomp,profile=builtin"], CgroupDriver: "systemd" };

@@ -5,13 +5,14 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { request as askMoto, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer } from "node:https";
-import { createServer as createListener, type AddressInfo } from "node:net";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { requirePrograms } from "../../../toolchain/debian.ts";
 import { kept, keyOf } from "../../../toolchain/cache.ts";
 import { run } from "../../../toolchain/steps.ts";
 import { makeCertificates } from "../certificates.ts";
+import { freePort } from "../free-port.ts";
 import { isValid, type Token } from "./access.ts";
 import type { CloudflareEmulator } from "./emulator.ts";
 
@@ -208,12 +209,3 @@ async function startMoto() {
 
 /** Moto checks no signature, but wants to see one, with its own region. */
 const ANYBODY = "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request";
-
-async function freePort(): Promise<number> {
-  const listener = createListener().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const { port } = listener.address() as AddressInfo;
-  listener.close();
-  await once(listener, "close");
-  return port;
-}
