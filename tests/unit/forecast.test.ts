@@ -411,7 +411,7 @@ describe("make up", () => {
 
   async function agreedTo(events: string, env: Record<string, string>): Promise<boolean> {
     const { PATH } = fakePulumi(`while [ "$1" != --event-log ]; do shift; done; cat > "$2" <<'END'\n${events}END`);
-    const fake = await startFakeEngine((asked) => (asked === "GET /info" ? { MemTotal: 2 ** 30, NCPU: 2 } : undefined));
+    const fake = await startFakeEngine(() => undefined, { info: () => ({ MemTotal: 2 ** 30, NCPU: 2 }) });
     for (const [key, value] of Object.entries({ YES: "", ACKNOWLEDGED: "", ...env })) vi.stubEnv(key, value);
     vi.spyOn(console, "log").mockReturnValue();
     const engine = new Engine(fake.host);
