@@ -36,11 +36,7 @@ beforeAll(async () => {
   }).value;
   reach = await prepareReach({
     ...{ stack: "explained", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222, program: program.directory },
-    env: {
-      ...env,
-      CLOUDFLARE_BASE_URL: emulator.baseUrl,
-      PULUMI_OPTION_POLICY_PACK: join(program.directory, "policy"),
-    },
+    env: { ...env, CLOUDFLARE_BASE_URL: emulator.baseUrl },
   });
   await configure({ "reach:cloudflare": cloudflare() });
 });

@@ -95,12 +95,16 @@ export class TestProject {
     return this.#pulumi(this.program, ["preview", "--diff", ...this.#stackArgs, ...args]);
   }
 
-  /** A preview as the engine's events tell it, whether it succeeds or not. */
+  /** A preview as the engine's events tell it, whether it succeeds or not, judged by the program's own policies. */
   async explainedPreview(): Promise<Preview> {
     const log = join(this.directory, "events");
     rmSync(log, { force: true });
     await this.#pulumi(this.program, ["preview", ...this.#stackArgs, "--event-log", log], {
-      env: { ...this.env, PULUMI_DEBUG_COMMANDS: "true" },
+      env: {
+        ...this.env,
+        PULUMI_DEBUG_COMMANDS: "true",
+        PULUMI_OPTION_POLICY_PACK: join(this.program, "policy"),
+      },
     });
     return previewOf(readFileSync(log, "utf8"));
   }
