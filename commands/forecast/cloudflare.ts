@@ -1,14 +1,15 @@
 import { isDeepStrictEqual } from "node:util";
-import { UNKNOWN, type Change } from "./engine-events.ts";
+import { DNS_RECORD, LEADING, ZONE_SETTING } from "../../policy/cloudflare.ts";
+import { DONE, UNKNOWN, type Change } from "./engine-events.ts";
 import { listOf, type ContainerChange } from "./services.ts";
 
 /** What changes at Cloudflare, a line each, with what it is to those who ask for a name. */
 export function cloudflareLines(changes: readonly Change[]): string[] {
   const changed = changes.filter(({ type, op }) => type.startsWith("cloudflare:") && op !== "same");
   return [
-    ...recordLines(changed.filter(({ type }) => type === RECORD)),
+    ...recordLines(changed.filter(({ type }) => type === DNS_RECORD)),
     ...changed
-      .filter(({ type }) => type !== RECORD && type !== TOKEN)
+      .filter(({ type }) => type !== DNS_RECORD && type !== TOKEN)
       .map(({ type, op, name, before, after }) => {
         if (type === ZONE_SETTING) {
           const setting = shown((after ?? before)?.["settingId"]);
@@ -20,16 +21,6 @@ export function cloudflareLines(changes: readonly Change[]): string[] {
 }
 
 const TOKEN = "cloudflare:index/accountToken:AccountToken";
-const RECORD = "cloudflare:index/dnsRecord:DnsRecord";
-const ZONE_SETTING = "cloudflare:index/zoneSetting:ZoneSetting";
-
-const DONE: Record<Change["op"], string> = {
-  same: "as before",
-  create: "made",
-  update: "changed",
-  replace: "made anew",
-  delete: "removed",
-};
 
 /** Records by their names: one in another's place is a change, though it is another resource. */
 function recordLines(changes: readonly Change[]): string[] {
@@ -58,7 +49,7 @@ interface Way {
 
 function wayOf(record: NonNullable<Change["before"]>): Way {
   const { type, content, data, proxied } = record;
-  const leads = ["A", "AAAA", "CNAME"].includes(String(type));
+  const leads = LEADING.includes(String(type));
   const how = proxied === true ? ", proxied" : leads ? ", not proxied: it shows where the host is" : "";
   return { text: `${String(type)} ${shown(content ?? data)}${how}`, proxied: proxied === true };
 }

@@ -1,4 +1,4 @@
-import { holdsData } from "../../policy/networks-and-volumes.ts";
+import { holdsData, VOLUME } from "../../policy/networks-and-volumes.ts";
 import type { Change } from "./engine-events.ts";
 import { listOf, type ContainerChange } from "./services.ts";
 
@@ -39,7 +39,6 @@ export function notAcknowledged(risks: readonly DataAtRisk[], text: string): Dat
   return risks.filter((risk) => !lines.has(acknowledgementOf(risk)));
 }
 
-const VOLUME = "docker:index/volume:Volume";
 const BUCKET = "cloudflare:index/r2Bucket:R2Bucket";
 
 function letGo(where: string): string {
@@ -51,7 +50,6 @@ function deleted(op: Change["op"]): string {
 }
 
 interface KeepingRule {
-  id?: string;
   enabled?: boolean;
   prefix?: string;
   conditions?: { prefix?: string };

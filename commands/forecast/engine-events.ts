@@ -20,6 +20,15 @@ export interface Change {
   retained: boolean;
 }
 
+/** What is done to a resource, as a word. */
+export const DONE: Record<Change["op"], string> = {
+  same: "as before",
+  create: "made",
+  update: "changed",
+  replace: "made anew",
+  delete: "removed",
+};
+
 /** By which Pulumi says that a value is not known yet: `unknownValue` of its SDK, which is slow to load. */
 export const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 

@@ -36,7 +36,7 @@ export function forecastOf({ changes, ...told }: Preview): Forecast {
   const services = servicesAmong(containersOf(things));
   const files = changedFiles(things);
   return {
-    services: servicesOf(things),
+    services: servicesOf(things, files),
     dataAtRisk: dataAtRisk(things, services),
     secrets: secretsOf(things, services, files),
     cloudflare: cloudflareLines(things),

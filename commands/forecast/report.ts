@@ -1,11 +1,12 @@
 // A forecast as Markdown, for a pull request or a terminal: what a reviewer has to know first, the rest folded.
+import { NETWORK } from "../../policy/networks-and-volumes.ts";
 import { flowchart, type Mark } from "../flowchart.ts";
 import type { ContainerInputs, NetworkInputs } from "../promises.ts";
 import { acknowledgementOf, type DataAtRisk } from "./data.ts";
-import type { Change, Finding } from "./engine-events.ts";
+import { DONE, type Change, type Finding } from "./engine-events.ts";
 import type { Forecast } from "./forecast.ts";
 import { alert, block, bullets, code, enumerated, folded, list, markdownTable, plain } from "../markdown.ts";
-import { containersOf, listOf, type ContainerChange, type ServiceForecast } from "./services.ts";
+import { containersOf, settingOf, type ContainerChange, type ServiceForecast } from "./services.ts";
 
 export interface Report extends Forecast {
   stack: string;
@@ -202,7 +203,7 @@ function round(amount: number): string {
 function details(report: Report): string[] {
   const { services, changes, findings } = report;
   const changed = changes.filter(({ op }) => op !== "same");
-  const rows = changed.map(({ op, name, type }) => [code(name), type.slice(type.lastIndexOf(":") + 1), OPS[op]]);
+  const rows = changed.map(({ op, name, type }) => [code(name), type.slice(type.lastIndexOf(":") + 1), DONE[op]]);
   const exceptions = findings
     .filter(({ policy }) => policy === EXCEPTIONS)
     .flatMap(({ message }) => message.split("\n"));
@@ -213,17 +214,9 @@ function details(report: Report): string[] {
   ];
 }
 
-const OPS: Record<Change["op"], string> = {
-  same: "",
-  create: "made",
-  update: "changed",
-  replace: "made anew",
-  delete: "removed",
-};
-
 function picture({ stack, services, changes }: Report): string {
   const stackName = `reach-${stack}`;
-  const networks = changes.filter(({ type }) => type === "docker:index/network:Network");
+  const networks = changes.filter(({ type }) => type === NETWORK);
   const drawn = ({ before, after }: Change) => (after ?? before) as Partial<NetworkInputs>;
   const marks = new Map<string, Mark>();
   for (const { name, what } of services)
@@ -243,6 +236,5 @@ function picture({ stack, services, changes }: Report): string {
 /** What a job is to write is known in the update alone, if the service is rolled: what it wrote before is drawn. */
 function drawnContainer({ before, after }: ContainerChange): Partial<ContainerInputs> {
   const drawn = after ?? before ?? {};
-  const isKnown = listOf(drawn.envs).some((entry) => entry.startsWith("ROUTE="));
-  return !isKnown && before?.restart === "no" ? { ...drawn, envs: before.envs } : drawn;
+  return settingOf(drawn, "ROUTE") === undefined && before?.restart === "no" ? { ...drawn, envs: before.envs } : drawn;
 }

@@ -1,4 +1,5 @@
 import { labelOf } from "../../policy/inputs.ts";
+import { VOLUME } from "../../policy/networks-and-volumes.ts";
 import type { Change } from "./engine-events.ts";
 import { listOf, type ContainerChange } from "./services.ts";
 
@@ -14,7 +15,7 @@ export interface ChangedSecret {
 /** Volumes that are made anew because their files are others: name on the host to what they are called. */
 export function changedFiles(changes: readonly Change[]): ReadonlyMap<string, string> {
   const volumes = changes.filter(
-    ({ type, op, name }) => type === "docker:index/volume:Volume" && op === "replace" && name.endsWith("-files"),
+    ({ type, op, name }) => type === VOLUME && op === "replace" && name.endsWith("-files"),
   );
   return new Map(volumes.map(({ id, before, name }) => [id!, labelOf(before ?? {}, "bulkhead.name") ?? name]));
 }

@@ -1,7 +1,8 @@
+import { CONTAINER } from "../../policy/containers.ts";
+import { NETWORK } from "../../policy/networks-and-volumes.ts";
 import type { ContainerInputs } from "../promises.ts";
 import type { Change } from "./engine-events.ts";
 import { reasonsOf, type MadeAnew } from "./reasons.ts";
-import { changedFiles } from "./secrets.ts";
 
 export interface ServiceForecast {
   name: string;
@@ -40,7 +41,7 @@ export interface ContainerChange extends Change {
 }
 
 export function containersOf(changes: readonly Change[]): ContainerChange[] {
-  return changes.filter(({ type }) => type === "docker:index/container:Container");
+  return changes.filter(({ type }) => type === CONTAINER);
 }
 
 /** Containers that run for ever. */
@@ -49,14 +50,14 @@ export function servicesAmong(containers: readonly ContainerChange[]): Container
 }
 
 /** What becomes of each service. */
-export function servicesOf(changes: readonly Change[]): ServiceForecast[] {
+export function servicesOf(changes: readonly Change[], files: MadeAnew["files"]): ServiceForecast[] {
   const containers = containersOf(changes);
-  const madeAnew: MadeAnew = { files: changedFiles(changes), networks: changedNetworks(changes) };
+  const madeAnew: MadeAnew = { files, networks: changedNetworks(changes) };
   return servicesAmong(containers).map((service) => ofService(service, containers, madeAnew));
 }
 
 function changedNetworks(changes: readonly Change[]): ReadonlySet<string> {
-  const networks = changes.filter(({ type, op }) => type === "docker:index/network:Network" && op === "replace");
+  const networks = changes.filter(({ type, op }) => type === NETWORK && op === "replace");
   return new Set(networks.map(({ before }) => String(before?.["name"])));
 }
 

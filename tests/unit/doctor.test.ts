@@ -8,6 +8,7 @@ import { servedCertificate, type ServedCertificate } from "../../commands/served
 import { Engine } from "../../engine.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { startFakeEngine } from "./fake-engine.ts";
+import { soundEngine as engine } from "./sound-engine.ts";
 import { projectDirectory } from "./source.ts";
 
 const shell: ShellFacts = {
@@ -23,28 +24,6 @@ const shell: ShellFacts = {
   kernel: "6.12.30",
   securityUpdates: 0,
   rebootRequired: false,
-};
-const engine: HostFacts["engine"] = {
-  Name: "box",
-  ServerVersion: "29.3.0",
-  SystemTime: "2026-01-01T00:00:00Z",
-  DockerRootDir: "/var/lib/docker",
-  LiveRestoreEnabled: true,
-  SecurityOptions: ["name=apparmor", "name=seccomp,profile=builtin", "name=userns", "name=cgroupns"],
-  CgroupVersion: "2",
-  CgroupDriver: "systemd",
-  MemoryLimit: true,
-  SwapLimit: true,
-  CpuCfsQuota: true,
-  PidsLimit: true,
-  Driver: "overlay2",
-  DriverStatus: [
-    ["Backing Filesystem", "extfs"],
-    ["Supports d_type", "true"],
-  ],
-  LoggingDriver: "json-file",
-  MemTotal: 8 * 2 ** 30,
-  Warnings: null,
 };
 const good: HostFacts = {
   stack: {

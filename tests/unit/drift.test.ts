@@ -3,6 +3,7 @@ import { fields } from "../../commands/container-fields.ts";
 import { findings, type Finding } from "../../commands/drift.ts";
 import type { ContainerState, HostState } from "../../commands/host-state.ts";
 import { promises, type Promised } from "../../commands/promises.ts";
+import { soundEngine } from "./sound-engine.ts";
 
 const SECRET = { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", plaintext: '"hunter2"' };
 const IMAGE = `backend@sha256:${"a".repeat(64)}`;
@@ -114,16 +115,7 @@ const backend: ContainerState = {
 };
 const key = { name: "key", mode: 0o400, uid: 1000, gid: 1000, content: Buffer.from("hunter2") };
 const engine: HostState["engine"] = {
-  Name: "box",
-  ServerVersion: "29.3.0",
-  SystemTime: "2026-01-01T00:00:00Z",
-  DockerRootDir: "/var/lib/docker",
-  LiveRestoreEnabled: true,
-  SecurityOptions: ["name=apparmor", "name=seccomp,profile=builtin", "name=userns", "name=cgroupns"],
-  CgroupVersion: "2",
-  CgroupDriver: "systemd",
-  ...{ MemoryLimit: true, SwapLimit: true, CpuCfsQuota: true, PidsLimit: true },
-  ...{ Driver: "overlay2", DriverStatus: null, LoggingDriver: "json-file", MemTotal: 2 ** 33, Warnings: null },
+  ...soundEngine,
   DefaultRuntime: "runc",
   RegistryConfig: {
     InsecureRegistryCIDRs: ["127.0.0.0/8", "::1/128"],
