@@ -91,6 +91,8 @@ const limits = (memoryMb: number, cpus: number, pids: number) => ({
 
 const anObject = (keys: string) => fault("is not an object", `give an object with ${keys}`);
 
+const largestBody = wholeNumber(1, 1048576, "give the largest request body in MiB");
+
 const service = (memoryMb: number, cpus: number, pids: number) =>
   z
     .strictObject(
@@ -99,8 +101,12 @@ const service = (memoryMb: number, cpus: number, pids: number) =>
         drainSeconds: wholeNumber(0, 3600, "give the seconds that requests and streams get to end in a rollout")
           .default(30)
           .describe("Seconds that requests and streams get to end when a release is replaced. Default 30."),
+        maxBodyMb: largestBody.optional().describe("The largest request body in MiB. Default: the edge's maxBodyMb."),
+        responseTimeoutSeconds: wholeNumber(1, 3600, "give the seconds that the first byte of an answer may take")
+          .default(60)
+          .describe("Seconds that the first byte of an answer may take. Default 60."),
       },
-      anObject("memoryMb, cpus, pids or drainSeconds"),
+      anObject("memoryMb, cpus, pids, drainSeconds, maxBodyMb or responseTimeoutSeconds"),
     )
     .prefault({});
 
@@ -165,11 +171,38 @@ export const shape = {
         burst: wholeNumber(1, 1000000, "give the requests that one client may send at once")
           .default(200)
           .describe("Requests that one client may send at once. Default 200."),
-        maxBodyMb: wholeNumber(1, 1024, "give the largest request body in MiB")
-          .default(10)
-          .describe("The largest request body in MiB. Default 10."),
+        maxBodyMb: largestBody.default(10).describe("The largest request body in MiB. Default 10."),
+        memoryMb: wholeNumber(128, 1048576, "give the edge's memory limit in MiB, from which its connections follow")
+          .default(256)
+          .describe("Memory limit of the edge in MiB; how many connections it takes follows from it. Default 256."),
+        connectionsPerClient: wholeNumber(1, 65536, "give the connections that one client may have open")
+          .default(200)
+          .describe("Connections that one client may have open, and requests under way. Default 200."),
+        sharedAddresses: z
+          .array(
+            z.strictObject({
+              range: z
+                .union([z.cidrv4(), z.cidrv6()], fault("is not a range of addresses", "give one like 203.0.113.7/32"))
+                .describe("Addresses as CIDR, like 203.0.113.7/32."),
+              clients: wholeNumber(2, 10000, "give how many clients share the addresses").describe(
+                "How many clients share them: together they get as many times what one client gets.",
+              ),
+            }),
+            fault("is not a list", "give ranges with how many clients share them"),
+          )
+          .default([])
+          .describe("Addresses that many clients share, like an office's. Default: none."),
+        keepAliveSeconds: wholeNumber(1, 3600, "give the seconds for which one connection carries requests")
+          .default(60)
+          .describe("Seconds for which one connection carries requests; replacing the edge takes as long. Default 60."),
+        idleSeconds: wholeNumber(60, 2592000, "give the seconds after which a connection without a byte ends")
+          .default(86400)
+          .describe("Seconds after which a connection without a byte in either direction ends. Default 86400."),
       },
-      anObject("address, httpsPort, tunnelPort, requestsPerSecond, burst or maxBodyMb"),
+      anObject(
+        "address, httpsPort, tunnelPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, " +
+          "sharedAddresses, keepAliveSeconds or idleSeconds",
+      ),
     )
     .prefault({})
     .describe("What the edge publishes, and its limits."),

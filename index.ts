@@ -74,7 +74,9 @@ const backend = new WebService("backend", {
   },
   limits: config.backend,
   drainSeconds: config.backend.drainSeconds,
-  routes: { paths: ["/api", "/sse"], streaming: ["/sse"] },
+  routes: { paths: ["/api", "/sse"] },
+  maxBodyMb: config.backend.maxBodyMb,
+  responseTimeoutSeconds: config.backend.responseTimeoutSeconds,
   tunnelPort: 2222,
 });
 const frontend = new WebService("frontend", {
@@ -89,6 +91,8 @@ const frontend = new WebService("frontend", {
   env: { API_URL: backend.internalUrl, ...filesMaxMb },
   limits: config.frontend,
   drainSeconds: config.frontend.drainSeconds,
+  maxBodyMb: config.frontend.maxBodyMb,
+  responseTimeoutSeconds: config.frontend.responseTimeoutSeconds,
   routes: { paths: ["/"], contentSecurityPolicy: `default-src 'self'; frame-ancestors 'none'${toStorage}` },
 });
 

@@ -4,25 +4,31 @@ import { SECRETS_PATH } from "./secret.ts";
 /** What Traefik reads once, at its start. A change here replaces the container, behind the door. */
 export function traefikArguments(
   doorSubnets: string[],
-  { domain, certificates, clientsThrough }: Pick<EdgeSettings, "domain" | "certificates" | "clientsThrough">,
+  settings: Pick<EdgeSettings, "domain" | "certificates" | "clientsThrough" | "keepAliveSeconds">,
 ): string[] {
-  const settings: Record<string, string> = {
+  const { domain, certificates, clientsThrough, keepAliveSeconds } = settings;
+  const stopsAfter = `${acceptGraceSeconds(keepAliveSeconds)}s`;
+  const options: Record<string, string> = {
     "entrypoints.websecure.address": ":8443",
     "entrypoints.websecure.http.tls": "true",
     // On the entry point, so that no route can be without them.
-    "entrypoints.websecure.http.middlewares": "security-headers@file,rate-limit@file",
+    "entrypoints.websecure.http.middlewares":
+      "security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
     "entrypoints.websecure.proxyprotocol.trustedips": doorSubnets.join(","),
-    "entrypoints.websecure.transport.respondingtimeouts.readtimeout": "60s",
+    // For the handshake and the headers. A body gets more for as long as it flows: see edge-plugin/edge.go.
+    "entrypoints.websecure.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
     "entrypoints.websecure.transport.respondingtimeouts.idletimeout": "90s",
+    "entrypoints.websecure.http2.maxconcurrentstreams": "100",
     // Kept-alive connections end with "Connection: close" while this edge still serves, and not when it is gone.
-    "entrypoints.websecure.transport.keepalivemaxtime": "6s",
-    "entrypoints.websecure.transport.lifecycle.requestacceptgracetimeout": "8s",
-    "entrypoints.websecure.transport.lifecycle.gracetimeout": "10s",
+    "entrypoints.websecure.transport.keepalivemaxtime": `${keepAliveSeconds}s`,
+    "entrypoints.websecure.transport.lifecycle.requestacceptgracetimeout": stopsAfter,
+    "entrypoints.websecure.transport.lifecycle.gracetimeout": `${GRACE_SECONDS}s`,
     "entrypoints.tunnel.address": ":2222",
     "entrypoints.tunnel.proxyprotocol.trustedips": doorSubnets.join(","),
     // From service to service: the same cutover, so that a rollout loses no inner request either.
     "entrypoints.services.address": ":8081",
-    "entrypoints.services.transport.lifecycle.requestacceptgracetimeout": "8s",
+    "entrypoints.services.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
+    "entrypoints.services.transport.lifecycle.requestacceptgracetimeout": stopsAfter,
     // For the door's check and the cutover jobs: it stops first, which takes this edge out of the door.
     "entrypoints.release.address": ":8082",
     "entrypoints.release.observability.accesslogs": "false",
@@ -35,6 +41,8 @@ export function traefikArguments(
     "providers.file.directory": "/routes",
     "providers.file.watch": "true",
     "providers.providersthrottleduration": "100ms",
+    "experimental.localplugins.bulkhead.modulename": "bulkhead",
+    // For the route that a cutover tries; each service's own has its own.
     "serverstransport.forwardingtimeouts.dialtimeout": "2s",
     "serverstransport.forwardingtimeouts.responseheadertimeout": "60s",
     accesslog: "true",
@@ -49,7 +57,7 @@ export function traefikArguments(
     "global.sendanonymoususage": "false",
   };
   if (certificates.kind === "acme")
-    Object.assign(settings, {
+    Object.assign(options, {
       "entrypoints.websecure.http.tls.certresolver": "acme",
       // One certificate for the name and for all below it, so that no list of certificates tells of another name.
       "entrypoints.websecure.http.tls.domains[0].main": domain,
@@ -69,12 +77,28 @@ export function traefikArguments(
       }),
     });
   if (clientsThrough)
-    Object.assign(settings, {
+    Object.assign(options, {
       "entrypoints.websecure.forwardedheaders.trustedips": clientsThrough.join(","),
       // Whose request it was, as far as the log can say.
       "accesslog.fields.headers.names.Cf-Connecting-Ip": "keep",
     });
-  return Object.entries(settings).map(([key, value]) => `--${key}=${value}`);
+  return Object.entries(options).map(([key, value]) => `--${key}=${value}`);
+}
+
+/** For a TLS handshake and a request's headers. A browser on a bad line needs less; what takes longer holds memory. */
+const HEADER_SECONDS = 10;
+
+/** For requests that are under way when everything else of an edge has ended. */
+const GRACE_SECONDS = 10;
+
+/** How long an edge that is replaced takes requests on connections from before: until each of them was told to close. */
+function acceptGraceSeconds(keepAliveSeconds: number): number {
+  return keepAliveSeconds + 2;
+}
+
+/** How long an edge needs to end without losing a request. */
+export function edgeGraceSeconds(keepAliveSeconds: number): number {
+  return acceptGraceSeconds(keepAliveSeconds) + GRACE_SECONDS + 2;
 }
 
 export interface EdgeSettings {
@@ -85,8 +109,14 @@ export interface EdgeSettings {
   requestsPerSecond: number;
   /** Requests that one client may send at once. */
   burst: number;
-  /** The largest request body in MiB. */
-  maxBodyMb: number;
+  /** Connections that one client may have open at once, and requests that it may have under way. */
+  connectionsPerClient: number;
+  /** Addresses, as CIDR, behind which there are many: each counts as as many clients as it says. */
+  sharedAddresses: { range: string; clients: number }[];
+  /** Seconds for which a client may send requests on one connection before it needs another. */
+  keepAliveSeconds: number;
+  /** Requests of all clients together that may be under way at once. */
+  requests: number;
   /**
    * Addresses, as CIDR, of the proxy through which alone clients come: it is believed who they are, and the door takes
    * nobody else. @default none: clients come themselves
@@ -96,7 +126,12 @@ export interface EdgeSettings {
 
 /** What Traefik takes while it runs: TLS, and the middlewares that routes share. */
 export function edgeSettings(settings: EdgeSettings, release: string, doorSubnets: string[]): object {
-  const { domain, requestsPerSecond, burst, maxBodyMb, certificates, clientsThrough } = settings;
+  const { domain, requestsPerSecond, burst, certificates, clientsThrough, sharedAddresses } = settings;
+  const isShared = sharedAddresses.length > 0;
+  // Who has one address of a /64 has them all. The last forwarded address is the one that the proxy saw; those before it
+  // are what the client says of itself.
+  const ipStrategy = { ipv6Subnet: 64, ...(clientsThrough && { depth: 1 }) };
+  const ofOneClient = { sourceCriterion: isShared ? { requestHeaderName: CLIENT_HEADER } : { ipStrategy } };
   return {
     http: {
       routers: {
@@ -112,6 +147,14 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
           service: "api@internal",
           middlewares: ["door-network-only"],
         },
+        // What no service has: with the headers and the limits of all else.
+        nothing: {
+          entryPoints: ["websecure"],
+          rule: "PathPrefix(`/`)",
+          priority: 1,
+          service: "noop@internal",
+          middlewares: ["not-found"],
+        },
       },
       middlewares: {
         "door-network-only": { ipAllowList: { sourceRange: doorSubnets } },
@@ -126,17 +169,22 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
             customResponseHeaders: { Server: "", "X-Powered-By": "" },
           },
         },
-        "rate-limit": {
-          rateLimit: {
-            average: requestsPerSecond,
-            burst,
-            period: "1s",
-            // The last address is the one that the proxy saw; those before it are what the client says of itself.
-            ...(clientsThrough && { sourceCriterion: { ipStrategy: { depth: 1 } } }),
-          },
-        },
+        // Names whose request it is, for the limits of one client, where an address alone does not tell: see
+        // edge-plugin/edge.go.
+        client: isShared
+          ? {
+              plugin: {
+                bulkhead: { kind: "client", forwarded: clientsThrough !== undefined, shared: sharedAddresses },
+              },
+            }
+          : { headers: { customRequestHeaders: { [CLIENT_HEADER]: "" } } },
+        "rate-limit": { rateLimit: { average: requestsPerSecond, burst, period: "1s", ...ofOneClient } },
+        "requests-of-one-client": { inFlightReq: { amount: settings.connectionsPerClient, ...ofOneClient } },
+        "requests-of-all": { inFlightReq: { amount: settings.requests, sourceCriterion: { requestHost: true } } },
+        // What the plugin cut ends with a status that nothing else gets an answer with, as the client was still there.
+        "too-large": { errors: { status: ["499"], statusRewrites: { "499": 413 }, service: "noop@internal" } },
+        "not-found": { plugin: { bulkhead: { kind: "answer", status: 404 } } },
         compress: { compress: { includedContentTypes: COMPRESSED } },
-        "body-limit": { buffering: { maxRequestBodyBytes: maxBodyMb * 1024 * 1024, memRequestBodyBytes: 1024 * 1024 } },
       },
     },
     tls: {
@@ -165,6 +213,9 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
     },
   };
 }
+
+/** Between the edge's own middlewares: what a client says in it does not count, and no service gets it. */
+const CLIENT_HEADER = "Bulkhead-Client";
 
 /**
  * What is the same for everybody. The length of a compressed answer tells of its content, so one with a secret and with

@@ -1,17 +1,20 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../config.ts";
 import type { Exception as PolicyException } from "../policy/exceptions.ts";
 import { Container } from "./container.ts";
+import { Courier } from "./courier.ts";
 import type { DockerHost } from "./docker-host.ts";
-import { edgeSettings, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
+import { edgeGraceSeconds, edgeSettings, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
 import { subnetsOf, type Networks } from "./networks.ts";
 import { Job } from "./job.ts";
 import { RouteFile } from "./route-file.ts";
 import { SecretFiles } from "./secret.ts";
 
-export interface ProxyArgs extends Omit<EdgeSettings, "clientsThrough"> {
+export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" | "requestsPerSecond" | "burst"> {
   /** With a tunnel, nobody but its connector reaches the edge, and no port of the host is published. */
   networks: Networks;
   images: { traefik: string; haproxy: string };
@@ -20,6 +23,18 @@ export interface ProxyArgs extends Omit<EdgeSettings, "clientsThrough"> {
   httpsPort: number;
   /** Where clients of the backend's tunnels connect. */
   tunnelPort: number;
+  /** The largest request body in MiB, of services that do not say another. @default 10 */
+  maxBodyMb?: number;
+  /** Memory limit of the edge in MiB. The connections and requests that it takes at once follow from it. @default 256 */
+  memoryMb?: number;
+  /** As for the edge's settings. @default 200: a browser opens 6, an office behind one address some dozens */
+  connectionsPerClient?: number;
+  /** As for the edge's settings. @default [] */
+  sharedAddresses?: EdgeSettings["sharedAddresses"];
+  /** As for the edge's settings. An update that replaces the edge takes as long. @default 60 */
+  keepAliveSeconds?: number;
+  /** Seconds after which a connection without a byte in either direction ends. @default 86400, a day */
+  idleSeconds?: number;
   /** As for the edge's settings, for clients that come to the ports. */
   clientsThrough?: string[];
   /** The token that edits the zone's DNS; only for certificates of kind acme. */
@@ -37,6 +52,7 @@ export class Proxy extends pulumi.ComponentResource {
   readonly networks: Networks;
   readonly domain: string;
   readonly url: string;
+  readonly maxBodyMb: number;
   /** Name of the file with its own settings and routes. */
   readonly routeFile: string;
   /** Settings that every service's cutover job needs. */
@@ -54,6 +70,7 @@ export class Proxy extends pulumi.ComponentResource {
     this.host = host;
     this.networks = networks;
     this.domain = domain;
+    this.maxBodyMb = args.maxBodyMb ?? 10;
     this.url = `https://${domain}${httpsPort === 443 || networks.tunnel ? "" : `:${httpsPort}`}`;
 
     const routes = new docker.Volume(
@@ -68,11 +85,14 @@ export class Proxy extends pulumi.ComponentResource {
       { host, readerUid: TRAEFIK_UID, secrets: edgeSecrets(certificates, args.dnsApiToken) },
       { parent: this },
     );
+    const plugin = new Courier(`${name}-plugin`, { host, files: PLUGIN, readerUid: TRAEFIK_UID }, { parent: this });
     const acme = certificates.kind === "acme" ? this.acmeVolume(name) : undefined;
     const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
     const doorSubnets = subnetsOf(networks.door);
-    const { requestsPerSecond, burst, maxBodyMb } = args;
-    const limits = { requestsPerSecond, burst, maxBodyMb };
+    const { requestsPerSecond, burst, connectionsPerClient = 200, sharedAddresses = [], keepAliveSeconds = 60 } = args;
+    const { memoryMb = 256, idleSeconds = 86400 } = args;
+    const { connections, requests } = edgeCapacity(memoryMb);
+    const limits = { requestsPerSecond, burst, connectionsPerClient, sharedAddresses, keepAliveSeconds, requests };
     const settled = pulumi
       .output(clientsThrough)
       .apply((known): EdgeSettings => ({ domain, certificates, ...limits, clientsThrough: known }));
@@ -83,7 +103,7 @@ export class Proxy extends pulumi.ComponentResource {
         image: images.traefik,
         run: "always",
         user: `${TRAEFIK_UID}:${TRAEFIK_UID}`,
-        limits: { memoryMb: 256, cpus: 1, pids: 256 },
+        limits: { memoryMb, cpus: 1, pids: 256 },
         // With a tunnel nobody comes there from outside.
         exceptions: networks.tunnel
           ? []
@@ -93,14 +113,19 @@ export class Proxy extends pulumi.ComponentResource {
                 why: "a tunnel is TCP of its client's own: the edge hands it on and reads nothing of it",
               },
             ],
-        // Where a request's body waits until it is whole, so that its size can be refused.
-        tmpfsMb: { "/tmp": 64 },
         networks: [
           { name: networks.door.name, aliases: ["edge"] },
           { name: networks.proxy.name, aliases: ["edge"] },
         ],
-        volumes: [{ name: routes.name, path: "/routes" }, secrets.volume, ...(acme ? [acme] : [])],
+        volumes: [
+          { name: routes.name, path: "/routes" },
+          { name: plugin.volumeName, path: "/plugins-local/src/bulkhead" },
+          secrets.volume,
+          ...(acme ? [acme] : []),
+        ],
         env: {
+          // What it collects late it has to collect before the limit. The rest is for its code and the kernel's buffers.
+          GOMEMLIMIT: `${Math.floor(memoryMb * 0.8)}MiB`,
           ...(acme && { CF_DNS_API_TOKEN_FILE: secrets.env["CF_DNS_API_TOKEN_FILE"]! }),
           ...(args.dnsApiUrl !== undefined && { CLOUDFLARE_BASE_URL: args.dnsApiUrl }),
         },
@@ -108,7 +133,7 @@ export class Proxy extends pulumi.ComponentResource {
         command: pulumi.all([doorSubnets, settled]).apply(([subnets, settings]) => traefikArguments(subnets, settings)),
         // Traefik's own health command starts all of Traefik, ten times a processor's work of this.
         health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8082/ping"] },
-        graceSeconds: 20,
+        graceSeconds: edgeGraceSeconds(keepAliveSeconds),
         // The door is gone then, and its clients with it: waiting for them would only put off the next start.
         shutdownSeconds: 1,
       },
@@ -133,6 +158,10 @@ export class Proxy extends pulumi.ComponentResource {
         image: images.haproxy,
         ports: networks.tunnel ? undefined : { address, https: httpsPort, tunnel: tunnelPort },
         httpsFrom: clientsThrough,
+        connections,
+        connectionsPerClient,
+        sharedAddresses,
+        idleSeconds,
       },
       { parent: this, dependsOn: settings },
     );
@@ -177,6 +206,24 @@ export class Proxy extends pulumi.ComponentResource {
     };
   }
 }
+
+/**
+ * How much an edge takes at once. Measured with Traefik 3.7: 100 MiB with nothing to do, 30 KiB for an open TLS connection
+ * and 40 KiB for a request under way, when what it no longer needs is collected. Half of the rest is for connections, half
+ * for requests; tests/e2e/hostile.test.ts fills both.
+ */
+export function edgeCapacity(memoryMb: number): { connections: number; requests: number } {
+  const halfKib = (Math.max(memoryMb - 100, 16) * 1024) / 2;
+  return { connections: Math.floor(halfKib / 30), requests: Math.floor(halfKib / 40) };
+}
+
+/** Files of Traefik's plugin, by their names. */
+const PLUGIN = Object.fromEntries(
+  [".traefik.yml", "edge.go"].map((file) => [
+    file,
+    readFileSync(join(import.meta.dirname, "edge-plugin", file), "utf8"),
+  ]),
+);
 
 /** Any user but root; the official image names none. */
 const TRAEFIK_UID = "65532";

@@ -23,6 +23,10 @@ export interface WebServiceArgs
   secrets?: Record<string, pulumi.Input<string>>;
   /** What the edge sends here. */
   routes: Routes;
+  /** The largest request body in MiB: what is larger is answered 413. Nothing of it is held. @default the edge's */
+  maxBodyMb?: number;
+  /** Seconds that the first byte of an answer may take: what takes longer is answered 504. @default 60 */
+  responseTimeoutSeconds?: number;
   /** Port in the container to which the edge's tunnel port leads. @default none */
   tunnelPort?: number;
   /** What has to be done before a release starts, such as a database migration. @default nothing */
@@ -48,8 +52,6 @@ export interface PreDeploy {
 export interface Routes {
   /** Each path with all below it, like "/api". */
   paths: string[];
-  /** Those of the paths whose answers are streams: not buffered, bodies not limited. @default [] */
-  streaming?: string[];
   /** The Content-Security-Policy of its answers. @default "default-src 'none'; frame-ancestors 'none'" */
   contentSecurityPolicy?: string;
 }
@@ -72,7 +74,7 @@ export class WebService extends pulumi.ComponentResource {
     super("bulkhead:index:WebService", name, {}, { providers: [args.edge.host.provider], ...opts });
     const { edge, image, routes, secrets = {}, networks = [], drainSeconds } = args;
     const { host } = edge;
-    for (const path of allPaths(routes))
+    for (const path of routes.paths)
       if (!PATH.test(path))
         throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
     const files =
@@ -136,36 +138,46 @@ function preDeployJob<Common extends { limits: Limits }>(common: Common, preDepl
 
 /** The route file of one release of a service, in Traefik's words. */
 function dynamicConfiguration(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
-  const { edge, routes, port, tunnelPort } = args;
-  const streaming = new Set(routes.streaming);
-  const router = (paths: string[], middlewares: string[]) =>
-    paths.length > 0 && {
-      entryPoints: ["websecure"],
-      rule: publicRule(edge.domain, paths),
-      service: name,
-      middlewares,
-    };
+  const { edge, routes, port, tunnelPort, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
+  const rule = routes.paths.length > 0 ? publicRule(edge.domain, routes.paths) : undefined;
+  const common = [`${name}-limits`, `${name}-policy`, "compress"];
+  const router = (rule: string, middlewares: string[]) => ({
+    entryPoints: ["websecure"],
+    rule,
+    service: name,
+    middlewares,
+  });
   // From service to service, and for the cutover job: one path is the service's for ever, the other its release's.
   const inner = (entryPoint: string, path: string) => ({
     entryPoints: [entryPoint],
     rule: `PathPrefix(\`/${entryPoint}/${path}/\`)`,
     service: name,
-    middlewares: [`${name}-${entryPoint}`],
+    middlewares: [`${name}-limits`, `${name}-${entryPoint}`],
   });
   const strip = (prefix: string) => ({ stripPrefix: { prefixes: [prefix] } });
-  const routers = {
-    [name]: router(
-      routes.paths.filter((path) => !streaming.has(path)),
-      [`${name}-policy`, "compress", "body-limit"],
-    ),
-    [`${name}-streaming`]: router([...streaming], [`${name}-policy`]),
-    [`${name}-services`]: inner("services", name),
-    [`${name}-release`]: inner("release", release),
-  };
   return {
     http: {
-      routers: Object.fromEntries(Object.entries(routers).filter(([, value]) => value)),
+      routers: {
+        ...(rule !== undefined && {
+          [name]: router(rule, common),
+          // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
+          [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, ["too-large", ...common]),
+        }),
+        [`${name}-services`]: inner("services", name),
+        [`${name}-release`]: inner("release", release),
+      },
       middlewares: {
+        [`${name}-limits`]: {
+          plugin: {
+            bulkhead: {
+              kind: "limits",
+              service: name,
+              maxBodyBytes: maxBodyMb * 1024 * 1024,
+              bodyGapSeconds: BODY_GAP_SECONDS,
+              responseTimeoutSeconds,
+            },
+          },
+        },
         [`${name}-policy`]: {
           headers: {
             contentSecurityPolicy: routes.contentSecurityPolicy ?? "default-src 'none'; frame-ancestors 'none'",
@@ -174,7 +186,12 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
         [`${name}-services`]: strip(`/services/${name}`),
         [`${name}-release`]: strip(`/release/${release}`),
       },
-      services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
+      services: {
+        [name]: { loadBalancer: { serversTransport: name, servers: [{ url: `http://${release}:${port}` }] } },
+      },
+      serversTransports: {
+        [name]: { forwardingTimeouts: { dialTimeout: "2s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } },
+      },
     },
     ...(tunnelPort !== undefined && {
       tcp: {
@@ -185,9 +202,11 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
   };
 }
 
-function allPaths({ paths, streaming = [] }: Routes): string[] {
-  return [...new Set([...paths, ...streaming])];
-}
+/** How long a body may stand still before it is cut: a mobile phone in a tunnel comes back within it. */
+const BODY_GAP_SECONDS = 60;
+
+/** A request with a body that does not say how long it is. */
+const UNSIZED = "!Method(`GET`) && !Method(`HEAD`) && !HeaderRegexp(`Content-Length`, `.`)";
 
 function publicRule(domain: string, paths: string[]): string {
   const under = paths.map((path) =>
@@ -203,8 +222,7 @@ function publicRule(domain: string, paths: string[]): string {
 function candidate(release: string, { edge, port, routes }: WebServiceArgs): DynamicConfiguration {
   const name = `${release}-candidate`;
   const prefix = `/candidate/${release}`;
-  const paths = allPaths(routes);
-  const toCome = paths.length > 0 ? ` || (${publicRule(edge.domain, paths)})` : "";
+  const toCome = routes.paths.length > 0 ? ` || (${publicRule(edge.domain, routes.paths)})` : "";
   const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
   return {
     http: {

@@ -52,9 +52,9 @@ test("the exceptions of production are said, each once with its reason", async (
   expect(saidExceptions(resourcesOf(await recordStack("prod")))).toEqual([
     "backend-route-job, edge-settings-job, frontend-route-job: container-user is excepted: " +
       "root owns the volume with the routes; without capabilities it can do nothing more",
-    "backend-secrets-courier, edge-door-config-courier, edge-secrets-courier: container-read-only-root is excepted: " +
+    "backend-secrets-courier, edge-door-config-courier, edge-plugin-courier, edge-secrets-courier: container-read-only-root is excepted: " +
       "never started, and the engine uploads no file past a read-only root",
-    "backend-secrets-courier, edge-door-config-courier, edge-secrets-courier: container-user is excepted: " +
+    "backend-secrets-courier, edge-door-config-courier, edge-plugin-courier, edge-secrets-courier: container-user is excepted: " +
       "never started, and the engine gives the files to any user that is named",
     "edge-acme-file: container-capabilities CHOWN is excepted: " +
       "gives the file to the edge's user; an existing file is left as it is",

@@ -72,8 +72,13 @@ const THERE = "give a file that is there; `make up` makes those of the local sta
 const CERTIFICATE_LINE = "give a PEM file, with a line -----BEGIN CERTIFICATE-----";
 const KEY_LINE = "give a PEM file, with a line -----BEGIN PRIVATE KEY-----";
 const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
-const EDGE = "give an object with address, httpsPort, tunnelPort, requestsPerSecond, burst or maxBodyMb";
-const SERVICE = "give an object with memoryMb, cpus, pids or drainSeconds";
+const EDGE =
+  "give an object with address, httpsPort, tunnelPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds or idleSeconds";
+const edgeDefaults = {
+  ...{ tunnelPort: 2222, requestsPerSecond: 100, burst: 200, maxBodyMb: 10, memoryMb: 256 },
+  ...{ connectionsPerClient: 200, sharedAddresses: [], keepAliveSeconds: 60, idleSeconds: 86400 },
+};
+const SERVICE = "give an object with memoryMb, cpus, pids, drainSeconds, maxBodyMb or responseTimeoutSeconds";
 const HTTPS_PORT = "is not a whole number from 1 to 65535: give the port of the host on which the edge serves HTTPS";
 const TUNNEL_PORT =
   "is not a whole number from 1 to 65535: give the port of the host on which the backend's tunnels arrive";
@@ -187,9 +192,20 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "edge.burst: 200 is less than requestsPerSecond: give at least 300",
   ],
   [
+    "shared addresses that are no range, and of one client",
+    { edge: { sharedAddresses: [{ range: "203.0.113.7", clients: 1 }] } },
+    'edge.sharedAddresses.0.range: "203.0.113.7" is not a range of addresses: give one like 203.0.113.7/32',
+    "edge.sharedAddresses.0.clients: 1 is not a whole number from 2 to 10000: give how many clients share the addresses",
+  ],
+  [
+    "a timeout beyond all bounds",
+    { backend: { responseTimeoutSeconds: 0 } },
+    "backend.responseTimeoutSeconds: 0 is not a whole number from 1 to 3600: give the seconds that the first byte of an answer may take",
+  ],
+  [
     "bodies beyond all bounds",
-    { edge: { maxBodyMb: 4096 } },
-    "edge.maxBodyMb: 4096 is not a whole number from 1 to 1024: give the largest request body in MiB",
+    { edge: { maxBodyMb: 2000000 } },
+    "edge.maxBodyMb: 2000000 is not a whole number from 1 to 1048576: give the largest request body in MiB",
   ],
   [
     "unknown keys of the edge",
@@ -197,7 +213,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "edge.httpsport: unknown key: did you mean reach:edge.httpsPort?",
     "edge.maxBodyMB: unknown key: did you mean reach:edge.maxBodyMb?",
     "edge.adress: unknown key: did you mean reach:edge.address?",
-    "edge.http3: unknown key: give one of address, httpsPort, tunnelPort, requestsPerSecond, burst, maxBodyMb",
+    "edge.http3: unknown key: give one of address, httpsPort, tunnelPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds",
   ],
 
   ["no certificates", { certificates: undefined }, `certificates: missing: ${CERTIFICATES}`],
@@ -509,7 +525,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "unknown limits",
     { backend: { memory: 512, swap: 0 } },
     "backend.memory: unknown key: did you mean reach:backend.memoryMb?",
-    "backend.swap: unknown key: give one of memoryMb, cpus, pids, drainSeconds",
+    "backend.swap: unknown key: give one of memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds",
   ],
 
   ["an unknown key", { hots: "local" }, "hots: unknown key: did you mean reach:host?"],
@@ -636,11 +652,11 @@ describe("a good stack file", () => {
     expect(parsed(LOCAL)).toEqual({
       host: "local",
       domain: "localhost",
-      edge: { address: "0.0.0.0", httpsPort: 443, tunnelPort: 2222, requestsPerSecond: 100, burst: 200, maxBodyMb: 10 },
+      edge: { address: "0.0.0.0", httpsPort: 443, ...edgeDefaults },
       certificates: { kind: "files", certificatePem: files["certificate.pem"], privateKeyPem: files["private.key"] },
       images: {},
-      backend: { memoryMb: 512, cpus: 1, pids: 128, drainSeconds: 30 },
-      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30 },
+      backend: { memoryMb: 512, cpus: 1, pids: 128, drainSeconds: 30, responseTimeoutSeconds: 60 },
+      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30, responseTimeoutSeconds: 60 },
     });
   });
 
@@ -673,7 +689,7 @@ describe("a good stack file", () => {
       host: "ssh://deploy@203.0.113.10",
       knownHosts: "known_hosts",
       domain: "reach.example.com",
-      edge: { address: "::", httpsPort: 8443, tunnelPort: 2222, requestsPerSecond: 100, burst: 200, maxBodyMb: 10 },
+      edge: { address: "::", httpsPort: 8443, ...edgeDefaults },
       certificates: {
         kind: "acme",
         email: "ops@example.com",
@@ -684,8 +700,8 @@ describe("a good stack file", () => {
       cloudflare,
       cloudflareApiToken: CLOUDFLARE_TOKEN,
       images: { traefik: `registry.example.com:5000/traefik:v3@${DIGEST}` },
-      backend: { memoryMb: 512, cpus: 0.25, pids: 128, drainSeconds: 0 },
-      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30 },
+      backend: { memoryMb: 512, cpus: 0.25, pids: 128, drainSeconds: 0, responseTimeoutSeconds: 60 },
+      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30, responseTimeoutSeconds: 60 },
     });
   });
 

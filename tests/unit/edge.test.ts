@@ -52,7 +52,7 @@ async function system(
       healthPath: "/health",
       limits: LIMITS,
       drainSeconds: 30,
-      routes: { paths: ["/api", "/sse"], streaming: ["/sse"] },
+      routes: { paths: ["/api", "/sse"] },
       networks: [networks.web],
       ...ofService,
     });
@@ -79,6 +79,7 @@ interface RouteContent {
     routers: Record<string, Router>;
     middlewares: Record<string, Record<string, unknown>>;
     services: Record<string, { loadBalancer: { servers: { url: string }[] } }>;
+    serversTransports?: Record<string, unknown>;
   };
   tcp?: { routers: Record<string, Router>; services: Record<string, unknown> };
   tls?: { options: { default: Record<string, unknown> }; stores?: unknown };
@@ -117,36 +118,59 @@ describe("a service's routes", () => {
     ["/apix", false],
     ["/apix/users", false],
     ["/", false],
-    ["/sse", false],
-  ])("take %s: %s", (path, taken) => {
-    expect(takes(route.http.routers["api"]!, path)).toBe(taken);
-  });
-
-  test.each([
     ["/sse", true],
     ["/sse/1", true],
     ["/ssex", false],
-    ["/api", false],
-  ])("take %s as a stream: %s", (path, taken) => {
-    expect(takes(route.http.routers["api-streaming"]!, path)).toBe(taken);
+  ])("take %s: %s", (path, taken) => {
+    expect(takes(route.http.routers["api"]!, path)).toBe(taken);
+    expect(takes(route.http.routers["api-unsized"]!, path)).toBe(taken);
   });
 
   test("are of one domain, and over TLS", () => {
-    for (const name of ["api", "api-streaming"]) {
+    for (const name of ["api", "api-unsized"]) {
       const router = route.http.routers[name]!;
       expect(router.entryPoints).toEqual(["websecure"]);
-      expect(router.rule).toMatch(/^Host\(`example\.com`\) && \(.*\)$/);
+      expect(router.rule).toMatch(/^Host\(`example\.com`\) && \(.*\)/);
       expect(router.rule.slice("Host(`example.com`) && ".length)).not.toMatch(/^\(.*\) \|\| \(.*\)$/);
     }
   });
 
-  test("compress and bound what is no stream, and neither for a stream", () => {
-    expect(route.http.routers["api"]!.middlewares).toEqual(["api-policy", "compress", "body-limit"]);
-    expect(route.http.routers["api-streaming"]!.middlewares).toEqual(["api-policy"]);
+  test("hold requests to the service's limits, and collect no body anywhere", () => {
+    expect(route.http.routers["api"]!.middlewares).toEqual(["api-limits", "api-policy", "compress"]);
+    expect(route.http.middlewares["api-limits"]).toEqual({
+      plugin: {
+        bulkhead: {
+          ...{ kind: "limits", service: "api", maxBodyBytes: 5 * 1024 * 1024, bodyGapSeconds: 60 },
+          responseTimeoutSeconds: 60,
+        },
+      },
+    });
+    expect(JSON.stringify(route)).not.toContain("buffering");
+  });
+
+  test("answer 413 also to a body that did not say how long it is", () => {
+    const { rule, middlewares } = route.http.routers["api-unsized"]!;
+    const sized = route.http.routers["api"]!;
+    expect(rule).toBe(
+      `${sized.rule} && !Method(\`GET\`) && !Method(\`HEAD\`) && !HeaderRegexp(\`Content-Length\`, \`.\`)`,
+    );
+    expect(middlewares).toEqual(["too-large", ...sized.middlewares!]);
+  });
+
+  test("have limits of their own where the service says them", async () => {
+    const { http } = routeOf(await system({}, { maxBodyMb: 2048, responseTimeoutSeconds: 90 }));
+    expect(http.middlewares["api-limits"]).toMatchObject({
+      plugin: { bulkhead: { maxBodyBytes: 2 ** 31, responseTimeoutSeconds: 90 } },
+    });
+    expect(http.serversTransports).toEqual({
+      api: { forwardingTimeouts: { dialTimeout: "2s", responseHeaderTimeout: "90s" } },
+    });
   });
 
   test("lead to this release and no other", () => {
-    expect(route.http.services).toEqual({ api: { loadBalancer: { servers: [{ url: `http://${API}:8765` }] } } });
+    expect(route.http.services).toEqual({
+      api: { loadBalancer: { serversTransport: "api", servers: [{ url: `http://${API}:8765` }] } },
+    });
     for (const router of Object.values(route.http.routers)) expect(router.service).toBe("api");
   });
 
@@ -155,7 +179,7 @@ describe("a service's routes", () => {
       entryPoints: ["services"],
       rule: "PathPrefix(`/services/api/`)",
       service: "api",
-      middlewares: ["api-services"],
+      middlewares: ["api-limits", "api-services"],
     });
     expect(route.http.middlewares["api-services"]).toEqual({ stripPrefix: { prefixes: ["/services/api"] } });
     expect(sound.service.internalUrl).toBe("http://edge:8081/services/api");
@@ -166,7 +190,7 @@ describe("a service's routes", () => {
       entryPoints: ["release"],
       rule: `PathPrefix(\`/release/${API}/\`)`,
       service: "api",
-      middlewares: ["api-release"],
+      middlewares: ["api-limits", "api-release"],
     });
     expect(route.http.middlewares["api-release"]).toEqual({ stripPrefix: { prefixes: [`/release/${API}`] } });
     const inside = Object.values(route.http.routers).filter(({ rule }) => rule.includes(API));
@@ -191,10 +215,8 @@ describe("a service's routes", () => {
       },
     });
     // A rule that Traefik refuses is then refused here.
-    for (const { rule } of ["api", "api-streaming"].map((router) => route.http.routers[router]!)) {
-      const paths = rule.slice("Host(`example.com`) && (".length, -1);
-      expect(tried.http.routers[name]!.rule).toContain(paths);
-    }
+    const paths = route.http.routers["api"]!.rule.slice("Host(`example.com`) && (".length, -1);
+    expect(tried.http.routers[name]!.rule).toContain(paths);
     expect(takes(tried.http.routers[name]!, "/api")).toBe(true);
     // Two files that say one name contradict each other, and Traefik would take neither.
     const names = ({ http }: RouteContent) => Object.values(http).flatMap((kind) => Object.keys(kind as object));
@@ -215,14 +237,13 @@ describe("a service's routes", () => {
   test("of / take everything", async () => {
     const { http } = routeOf(await system({}, { routes: { paths: ["/"] } }));
     expect(["/", "/api", "/x/y"].filter((path) => takes(http.routers["api"]!, path))).toEqual(["/", "/api", "/x/y"]);
-    expect(Object.keys(http.routers)).toEqual(["api", "api-services", "api-release"]);
+    expect(Object.keys(http.routers)).toEqual(["api", "api-unsized", "api-services", "api-release"]);
   });
 
   test.each(["api", "/api/", "//api", "/a`b", "/a b", ""])("of %j are refused, as it is no path", async (path) => {
-    for (const routes of [{ paths: [path] }, { paths: ["/"], streaming: [path] }])
-      await expect(system({}, { routes })).rejects.toThrow(
-        `api: the path ${path} is not one that a route can have: give one like /api`,
-      );
+    await expect(system({}, { routes: { paths: [path] } })).rejects.toThrow(
+      `api: the path ${path} is not one that a route can have: give one like /api`,
+    );
   });
 
   test("take tunnels only where there is a port for them", async () => {
@@ -363,13 +384,17 @@ describe("routes", () => {
 describe("the edge", () => {
   const subnets = ["172.21.0.0/16", "fd00::/64"];
   const settings = Object.fromEntries(
-    traefikArguments(subnets, { domain: "example.com", certificates: FILES }).map((argument) =>
+    traefikArguments(subnets, { domain: "example.com", certificates: FILES, keepAliveSeconds: 60 }).map((argument) =>
       argument.replace(/^--/, "").split(/=(.*)/s).slice(0, 2),
     ),
   ) as Record<string, string>;
   const of = (change: object = {}) =>
     edgeSettings(
-      { domain: "example.com", certificates: FILES, requestsPerSecond: 50, burst: 75, maxBodyMb: 5, ...change },
+      {
+        ...{ domain: "example.com", certificates: FILES, requestsPerSecond: 50, burst: 75, connectionsPerClient: 9 },
+        ...{ sharedAddresses: [], keepAliveSeconds: 60, requests: 99 },
+        ...change,
+      },
       EDGE,
       subnets,
     ) as RouteContent;
@@ -395,15 +420,52 @@ describe("the edge", () => {
 
   test("behind a proxy believes that proxy of whom a request is, and counts the requests of each client", () => {
     const clientsThrough = ["192.0.2.0/24", "2001:db8::/32"];
-    expect(traefikArguments(subnets, { domain: "example.com", certificates: FILES, clientsThrough })).toContain(
+    const given = { domain: "example.com", certificates: FILES, keepAliveSeconds: 60, clientsThrough };
+    expect(traefikArguments(subnets, given)).toContain(
       "--entrypoints.websecure.forwardedheaders.trustedips=192.0.2.0/24,2001:db8::/32",
     );
-    const limit = (content: RouteContent) => (content.http.middlewares as Record<string, object>)["rate-limit"];
     // The last one, which the proxy has added; what came before it anybody can write.
-    expect(limit(of({ clientsThrough }))).toMatchObject({
-      rateLimit: { sourceCriterion: { ipStrategy: { depth: 1 } } },
+    expect(sourcesOf(of({ clientsThrough }))).toEqual(twice({ ipStrategy: { ipv6Subnet: 64, depth: 1 } }));
+  });
+
+  /** By what the limits of one client tell clients apart. */
+  const sourcesOf = ({ http: { middlewares } }: RouteContent) =>
+    [middlewares["rate-limit"]!["rateLimit"], middlewares["requests-of-one-client"]!["inFlightReq"]].map(
+      (limit) => (limit as { sourceCriterion: object }).sourceCriterion,
+    );
+  const twice = (source: object) => [source, source];
+
+  test("takes all addresses of a /64 for one client, as who has one of them has all", () => {
+    expect(sourcesOf(of())).toEqual(twice({ ipStrategy: { ipv6Subnet: 64 } }));
+  });
+
+  test("takes shared addresses for as many clients as it is told, and believes no request of whom it is", () => {
+    const sharedAddresses = [{ range: "203.0.113.7/32", clients: 40 }];
+    const clientOf = (change: object) => of(change).http.middlewares["client"];
+    expect(sourcesOf(of({ sharedAddresses }))).toEqual(twice({ requestHeaderName: "Bulkhead-Client" }));
+    expect(clientOf({ sharedAddresses })).toEqual({
+      plugin: { bulkhead: { kind: "client", forwarded: false, shared: sharedAddresses } },
     });
-    expect(limit(of())).not.toHaveProperty("rateLimit.sourceCriterion");
+    expect(clientOf({ sharedAddresses, clientsThrough: ["192.0.2.0/24"] })).toMatchObject({
+      plugin: { bulkhead: { forwarded: true } },
+    });
+    expect(clientOf({})).toEqual({ headers: { customRequestHeaders: { "Bulkhead-Client": "" } } });
+  });
+
+  test("takes so many requests at once, of one client and of all", () => {
+    const { "requests-of-one-client": one, "requests-of-all": all } = of().http.middlewares;
+    expect(one).toMatchObject({ inFlightReq: { amount: 9 } });
+    expect(all).toEqual({ inFlightReq: { amount: 99, sourceCriterion: { requestHost: true } } });
+  });
+
+  test("answers by itself what no service has, with the headers and limits of all else", () => {
+    expect(of().http.routers["nothing"]).toEqual({
+      entryPoints: ["websecure"],
+      rule: "PathPrefix(`/`)",
+      priority: 1,
+      service: "noop@internal",
+      middlewares: ["not-found"],
+    });
   });
 
   test("knows routes from files alone: no Docker socket, no dashboard", () => {
@@ -412,7 +474,9 @@ describe("the edge", () => {
       "providers.file.watch",
       "providers.providersthrottleduration",
     ]);
-    expect(Object.keys(settings).filter((key) => /^(metrics|tracing|experimental)/.test(key))).toEqual([]);
+    expect(Object.keys(settings).filter((key) => /^(metrics|tracing|experimental)/.test(key))).toEqual([
+      "experimental.localplugins.bulkhead.modulename",
+    ]);
     expect(settings).toMatchObject({ api: "true", "api.dashboard": "false" });
     expect(settings).not.toHaveProperty("api.insecure");
   });
@@ -435,7 +499,9 @@ describe("the edge", () => {
   });
 
   test("puts headers and the rate limit on every route from outside", () => {
-    expect(settings["entrypoints.websecure.http.middlewares"]).toBe("security-headers@file,rate-limit@file");
+    expect(settings["entrypoints.websecure.http.middlewares"]).toBe(
+      "security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
+    );
   });
 
   test("logs requests as JSON, without checks, query strings and headers", () => {
@@ -454,7 +520,9 @@ describe("the edge", () => {
 
   test("ends what is slow", () => {
     expect(settings).toMatchObject({
-      "entrypoints.websecure.transport.respondingtimeouts.readtimeout": "60s",
+      "entrypoints.websecure.transport.respondingtimeouts.readtimeout": "10s",
+      "entrypoints.services.transport.respondingtimeouts.readtimeout": "10s",
+      "entrypoints.websecure.http2.maxconcurrentstreams": "100",
       "entrypoints.websecure.transport.respondingtimeouts.idletimeout": "90s",
       "serverstransport.forwardingtimeouts.dialtimeout": "2s",
       "serverstransport.forwardingtimeouts.responseheadertimeout": "60s",
@@ -490,7 +558,7 @@ describe("the edge", () => {
     });
     expect(Object.keys(settings).filter((key) => /acme|certresolver/.test(key))).toEqual([]);
     const acme = (certificates: Certificates) =>
-      traefikArguments(subnets, { domain: "example.com", certificates }).filter((argument) =>
+      traefikArguments(subnets, { domain: "example.com", certificates, keepAliveSeconds: 60 }).filter((argument) =>
         /acme|certresolver|tls\.domains/.test(argument),
       );
     const usual = [
@@ -543,10 +611,9 @@ describe("the edge", () => {
     expect(headers).toHaveProperty("frameDeny", true);
   });
 
-  test("limits rate and bodies as told, and compresses only what is the same for everybody", () => {
-    const { "rate-limit": rate, "body-limit": body, compress } = of().http.middlewares;
-    expect(rate).toEqual({ rateLimit: { average: 50, burst: 75, period: "1s" } });
-    expect(body).toMatchObject({ buffering: { maxRequestBodyBytes: 5 * 1024 * 1024 } });
+  test("limits the rate as told, and compresses only what is the same for everybody", () => {
+    const { "rate-limit": rate, compress } = of().http.middlewares;
+    expect(rate).toMatchObject({ rateLimit: { average: 50, burst: 75, period: "1s" } });
     const { includedContentTypes } = (compress as { compress: { includedContentTypes: string[] } }).compress;
     expect(includedContentTypes).toEqual(expect.arrayContaining(["text/css", "text/javascript", "image/svg+xml"]));
     expect(includedContentTypes.filter((type) => /html|json|xml$|plain|event-stream/.test(type))).toEqual([
@@ -568,9 +635,11 @@ describe("the edge", () => {
     const { recording } = await plainSystem();
     const { inputs } = container(recording, "edge");
     expect(inputs).toMatchObject({
-      ...{ user: "65532:65532", readOnly: true, capabilities: { drops: ["ALL"], adds: [] }, ports: [], envs: [] },
+      ...{ user: "65532:65532", readOnly: true, capabilities: { drops: ["ALL"], adds: [] }, ports: [] },
+      ...{ memory: 256, envs: ["GOMEMLIMIT=204MiB"], tmpfs: { "/tmp": expect.stringContaining("size=16m") as string } },
       volumes: [
         { volumeName: "reach-test-routes", containerPath: "/routes", readOnly: true },
+        { containerPath: "/plugins-local/src/bulkhead", readOnly: true },
         { containerPath: "/run/secrets", readOnly: true },
       ],
       networksAdvanced: [
@@ -588,7 +657,7 @@ describe("the edge", () => {
   test("keeps the CA's certificates, and gives the token as a file", async () => {
     const { recording } = await system({ certificates: ACME, dnsApiToken: "the token" });
     const { inputs } = container(recording, "edge");
-    expect(inputs.envs).toEqual(["CF_DNS_API_TOKEN_FILE=/run/secrets/cf_dns_api_token"]);
+    expect(inputs.envs).toContain("CF_DNS_API_TOKEN_FILE=/run/secrets/cf_dns_api_token");
     expect(inputs.volumes).toContainEqual({ volumeName: "reach-test-acme", containerPath: "/acme", readOnly: false });
     const [volume] = ofType(recording, "docker:index/volume:Volume").filter(({ name }) => name === "edge-acme");
     expect(volume!.options.retainOnDelete).toBe(true);
@@ -622,7 +691,6 @@ describe("the front door", () => {
       "bind :2222",
       "bind 127.0.0.1:8080",
     ]);
-    expect(lines.filter((line) => /^\s*stats /.test(line))).toEqual([]);
   });
 
   test.each([
@@ -644,7 +712,7 @@ describe("the front door", () => {
 
   test("gives no two of its parts the same name, which HAProxy 3.3 and newer refuse", () => {
     const names = lines.flatMap((line) => /^(?:front|back)end (\S+)/.exec(line)?.[1] ?? []);
-    expect(names.length).toBe(8);
+    expect(names.length).toBe(9);
     expect(new Set(names).size).toBe(names.length);
   });
 
@@ -653,19 +721,41 @@ describe("the front door", () => {
     expect(section("defaults")).toContain("timeout check 5s");
   });
 
-  test("takes HTTPS from everybody, or from a proxy alone; tunnels from everybody", async () => {
-    expect(lines.join("\n")).not.toContain("reject");
-    const behind = await system({
-      httpsPort: 8443,
-      tunnelPort: 2022,
-      clientsThrough: ["192.0.2.0/24", "2001:db8::/32"],
-    });
-    const text = container(behind.recording, "edge-door-config-courier").inputs.uploads![0]!.content!;
-    expect(text.match(/.*reject.*/g)).toEqual([
-      "  tcp-request connection reject unless { src 192.0.2.0/24 2001:db8::/32 }",
-    ]);
-    expect(text).toMatch(/frontend https\n {2}bind :8443\n {2}tcp-request connection reject/);
+  const files = (of: Recording) =>
+    Object.fromEntries(
+      container(of, "edge-door-config-courier").inputs.uploads!.map(({ file, content }) => [file, content!]),
+    );
+  const envs = (of: Recording) => container(of, "edge-door").inputs.envs!;
+
+  test("takes HTTPS from everybody, or from a proxy alone", async () => {
+    expect(envs(recording).filter((env) => env.startsWith("HTTPS_FROM"))).toEqual([]);
+    const behind = await system({ clientsThrough: ["192.0.2.0/24", "2001:db8::/32"] });
+    expect(envs(behind.recording)).toContain("HTTPS_FROM=1");
+    expect(files(behind.recording)["/bulkhead/https-from.lst"]).toBe("192.0.2.0/24\n2001:db8::/32\n");
+    expect(section("frontend https")).toMatch(
+      /\.if defined\(HTTPS_FROM\)\n.*#.*\n {2}tcp-request connection reject unless \{ src -f \S+https-from\.lst \}\n\.else\n/s,
+    );
     await expect(system({ clientsThrough: [] })).rejects.toThrow("httpsFrom: is empty: nobody could connect");
+  });
+
+  test("takes as many connections as the edge has memory for, and of one client a few of them", async () => {
+    expect(envs(recording)).toEqual([
+      "CONNECTIONS=1997",
+      "HALF_OF_CONNECTIONS=998",
+      "CONNECTIONS_PER_CLIENT=200",
+      "IDLE_SECONDS=86400",
+      "TCP_CONNECTIONS=665",
+    ]);
+    const sharedAddresses = [{ range: "203.0.113.0/24", clients: 40 }];
+    const more = await system({ memoryMb: 512, connectionsPerClient: 7, sharedAddresses, idleSeconds: 600 });
+    expect(envs(more.recording)).toEqual([
+      "CONNECTIONS=5274",
+      "HALF_OF_CONNECTIONS=2637",
+      "CONNECTIONS_PER_CLIENT=7",
+      "IDLE_SECONDS=600",
+      "TCP_CONNECTIONS=1757",
+    ]);
+    expect(files(more.recording)["/bulkhead/shared-addresses.map"]).toBe("203.0.113.0/24 40\n");
   });
 
   test("of a stack with a tunnel takes HTTPS from the tunnel's network alone, and no port of the host", async () => {
@@ -680,10 +770,9 @@ describe("the front door", () => {
     expect(options.deleteBeforeReplace).toBe(false);
     const [network] = ofType<{ name: string }>(recording, "Network").filter(({ name }) => name === "networks-tunnel");
     expect(network!.inputs.name).toBe("reach-test-tunnel");
-    const text = container(recording, "edge-door-config-courier").inputs.uploads![0]!.content!;
-    const [, subnet] = /reject unless \{ src (172\.\d+\.0\.0\/16) \}/.exec(text)!;
-    expect(text).not.toMatch(/tunnel|2222/);
-    expect(text).toMatch(/^backend edges$/m);
+    const [, subnet] = /^(172\.\d+\.0\.0\/16)\n$/.exec(files(recording)["/bulkhead/https-from.lst"]!)!;
+    expect(envs(recording)).toContain("CONNECTIONS=2662");
+    expect(envs(recording).filter((env) => env.startsWith("TCP_CONNECTIONS"))).toEqual([]);
     const settings = container(recording, "edge").inputs.command!;
     expect(settings).toContain(`--entrypoints.websecure.forwardedheaders.trustedips=${subnet}`);
     expect(settings.find((setting) => setting.includes("websecure.proxyprotocol"))).not.toContain(subnet);
@@ -697,10 +786,12 @@ describe("the front door", () => {
 
   test("reads its configuration as its own user, who is nobody else", () => {
     const { inputs } = container(recording, "edge-door");
-    expect(inputs).toMatchObject({ user: "99:99", readOnly: true, envs: [] });
+    expect(inputs).toMatchObject({ user: "99:99", readOnly: true });
     expect(inputs.networksAdvanced).toEqual([{ name: "reach-test-door" }]);
     expect(container(recording, "edge-door-config-courier").inputs.uploads).toMatchObject([
       { file: "/bulkhead/haproxy.cfg", owner: "99", permissions: "0400" },
+      { file: "/bulkhead/https-from.lst", owner: "99", permissions: "0400" },
+      { file: "/bulkhead/shared-addresses.map", owner: "99", permissions: "0400" },
     ]);
     expect(inputs.command).toContain(`${inputs.volumes![0]!.containerPath}/haproxy.cfg`);
   });

@@ -1,0 +1,289 @@
+// Package bulkhead is what Traefik cannot do by itself: hold a body to its limits while it passes, and tell clients apart
+// of whom many share one address. Traefik interprets this file at its start, as a plugin.
+package bulkhead
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Config is what a middleware of a route file says. Kind decides which of the others count.
+type Config struct {
+	// Kind is limits, client or answer.
+	Kind string
+
+	// Service is whose limits these are, for the log.
+	Service string
+	// MaxBodyBytes is the largest body of a request.
+	MaxBodyBytes int64
+	// BodyGapSeconds is how long a body may stand still before it is cut.
+	BodyGapSeconds int
+	// ResponseTimeoutSeconds is what the service's transport waits for the first byte, for the log.
+	ResponseTimeoutSeconds int
+
+	// Forwarded takes the last address of X-Forwarded-For for the client's, and not the connection's.
+	Forwarded bool
+	// Shared has addresses that many clients share.
+	Shared []Shared
+
+	// Status answers every request.
+	Status int
+}
+
+// Shared counts as as many clients as it says.
+type Shared struct {
+	Range   string
+	Clients int
+}
+
+// CreateConfig is called by Traefik.
+func CreateConfig() *Config {
+	return &Config{}
+}
+
+// New is called by Traefik, once for each route that names the middleware.
+func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
+	switch config.Kind {
+	case "limits":
+		if config.MaxBodyBytes <= 0 || config.BodyGapSeconds <= 0 {
+			return nil, fmt.Errorf("%s: maxBodyBytes and bodyGapSeconds have to be more than 0", name)
+		}
+		return &limits{next: next, config: config, gap: time.Duration(config.BodyGapSeconds) * time.Second}, nil
+	case "client":
+		return newClients(next, config)
+	case "answer":
+		return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { answer(rw, config.Status) }), nil
+	}
+	return nil, fmt.Errorf("%s: no kind %q", name, config.Kind)
+}
+
+// clientHeader names a request's client for the limits that come after, whatever the request itself says in it.
+const clientHeader = "Bulkhead-Client"
+
+type clients struct {
+	next      http.Handler
+	forwarded bool
+	prefixes  []netip.Prefix
+	counts    []int
+	turn      atomic.Int64
+}
+
+func newClients(next http.Handler, config *Config) (http.Handler, error) {
+	c := &clients{next: next, forwarded: config.Forwarded}
+	for _, shared := range config.Shared {
+		prefix, err := netip.ParsePrefix(shared.Range)
+		if err != nil {
+			return nil, err
+		}
+		c.prefixes = append(c.prefixes, prefix)
+		c.counts = append(c.counts, shared.Clients)
+	}
+	return c, nil
+}
+
+func (c *clients) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	req.Header.Set(clientHeader, c.clientOf(req))
+	c.next.ServeHTTP(rw, req)
+}
+
+func (c *clients) clientOf(req *http.Request) string {
+	text := req.RemoteAddr
+	if host, _, err := net.SplitHostPort(text); err == nil {
+		text = host
+	}
+	if c.forwarded {
+		// The last address is the one that the proxy saw; those before it are what the client says of itself.
+		all := strings.Split(strings.Join(req.Header.Values("X-Forwarded-For"), ","), ",")
+		if last := strings.TrimSpace(all[len(all)-1]); last != "" {
+			text = last
+		}
+	}
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return text
+	}
+	address = address.Unmap().WithZone("")
+	for i, prefix := range c.prefixes {
+		if prefix.Contains(address) {
+			return prefix.String() + "#" + strconv.FormatInt(c.turn.Add(1)%int64(c.counts[i]), 10)
+		}
+	}
+	if address.Is6() {
+		// Who has one address of a /64 has them all.
+		if network, err := address.Prefix(64); err == nil {
+			return network.String()
+		}
+	}
+	return address.String()
+}
+
+type limits struct {
+	next   http.Handler
+	config *Config
+	gap    time.Duration
+}
+
+func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	req.Header.Del(clientHeader)
+	if req.ContentLength > l.config.MaxBodyBytes {
+		l.tell(req, fmt.Sprintf("413: its length is %d bytes, more than maxBodyMb", req.ContentLength))
+		// Nothing of the body is read, so this connection can carry no further request.
+		rw.Header().Set("Connection", "close")
+		answer(rw, http.StatusRequestEntityTooLarge)
+		return
+	}
+	b := &body{}
+	if req.ContentLength != 0 && req.Body != nil {
+		b = &body{source: req.Body, left: l.config.MaxBodyBytes, limits: l, req: req, control: readDeadline(rw)}
+		b.extend()
+		// Another request, as the interpreter would take the body that is set here for the one that was read above.
+		req = req.WithContext(req.Context())
+		req.Body = b
+	}
+	began := time.Now()
+	l.next.ServeHTTP(rw, req)
+	waited := time.Duration(l.config.ResponseTimeoutSeconds) * time.Second
+	if !b.told && waited > 0 && time.Since(began) >= waited && statusOf(rw) == http.StatusGatewayTimeout {
+		l.tell(req, fmt.Sprintf("504: no answer in responseTimeoutSeconds (%d)", l.config.ResponseTimeoutSeconds))
+	}
+}
+
+// body counts what passes, and gives the client time for as long as something comes.
+type body struct {
+	source  io.ReadCloser
+	left    int64
+	limits  *limits
+	req     *http.Request
+	control *http.ResponseController
+	told    bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.source.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		b.tell("413: a body without a length grew beyond maxBodyMb, and was cut")
+		// The one error that Traefik has a status of its own for, which the route turns into 413.
+		return 0, context.Canceled
+	}
+	if err == nil {
+		b.extend()
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		b.tell("504: nothing of the body came for " + strconv.Itoa(b.limits.config.BodyGapSeconds) + " s")
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
+	return b.source.Close()
+}
+
+func (b *body) extend() {
+	if b.control != nil {
+		_ = b.control.SetReadDeadline(time.Now().Add(b.limits.gap))
+	}
+}
+
+func (b *body) tell(what string) {
+	if !b.told {
+		b.told = true
+		b.limits.tell(b.req, what)
+	}
+}
+
+// tell writes what was cut by which limit, in the form of Traefik's log. A query or a header may be a secret, a path is not.
+func (l *limits) tell(req *http.Request, what string) {
+	line, err := json.Marshal(map[string]string{
+		"level":         "warn",
+		"msg":           what,
+		"service":       l.config.Service,
+		"ClientAddr":    req.RemoteAddr,
+		"RequestMethod": req.Method,
+		"RequestPath":   req.URL.Path,
+		"time":          time.Now().UTC().Format(time.RFC3339),
+	})
+	if err == nil {
+		_, _ = os.Stderr.Write(append(line, '\n'))
+	}
+}
+
+func answer(rw http.ResponseWriter, status int) {
+	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	rw.WriteHeader(status)
+	_, _ = rw.Write([]byte(http.StatusText(status) + "\n"))
+}
+
+// readDeadline is of the connection or, over HTTP/2, of the stream. Traefik's own writers hide it, each in the one that
+// it wraps.
+func readDeadline(rw http.ResponseWriter) *http.ResponseController {
+	for inner := rw; inner != nil; inner = wrapped(inner) {
+		control := http.NewResponseController(inner)
+		if control.SetReadDeadline(time.Now().Add(time.Minute)) == nil {
+			return control
+		}
+	}
+	return nil
+}
+
+// statusOf is what the first of Traefik's writers that notes it has noted.
+func statusOf(rw http.ResponseWriter) int {
+	for inner := rw; inner != nil; inner = wrapped(inner) {
+		if fields := structOf(inner); fields.IsValid() {
+			if status := fields.FieldByName("status"); status.IsValid() && status.Kind() == reflect.Int {
+				return int(status.Int())
+			}
+		}
+	}
+	return 0
+}
+
+var writer = reflect.TypeOf((*http.ResponseWriter)(nil)).Elem()
+
+func wrapped(rw http.ResponseWriter) http.ResponseWriter {
+	return writerIn(structOf(rw))
+}
+
+// writerIn is the writer that a struct, or one that is embedded in it, has.
+func writerIn(fields reflect.Value) http.ResponseWriter {
+	if !fields.IsValid() {
+		return nil
+	}
+	for i := 0; i < fields.NumField(); i++ {
+		field := fields.Field(i)
+		if !field.CanAddr() || field.Kind() != reflect.Interface && field.Kind() != reflect.Ptr || field.IsNil() {
+			continue
+		}
+		// Not exported: by its address it can be read all the same.
+		if value := reflect.NewAt(field.Type(), field.Addr().UnsafePointer()).Elem(); field.Type() == writer {
+			return value.Interface().(http.ResponseWriter)
+		} else if fields.Type().Field(i).Anonymous && field.Kind() == reflect.Ptr && value.Elem().Kind() == reflect.Struct {
+			if found := writerIn(value.Elem()); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+func structOf(rw http.ResponseWriter) reflect.Value {
+	value := reflect.ValueOf(rw)
+	if value.Kind() == reflect.Ptr {
+		value = value.Elem()
+	}
+	if value.Kind() != reflect.Struct {
+		return reflect.Value{}
+	}
+	return value
+}
