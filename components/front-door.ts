@@ -43,7 +43,7 @@ export class FrontDoor extends pulumi.ComponentResource {
         files: {
           "haproxy.cfg": CONFIGURATION,
           "https-from.lst": pulumi.output(httpsFrom).apply(listOf),
-          "shared-addresses.map": args.sharedAddresses.map(({ range, clients }) => `${range} ${clients}\n`).join(""),
+          "shared-addresses.map": linesOf(args.sharedAddresses.map(({ range, clients }) => `${range} ${clients}`)),
         },
         readerUid: HAPROXY_UID,
       },
@@ -97,5 +97,10 @@ const CONFIGURATION = readFileSync(join(import.meta.dirname, "front-door.cfg"), 
 /** An empty list would be one that nobody is in. */
 function listOf(ranges: string[] | undefined): string {
   if (ranges?.length === 0) throw new Error("httpsFrom: is empty: nobody could connect");
-  return (ranges ?? []).map((range) => `${range}\n`).join("");
+  return linesOf(ranges ?? []);
+}
+
+/** Docker's provider carries no empty file. */
+function linesOf(lines: string[]): string {
+  return ["# one a line", ...lines, ""].join("\n");
 }

@@ -190,7 +190,7 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
         [name]: { loadBalancer: { serversTransport: name, servers: [{ url: `http://${release}:${port}` }] } },
       },
       serversTransports: {
-        [name]: { forwardingTimeouts: { dialTimeout: "2s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } },
+        [name]: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } },
       },
     },
     ...(tunnelPort !== undefined && {

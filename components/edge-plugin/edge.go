@@ -181,7 +181,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if err == nil {
 		b.extend()
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
-		b.tell("504: nothing of the body came for " + strconv.Itoa(b.limits.config.BodyGapSeconds) + " s")
+		b.tell("cut: nothing of the body came for " + strconv.Itoa(b.limits.config.BodyGapSeconds) + " s")
 	}
 	return n, err
 }

@@ -70,9 +70,8 @@ test("an edge of another image, with other static settings, takes over", async (
   onTestFinished(() => void addresses.stop());
 
   configure({ images: { traefik: await variants.of(image("traefik"), "LABEL release=2") } });
-  const readTimeout = '"entrypoints.websecure.transport.respondingtimeouts.readtimeout": "60s",';
-  const perConnection = `"entrypoints.websecure.http2.maxconcurrentstreams": "${streams - 1}",`;
-  program.edit("components/edge-settings.ts", readTimeout, readTimeout + perConnection);
+  const perConnection = (count: number) => `"entrypoints.websecure.http2.maxconcurrentstreams": "${count}"`;
+  program.edit("components/edge-settings.ts", perConnection(streams), perConnection(streams - 1));
   expect(await replaced("another image and other static settings of the edge")).toEqual(["edge"]);
 
   expect(await maxStreams()).toBe(streams - 1);

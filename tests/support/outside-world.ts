@@ -24,6 +24,10 @@ export interface OutsideWorld {
   engineAddress: string;
   /** Connects from outside. */
   connect: (port: number, from?: string) => Socket;
+  /** Gives the machine that many more addresses. */
+  addAddresses: (count: number) => Promise<string[]>;
+  /** Runs Node there. What it prints is its result. */
+  node: (args: string[]) => Promise<string>;
   stop: () => Promise<void>;
 }
 
@@ -70,6 +74,12 @@ export async function startOutsideWorld(): Promise<OutsideWorld> {
         socket.write(`${from} ${port}\n`);
         return socket;
       },
+      addAddresses: async (count) => {
+        const more = Array.from({ length: count }, (_, index) => `198.51.100.${100 + index}`);
+        for (const one of more) await inside("address", "add", `${one}/24`, "dev", "uplink");
+        return more;
+      },
+      node: (args) => run("nsenter", [`--net=/proc/${machine.pid}/ns/net`, process.execPath, ...args]),
       stop,
     };
   } catch (error) {

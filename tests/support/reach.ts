@@ -53,6 +53,8 @@ export async function prepareReach(options: ReachOptions): Promise<Reach> {
         // A test sends more than a person: the limit has its own test.
         requestsPerSecond: 100_000,
         burst: 200_000,
+        // An edge that is replaced is waited for as long.
+        keepAliveSeconds: 4,
         ...options.edge,
       },
       "reach:certificates": { kind: "files", ...files },
@@ -222,6 +224,7 @@ export const CONTAINERS = [
   "edge",
   "edge-door",
   "edge-door-config-courier",
+  "edge-plugin-courier",
   "edge-secrets-courier",
   "edge-settings-job",
   "frontend",

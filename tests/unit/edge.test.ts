@@ -163,7 +163,7 @@ describe("a service's routes", () => {
       plugin: { bulkhead: { maxBodyBytes: 2 ** 31, responseTimeoutSeconds: 90 } },
     });
     expect(http.serversTransports).toEqual({
-      api: { forwardingTimeouts: { dialTimeout: "2s", responseHeaderTimeout: "90s" } },
+      api: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: "90s" } },
     });
   });
 
@@ -731,7 +731,7 @@ describe("the front door", () => {
     expect(envs(recording).filter((env) => env.startsWith("HTTPS_FROM"))).toEqual([]);
     const behind = await system({ clientsThrough: ["192.0.2.0/24", "2001:db8::/32"] });
     expect(envs(behind.recording)).toContain("HTTPS_FROM=1");
-    expect(files(behind.recording)["/bulkhead/https-from.lst"]).toBe("192.0.2.0/24\n2001:db8::/32\n");
+    expect(files(behind.recording)["/bulkhead/https-from.lst"]).toBe("# one a line\n192.0.2.0/24\n2001:db8::/32\n");
     expect(section("frontend https")).toMatch(
       /\.if defined\(HTTPS_FROM\)\n.*#.*\n {2}tcp-request connection reject unless \{ src -f \S+https-from\.lst \}\n\.else\n/s,
     );
@@ -755,7 +755,7 @@ describe("the front door", () => {
       "IDLE_SECONDS=600",
       "TCP_CONNECTIONS=1757",
     ]);
-    expect(files(more.recording)["/bulkhead/shared-addresses.map"]).toBe("203.0.113.0/24 40\n");
+    expect(files(more.recording)["/bulkhead/shared-addresses.map"]).toBe("# one a line\n203.0.113.0/24 40\n");
   });
 
   test("of a stack with a tunnel takes HTTPS from the tunnel's network alone, and no port of the host", async () => {
@@ -770,7 +770,7 @@ describe("the front door", () => {
     expect(options.deleteBeforeReplace).toBe(false);
     const [network] = ofType<{ name: string }>(recording, "Network").filter(({ name }) => name === "networks-tunnel");
     expect(network!.inputs.name).toBe("reach-test-tunnel");
-    const [, subnet] = /^(172\.\d+\.0\.0\/16)\n$/.exec(files(recording)["/bulkhead/https-from.lst"]!)!;
+    const [, subnet] = /\n(172\.\d+\.0\.0\/16)\n$/.exec(files(recording)["/bulkhead/https-from.lst"]!)!;
     expect(envs(recording)).toContain("CONNECTIONS=2662");
     expect(envs(recording).filter((env) => env.startsWith("TCP_CONNECTIONS"))).toEqual([]);
     const settings = container(recording, "edge").inputs.command!;

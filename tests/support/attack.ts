@@ -1,0 +1,102 @@
+import * as http2 from "node:http2";
+import { connect, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import * as tls from "node:tls";
+
+/** What a hostile client does, to an address that the test has made itself, for so long and so often. */
+export interface Attack {
+  kind: "idle" | "half a handshake" | "slow headers" | "slow bodies" | "streams that are reset";
+  host: string;
+  port: number;
+  domain: string;
+  /** Where it comes from. */
+  addresses: string[];
+  /** Connections that it opens, all in all. */
+  connections: number;
+  /** How long it keeps them. */
+  seconds: number;
+}
+
+export interface AttackResult {
+  opened: number;
+  /** Ended by the other side, or refused. */
+  ended: number;
+  /** Still open at the end. */
+  open: number;
+  streams: number;
+}
+
+/** Ends by itself when the time is over, whatever came of it. */
+async function attack({ kind, host, port, domain, addresses, connections, seconds }: Attack): Promise<AttackResult> {
+  const result: AttackResult = { opened: 0, ended: 0, open: 0, streams: 0 };
+  const sockets = new Set<Socket>();
+  const until = Date.now() + seconds * 1000;
+  const open = (index: number): Promise<void> =>
+    new Promise((resolve) => {
+      const socket = connect({ host, port, localAddress: addresses[index % addresses.length] });
+      sockets.add(socket);
+      socket.setTimeout(5_000, resolve);
+      socket.on("connect", () => {
+        result.opened++;
+        act(socket);
+        resolve();
+      });
+      socket.on("error", () => undefined);
+      socket.on("close", () => {
+        result.ended++;
+        sockets.delete(socket);
+        resolve();
+      });
+    });
+  const act = (socket: Socket) => {
+    if (kind === "idle") return void socket.resume();
+    if (kind === "half a handshake") {
+      // The begin of a TLS record that would be a greeting of 512 bytes.
+      socket.write(Buffer.from("16030102000100", "hex"));
+      return void socket.resume();
+    }
+    const protocol = kind === "streams that are reset" ? "h2" : "http/1.1";
+    const secure = tls.connect({ socket, servername: domain, rejectUnauthorized: false, ALPNProtocols: [protocol] });
+    secure.on("error", () => socket.destroy());
+    secure.on("close", () => socket.destroy());
+    secure.resume();
+    if (kind === "slow headers")
+      secure.on("secureConnect", () => {
+        secure.write(`GET / HTTP/1.1\r\nHost: ${domain}\r\n`);
+        const more = setInterval(() => secure.write("X-More: x\r\n"), 1_000);
+        secure.on("close", () => clearInterval(more));
+      });
+    if (kind === "slow bodies")
+      secure.on("secureConnect", () => {
+        secure.write(`POST /up HTTP/1.1\r\nHost: ${domain}\r\nContent-Length: 1000000\r\n\r\n`);
+        const more = setInterval(() => secure.write("x"), 1_000);
+        secure.on("close", () => clearInterval(more));
+      });
+    if (kind === "streams that are reset") {
+      const session = http2.connect(`https://${domain}`, { createConnection: () => secure });
+      session.on("error", () => socket.destroy());
+      const reset = () => {
+        for (let count = 0; count < 20 && !session.closed && !session.destroyed && Date.now() < until; count++) {
+          const stream = session.request({ ":path": "/", ":authority": domain });
+          stream.on("error", () => undefined);
+          stream.close(http2.constants.NGHTTP2_CANCEL);
+          result.streams++;
+        }
+        if (!session.closed && !session.destroyed && Date.now() < until) setTimeout(reset, 20);
+      };
+      session.on("connect", reset);
+    }
+  };
+  for (let index = 0; index < connections && Date.now() < until; index += BATCH)
+    await Promise.all(Array.from({ length: Math.min(BATCH, connections - index) }, (_, at) => open(index + at)));
+  while (Date.now() < until) await sleep(100);
+  result.open = sockets.size;
+  return result;
+}
+
+const BATCH = 100;
+
+if (import.meta.main) {
+  console.log(JSON.stringify(await attack(JSON.parse(process.argv[2]!) as Attack)));
+  process.exit();
+}
