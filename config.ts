@@ -173,11 +173,11 @@ export const shape = {
           .describe("Requests that one client may send at once. Default 200."),
         maxBodyMb: largestBody.default(10).describe("The largest request body in MiB. Default 10."),
         memoryMb: wholeNumber(128, 1048576, "give the edge's memory limit in MiB, from which its connections follow")
-          .default(256)
-          .describe("Memory limit of the edge in MiB; how many connections it takes follows from it. Default 256."),
+          .default(512)
+          .describe("Memory limit of the edge in MiB; how many connections it takes follows from it. Default 512."),
         connectionsPerClient: wholeNumber(1, 65536, "give the connections that one client may have open")
-          .default(200)
-          .describe("Connections that one client may have open, and requests under way. Default 200."),
+          .default(100)
+          .describe("Connections that one client may have open, and requests under way. Default 100."),
         sharedAddresses: z
           .array(
             z.strictObject({

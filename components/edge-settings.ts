@@ -18,7 +18,9 @@ export function traefikArguments(
     // For the handshake and the headers. A body gets more for as long as it flows: see edge-plugin/edge.go.
     "entrypoints.websecure.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
     "entrypoints.websecure.transport.respondingtimeouts.idletimeout": "90s",
-    "entrypoints.websecure.http2.maxconcurrentstreams": "100",
+    // Go keeps up to five times as many requests of one connection in memory when a client opens and resets them in a
+    // loop: a hundred on each of 200 connections were more than the edge has.
+    "entrypoints.websecure.http2.maxconcurrentstreams": "32",
     // Kept-alive connections end with "Connection: close" while this edge still serves, and not when it is gone.
     "entrypoints.websecure.transport.keepalivemaxtime": `${keepAliveSeconds}s`,
     "entrypoints.websecure.transport.lifecycle.requestacceptgracetimeout": stopsAfter,

@@ -75,8 +75,8 @@ const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
 const EDGE =
   "give an object with address, httpsPort, tunnelPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds or idleSeconds";
 const edgeDefaults = {
-  ...{ tunnelPort: 2222, requestsPerSecond: 100, burst: 200, maxBodyMb: 10, memoryMb: 256 },
-  ...{ connectionsPerClient: 200, sharedAddresses: [], keepAliveSeconds: 60, idleSeconds: 86400 },
+  ...{ tunnelPort: 2222, requestsPerSecond: 100, burst: 200, maxBodyMb: 10, memoryMb: 512 },
+  ...{ connectionsPerClient: 100, sharedAddresses: [], keepAliveSeconds: 60, idleSeconds: 86400 },
 };
 const SERVICE = "give an object with memoryMb, cpus, pids, drainSeconds, maxBodyMb or responseTimeoutSeconds";
 const HTTPS_PORT = "is not a whole number from 1 to 65535: give the port of the host on which the edge serves HTTPS";

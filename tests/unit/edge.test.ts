@@ -522,7 +522,7 @@ describe("the edge", () => {
     expect(settings).toMatchObject({
       "entrypoints.websecure.transport.respondingtimeouts.readtimeout": "10s",
       "entrypoints.services.transport.respondingtimeouts.readtimeout": "10s",
-      "entrypoints.websecure.http2.maxconcurrentstreams": "100",
+      "entrypoints.websecure.http2.maxconcurrentstreams": "32",
       "entrypoints.websecure.transport.respondingtimeouts.idletimeout": "90s",
       "serverstransport.forwardingtimeouts.dialtimeout": "2s",
       "serverstransport.forwardingtimeouts.responseheadertimeout": "60s",
@@ -636,7 +636,7 @@ describe("the edge", () => {
     const { inputs } = container(recording, "edge");
     expect(inputs).toMatchObject({
       ...{ user: "65532:65532", readOnly: true, capabilities: { drops: ["ALL"], adds: [] }, ports: [] },
-      ...{ memory: 256, envs: ["GOMEMLIMIT=204MiB"], tmpfs: { "/tmp": expect.stringContaining("size=16m") as string } },
+      ...{ memory: 512, envs: ["GOMEMLIMIT=384MiB"], tmpfs: { "/tmp": expect.stringContaining("size=16m") as string } },
       volumes: [
         { volumeName: "reach-test-routes", containerPath: "/routes", readOnly: true },
         { containerPath: "/plugins-local/src/bulkhead", readOnly: true },
@@ -740,20 +740,20 @@ describe("the front door", () => {
 
   test("takes as many connections as the edge has memory for, and of one client a few of them", async () => {
     expect(envs(recording)).toEqual([
-      "CONNECTIONS=1997",
-      "HALF_OF_CONNECTIONS=998",
-      "CONNECTIONS_PER_CLIENT=200",
+      "CONNECTIONS=1758",
+      "HALF_OF_CONNECTIONS=879",
+      "CONNECTIONS_PER_CLIENT=100",
       "IDLE_SECONDS=86400",
-      "TCP_CONNECTIONS=665",
+      "TCP_CONNECTIONS=585",
     ]);
     const sharedAddresses = [{ range: "203.0.113.0/24", clients: 40 }];
-    const more = await system({ memoryMb: 512, connectionsPerClient: 7, sharedAddresses, idleSeconds: 600 });
+    const more = await system({ memoryMb: 1024, connectionsPerClient: 7, sharedAddresses, idleSeconds: 600 });
     expect(envs(more.recording)).toEqual([
-      "CONNECTIONS=5274",
-      "HALF_OF_CONNECTIONS=2637",
+      "CONNECTIONS=3942",
+      "HALF_OF_CONNECTIONS=1971",
       "CONNECTIONS_PER_CLIENT=7",
       "IDLE_SECONDS=600",
-      "TCP_CONNECTIONS=1757",
+      "TCP_CONNECTIONS=1314",
     ]);
     expect(files(more.recording)["/bulkhead/shared-addresses.map"]).toBe("# one a line\n203.0.113.0/24 40\n");
   });
@@ -771,7 +771,7 @@ describe("the front door", () => {
     const [network] = ofType<{ name: string }>(recording, "Network").filter(({ name }) => name === "networks-tunnel");
     expect(network!.inputs.name).toBe("reach-test-tunnel");
     const [, subnet] = /\n(172\.\d+\.0\.0\/16)\n$/.exec(files(recording)["/bulkhead/https-from.lst"]!)!;
-    expect(envs(recording)).toContain("CONNECTIONS=2662");
+    expect(envs(recording)).toContain("CONNECTIONS=2343");
     expect(envs(recording).filter((env) => env.startsWith("TCP_CONNECTIONS"))).toEqual([]);
     const settings = container(recording, "edge").inputs.command!;
     expect(settings).toContain(`--entrypoints.websecure.forwardedheaders.trustedips=${subnet}`);

@@ -24,7 +24,7 @@ const edge = new Proxy("edge", {
     privateKeyPem: config.require("privateKeyPem"),
   },
   ...{ address: "0.0.0.0", httpsPort: 8443, tunnelPort: 2222 },
-  ...{ requestsPerSecond: 100_000, burst: 200_000 },
+  ...{ requestsPerSecond: 100, burst: 200 },
   ...config.getObject<Partial<ProxyArgs>>("edge"),
 });
 const app = (name: string, args: { paths: string[]; maxBodyMb?: number; responseTimeoutSeconds?: number }) =>
