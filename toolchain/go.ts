@@ -41,7 +41,7 @@ export async function goBuild(build: GoBuild): Promise<void> {
 async function provideGo(pinned: boolean): Promise<string> {
   const installed = findProgram("go");
   const version = installed && (await versionOf(installed)).trim();
-  if (version && (pinned ? version === `go${pins.go.version}` : isAtLeast(version, pins.go.least))) return installed!;
+  if (version && (pinned ? version === `go${pins.go.version}` : isAtLeast(version, pins.go.least))) return installed;
   const arch = architecture();
   if (!arch) throw new Error(noGo(pinned));
   const directory = await kept("go", keyOf(pins.go.version, arch), async (partial) => {
