@@ -10,7 +10,10 @@ const makefile = readFileSync(join(project, "Makefile"), "utf8");
 
 /** What is said of `make <goals>` with a command line and an environment. */
 function said(goals: string, commandLine: string, env: Record<string, string> = {}): string[] {
-  const typed = [...commandLine.matchAll(/([^ =]+)=(\S*)/g)].map(([, name, value]): [string, string] => [name!, value!]);
+  const typed = [...commandLine.matchAll(/([^ =]+)=(\S*)/g)].map(([, name, value]): [string, string] => [
+    name!,
+    value!,
+  ]);
   const MAKEFLAGS = commandLine === "" ? "s" : `s -- ${commandLine}`;
   return problemsOf(makefile, { ...env, ...Object.fromEntries(typed), MAKECMDGOALS: goals, MAKEFLAGS });
 }
