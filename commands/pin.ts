@@ -12,7 +12,7 @@ import { table } from "./table.ts";
 await runCommand(async () => {
   const [pinnedImages, pinnedArchives] = [await pinImages(), await pinArchives()];
   console.log(table([["WHAT", "PIN"], ...pinnedImages, ...pinnedArchives]));
-  return [...pinnedImages, ...pinnedArchives].some(([, pin]) => pin.startsWith(UNCHANGED)) ? 1 : 0;
+  return [...pinnedImages, ...pinnedArchives].some(([, pin]) => pin.startsWith("unchanged: ")) ? 1 : 0;
 });
 
 /** What is pinned, and what became of its pin. */
@@ -56,9 +56,7 @@ async function pinArchives(): Promise<Row[]> {
   return rows;
 }
 
-const UNCHANGED = "unchanged: ";
-
 /** fetch says "fetch failed" of everything, and what happened in its cause. */
 function unchanged({ message, cause }: Error): string {
-  return UNCHANGED + (cause instanceof Error ? `its host cannot be reached (${cause.message})` : message);
+  return `unchanged: ${cause instanceof Error ? `its host cannot be reached (${cause.message})` : message}`;
 }
