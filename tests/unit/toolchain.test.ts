@@ -484,11 +484,14 @@ describe("new checksums of Pulumi's archives", () => {
   });
 });
 
-test("`make pin` writes what is agreed on into pins.ts, says what is not, and fails if anything stays as it was", () => {
-  const copy = new RepositoryCopy();
-  onTestFinished(() => copy.remove());
-  // The internet, of which only these two hosts are there: they agree on all but random, whose release was replaced.
-  const internet = `
+test(
+  "`make pin` writes what is agreed on into pins.ts, says what is not, and fails if anything stays as it was",
+  { timeout: 60_000 },
+  () => {
+    const copy = new RepositoryCopy();
+    onTestFinished(() => copy.remove());
+    // The internet, of which only these two hosts are there: they agree on all but random, whose release was replaced.
+    const internet = `
     import { createHash } from "node:crypto";
     globalThis.fetch = async (address) => {
       const { host, pathname } = new URL(address);
@@ -502,25 +505,26 @@ test("`make pin` writes what is agreed on into pins.ts, says what is not, and fa
       const digest = (file) => createHash("sha256").update(file + (repository === "pulumi-random" ? "!" : "")).digest("hex");
       return Response.json({ assets: files.map((name) => ({ name, digest: "sha256:" + digest(name) })) });
     };`;
-  copy.edit("package.json", `"@pulumi/pulumi": "${pins.pulumi.version}"`, '"@pulumi/pulumi": "9.0.0"');
-  copy.edit("package.json", `"@pulumi/docker": "${pins.docker.version}"`, '"@pulumi/docker": "9.1.0"');
-  const before = readFileSync(join(copy.directory, "toolchain/pins.ts"), "utf8");
-  const loaded = `data:text/javascript,${encodeURIComponent(internet)}`;
-  const { status, stdout } = spawnSync(process.execPath, ["--import", loaded, "commands/pin.ts"], {
-    cwd: copy.directory,
-    encoding: "utf8",
-  });
-  expect(status).toBe(1);
-  expect(stdout).toMatch(/^traefik\S+ +unchanged: its host cannot be reached \(no such host\)$/m);
-  expect(stdout).toMatch(/^pulumi 9\.0\.0 +on which GitHub and get\.pulumi\.com agree$/m);
-  expect(stdout).toMatch(/^random \S+ +unchanged: refused: GitHub's digest of /m);
-  const sum = (file: string) => createHash("sha256").update(file).digest("hex");
-  const after = readFileSync(join(copy.directory, "toolchain/pins.ts"), "utf8");
-  expect(after).toContain(`version: "9.0.0",\n    sha256: {\n      x64: "${sum("pulumi-v9.0.0-linux-x64.tar.gz")}"`);
-  expect(after).toContain(`arm64: "${sum("pulumi-resource-docker-v9.1.0-linux-arm64.tar.gz")}"`);
-  const random = /\n {2}random: [^]*?\n {2}\}/;
-  expect(random.exec(after)![0]).toBe(random.exec(before)![0]);
-});
+    copy.edit("package.json", `"@pulumi/pulumi": "${pins.pulumi.version}"`, '"@pulumi/pulumi": "9.0.0"');
+    copy.edit("package.json", `"@pulumi/docker": "${pins.docker.version}"`, '"@pulumi/docker": "9.1.0"');
+    const before = readFileSync(join(copy.directory, "toolchain/pins.ts"), "utf8");
+    const loaded = `data:text/javascript,${encodeURIComponent(internet)}`;
+    const { status, stdout } = spawnSync(process.execPath, ["--import", loaded, "commands/pin.ts"], {
+      cwd: copy.directory,
+      encoding: "utf8",
+    });
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^traefik\S+ +unchanged: its host cannot be reached \(no such host\)$/m);
+    expect(stdout).toMatch(/^pulumi 9\.0\.0 +on which GitHub and get\.pulumi\.com agree$/m);
+    expect(stdout).toMatch(/^random \S+ +unchanged: refused: GitHub's digest of /m);
+    const sum = (file: string) => createHash("sha256").update(file).digest("hex");
+    const after = readFileSync(join(copy.directory, "toolchain/pins.ts"), "utf8");
+    expect(after).toContain(`version: "9.0.0",\n    sha256: {\n      x64: "${sum("pulumi-v9.0.0-linux-x64.tar.gz")}"`);
+    expect(after).toContain(`arm64: "${sum("pulumi-resource-docker-v9.1.0-linux-arm64.tar.gz")}"`);
+    const random = /\n {2}random: [^]*?\n {2}\}/;
+    expect(random.exec(after)![0]).toBe(random.exec(before)![0]);
+  },
+);
 
 describe("the pinned Go", () => {
   test("builds Traefik, whatever newer one is installed, and that one builds the rest", async () => {

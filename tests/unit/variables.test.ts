@@ -106,7 +106,7 @@ test("every program of a target is checked first, and the lines of the table are
   expect(lines.filter((target) => !targets.includes(target!))).toEqual([]);
 });
 
-describe("make itself", () => {
+describe("make itself", { timeout: 60_000 }, () => {
   /** What `make` does in a shell where nothing of this run's own is set. */
   const make = (args: string[], env: Record<string, string> = {}) => {
     const { PATH, HOME, XDG_CACHE_HOME } = process.env;
