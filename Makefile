@@ -1,38 +1,50 @@
 # Every target runs a program in commands/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
 .PHONY: help up preview doctor audit stack promote rollback down unlock test check scan fmt pin env generate
-RUN := @bash toolchain/run
-export STACK ?= local
+RUN := @bash toolchain/run --import ./commands/given.ts
+# commands/given.ts refuses what a target does not take, by the lines `takes`, before its program begins.
+export MAKECMDGOALS
+takes = DEBUG=<anything>
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  STACK=name chooses a stack (default local); docs/toolchain.md says what is fetched, and from where."
+	@awk -F ' takes [+]= |:.*## ' '/^[a-z]+: takes / { takes = $$2 } /^[a-z]+:.*## / { gsub(/\$$\$$/, "$$"); \
+	  printf "  make %-8s %s\n", $$1, $$2; if (takes) printf "%16s%s\n", "", takes; takes = "" }' $(MAKEFILE_LIST)
+	@echo "  STACK chooses a stack (default local); docs/toolchain.md says what is fetched, and from where."
 
+up: takes += STACK=<stack> YES=1 ACKNOWLEDGED=<words>
 up: ## from a fresh machine to the stack answering; a table at the end
 	$(RUN) commands/up.ts
 
-preview: ## what the next `make up` would do, explained (REPORT=file.md for a pull request); changes nothing
+preview: takes += STACK=<stack> REPORT=<file> ACKNOWLEDGED=<words>
+preview: ## what the next `make up` would do, explained (REPORT for a pull request); changes nothing
 	$(RUN) commands/preview.ts
 
+doctor: takes += STACK=<stack>
 doctor: ## what the stack's host is, what is wrong with it, and the cure; changes nothing
 	$(RUN) commands/doctor.ts
 
-audit: ## whether the host is as the stack promises, field by field (FORMAT=json for machines); changes nothing
+audit: takes += STACK=<stack> FORMAT=json
+audit: ## whether the host is as the stack promises, field by field (FORMAT for machines); changes nothing
 	$(RUN) commands/audit.ts
 
-stack: ## a new stack like another one (NAME=staging FROM=prod HOST=ssh://… DOMAIN=… ADDRESS=…)
+stack: takes += NAME=<new> FROM=<stack> HOST=<host> DOMAIN=<domain> ADDRESS=<address>
+stack: ## a new stack like another one
 	$(RUN) commands/new-stack.ts
 
-promote: ## the images that one stack runs into the file of another (FROM=staging TO=prod)
+promote: takes += FROM=<stack> TO=<stack>
+promote: ## the images that one stack runs into the file of another
 	$(RUN) commands/promote.ts
 
-rollback: ## back to the release before, by a preview and an update (TO=number: to that one)
+rollback: takes += STACK=<stack> TO=<number> YES=1 ACKNOWLEDGED=<words>
+rollback: ## back to the release before, by a preview and an update (TO: to that one)
 	$(RUN) commands/rollback.ts
 
-down: ## remove it all; asks about data (DATA=delete or DATA=keep for scripts)
+down: takes += STACK=<stack> DATA=delete|keep YES=1
+down: ## remove it all; asks about data (DATA for scripts)
 	$(RUN) commands/down.ts
 
-unlock: ## release the lock of a run that was killed on another machine (UNLOCK=name of the stack for scripts)
+unlock: takes += STACK=<stack> UNLOCK=<stack>
+unlock: ## release the lock of a run that was killed on another machine (UNLOCK for scripts)
 	$(RUN) commands/unlock.ts
 
 test: ## every test: unit first, then end to end
@@ -41,15 +53,17 @@ test: ## every test: unit first, then end to end
 check: ## types, lint, format and unit tests: what to run before a commit
 	$(RUN) commands/check.ts
 
+scan: takes += REPORT=<file>
 scan: ## known holes of the images, by Trivy; ends with an error if one can be closed
 	$(RUN) commands/scan.ts
 
 fmt: ## format everything
 	$(RUN) node_modules/prettier/bin/prettier.cjs --write .
 
-pin: ## resolve the digests of images.ts anew
+pin: ## resolve the digests of images.ts and the checksums of Pulumi's archives anew
 	$(RUN) commands/pin.ts
 
+env: takes += STACK=<stack>
 env: ## for eval "$$(make -s env)": a shell in which plain pulumi works
 	$(RUN) commands/env.ts
 

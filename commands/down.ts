@@ -10,7 +10,6 @@ import { localFile, madeDirectory, openStack, pulumi, runCommand, stackName, typ
 
 await runCommand(async () => {
   const answer = process.env["DATA"];
-  if (answer && answer !== "delete" && answer !== "keep") throw new Error(`DATA is ${answer}: give delete or keep`);
   const name = stackName();
   if (name === "local" && !existsSync(localFile)) {
     say("Nothing to remove: the stack local is not up.");

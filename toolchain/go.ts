@@ -17,6 +17,8 @@ export interface GoBuild {
   linkerFlags: string;
   /** The directory that gets the programs. */
   output: string;
+  /** Whether it is built with the pinned Go and with no other, newer or older. @default false */
+  pinnedGo?: boolean;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface GoBuild {
  * library, so that they run in any image and a machine needs no C compiler.
  */
 export async function goBuild(build: GoBuild): Promise<void> {
-  const go = await provideGo();
+  const go = await provideGo(build.pinnedGo ?? false);
   const flags = ["-trimpath", "-buildvcs=false", "-ldflags", `-s -w ${build.linkerFlags}`];
   await step(`building ${build.title} from the Go module proxy (the first time takes minutes)`, () =>
     run(go, ["build", ...flags, "-o", `${build.output}/`, ...build.programs], {
@@ -35,12 +37,13 @@ export async function goBuild(build: GoBuild): Promise<void> {
   );
 }
 
-/** The path of a `go` that is new enough. */
-async function provideGo(): Promise<string> {
+/** The path of a `go` that is new enough, or of the pinned one. */
+async function provideGo(pinned: boolean): Promise<string> {
   const installed = findProgram("go");
-  if (installed && isAtLeast(await versionOf(installed), pins.go.least)) return installed;
+  const version = installed && (await versionOf(installed)).trim();
+  if (version && (pinned ? version === `go${pins.go.version}` : isAtLeast(version, pins.go.least))) return installed;
   const arch = architecture();
-  if (!arch) throw new Error(NO_GO);
+  if (!arch) throw new Error(noGo(pinned));
   const directory = await kept("go", keyOf(pins.go.version, arch), async (partial) => {
     const url = pins.go.url(arch);
     if (await reachable(url)) {
@@ -53,22 +56,25 @@ async function provideGo(): Promise<string> {
         say(`${(error as Error).message}; taking Go from the Go module proxy`);
       }
     }
-    await fetchAsModule(installed, join(partial, "go"));
+    await fetchAsModule(installed, join(partial, "go"), pinned);
   });
   return join(directory, "go", "bin", "go");
 }
 
-const NO_GO = `Go >= ${pins.go.least} is needed: install it from https://go.dev/dl and run this again`;
+function noGo(pinned: boolean): string {
+  const needed = pinned ? pins.go.version : `>= ${pins.go.least}`;
+  return `Go ${needed} is needed: install it from https://go.dev/dl and run this again`;
+}
 
 async function versionOf(go: string): Promise<string> {
   return run(go, ["env", "GOVERSION"], { env: { GOTOOLCHAIN: "local" } }).catch(() => "");
 }
 
 /** Go toolchains are modules too, which any older Go can fetch; Debian has such a Go. */
-async function fetchAsModule(installed: string | undefined, directory: string): Promise<void> {
+async function fetchAsModule(installed: string | undefined, directory: string, pinned: boolean): Promise<void> {
   if (!installed && canInstallPackages()) await installPackages(["golang-go", "ca-certificates"]);
   const go = installed ?? findProgram("go");
-  if (!go) throw new Error(NO_GO);
+  if (!go) throw new Error(noGo(pinned));
   const arch = architecture()!;
   const module = `golang.org/toolchain@v0.0.1-go${pins.go.version}.linux-${goArchitecture[arch]}`;
   const answer = await step(`fetching Go ${pins.go.version} from the Go module proxy`, () =>

@@ -15,23 +15,39 @@ export const pins = {
       arm64: "h1:sYL/O6MqS68ML0kjsQ36WoYIpJqkw60TxizWUYUKQMc=",
     },
   },
+  /**
+   * Of the CLI: what the programs here are built and tested with; toolchain/pulumi/go.mod names the same. Of the plugins:
+   * each the version of its package in package.json. The checksums are of the official archives: `make pin` finds them.
+   */
   pulumi: {
-    /** What the programs here are built and tested with; toolchain/pulumi/go.mod names the same. */
     version: "3.259.0",
-    /** The newest release whose checksums could be confirmed; an installed CLI from here on will do as well. */
-    release: {
-      version: "3.253.0",
-      url: (arch: Architecture) => `https://get.pulumi.com/releases/sdk/pulumi-v3.253.0-linux-${arch}.tar.gz`,
-      sha256: {
-        x64: "33161e521280e6c77395a46344dba5ff9c118a90df254801e662087143b4d1ac",
-        arm64: "7d7074d67a76139226c163b2365f14fbd45d8e2251362a2e10dc4602b3b577ea",
-      },
+    sha256: {
+      x64: "94ba357acac23d01474084c4b00098dc0f7bc70ce13f34c777459254a5f718e5",
+      arm64: "edc8327463a72160bb36cf82cf5062da9c8a244290a706d9980988e7bf486853",
     },
   },
-  /** Each is the version of its package in package.json. */
-  plugins: { docker: "5.2.0", random: "4.21.2" },
-  /** For stacks that use Cloudflare: the version of @pulumi/cloudflare in package.json. */
-  cloudflarePlugin: "6.22.1",
+  docker: {
+    version: "5.2.0",
+    sha256: {
+      x64: "cedc3247a844c12f5995c6908d593338454aed36829e0b789f00cdeb88ccbaea",
+      arm64: "21b823e5220e42506f364d5738c1a66300d0c691778c3943dcf83c7e46427182",
+    },
+  },
+  random: {
+    version: "4.21.2",
+    // From one source only. A wrong one costs a build, and nothing else.
+    sha256: {
+      x64: "b980a23ae949bb38fd4bcd2c89cb7686be5814782f5859efddc92ea3dba64673",
+      arm64: "0c5351dd6b75ee231a7bac51d7de94e2ed79262f148967c076f2d3822f4ae174",
+    },
+  },
+  /** For stacks that use Cloudflare. For as long as there is no checksum here, it is built. */
+  cloudflare: {
+    version: "6.22.1",
+    sha256: {},
+  },
+  /** The oldest installed CLI that will do. */
+  leastPulumi: "3.253.0",
   /** For the stand-in image; toolchain/traefik/go.mod names the same. */
   traefik: "3.7.10",
   /** For the stand-in image; toolchain/cloudflared/go.mod names its commit, which has no version there. */

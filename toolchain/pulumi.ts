@@ -2,26 +2,30 @@ import { existsSync } from "node:fs";
 import { cp, mkdir, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
+import { fetchArchive, pinnedArchives, type Archive, type ArchiveName, type Archives } from "./archives.ts";
 import { filesUnder, keyOf, kept } from "./cache.ts";
 import { goBuild } from "./go.ts";
-import { download, reachable } from "./network.ts";
 import { architecture, isAtLeast, pins } from "./pins.ts";
-import { findProgram, run, say } from "./steps.ts";
+import { findProgram, run } from "./steps.ts";
 
 export interface ToolchainOptions {
   /** The plugin for Cloudflare too, whose build takes longer than that of all else. @default false */
   cloudflare?: boolean;
+  /** The official archives. @default those with a pinned checksum; a test has its own */
+  archives?: Archives;
 }
 
 /**
  * The environment in which `pulumi` works: the CLI and its Node language host on PATH, the plugins installed. Each is
- * what is installed and new enough; else, for the CLI, the official release; else built from the Go module proxy.
+ * what is installed and new enough; else the official archive, if it is the one that is pinned; else built from the Go
+ * module proxy.
  */
 export async function provideToolchain(options: ToolchainOptions = {}): Promise<{ env: Record<string, string> }> {
-  const cli = await provideCli();
+  const archives = options.archives ?? pinnedArchives(architecture());
+  const cli = await provideCli(archives.pulumi);
   const path = process.env["PATH"] ?? "";
   const PATH = path.split(delimiter).includes(cli) ? path : `${cli}${delimiter}${path}`;
-  const home = await providePlugins(join(cli, "pulumi"), options.cloudflare ?? false);
+  const home = await providePlugins(join(cli, "pulumi"), options.cloudflare ?? false, archives);
   return {
     env: {
       PATH,
@@ -37,24 +41,19 @@ const module = join(import.meta.dirname, "pulumi");
 const cloudflareModule = join(import.meta.dirname, "cloudflare");
 
 /** The directory of `pulumi` and `pulumi-language-nodejs`. */
-async function provideCli(): Promise<string> {
-  const { version, release } = pins.pulumi;
+async function provideCli(archive: Archive | undefined): Promise<string> {
+  const { version } = pins.pulumi;
   const installed = findProgram("pulumi");
-  if (installed && findProgram("pulumi-language-nodejs") && isAtLeast(await versionOf(installed), release.version)) {
+  if (installed && findProgram("pulumi-language-nodejs") && isAtLeast(await versionOf(installed), pins.leastPulumi)) {
     return dirname(installed);
   }
-  const arch = architecture();
-  const key = keyOf(version, release.version, process.platform, process.arch, await filesUnder(module));
+  // Whether it was fetched or built makes no difference to what uses it.
+  const key = keyOf(version, pins.leastPulumi, process.platform, process.arch, await filesUnder(module));
   return kept("pulumi", key, async (directory) => {
-    if (arch && (await reachable(release.url(arch)))) {
-      try {
-        const archive = join(directory, "pulumi.tar.gz");
-        await download(release.url(arch), release.sha256[arch], archive);
-        await run("tar", ["-xzf", archive, "-C", directory, "--strip-components=1"]);
-        return await rm(archive);
-      } catch (error) {
-        say(`${(error as Error).message}; building the Pulumi CLI instead`);
-      }
+    const file = join(directory, "pulumi.tar.gz");
+    if (await fetchArchive(archive, file)) {
+      await run("tar", ["-xzf", file, "-C", directory, "--strip-components=1"]);
+      return rm(file);
     }
     await goBuild({
       title: `the Pulumi CLI ${version}`,
@@ -71,63 +70,79 @@ async function versionOf(pulumi: string): Promise<string> {
 }
 
 /** What a Pulumi home with the plugins sets in the environment: nothing, if the user's own has them. */
-async function providePlugins(pulumi: string, cloudflare: boolean): Promise<Record<string, string>> {
+async function providePlugins(
+  pulumi: string,
+  cloudflare: boolean,
+  archives: Archives,
+): Promise<Record<string, string>> {
   const usersHome = process.env["PULUMI_HOME"] || join(homedir(), ".pulumi");
-  const wanted = { ...pins.plugins, ...(cloudflare ? { cloudflare: pins.cloudflarePlugin } : {}) };
-  if (Object.entries(wanted).every(([name, version]) => existsSync(pluginDirectory(usersHome, name, version))))
-    return {};
-  // Their releases come without published checksums, so they are built.
-  const key = keyOf(pins.plugins, process.platform, process.arch, await filesUnder(module));
-  const home = await kept("pulumi-home", key, (directory) => installBuilt(pulumi, directory, module, pins.plugins));
+  const wanted: PluginName[] = ["docker", "random", ...(cloudflare ? (["cloudflare"] as const) : [])];
+  if (wanted.every((name) => existsSync(pluginDirectory(usersHome, name)))) return {};
+  const versions = { docker: pins.docker.version, random: pins.random.version };
+  const key = keyOf(versions, process.platform, process.arch, await filesUnder(module));
+  const home = await kept("pulumi-home", key, (directory) =>
+    installPlugins(pulumi, directory, module, ["docker", "random"], archives),
+  );
   // Logins stay where they are.
   return {
-    PULUMI_HOME: cloudflare ? await withCloudflare(pulumi, home, usersHome) : home,
+    PULUMI_HOME: cloudflare ? await withCloudflare(pulumi, home, usersHome, archives) : home,
     PULUMI_CREDENTIALS_PATH: process.env["PULUMI_CREDENTIALS_PATH"] || usersHome,
   };
 }
 
+type PluginName = Exclude<ArchiveName, "pulumi">;
+
 /** A home with the Cloudflare plugin besides: the user's, if there is one. */
-async function withCloudflare(pulumi: string, home: string, usersHome: string): Promise<string> {
-  const version = pins.cloudflarePlugin;
-  const usersOwn = pluginDirectory(usersHome, "cloudflare", version);
+async function withCloudflare(pulumi: string, home: string, usersHome: string, archives: Archives): Promise<string> {
+  const usersOwn = pluginDirectory(usersHome, "cloudflare");
   const parts = existsSync(usersOwn) ? [usersOwn] : [await filesUnder(cloudflareModule)];
-  const key = keyOf(version, basename(home), process.platform, process.arch, ...parts);
+  const key = keyOf(pins.cloudflare.version, basename(home), process.platform, process.arch, ...parts);
   return kept("pulumi-home-cloudflare", key, async (directory) => {
     await cp(home, directory, { recursive: true });
     if (existsSync(usersOwn)) {
-      await cp(usersOwn, pluginDirectory(directory, "cloudflare", version), { recursive: true });
+      await cp(usersOwn, pluginDirectory(directory, "cloudflare"), { recursive: true });
     } else {
-      await installBuilt(pulumi, directory, cloudflareModule, { cloudflare: version });
+      await installPlugins(pulumi, directory, cloudflareModule, ["cloudflare"], archives);
     }
   });
 }
 
-function pluginDirectory(home: string, name: string, version: string): string {
-  return join(home, "plugins", `resource-${name}-v${version}`);
+function pluginDirectory(home: string, name: PluginName): string {
+  return join(home, "plugins", `resource-${name}-v${pins[name].version}`);
 }
 
-/** Builds plugins, each the program `pulumi-resource-<name>` of the module, into a Pulumi home. */
-async function installBuilt(
+/** Installs plugins into a Pulumi home: each from its official archive; those for which that fails are built. */
+async function installPlugins(
   pulumi: string,
   home: string,
-  fromModule: string,
-  plugins: Record<string, string>,
+  sources: string,
+  names: readonly PluginName[],
+  archives: Archives,
 ): Promise<void> {
-  const built = join(home, "built");
-  const names = Object.entries(plugins).map(([name, version]) => `${name} ${version}`);
-  await mkdir(built);
-  await goBuild({
-    title: `the Pulumi ${names.length === 1 ? "plugin" : "plugins"} ${names.join(" and ")}`,
-    module: fromModule,
-    programs: Object.keys(plugins).map((name) => `./pulumi-resource-${name}`),
-    linkerFlags: "",
-    output: built,
-  });
-  for (const [name, version] of Object.entries(plugins)) {
-    const file = join(built, `pulumi-resource-${name}`);
-    await run(pulumi, ["plugin", "install", "resource", name, version, "--file", file], {
-      env: { PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
-    });
+  const work = join(home, "work");
+  await mkdir(work);
+  const toBuild: PluginName[] = [];
+  for (const name of names) {
+    const file = join(work, `${name}.tar.gz`);
+    if (await fetchArchive(archives[name], file)) await installPlugin(pulumi, home, name, file);
+    else toBuild.push(name);
   }
-  await rm(built, { recursive: true });
+  if (toBuild.length > 0) {
+    await goBuild({
+      title: `the Pulumi ${toBuild.length === 1 ? "plugin" : "plugins"} ${toBuild.map((name) => `${name} ${pins[name].version}`).join(" and ")}`,
+      module: sources,
+      programs: toBuild.map((name) => `./pulumi-resource-${name}`),
+      linkerFlags: "",
+      output: work,
+    });
+    for (const name of toBuild) await installPlugin(pulumi, home, name, join(work, `pulumi-resource-${name}`));
+  }
+  await rm(work, { recursive: true });
+}
+
+/** @param file an archive, or the program itself */
+async function installPlugin(pulumi: string, home: string, name: PluginName, file: string): Promise<void> {
+  await run(pulumi, ["plugin", "install", "resource", name, pins[name].version, "--file", file], {
+    env: { PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
+  });
 }

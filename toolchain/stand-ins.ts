@@ -188,6 +188,10 @@ async function traefikKey(): Promise<string> {
   return keyOf(pins.traefik, await filesUnder(traefikModule), process.arch);
 }
 
+/**
+ * With the pinned Go alone: Traefik built by another is another. From Go 1.27 on it skips checks of the server name for
+ * some HTTP/2 requests (GHSA-fh26-gfpp-7xxx).
+ */
 async function builtTraefik(): Promise<string> {
   return kept("traefik", await traefikKey(), (output) =>
     goBuild({
@@ -196,6 +200,7 @@ async function builtTraefik(): Promise<string> {
       programs: ["github.com/traefik/traefik/v3/cmd/traefik"],
       linkerFlags: `-X github.com/traefik/traefik/v3/pkg/version.Version=${pins.traefik}`,
       output,
+      pinnedGo: true,
     }),
   );
 }

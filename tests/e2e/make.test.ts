@@ -153,6 +153,9 @@ test("`make down` leaves nothing but the data, until it is told to", async () =>
   const unanswered = await make("down");
   expect(unanswered).toMatchObject({ code: 2 });
   expect(unanswered.stderr).toContain("run with DATA=delete or DATA=keep");
+  const mistyped = await make("down", { DATA: "delte" });
+  expect(mistyped).toMatchObject({ code: 2 });
+  expect(mistyped.stderr).toContain("error: DATA: is delte: give delete or keep\n");
   expect(await named("backend")).toHaveLength(1);
 
   const kept = await make("down", { DATA: "keep" });

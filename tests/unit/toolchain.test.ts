@@ -10,13 +10,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { createServer, type RequestListener, type Server } from "node:http";
-import { spawnSync } from "node:child_process";
+import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { execFileSync, spawnSync } from "node:child_process";
 import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { images } from "../../images.ts";
+import { archiveNames, fetchArchive, findChecksums, pinnedArchives, withChecksums } from "../../toolchain/archives.ts";
 import { keyOf, kept } from "../../toolchain/cache.ts";
 import { download, reachable } from "../../toolchain/network.ts";
 import { isAtLeast, pins } from "../../toolchain/pins.ts";
@@ -25,6 +26,7 @@ import { nameOf, registryOf, repositoryOf, tagOf } from "../../toolchain/referen
 import { resolveDigest } from "../../toolchain/registry.ts";
 import { standInFor } from "../../toolchain/stand-ins.ts";
 import { formatSeconds, run } from "../../toolchain/steps.ts";
+import { RepositoryCopy } from "../support/copy.ts";
 
 const project = join(import.meta.dirname, "../..");
 const read = (path: string) => readFileSync(join(project, path), "utf8");
@@ -33,7 +35,10 @@ const read = (path: string) => readFileSync(join(project, path), "utf8");
 async function serve(answer: RequestListener): Promise<string> {
   const server: Server = createServer(answer);
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  onTestFinished(() => void server.close());
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
@@ -56,22 +61,18 @@ describe("pins", () => {
   const { dependencies } = JSON.parse(read("package.json")) as { dependencies: Record<string, string> };
 
   test("the plugins are those of the packages", () => {
-    expect(dependencies["@pulumi/docker"]).toBe(pins.plugins.docker);
-    expect(dependencies["@pulumi/random"]).toBe(pins.plugins.random);
-    expect(dependencies["@pulumi/cloudflare"]).toBe(pins.cloudflarePlugin);
+    expect(dependencies["@pulumi/docker"]).toBe(pins.docker.version);
+    expect(dependencies["@pulumi/random"]).toBe(pins.random.version);
+    expect(dependencies["@pulumi/cloudflare"]).toBe(pins.cloudflare.version);
   });
 
   test("the CLI is that of the package", () => expect(dependencies["@pulumi/pulumi"]).toBe(pins.pulumi.version));
 
   test("the Go sources say the same versions", () => {
     const plugins = [
-      ...Object.entries(pins.plugins).map(([name, version]) => ({
-        name,
-        version,
-        module: "pulumi",
-        source: `${name}/`,
-      })),
-      { name: "cloudflare", version: pins.cloudflarePlugin, module: "cloudflare", source: "" },
+      { name: "docker", version: pins.docker.version, module: "pulumi", source: "docker/" },
+      { name: "random", version: pins.random.version, module: "pulumi", source: "random/" },
+      { name: "cloudflare", version: pins.cloudflare.version, module: "cloudflare", source: "" },
     ];
     for (const { name, version, module, source } of plugins) {
       expect(read(`toolchain/${module}/${source}provider.go`)).toContain(`const Version = "${version}"`);
@@ -116,7 +117,7 @@ describe("pins", () => {
   });
 
   test("every checksum has the length of its kind", () => {
-    for (const sums of [pins.go.sha256, pins.pulumi.release.sha256]) {
+    for (const sums of [pins.go.sha256, ...archiveNames.map((name) => pins[name].sha256)]) {
       for (const sum of Object.values(sums)) expect(sum).toMatch(/^[0-9a-f]{64}$/);
     }
     for (const { version, sha256 } of Object.values(pins.trivy)) {
@@ -220,7 +221,11 @@ done`,
     pulumi: `#!/bin/sh
 [ "$1" = version ] && echo v${pins.pulumi.version} && exit
 place=$PULUMI_HOME/plugins/resource-$4-v$5
-mkdir -p "$place" && cp "$7" "$place/"`,
+mkdir -p "$place"
+case $7 in
+  *.tar.gz) tar -xzf "$7" -C "$place" ;;
+  *) cp "$7" "$place/" ;;
+esac`,
     "pulumi-language-nodejs": "#!/bin/sh",
   };
   beforeEach(() => {
@@ -253,41 +258,304 @@ mkdir -p "$place" && cp "$7" "$place/"`,
     readFileSync(join(home, "plugins", `resource-${name}-v${version}`, `pulumi-resource-${name}`), "utf8").trim();
 
   test("the one for Cloudflare is built for a stack that uses it, and for no other", async () => {
-    const { env } = await provideToolchain();
+    const { env } = await provideToolchain({ archives: {} });
     expect(builds()).toEqual(["./pulumi-resource-docker", "./pulumi-resource-random"]);
     expect(readdirSync(join(env["PULUMI_HOME"]!, "plugins"))).toHaveLength(2);
 
-    const { env: withCloudflare } = await provideToolchain({ cloudflare: true });
+    const { env: withCloudflare } = await provideToolchain({ cloudflare: true, archives: {} });
     expect(builds().slice(2), "and docker and random are not built again").toEqual(["./pulumi-resource-cloudflare"]);
     const home = withCloudflare["PULUMI_HOME"]!;
-    expect(pluginOf(home, "docker", pins.plugins.docker)).toBe("./pulumi-resource-docker");
-    expect(pluginOf(home, "cloudflare", pins.cloudflarePlugin)).toBe("./pulumi-resource-cloudflare");
+    expect(pluginOf(home, "docker", pins.docker.version)).toBe("./pulumi-resource-docker");
+    expect(pluginOf(home, "cloudflare", pins.cloudflare.version)).toBe("./pulumi-resource-cloudflare");
     expect(withCloudflare["PULUMI_CREDENTIALS_PATH"]).toBe(join(directory, "home"));
 
-    await provideToolchain({ cloudflare: true });
+    await provideToolchain({ cloudflare: true, archives: {} });
     expect(builds(), "and kept").toHaveLength(3);
   });
 
   test("the user's own is used", async () => {
-    inUsersHome("cloudflare", pins.cloudflarePlugin);
-    const { env } = await provideToolchain({ cloudflare: true });
+    inUsersHome("cloudflare", pins.cloudflare.version);
+    const { env } = await provideToolchain({ cloudflare: true, archives: {} });
     expect(builds()).toEqual(["./pulumi-resource-docker", "./pulumi-resource-random"]);
-    expect(pluginOf(env["PULUMI_HOME"]!, "cloudflare", pins.cloudflarePlugin)).toBe("official");
+    expect(pluginOf(env["PULUMI_HOME"]!, "cloudflare", pins.cloudflare.version)).toBe("official");
   });
 
   test("a user's home with all of them stays as it is", async () => {
-    for (const [name, version] of Object.entries(pins.plugins)) inUsersHome(name, version);
-    expect((await provideToolchain()).env).not.toHaveProperty("PULUMI_HOME");
-    inUsersHome("cloudflare", pins.cloudflarePlugin);
-    expect((await provideToolchain({ cloudflare: true })).env).not.toHaveProperty("PULUMI_HOME");
+    inUsersHome("docker", pins.docker.version);
+    inUsersHome("random", pins.random.version);
+    expect((await provideToolchain({ archives: {} })).env).not.toHaveProperty("PULUMI_HOME");
+    inUsersHome("cloudflare", pins.cloudflare.version);
+    expect((await provideToolchain({ cloudflare: true, archives: {} })).env).not.toHaveProperty("PULUMI_HOME");
     expect(builds()).toEqual([]);
   });
 
   test("another version of the user's is not taken", async () => {
-    for (const [name, version] of Object.entries(pins.plugins)) inUsersHome(name, version);
+    inUsersHome("docker", pins.docker.version);
+    inUsersHome("random", pins.random.version);
     inUsersHome("cloudflare", "6.0.0");
-    await provideToolchain({ cloudflare: true });
+    await provideToolchain({ cloudflare: true, archives: {} });
     expect(builds()).toContain("./pulumi-resource-cloudflare");
+  });
+
+  describe("from official archives", () => {
+    /** An archive of a plugin, as the release host has it. */
+    const archiveOf = (name: string) => {
+      const place = mkdtempSync(join(directory, "archive-"));
+      writeFileSync(join(place, `pulumi-resource-${name}`), `official ${name}`, { mode: 0o755 });
+      execFileSync("tar", ["-czf", join(place, "archive"), "-C", place, `pulumi-resource-${name}`]);
+      return readFileSync(join(place, "archive"));
+    };
+    const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+    /** A host that answers every request alike; what it was asked for is in `asked`. */
+    const asked: string[] = [];
+    const host = async (name: string, answer: (response: ServerResponse) => void) =>
+      `http://${await serve((request, response) => {
+        if (request.method === "HEAD") return void response.end();
+        asked.push(name);
+        answer(response);
+      })}/archive.tar.gz`;
+    const nobody = "http://127.0.0.1:9/archive.tar.gz";
+    let docker: Buffer, random: Buffer;
+    beforeEach(() => {
+      [docker, random] = [archiveOf("docker"), archiveOf("random")];
+      asked.length = 0;
+    });
+    const plugins = (home: string) => [
+      pluginOf(home, "docker", pins.docker.version),
+      pluginOf(home, "random", pins.random.version),
+    ];
+
+    test("the first address that has it is enough, and nothing is built", async () => {
+      const first = await host("first", (response) => response.end(docker));
+      const second = await host("second", (response) => response.end(docker));
+      const other = await host("other", (response) => response.end(random));
+      const archives = {
+        docker: { addresses: [first, second], sha256: sha256(docker) },
+        random: { addresses: [nobody, other], sha256: sha256(random) },
+      };
+      const { env } = await provideToolchain({ archives });
+      expect(plugins(env["PULUMI_HOME"]!)).toEqual(["official docker", "official random"]);
+      expect(asked).toEqual(["first", "other"]);
+      expect(builds()).toEqual([]);
+      expect(readdirSync(env["PULUMI_HOME"]!), "and no archive stays").toEqual(["plugins"]);
+    });
+
+    test("one that is not what was pinned is never installed: the second address is asked, and then it is built", async () => {
+      const wrong = await host("wrong", (response) => response.end(random));
+      const right = await host("right", (response) => response.end(docker));
+      const gone = await host("gone", (response) => response.writeHead(404).end());
+      const archives = {
+        docker: { addresses: [wrong, right], sha256: sha256(docker) },
+        random: { addresses: [gone, wrong], sha256: sha256(docker) },
+      };
+      const { env } = await provideToolchain({ archives });
+      expect(asked).toEqual(["wrong", "right", "gone", "wrong"]);
+      expect(builds(), "each for itself").toEqual(["./pulumi-resource-random"]);
+      expect(plugins(env["PULUMI_HOME"]!)).toEqual(["official docker", "./pulumi-resource-random"]);
+      expect(readdirSync(env["PULUMI_HOME"]!)).toEqual(["plugins"]);
+    });
+
+    test("the one for Cloudflare too, once its checksum is known", async () => {
+      const cloudflare = archiveOf("cloudflare");
+      const right = await host("right", (response) => response.end(cloudflare));
+      const archives = { cloudflare: { addresses: [right], sha256: sha256(cloudflare) } };
+      const { env } = await provideToolchain({ cloudflare: true, archives });
+      expect(pluginOf(env["PULUMI_HOME"]!, "cloudflare", pins.cloudflare.version)).toBe("official cloudflare");
+      expect(builds()).toEqual(["./pulumi-resource-docker", "./pulumi-resource-random"]);
+    });
+
+    test("the CLI is taken in the same way", async () => {
+      const release = mkdtempSync(join(directory, "release-"));
+      mkdirSync(join(release, "pulumi"));
+      writeFileSync(join(release, "pulumi", "pulumi"), programs.pulumi, { mode: 0o755 });
+      execFileSync("tar", ["-czf", join(release, "archive"), "-C", release, "pulumi"]);
+      const bytes = readFileSync(join(release, "archive"));
+      rmSync(join(directory, "bin", "pulumi"));
+      const wrong = await host("wrong", (response) => response.end("something else"));
+      const right = await host("right", (response) => response.end(bytes));
+      const archives = { pulumi: { addresses: [wrong, right], sha256: sha256(bytes) } };
+      const { env } = await provideToolchain({ archives });
+      expect(asked).toEqual(["wrong", "right"]);
+      expect(readdirSync(env["PATH"]!.split(":")[0]!)).toEqual(["pulumi"]);
+      expect(builds(), "of which there is no build").toEqual(["./pulumi-resource-docker", "./pulumi-resource-random"]);
+    });
+
+    test.each([
+      ["says nothing at all", () => undefined],
+      ["stops in the middle", (response: ServerResponse) => response.write(Buffer.alloc(5_000))],
+      ["would take for ever", (response: ServerResponse) => trickle(response)],
+    ])("a host that %s is left for the second", async (_, answer) => {
+      const slow = await host("slow", answer);
+      const right = await host("right", (response) => response.end(docker));
+      const file = join(directory, "file");
+      const archive = { addresses: [slow, right], sha256: sha256(docker) };
+      const patience = { windowSeconds: 0.2, leastPerWindow: 1_000 };
+      expect(await fetchArchive(archive, file, patience)).toBe(true);
+      expect(readFileSync(file)).toEqual(docker);
+      expect(asked).toEqual(["slow", "right"]);
+      expect(await fetchArchive({ ...archive, addresses: [slow] }, file, patience)).toBe(false);
+      expect(existsSync(file), "and leaves nothing").toBe(false);
+    });
+
+    /** A little now and then, until the other side has had enough. */
+    const trickle = (response: ServerResponse) => {
+      const timer = setInterval(() => response.write("a little"), 20);
+      response.on("close", () => clearInterval(timer));
+    };
+
+    test("are asked for by the names that their hosts have", () => {
+      const { pulumi, docker } = pinnedArchives("x64");
+      const [cli, plugin] = [`v${pins.pulumi.version}`, `v${pins.docker.version}`];
+      expect(pulumi!.addresses).toEqual([
+        `https://get.pulumi.com/releases/sdk/pulumi-${cli}-linux-x64.tar.gz`,
+        `https://github.com/pulumi/pulumi/releases/download/${cli}/pulumi-${cli}-linux-x64.tar.gz`,
+      ]);
+      expect(docker!.addresses).toEqual([
+        `https://get.pulumi.com/releases/plugins/pulumi-resource-docker-${plugin}-linux-amd64.tar.gz`,
+        `https://github.com/pulumi/pulumi-docker/releases/download/${plugin}/pulumi-resource-docker-${plugin}-linux-amd64.tar.gz`,
+      ]);
+      const known = archiveNames.filter((name) => "x64" in pins[name].sha256);
+      expect(Object.keys(pinnedArchives("x64")), "those whose checksums are known").toEqual(known);
+      expect(pinnedArchives("arm64").docker!.addresses[0]).toMatch(/-linux-arm64\.tar\.gz$/);
+      expect(pinnedArchives(undefined)).toEqual({});
+    });
+  });
+});
+
+describe("new checksums of Pulumi's archives", () => {
+  const sum = (text: string) => createHash("sha256").update(text).digest("hex");
+  /** The release host and GitHub; `published` is what GitHub says of a file. */
+  const hosts = async (published: (file: string) => string | null) => {
+    const files = ["amd64", "arm64"].map((arch) => `pulumi-resource-docker-v9.9.9-linux-${arch}.tar.gz`);
+    const releases = await serve((request, answer) => answer.end(`bytes of ${request.url!.split("/").pop()}`));
+    const githubApi = await serve((request, answer) => {
+      if (request.url !== "/repos/pulumi/pulumi-docker/releases/tags/v9.9.9") return void answer.writeHead(404).end();
+      answer.end(JSON.stringify({ assets: files.map((name) => ({ name, digest: published(name) })) }));
+    });
+    return { releases: `http://${releases}`, githubApi: `http://${githubApi}`, github: "http://127.0.0.1:9" };
+  };
+  beforeEach(() => {
+    vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    return () => vi.restoreAllMocks();
+  });
+
+  test("are those on which GitHub and the release host agree", async () => {
+    const agreeing = await hosts((file) => `sha256:${sum(`bytes of ${file}`)}`);
+    expect(await findChecksums("docker", "9.9.9", agreeing)).toEqual({
+      x64: sum("bytes of pulumi-resource-docker-v9.9.9-linux-amd64.tar.gz"),
+      arm64: sum("bytes of pulumi-resource-docker-v9.9.9-linux-arm64.tar.gz"),
+    });
+    await expect(findChecksums("docker", "9.9.8", agreeing)).rejects.toThrow(/v9\.9\.8 answered 404/);
+  });
+
+  test("are refused where the two differ, if only for one architecture, or one says nothing", async () => {
+    const differing = await hosts((file) => `sha256:${sum(file.includes("arm64") ? "other" : `bytes of ${file}`)}`);
+    await expect(findChecksums("docker", "9.9.9", differing)).rejects.toThrow(/^refused: GitHub's digest of \S+arm64/);
+    const silent = await hosts(() => null);
+    await expect(findChecksums("docker", "9.9.9", silent)).rejects.toThrow(/^refused: GitHub has no sha256 digest of/);
+  });
+
+  test("are refused where the version is pinned already, with others", async () => {
+    const { version } = pins.docker;
+    const file = `pulumi-resource-docker-v${version}-linux-amd64.tar.gz`;
+    const releases = await serve((_, answer) => answer.end("replaced"));
+    const digest = `sha256:${sum("replaced")}`;
+    const api = await serve((_, answer) => answer.end(JSON.stringify({ assets: [{ name: file, digest }] })));
+    const replaced = { releases: `http://${releases}`, githubApi: `http://${api}`, github: "http://127.0.0.1:9" };
+    await expect(findChecksums("docker", version, replaced)).rejects.toThrow(
+      `refused: ${file} was pinned as ${pins.docker.sha256.x64} and is ${sum("replaced")} now`,
+    );
+  });
+
+  test.each(archiveNames)("of %s have their place in pins.ts", (name) => {
+    const text = read("toolchain/pins.ts");
+    const sums = { x64: "1".repeat(64), arm64: "2".repeat(64) };
+    const after = withChecksums(text, name, "9.9.9", sums);
+    const block = `  ${name}: {
+    version: "9.9.9",
+    sha256: {
+      x64: "${sums.x64}",
+      arm64: "${sums.arm64}",
+    },
+  },
+`;
+    expect(after).toContain(block);
+    expect(after.replace(block, "")).toBe(text.replace(new RegExp(`  ${name}: \\{\n[^]*?\n  \\},\n`), ""));
+  });
+});
+
+test(
+  "`make pin` writes what is agreed on into pins.ts, says what is not, and fails if anything stays as it was",
+  { timeout: 60_000 },
+  () => {
+    const copy = new RepositoryCopy();
+    onTestFinished(() => copy.remove());
+    // The internet, of which only these two hosts are there: they agree on all but random, whose release was replaced.
+    const internet = `
+    import { createHash } from "node:crypto";
+    globalThis.fetch = async (address) => {
+      const { host, pathname } = new URL(address);
+      if (host === "get.pulumi.com") return new Response(pathname.split("/").pop());
+      if (host !== "api.github.com") throw new TypeError("fetch failed", { cause: new Error("no such host") });
+      const [, , , repository, , , tag] = pathname.split("/");
+      const files = ["x64", "arm64"].map((arch) =>
+        repository === "pulumi"
+          ? "pulumi-" + tag + "-linux-" + arch + ".tar.gz"
+          : repository.replace("-", "-resource-") + "-" + tag + "-linux-" + arch.replace("x64", "amd64") + ".tar.gz");
+      const digest = (file) => createHash("sha256").update(file + (repository === "pulumi-random" ? "!" : "")).digest("hex");
+      return Response.json({ assets: files.map((name) => ({ name, digest: "sha256:" + digest(name) })) });
+    };`;
+    copy.edit("package.json", `"@pulumi/pulumi": "${pins.pulumi.version}"`, '"@pulumi/pulumi": "9.0.0"');
+    copy.edit("package.json", `"@pulumi/docker": "${pins.docker.version}"`, '"@pulumi/docker": "9.1.0"');
+    const before = readFileSync(join(copy.directory, "toolchain/pins.ts"), "utf8");
+    const loaded = `data:text/javascript,${encodeURIComponent(internet)}`;
+    const { status, stdout } = spawnSync(process.execPath, ["--import", loaded, "commands/pin.ts"], {
+      cwd: copy.directory,
+      encoding: "utf8",
+    });
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^traefik\S+ +unchanged: its host cannot be reached \(no such host\)$/m);
+    expect(stdout).toMatch(/^pulumi 9\.0\.0 +on which GitHub and get\.pulumi\.com agree$/m);
+    expect(stdout).toMatch(/^random \S+ +unchanged: refused: GitHub's digest of /m);
+    const sum = (file: string) => createHash("sha256").update(file).digest("hex");
+    const after = readFileSync(join(copy.directory, "toolchain/pins.ts"), "utf8");
+    expect(after).toContain(`version: "9.0.0",\n    sha256: {\n      x64: "${sum("pulumi-v9.0.0-linux-x64.tar.gz")}"`);
+    expect(after).toContain(`arm64: "${sum("pulumi-resource-docker-v9.1.0-linux-arm64.tar.gz")}"`);
+    const random = /\n {2}random: [^]*?\n {2}\}/;
+    expect(random.exec(after)![0]).toBe(random.exec(before)![0]);
+  },
+);
+
+describe("the pinned Go", () => {
+  test("builds Traefik, whatever newer one is installed, and that one builds the rest", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "bulkhead-go-"));
+    onTestFinished(() => {
+      vi.unstubAllEnvs();
+      vi.restoreAllMocks();
+      rmSync(directory, { recursive: true });
+    });
+    vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    const place = (path: string, script: string) => {
+      mkdirSync(join(directory, path, ".."), { recursive: true });
+      writeFileSync(join(directory, path), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    };
+    const go = (version: string) => `[ "$1" = env ] && echo go${version} && exit
+while [ "$1" != -o ]; do shift; done
+echo "built by ${version}" > "$2/program"`;
+    const cached = `cache/bulkhead/go-${keyOf(pins.go.version, process.arch)}/go/bin/go`;
+    place(cached, go(pins.go.version));
+    place("bin/mmdebstrap", 'for last; do :; done; echo > "$last"');
+    vi.stubEnv("PATH", `${join(directory, "bin")}:/usr/bin:/bin`);
+    vi.stubEnv("XDG_CACHE_HOME", join(directory, "cache"));
+    const builtBy = (name: string) => {
+      const entry = readdirSync(join(directory, "cache/bulkhead")).find((entry) => entry.startsWith(`${name}-`))!;
+      return readFileSync(join(directory, "cache/bulkhead", entry, "program"), "utf8").trim();
+    };
+
+    place("bin/go", go("1.27.3"));
+    await (await standInFor("traefik", "traefik:v3")).archive();
+    await (await standInFor("cloudflared", "cloudflared:v1")).archive();
+    expect([builtBy("traefik"), builtBy("cloudflared")]).toEqual([`built by ${pins.go.version}`, "built by 1.27.3"]);
   });
 });
 
