@@ -687,8 +687,8 @@ describe("the front door", () => {
 
   test("listens on these two, and for its own health on itself", () => {
     expect(lines.filter((line) => /^\s*bind /.test(line)).map((line) => line.trim())).toEqual([
-      "bind :8443",
-      "bind :2222",
+      "bind :8443 tcp-ut 180s",
+      "bind :2222 tcp-ut 180s",
       "bind 127.0.0.1:8080",
     ]);
   });
