@@ -105,7 +105,9 @@ export class Container extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        hooks: run === "never" ? undefined : ports.length > 0 ? host.hooksOfPorts : host.hooks,
+        hooks: { never: undefined, once: host.hooksOfJobs, always: ports.length > 0 ? host.hooksOfPorts : host.hooks }[
+          run
+        ],
         // The provider would delete first, because a fixed name cannot be there twice; these have none.
         deleteBeforeReplace: ports.length > 0,
         // Any image does for a courier, and another one would only write the same files anew, under whoever reads them.
