@@ -69,7 +69,7 @@ export async function lookFromOutside(engine: Engine, name: string): Promise<See
 
 /** Restarts a door whose port is dead for clients, says so, and looks again; as long as what was just started may take. */
 export async function lookAndCure(engine: Engine, name: string): Promise<Seen[]> {
-  let seen = await lookAgain(engine, name);
+  const seen = await lookAgain(engine, name);
   if (!seen.some(({ dead }) => dead)) return seen;
   const { edge } = await publishedOf(name);
   const door = (await containersOf(engine, name)).find(
@@ -79,8 +79,7 @@ export async function lookAndCure(engine: Engine, name: string): Promise<Seen[]>
   const ports = seen.filter(({ dead }) => dead).map(({ asked }) => asked);
   say(`${ports.join(" and ")}: dead for every client, though the door runs: restarting ${door.Names[0]?.slice(1)}`);
   await engine.post(`/containers/${door.Id}/restart?t=5`);
-  seen = await lookAgain(engine, name);
-  return seen;
+  return lookAgain(engine, name);
 }
 
 /** What was just started needs a moment; a certificate from a CA needs some more. */
