@@ -2,6 +2,7 @@ import { cloudflareFindings } from "./cloudflare-drift.ts";
 import { cloudflareState } from "./cloudflare-state.ts";
 import { findings, type Finding } from "./drift.ts";
 import { hostState } from "./host-state.ts";
+import { lookFromOutside } from "./outside.ts";
 import { promises, type Deployment } from "./promises.ts";
 import { pulumi, type Stack } from "./stack.ts";
 
@@ -21,6 +22,12 @@ export async function readBack(stack: Stack): Promise<ReadBack> {
   return {
     found: [
       ...findings(promised, await hostState(stack.engine, promised), `reach-${stack.name}`),
+      ...(await lookFromOutside(stack.engine, stack.name))
+        .filter(({ ok }) => !ok)
+        .map(({ resource, asked, found, cure }) => ({
+          ...{ resource, field: `from outside: ${asked}`, promised: "answers", found },
+          cure: cure.join("\n"),
+        })),
       ...(cloudflare ? cloudflareFindings(cloudflare, await cloudflareState(cloudflare)) : []),
     ],
     all: cloudflare ? "The host and what is at Cloudflare are" : "The host is",

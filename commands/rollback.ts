@@ -1,7 +1,7 @@
 // `make rollback`: back to the release before, by an ordinary preview and update of its settings and images.
 import { readFile, writeFile } from "node:fs/promises";
 import { say } from "../toolchain/steps.ts";
-import { deploy } from "./deploy.ts";
+import { deploy, NOT_REACHED } from "./deploy.ts";
 import { releases, releaseToReturnTo, stackFileOf, type Release } from "./releases.ts";
 import { committedFile, openStack, runCommand, stackName } from "./stack.ts";
 import { table } from "./table.ts";
@@ -22,7 +22,8 @@ await runCommand(async () => {
       await writeFile(path, before);
       throw error;
     });
-    if (code !== 0) {
+    // Deployed it is, though not reached.
+    if (code !== 0 && code !== NOT_REACHED) {
       await writeFile(path, before);
       say(`Not rolled back: ${path} is as it was`);
     } else if (after !== before)

@@ -22,6 +22,8 @@ export interface ContainerArgs extends Posture {
   ports?: { address: string; external: number; internal: number }[];
   /** Whether it may publish ports: the policies refuse them of anything else. @default false */
   isDoor?: boolean;
+  /** What is told of it beside its name, like how clients ask for it. @default {} */
+  labels?: Record<string, string>;
   /** Plain settings. A secret never goes here: see secret.ts. @default {} */
   env?: Record<string, pulumi.Input<string>>;
   /** @default the image's own */
@@ -76,6 +78,7 @@ export class Container extends pulumi.ComponentResource {
         command: args.command,
         envs: Object.entries(args.env ?? {}).map(([key, value]) => pulumi.interpolate`${key}=${value}`),
         labels: host.labels({
+          ...args.labels,
           "bulkhead.name": name,
           "bulkhead.pids": String(args.limits.pids),
           ...(args.isDoor ? { "bulkhead.publishes": ports.map(publishedAt).join(" ") } : {}),

@@ -102,6 +102,7 @@ export class WebService extends pulumi.ComponentResource {
         command: args.command,
         health: args.health,
         env: { ...common.env, DRAIN_SECONDS: String(drainSeconds) },
+        labels: askedFromOutside(args),
         // Some seconds more than the drain, for what a process does after it.
         graceSeconds: drainSeconds + 5,
       },
@@ -123,6 +124,16 @@ export class WebService extends pulumi.ComponentResource {
     );
     this.registerOutputs({ container: this.container.name, url: this.url });
   }
+}
+
+/** How the commands ask for it as a client does: by its health path, if that is public, or by a path that leads to it. */
+function askedFromOutside({ routes, healthPath, tunnelPort }: WebServiceArgs): Record<string, string> {
+  const paths = allPaths(routes);
+  const isPublic = paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
+  return {
+    ...(isPublic ? { "bulkhead.health-path": healthPath } : paths[0] ? { "bulkhead.public-path": paths[0] } : {}),
+    ...(tunnelPort === undefined ? {} : { "bulkhead.tcp": "tunnel" }),
+  };
 }
 
 /** Without a slash at its end, or whatever would end the rule that it stands in. */

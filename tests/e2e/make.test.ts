@@ -21,9 +21,9 @@ const others: string[] = [];
 beforeAll(async () => {
   const up = await make("up");
   expect(up, up.stderr).toMatchObject({ code: 0 });
-  expect(up.stdout).toMatch(/^SERVICE +URL +HEALTH +IMAGE$/m);
+  expect(up.stdout).toMatch(/^SERVICE +URL +HEALTH +FROM OUTSIDE +IMAGE$/m);
   for (const service of ["backend", "door", "edge", "frontend"])
-    expect(up.stdout).toMatch(new RegExp(`^${service} .* healthy +\\S+$`, "m"));
+    expect(up.stdout).toMatch(new RegExp(`^${service} .* healthy +(open|\\d{3})? +\\S+$`, "m"));
   expect(up.stdout).toContain("\nOpen https://localhost:8443\n");
   expect(up.stdout).toMatch(/^Policies:\n +\S+ bulkhead@v\S+ \(local: \S+policy\)\n/m);
 });

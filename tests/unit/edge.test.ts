@@ -266,6 +266,19 @@ describe("WebService", () => {
     expect(inputs.networksAdvanced).toEqual([{ name: "reach-test-proxy" }, { name: "reach-test-web" }]);
   });
 
+  test.each([
+    [{ routes: { paths: ["/api"] } }, { "bulkhead.public-path": "/api" }],
+    [{ routes: { paths: ["/"] } }, { "bulkhead.health-path": "/health" }],
+    [{ routes: { paths: ["/api"] }, healthPath: "/api/health" }, { "bulkhead.health-path": "/api/health" }],
+    [{ routes: { paths: ["/api"] }, healthPath: "/apical" }, { "bulkhead.public-path": "/api" }],
+    [{ routes: { paths: [] }, tunnelPort: 2222 }, { "bulkhead.tcp": "tunnel" }],
+  ])("%j says by labels how it is asked from outside", async (args, labels) => {
+    const { recording } = await system({}, args);
+    const all = (container(recording, "api").inputs.labels ?? []).map(({ label, value }) => [label, value]);
+    const own = all.filter(([label]) => /path$|tcp$/.test(String(label)));
+    expect(Object.fromEntries(own)).toEqual(labels);
+  });
+
   test("gets its secrets as files, and not in its environment", async () => {
     const { recording } = await system({}, { secrets: { API_KEY: "hidden" } });
     const { inputs } = container(recording, "api");
