@@ -71,13 +71,7 @@ async function prod(given: { checkpoint?: object; text?: string; compressed?: bo
   const { PATH, asked } = fakePulumi(
     `case "$1" in\nstack) cat '${exported}' ;;\nwhoami) echo '{"url":"file://${directory}"}' ;;\nesac`,
   );
-  const fake = await startFakeEngine((request) => {
-    if (request.startsWith("GET /containers/json"))
-      return ["known", "orphan"].map((Id, at) => ({ Id, Names: [`/reach-prod-backend-000000${at}`], Created: 1 }));
-    if (request.startsWith("GET /images/json")) return [];
-    if (request.startsWith("GET /containers/")) return { State: { Status: "running" } };
-    return {};
-  });
+  const fake = await startFakeEngine(answer, { info: () => ({ SystemTime: "2026-02-03T04:05:06Z" }) });
   const engine = new Engine(fake.host);
   const backend = text === undefined ? "s3://bucket" : `file://${directory}`;
   const env = { PATH, PULUMI_BACKEND_URL: given.login ? undefined : backend };
@@ -96,4 +90,12 @@ async function prod(given: { checkpoint?: object; text?: string; compressed?: bo
     requests: fake.requests,
     asked: () => asked().map((args) => /^(stack )?\w+/.exec(args)![0]),
   };
+}
+
+function answer(request: string): object {
+  if (request.startsWith("GET /containers/json"))
+    return ["known", "orphan"].map((Id, at) => ({ Id, Names: [`/reach-prod-backend-000000${at}`], Created: 1 }));
+  if (request.startsWith("GET /images/json")) return [];
+  if (request.startsWith("GET /containers/")) return { State: { Status: "running" } };
+  return {};
 }
