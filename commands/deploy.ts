@@ -16,11 +16,11 @@ import {
   madeDirectory,
   prepareLocal,
   projectDirectory,
-  pulumi,
   readStackFile,
   textIn,
   type Stack,
 } from "./stack.ts";
+import { readState, type State } from "./state-files.ts";
 import { table } from "./table.ts";
 
 /** Preview, question and update, then what a killed run left is removed, and a table; gives the exit code. */
@@ -37,8 +37,10 @@ export async function deploy(stack: Stack): Promise<number> {
   }
   const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview"]);
   if (code !== 0) return code;
-  await removeOrphans(stack, began);
-  const outputs = JSON.parse(await pulumi(stack, ["stack", "output", "--json", "--stack", stack.name])) as Outputs;
+  const state = await readState(stack);
+  await removeOrphans(stack, began, state);
+  const outputs = outputsIn(state);
+  if (outputs === undefined) throw new Error(`${stack.name}: its state has no outputs after the update`);
   await recordRelease(stack, servedImages(outputs));
   const seen = await lookAndCure(stack.engine, stack.name);
   await report(stack, outputs, seen);
@@ -81,6 +83,11 @@ export async function prepareLocalStack(stack: Stack): Promise<string | undefine
   const ca = ours ? await provideLocalCertificate({ certificate, privateKey, domain }) : undefined;
   await prepareLocal(stack, await provideImages(stack.engine));
   return ca;
+}
+
+/** What the program says of the stack at its end. None of it is a secret. */
+export function outputsIn({ deployment }: State): Outputs | undefined {
+  return deployment.resources?.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs as Outputs | undefined;
 }
 
 export interface Outputs {
