@@ -143,7 +143,11 @@ function ofRoutes({ containers }: Promised, { routes }: HostState): Finding[] {
 }
 
 /** Containers that the stack did not make, and that are in its compartments all the same. */
-function strangers({ containers, leaving, networks, volumes }: Promised, host: HostState, stackLabel: string): Finding[] {
+function strangers(
+  { containers, leaving, networks, volumes }: Promised,
+  host: HostState,
+  stackLabel: string,
+): Finding[] {
   const own = new Set([...containers.map(({ id }) => id), ...leaving]);
   const names = new Set(containers.map(({ hostName }) => `/${hostName}`));
   return host.containers
