@@ -35,7 +35,14 @@ export async function lostImages({ engine }: Stack, { images }: Release): Promis
   return lost;
 }
 
-interface ImageNames {
+/** An image bears the label of the one that it was built from, whoever built it and wherever it was pushed to. */
+export function isBuiltFor(stack: string, { RepoTags, RepoDigests }: ImageNames): boolean {
+  return [...(RepoTags ?? []), ...(RepoDigests ?? [])].every(
+    (name) => /^<none>[:@]/.test(name) || name.startsWith(`reach-${stack}-`),
+  );
+}
+
+export interface ImageNames {
   Id: string;
   RepoTags: string[] | null;
   RepoDigests: string[] | null;

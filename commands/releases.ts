@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { parseDocument } from "yaml";
 import { keepBesideRoutes, recordBesideRoutes } from "./release-record.ts";
-import { removePulled } from "./release-images.ts";
+import { isBuiltFor, removePulled, type ImageNames } from "./release-images.ts";
 import { committedFile, holdsSecret, readStackFile, type Stack } from "./stack.ts";
 
 export interface Release {
@@ -83,10 +83,10 @@ export async function forgetReleases(stack: Stack, keep: number): Promise<void> 
     await engine.delete(`/volumes/reach-${name}-release-${number}`).catch(unlessGone);
   const kept = new Set(known.slice(0, keep).flatMap(({ images }) => Object.values(images)));
   const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=reach-${name}`] }));
-  const images = await engine.get<{ Id: string }[]>(`/images/json?filters=${filters}`);
-  for (const { Id } of images)
+  const images = await engine.get<ImageNames[]>(`/images/json?filters=${filters}`);
+  for (const image of images)
     // One that a container uses is refused by the engine.
-    if (!kept.has(Id)) await engine.delete(`/images/${Id}`).catch(unlessInUse);
+    if (!kept.has(image.Id) && isBuiltFor(name, image)) await engine.delete(`/images/${image.Id}`).catch(unlessInUse);
   await removePulled(stack, known.slice(keep), kept);
 }
 

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from "vitest";
-import { lostImages, removePulled } from "../../commands/release-images.ts";
+import { isBuiltFor, lostImages, removePulled } from "../../commands/release-images.ts";
 import { keepBesideRoutes, recordBesideRoutes } from "../../commands/release-record.ts";
 import { releases, type Release } from "../../commands/releases.ts";
 import type { Stack } from "../../commands/stack.ts";
@@ -77,6 +77,18 @@ test("of pulled images those go that only forgotten releases name, and nobody el
   );
   expect(said.join("")).toContain(`Removed an image that no rollback needs any more: ${pulled("1")}`);
   expect(said.join("")).toContain(`An image that no rollback needs stays: ${pulled("7")}`);
+});
+
+test("an image that was built from one of the stack's, under a name of somebody's, is not the stack's to remove", () => {
+  const image = (RepoTags: string[] | null, RepoDigests: string[] | null = null) => ({
+    Id: "x",
+    RepoTags,
+    RepoDigests,
+  });
+  const names = ["reach-prod-backend:1", "reach-staging-backend:1", "registry.test/backend:1", "<none>:<none>"];
+  expect(names.map((name) => isBuiltFor("prod", image([name])))).toEqual([true, false, false, true]);
+  expect(isBuiltFor("prod", image(["reach-prod-backend:1"], ["registry.test/backend@sha256:1"]))).toBe(false);
+  expect(isBuiltFor("prod", image(null, ["<none>@<none>"]))).toBe(true);
 });
 
 test("only images that were built can be lost: the others are pulled again", async () => {
