@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { isBuiltFor, lostImages, removePulled } from "../../commands/release-images.ts";
 import { keepBesideRoutes, recordBesideRoutes } from "../../commands/release-record.ts";
-import { releases, type Release } from "../../commands/releases.ts";
+import { forgetReleases, releases, type Release } from "../../commands/releases.ts";
 import type { Stack } from "../../commands/stack.ts";
 import { Engine } from "../../engine.ts";
 import { startFakeEngine } from "./fake-engine.ts";
@@ -89,6 +89,44 @@ test("an image that was built from one of the stack's, under a name of somebody'
   expect(names.map((name) => isBuiltFor("prod", image([name])))).toEqual([true, false, false, true]);
   expect(isBuiltFor("prod", image(["reach-prod-backend:1"], ["registry.test/backend@sha256:1"]))).toBe(false);
   expect(isBuiltFor("prod", image(null, ["<none>@<none>"]))).toBe(true);
+});
+
+test("a release that is forgotten takes its images along, and those of the kept ones stay, whatever label they bear", async () => {
+  const volume = (number: number, backend: string) => ({
+    ...{ Name: `reach-prod-release-${number}`, CreatedAt: "now" },
+    Labels: {
+      ...{ "bulkhead.stack": "reach-prod" },
+      "bulkhead.release": JSON.stringify({ images: { backend }, settings: {} }),
+    },
+  });
+  const built = (letter: string) => ({
+    Id: digest(letter),
+    RepoTags: [`reach-prod-backend:${letter}`],
+    RepoDigests: null,
+  });
+  // Built from one of the stack's, pushed, and pulled again.
+  const pulledOne = (letter: string) => ({
+    Id: `id-${letter}`,
+    RepoTags: null,
+    RepoDigests: [`r/app@${digest(letter)}`],
+  });
+  const { stack, fake } = await stackOn((request) => {
+    if (request.startsWith("DELETE")) return {};
+    if (request.startsWith("GET /volumes"))
+      return {
+        Volumes: [volume(1, pulled("1")), volume(2, digest("2")), volume(3, pulled("3")), volume(4, digest("4"))],
+      };
+    if (request.startsWith("GET /images/json")) return [built("2"), built("4"), pulledOne("1"), pulledOne("3")];
+    if (request.startsWith("GET /containers/json")) return [];
+    return request.includes(digest("1")) ? pulledOne("1") : undefined;
+  });
+  await forgetReleases(stack, 2);
+  expect(fake.requests.filter((request) => request.startsWith("DELETE")).sort()).toEqual([
+    `DELETE /images/r/app@${digest("1")}`,
+    `DELETE /images/${digest("2")}`,
+    "DELETE /volumes/reach-prod-release-1",
+    "DELETE /volumes/reach-prod-release-2",
+  ]);
 });
 
 test("only images that were built can be lost: the others are pulled again", async () => {
