@@ -128,7 +128,7 @@ export class WebService extends pulumi.ComponentResource {
 
 /** How the commands ask for it as a client does: by its health path, if that is public, or by a path that leads to it. */
 function askedFromOutside({ routes, healthPath, tunnelPort }: WebServiceArgs): Record<string, string> {
-  const paths = allPaths(routes);
+  const { paths } = routes;
   const isPublic = paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
   return {
     ...(isPublic ? { "bulkhead.health-path": healthPath } : paths[0] ? { "bulkhead.public-path": paths[0] } : {}),
