@@ -107,7 +107,7 @@ export async function removeOrphans(stack: Stack, runBegan: Date, { deployment }
 }
 
 /** That of an edge, with some seconds more. */
-const LONGEST_GRACE_SECONDS = 30;
+const LONGEST_GRACE_SECONDS = 90;
 
 /** The pattern in Pulumi.yaml. */
 export function isAutoNamed(name: string, stack: string): boolean {

@@ -151,7 +151,8 @@ function preDeployJob<Common extends { limits: Limits }>(common: Common, preDepl
 function dynamicConfiguration(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
   const { edge, routes, port, tunnelPort, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
   const rule = routes.paths.length > 0 ? publicRule(edge.domain, routes.paths) : undefined;
-  const common = [`${name}-limits`, `${name}-policy`, "compress"];
+  // The policy first: it is for answers of the edge itself too.
+  const limited = [`${name}-limits`, "compress"];
   const router = (rule: string, middlewares: string[]) => ({
     entryPoints: ["websecure"],
     rule,
@@ -170,9 +171,9 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
     http: {
       routers: {
         ...(rule !== undefined && {
-          [name]: router(rule, common),
+          [name]: router(rule, [`${name}-policy`, ...limited]),
           // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
-          [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, ["too-large", ...common]),
+          [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, [`${name}-policy`, "too-large", ...limited]),
         }),
         [`${name}-services`]: inner("services", name),
         [`${name}-release`]: inner("release", release),

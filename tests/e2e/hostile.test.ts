@@ -483,9 +483,9 @@ async function edgeFigures() {
 
 /** Of the processes, without what the kernel keeps of files for as long as there is room. */
 async function memoryMb(id: string): Promise<number> {
-  const { memory_stats: memory } = await engine.get<{ memory_stats: { usage: number; stats?: Record<string, number> } }>(
-    `/containers/${id}/stats?stream=false&one-shot=true`,
-  );
+  const { memory_stats: memory } = await engine.get<{
+    memory_stats: { usage: number; stats?: Record<string, number> };
+  }>(`/containers/${id}/stats?stream=false&one-shot=true`);
   const cached = memory.stats?.["total_inactive_file"] ?? memory.stats?.["inactive_file"] ?? 0;
   return Math.round((memory.usage - cached) / MB);
 }

@@ -145,7 +145,7 @@ test("only what Pulumi named, no state knows and is older than the run is an orp
   });
   await removeOrphans(stack, began, await readState(stack));
   expect(engine.requests.filter((request) => !request.startsWith("GET"))).toEqual([
-    "POST /containers/orphan/stop?t=30",
+    "POST /containers/orphan/stop?t=90",
     "DELETE /containers/orphan",
     "DELETE /volumes/reach-prod-backend-secrets-files-2222222",
     "DELETE /volumes/reach-prod-in-use-5555555",
