@@ -879,7 +879,7 @@ describe("updates", () => {
     const refresh = await reach.refresh();
     // Pulumi counts what it read anew: the container with another memory limit, and the one that is gone.
     expect(summaryOf(refresh)).toMatchObject({ updated: 1, deleted: 1 });
-    expect(refresh.stdout).toMatch(/~ memory\s*: 256 => 300/);
+    expect(refresh.stdout).toMatch(/~ memory\s*: 512 => 300/);
 
     const heal = await reach.deploy();
     console.log(JSON.stringify({ event: "healed", refreshSeconds: refresh.seconds, upSeconds: heal.seconds }));
