@@ -2,6 +2,7 @@ import { createHash, createHmac } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Volume } from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { BuiltImage } from "../../components/built-image.ts";
@@ -767,6 +768,23 @@ describe("DockerHost", () => {
     const recording = await record(() => void new DockerHost("host", { host, knownHosts, jobImage: IMAGE }));
     const [provider] = ofType<{ host: string; sshOpts: string }>(recording, "pulumi:providers:docker");
     return { host: provider!.inputs.host, sshOpts: JSON.parse(provider!.inputs.sshOpts) as string[] };
+  test("tells of faults of its own resources, and leaves those of another host to that one", async () => {
+    const recording = await record(() => {
+      for (const name of ["one", "two"]) {
+        const host = new DockerHost(name, { host: "local", jobImage: IMAGE });
+        new Courier(`${name}-files`, { host, files: { a: "b" }, readerUid: "1000" });
+        new Volume(`${name}-given`, {}, { provider: host.provider });
+      }
+      new Volume("of-nobody", {});
+    });
+    const made = recording.resources.filter(({ type }) => type.startsWith("docker:"));
+    const hooksOf = (name: string) => made.find((resource) => resource.name === name)!.options.hooks.onError;
+    for (const name of ["one", "two"])
+      for (const part of ["files-files", "files-courier", "given"])
+        expect(hooksOf(`${name}-${part}`), part).toEqual([`${name}-faults`]);
+    expect(hooksOf("of-nobody")).toEqual([]);
+  });
+
   }
 
   test("takes the engine of DOCKER_HOST, or the usual socket", async () => {
