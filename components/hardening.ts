@@ -19,15 +19,17 @@ export type Exception = {
   why: string;
   /** The last day on which it holds, like "2027-01-31": after it the policies refuse it. @default it stays */
   until?: string;
-} & (
-  | { capability: Capability }
-  /** Runs as root in the container, still without capabilities. */
-  | { rootUser: true }
-  /** Leaves the root file system writable. */
-  | { writableRoot: true }
-  /** Serves this entry point of Traefik's to clients without TLS or without a rate limit. */
-  | { entryPoint: string }
-);
+} &
+  /** For a container that runs as root: Docker gives no other user any capability. */
+  (
+    | { capability: Capability }
+    /** Runs as root in the container, still without capabilities. */
+    | { rootUser: true }
+    /** Leaves the root file system writable. */
+    | { writableRoot: true }
+    /** Serves this entry point of Traefik's to clients without TLS or without a rate limit. */
+    | { entryPoint: string }
+  );
 
 /** Names as the engine reads them back; any other spelling would show as a change for ever. */
 export type Capability = "CHOWN" | "DAC_OVERRIDE" | "FOWNER" | "KILL" | "NET_BIND_SERVICE" | "SETGID" | "SETUID";
@@ -57,6 +59,11 @@ export function hardened(posture: Posture) {
   const rootUser = exceptions.some((exception) => "rootUser" in exception);
   if (isRoot(user) && !rootUser) throw new Error(`user ${user} is root: give another, or an exception with its reason`);
   const adds = exceptions.flatMap((exception) => ("capability" in exception ? [exception.capability] : [])).sort();
+  if (adds.length > 0 && !isRoot(user))
+    throw new Error(
+      `exceptions: capability: ${adds.join(", ")} has no effect for the user ${user}, as Docker gives capabilities to root ` +
+        "alone: leave it out (a port below 1024 needs none), or add an exception { rootUser: true } and the user 0:0",
+    );
   return {
     readOnly: !exceptions.some((exception) => "writableRoot" in exception),
     capabilities: { drops: ["ALL"], adds },

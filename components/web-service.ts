@@ -79,12 +79,13 @@ export class WebService extends pulumi.ComponentResource {
         throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
     const files =
       Object.keys(secrets).length > 0
-        ? new SecretFiles(`${name}-secrets`, { host, readerUid: SERVICE_UID, secrets }, { parent: this })
+        ? new SecretFiles(`${name}-secrets`, { host, readerUid: uid, secrets }, { parent: this })
         : undefined;
     const common = {
       host,
       image,
-      user: `${SERVICE_UID}:${SERVICE_UID}`,
+    const uid = args.exceptions?.some((exception) => "rootUser" in exception) ? "0" : SERVICE_UID;
+      user: `${uid}:${uid}`,
       limits: args.limits,
       tmpfsMb: args.tmpfsMb,
       exceptions: args.exceptions,
@@ -128,7 +129,7 @@ export class WebService extends pulumi.ComponentResource {
 /** Without a slash at its end, or whatever would end the rule that it stands in. */
 const PATH = /^\/([\w.~!$&'()*+,;=:@%-]+(\/[\w.~!$&'()*+,;=:@%-]+)*)?$/;
 
-/** The user of a service, in the image and outside. */
+/** The user of a service, in the image and outside, unless an exception makes it root. */
 const SERVICE_UID = "1000";
 
 function preDeployJob<Common extends { limits: Limits }>(common: Common, preDeploy: PreDeploy) {

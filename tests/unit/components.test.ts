@@ -20,6 +20,7 @@ import { container, containers, hex, label, ofType, record, type RecordOptions }
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 const LIMITS = { memoryMb: 64, cpus: 1, pids: 32 };
 const HEALTH = { test: ["CMD", "true"] };
+const ROOT: Exception = { rootUser: true, why: "w" };
 
 /** Records what is built on a host. */
 function onHost(build: (host: DockerHost) => void, options?: RecordOptions) {
@@ -61,18 +62,16 @@ describe("the posture", () => {
   test.each<[string, Partial<Posture>, object]>([
     [
       "a capability",
-      { exceptions: [{ capability: "CHOWN", why: "w" }] },
-      { capabilities: { drops: ["ALL"], adds: ["CHOWN"] } },
+      { user: "0:0", exceptions: [ROOT, { capability: "CHOWN", why: "w" }] },
+      { user: "0:0", capabilities: { drops: ["ALL"], adds: ["CHOWN"] } },
     ],
     [
       "two capabilities, in the order that the engine reads back",
       {
-        exceptions: [
-          { capability: "SETUID", why: "w" },
-          { capability: "CHOWN", why: "w" },
-        ],
+        user: "0:0",
+        exceptions: [ROOT, { capability: "SETUID", why: "w" }, { capability: "CHOWN", why: "w" }],
       },
-      { capabilities: { drops: ["ALL"], adds: ["CHOWN", "SETUID"] } },
+      { user: "0:0", capabilities: { drops: ["ALL"], adds: ["CHOWN", "SETUID"] } },
     ],
     ["a writable root", { exceptions: [{ writableRoot: true, why: "w" }] }, { readOnly: false }],
     ["leave to run as root", { exceptions: [{ rootUser: true, why: "w" }] }, {}],
@@ -109,6 +108,21 @@ describe("the posture", () => {
       const message = `user ${user} is root: give another, or an exception with its reason`;
       expect(() => hardened({ ...posture, user })).toThrow(message);
       expect(() => hardened({ ...posture, user, exceptions: others })).toThrow(message);
+    },
+  );
+
+  test.each(["1000:1000", "99", undefined])(
+    "refuses a capability for the user %s, for whom it does nothing",
+    (user) => {
+      const exceptions: Exception[] = [
+        { capability: "SETUID", why: "w" },
+        { capability: "CHOWN", why: "w" },
+      ];
+      expect(() => hardened({ ...posture, user, exceptions: [ROOT, ...exceptions] })).toThrow(
+        `exceptions: capability: CHOWN, SETUID has no effect for the user ${user ?? "1000:1000"}, as Docker gives ` +
+          "capabilities to root alone: leave it out (a port below 1024 needs none), or add an exception { rootUser: true } " +
+          "and the user 0:0",
+      );
     },
   );
 
@@ -754,20 +768,6 @@ describe("BuiltImage", () => {
 });
 
 describe("DockerHost", () => {
-  test("names and labels what belongs to the stack", async () => {
-    let host!: DockerHost;
-    await onHost((made) => (host = made), { stack: "blue" });
-    expect(host.named("routes")).toBe("reach-blue-routes");
-    expect(host.labels({ zone: "1", "bulkhead.stack": "another" })).toEqual([
-      { label: "bulkhead.stack", value: "reach-blue" },
-      { label: "zone", value: "1" },
-    ]);
-  });
-
-  async function providerOf(host: string, knownHosts?: string) {
-    const recording = await record(() => void new DockerHost("host", { host, knownHosts, jobImage: IMAGE }));
-    const [provider] = ofType<{ host: string; sshOpts: string }>(recording, "pulumi:providers:docker");
-    return { host: provider!.inputs.host, sshOpts: JSON.parse(provider!.inputs.sshOpts) as string[] };
   test("tells of faults of its own resources, and leaves those of another host to that one", async () => {
     const recording = await record(() => {
       for (const name of ["one", "two"]) {
@@ -785,6 +785,20 @@ describe("DockerHost", () => {
     expect(hooksOf("of-nobody")).toEqual([]);
   });
 
+  test("names and labels what belongs to the stack", async () => {
+    let host!: DockerHost;
+    await onHost((made) => (host = made), { stack: "blue" });
+    expect(host.named("routes")).toBe("reach-blue-routes");
+    expect(host.labels({ zone: "1", "bulkhead.stack": "another" })).toEqual([
+      { label: "bulkhead.stack", value: "reach-blue" },
+      { label: "zone", value: "1" },
+    ]);
+  });
+
+  async function providerOf(host: string, knownHosts?: string) {
+    const recording = await record(() => void new DockerHost("host", { host, knownHosts, jobImage: IMAGE }));
+    const [provider] = ofType<{ host: string; sshOpts: string }>(recording, "pulumi:providers:docker");
+    return { host: provider!.inputs.host, sshOpts: JSON.parse(provider!.inputs.sshOpts) as string[] };
   }
 
   test("takes the engine of DOCKER_HOST, or the usual socket", async () => {
