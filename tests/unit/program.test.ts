@@ -249,7 +249,7 @@ describe("an invariant complains of one broken property", () => {
       invariant: secret,
       breaks: "in the health check",
       by: ({ inputs }) => inputs.healthcheck!.tests!.push(TEST_SECRET),
-      complaint: "backend: healthcheck.tests.3 holds a secret",
+      complaint: "backend: healthcheck.tests.8 holds a secret",
     },
     {
       invariant: secret,
