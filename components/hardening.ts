@@ -19,19 +19,20 @@ export type Exception = {
   why: string;
   /** The last day on which it holds, like "2027-01-31": after it the policies refuse it. @default it stays */
   until?: string;
-} &
-  /** For a container that runs as root: Docker gives no other user any capability. */
-  (
-    | { capability: Capability }
-    /** Runs as root in the container, still without capabilities. */
-    | { rootUser: true }
-    /** Leaves the root file system writable. */
-    | { writableRoot: true }
-    /** Serves this entry point of Traefik's to clients without TLS or without a rate limit. */
-    | { entryPoint: string }
-  );
+} & (
+  | { capability: Capability }
+  /** Runs as root in the container, still without capabilities. */
+  | { rootUser: true }
+  /** Leaves the root file system writable. */
+  | { writableRoot: true }
+  /** Serves this entry point of Traefik's to clients without TLS or without a rate limit. */
+  | { entryPoint: string }
+);
 
-/** Names as the engine reads them back; any other spelling would show as a change for ever. */
+/**
+ * Only for root: Docker gives no other user any. Names as the engine reads them back; any other spelling would show as a
+ * change for ever.
+ */
 export type Capability = "CHOWN" | "DAC_OVERRIDE" | "FOWNER" | "KILL" | "NET_BIND_SERVICE" | "SETGID" | "SETUID";
 
 export interface Posture {
@@ -62,7 +63,7 @@ export function hardened(posture: Posture) {
   if (adds.length > 0 && !isRoot(user))
     throw new Error(
       `exceptions: capability: ${adds.join(", ")} has no effect for the user ${user}, as Docker gives capabilities to root ` +
-        "alone: leave it out (a port below 1024 needs none), or add an exception { rootUser: true } and the user 0:0",
+        "alone: leave it out (a port below 1024 needs none), or run it as root, with the exception { rootUser: true }",
     );
   return {
     readOnly: !exceptions.some((exception) => "writableRoot" in exception),

@@ -120,8 +120,8 @@ describe("the posture", () => {
       ];
       expect(() => hardened({ ...posture, user, exceptions: [ROOT, ...exceptions] })).toThrow(
         `exceptions: capability: CHOWN, SETUID has no effect for the user ${user ?? "1000:1000"}, as Docker gives ` +
-          "capabilities to root alone: leave it out (a port below 1024 needs none), or add an exception { rootUser: true } " +
-          "and the user 0:0",
+          "capabilities to root alone: leave it out (a port below 1024 needs none), or run it as root, with the exception " +
+          "{ rootUser: true }",
       );
     },
   );

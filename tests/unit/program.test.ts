@@ -108,6 +108,14 @@ describe("the program in a stack with a tunnel", () => {
   });
 });
 
+test("a service that hangs is left alone where its stack says so", async () => {
+  const alone = { "reach:backend": { reviveAfterHangs: 0 }, "reach:frontend": { reviveAfterHangs: 9 } };
+  const recording = await recordStack("prod", (given) => ({ ...given, ...alone }));
+  const tests = (name: string) => container(recording, name).inputs.healthcheck!.tests!;
+  expect(tests("backend")).toEqual(["CMD", "bash", "health.sh"]);
+  expect(tests("frontend").slice(4)).toEqual(["health", "9", "bash", "health.sh"]);
+});
+
 describe("an invariant complains of one broken property", () => {
   let sound: Recording;
   let tunneled: Recording;
