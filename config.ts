@@ -105,8 +105,15 @@ const service = (memoryMb: number, cpus: number, pids: number) =>
         responseTimeoutSeconds: wholeNumber(1, 3600, "give the seconds that the first byte of an answer may take")
           .default(60)
           .describe("Seconds that the first byte of an answer may take. Default 60."),
+        reviveAfterHangs: wholeNumber(
+          0,
+          1000,
+          "give the health checks without an answer after which it is ended, 0: never",
+        )
+          .optional()
+          .describe("Health checks in a row without an answer after which it is started again. Default 10; 0: never."),
       },
-      anObject("memoryMb, cpus, pids, drainSeconds, maxBodyMb or responseTimeoutSeconds"),
+      anObject("memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds or reviveAfterHangs"),
     )
     .prefault({});
 

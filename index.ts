@@ -77,6 +77,7 @@ const backend = new WebService("backend", {
   routes: { paths: ["/api", "/sse"] },
   maxBodyMb: config.backend.maxBodyMb,
   responseTimeoutSeconds: config.backend.responseTimeoutSeconds,
+  reviveAfterHangs: config.backend.reviveAfterHangs,
   tunnelPort: 2222,
 });
 const frontend = new WebService("frontend", {
@@ -93,6 +94,7 @@ const frontend = new WebService("frontend", {
   drainSeconds: config.frontend.drainSeconds,
   maxBodyMb: config.frontend.maxBodyMb,
   responseTimeoutSeconds: config.frontend.responseTimeoutSeconds,
+  reviveAfterHangs: config.frontend.reviveAfterHangs,
   routes: { paths: ["/"], contentSecurityPolicy: `default-src 'self'; frame-ancestors 'none'${toStorage}` },
 });
 

@@ -106,11 +106,11 @@ export const fields: Record<string, Field> = {
     promise: given(({ healthcheck }) => {
       if (!healthcheck) return undefined;
       const { tests = [], interval, timeout, retries } = healthcheck;
-      return `${tests.join(" ")}, ${seconds(interval)} s, ${seconds(timeout)} s, ${retries} times`;
+      return `${healthCommand(tests)}, ${seconds(interval)} s, ${seconds(timeout)} s, ${retries} times`;
     }),
     read: ({ Config }) => {
       const { Test = [], Interval = 0, Timeout = 0, Retries = 0 } = Config.Healthcheck ?? {};
-      return `${Test.join(" ")}, ${Interval / 1e9} s, ${Timeout / 1e9} s, ${Retries} times`;
+      return `${healthCommand(Test)}, ${Interval / 1e9} s, ${Timeout / 1e9} s, ${Retries} times`;
     },
   },
   "stop timeout": {
@@ -284,6 +284,11 @@ function fingerprint(words: readonly string[] | null | undefined): string {
   return all.length <= 60
     ? all
     : `${all.slice(0, 40)}… (${createHash("sha256").update(all).digest("hex").slice(0, 8)})`;
+}
+
+/** With a script in it as little as tells it from another. */
+function healthCommand(words: readonly string[]): string {
+  return words.map((word) => (word.includes("\n") ? fingerprint([word]) : word)).join(" ");
 }
 
 /** `1m30s`, `500ms`. */

@@ -48,7 +48,9 @@ export class DockerHost extends pulumi.ComponentResource {
     this.jobImage = args.jobImage;
     this.faults = new HostFaults(name, this.engine, args.knownHosts);
     pulumi.runtime.registerStackTransformation(({ type, props, opts }) => {
-      if (!type.startsWith("docker:")) return undefined;
+      // A program may have other hosts, each with a hook of its own.
+      const provider = opts.provider ?? opts.parent?.getProvider(type);
+      if (!type.startsWith("docker:") || provider !== this.provider) return undefined;
       // Before all others, which need not ask a host that is gone. Merging writes into the first object, so it is new.
       return { props, opts: pulumi.mergeOptions({ hooks: { onError: [this.faults.hook] } }, opts) };
     });

@@ -29,7 +29,10 @@ export type Exception = {
   | { entryPoint: string }
 );
 
-/** Names as the engine reads them back; any other spelling would show as a change for ever. */
+/**
+ * Only for root: Docker gives no other user any. Names as the engine reads them back; any other spelling would show as a
+ * change for ever.
+ */
 export type Capability = "CHOWN" | "DAC_OVERRIDE" | "FOWNER" | "KILL" | "NET_BIND_SERVICE" | "SETGID" | "SETUID";
 
 export interface Posture {
@@ -57,6 +60,11 @@ export function hardened(posture: Posture) {
   const rootUser = exceptions.some((exception) => "rootUser" in exception);
   if (isRoot(user) && !rootUser) throw new Error(`user ${user} is root: give another, or an exception with its reason`);
   const adds = exceptions.flatMap((exception) => ("capability" in exception ? [exception.capability] : [])).sort();
+  if (adds.length > 0 && !isRoot(user))
+    throw new Error(
+      `exceptions: capability: ${adds.join(", ")} has no effect for the user ${user}, as Docker gives capabilities to root ` +
+        "alone: leave it out (a port below 1024 needs none), or run it as root, with the exception { rootUser: true }",
+    );
   return {
     readOnly: !exceptions.some((exception) => "writableRoot" in exception),
     capabilities: { drops: ["ALL"], adds },

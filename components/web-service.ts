@@ -4,6 +4,7 @@ import { Container, type ContainerArgs, type Health } from "./container.ts";
 import type { Limits, Posture } from "./hardening.ts";
 import { Job } from "./job.ts";
 import type { Proxy } from "./proxy.ts";
+import { reviving } from "./revive.ts";
 import { RouteFile, type DynamicConfiguration } from "./route-file.ts";
 import { SecretFiles } from "./secret.ts";
 
@@ -15,6 +16,13 @@ export interface WebServiceArgs
   port: number;
   /** How the engine sees that it works. */
   health: Health;
+  /**
+   * Health checks in a row without an answer after which its processes are ended, so that Docker starts it again: with
+   * 10 a process that hangs is back within 140 s, or 55 s before Docker 25. Less would end services of a host that is only
+   * busy. It needs /bin/sh in the image. 0: never.
+   * @default 10
+   */
+  reviveAfterHangs?: number;
   /** Path that answers 2xx when it can serve: asked through the edge before a release gets a request. */
   healthPath: string;
   /** Networks besides `proxy`, on which the edge reaches it. @default [] */
@@ -77,14 +85,15 @@ export class WebService extends pulumi.ComponentResource {
     for (const path of routes.paths)
       if (!PATH.test(path))
         throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
+    const uid = args.exceptions?.some((exception) => "rootUser" in exception) ? "0" : SERVICE_UID;
     const files =
       Object.keys(secrets).length > 0
-        ? new SecretFiles(`${name}-secrets`, { host, readerUid: SERVICE_UID, secrets }, { parent: this })
+        ? new SecretFiles(`${name}-secrets`, { host, readerUid: uid, secrets }, { parent: this })
         : undefined;
     const common = {
       host,
       image,
-      user: `${SERVICE_UID}:${SERVICE_UID}`,
+      user: `${uid}:${uid}`,
       limits: args.limits,
       tmpfsMb: args.tmpfsMb,
       exceptions: args.exceptions,
@@ -100,7 +109,7 @@ export class WebService extends pulumi.ComponentResource {
         ...common,
         run: "always",
         command: args.command,
-        health: args.health,
+        health: reviving(name, args.health, args.reviveAfterHangs),
         env: { ...common.env, DRAIN_SECONDS: String(drainSeconds) },
         labels: askedFromOutside(args),
         // Some seconds more than the drain, for what a process does after it.
@@ -139,7 +148,7 @@ function askedFromOutside({ routes, healthPath, tunnelPort }: WebServiceArgs): R
 /** Without a slash at its end, or whatever would end the rule that it stands in. */
 const PATH = /^\/([\w.~!$&'()*+,;=:@%-]+(\/[\w.~!$&'()*+,;=:@%-]+)*)?$/;
 
-/** The user of a service, in the image and outside. */
+/** The user of a service, in the image and outside, unless an exception makes it root. */
 const SERVICE_UID = "1000";
 
 function preDeployJob<Common extends { limits: Limits }>(common: Common, preDeploy: PreDeploy) {

@@ -251,7 +251,7 @@ test("a job before a release", async () => {
 test("an exception to a policy", async () => {
   edit(
     "  tunnelPort: 2222,",
-    '  exceptions: [{ capability: "CHOWN", why: "it gives files away", until: "2099-01-31" }],\n  tunnelPort: 2222,',
+    '  exceptions: [{ writableRoot: true, why: "it writes beside its code", until: "2099-01-31" }],\n  tunnelPort: 2222,',
   );
   expect(whatOf(await comesTrue("exception"))).toEqual({ backend: "rolled" });
 });

@@ -2,6 +2,7 @@ import { createHash, createHmac } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Volume } from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { BuiltImage } from "../../components/built-image.ts";
@@ -19,6 +20,7 @@ import { container, containers, hex, label, ofType, record, type RecordOptions }
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 const LIMITS = { memoryMb: 64, cpus: 1, pids: 32 };
 const HEALTH = { test: ["CMD", "true"] };
+const ROOT: Exception = { rootUser: true, why: "w" };
 
 /** Records what is built on a host. */
 function onHost(build: (host: DockerHost) => void, options?: RecordOptions) {
@@ -60,18 +62,16 @@ describe("the posture", () => {
   test.each<[string, Partial<Posture>, object]>([
     [
       "a capability",
-      { exceptions: [{ capability: "CHOWN", why: "w" }] },
-      { capabilities: { drops: ["ALL"], adds: ["CHOWN"] } },
+      { user: "0:0", exceptions: [ROOT, { capability: "CHOWN", why: "w" }] },
+      { user: "0:0", capabilities: { drops: ["ALL"], adds: ["CHOWN"] } },
     ],
     [
       "two capabilities, in the order that the engine reads back",
       {
-        exceptions: [
-          { capability: "SETUID", why: "w" },
-          { capability: "CHOWN", why: "w" },
-        ],
+        user: "0:0",
+        exceptions: [ROOT, { capability: "SETUID", why: "w" }, { capability: "CHOWN", why: "w" }],
       },
-      { capabilities: { drops: ["ALL"], adds: ["CHOWN", "SETUID"] } },
+      { user: "0:0", capabilities: { drops: ["ALL"], adds: ["CHOWN", "SETUID"] } },
     ],
     ["a writable root", { exceptions: [{ writableRoot: true, why: "w" }] }, { readOnly: false }],
     ["leave to run as root", { exceptions: [{ rootUser: true, why: "w" }] }, {}],
@@ -108,6 +108,21 @@ describe("the posture", () => {
       const message = `user ${user} is root: give another, or an exception with its reason`;
       expect(() => hardened({ ...posture, user })).toThrow(message);
       expect(() => hardened({ ...posture, user, exceptions: others })).toThrow(message);
+    },
+  );
+
+  test.each(["1000:1000", "99", undefined])(
+    "refuses a capability for the user %s, for whom it does nothing",
+    (user) => {
+      const exceptions: Exception[] = [
+        { capability: "SETUID", why: "w" },
+        { capability: "CHOWN", why: "w" },
+      ];
+      expect(() => hardened({ ...posture, user, exceptions: [ROOT, ...exceptions] })).toThrow(
+        `exceptions: capability: CHOWN, SETUID has no effect for the user ${user ?? "1000:1000"}, as Docker gives ` +
+          "capabilities to root alone: leave it out (a port below 1024 needs none), or run it as root, with the exception " +
+          "{ rootUser: true }",
+      );
     },
   );
 
@@ -771,6 +786,23 @@ describe("BuiltImage", () => {
 });
 
 describe("DockerHost", () => {
+  test("tells of faults of its own resources, and leaves those of another host to that one", async () => {
+    const recording = await record(() => {
+      for (const name of ["one", "two"]) {
+        const host = new DockerHost(name, { host: "local", jobImage: IMAGE });
+        new Courier(`${name}-files`, { host, files: { a: "b" }, readerUid: "1000" });
+        new Volume(`${name}-given`, {}, { provider: host.provider });
+      }
+      new Volume("of-nobody", {});
+    });
+    const made = recording.resources.filter(({ type }) => type.startsWith("docker:"));
+    const hooksOf = (name: string) => made.find((resource) => resource.name === name)!.options.hooks.onError;
+    for (const name of ["one", "two"])
+      for (const part of ["files-files", "files-courier", "given"])
+        expect(hooksOf(`${name}-${part}`), part).toEqual([`${name}-faults`]);
+    expect(hooksOf("of-nobody")).toEqual([]);
+  });
+
   test("names and labels what belongs to the stack", async () => {
     let host!: DockerHost;
     await onHost((made) => (host = made), { stack: "blue" });

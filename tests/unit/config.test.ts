@@ -78,7 +78,8 @@ const edgeDefaults = {
   ...{ tunnelPort: 2222, requestsPerSecond: 100, burst: 200, maxBodyMb: 10, memoryMb: 512 },
   ...{ connectionsPerClient: 100, sharedAddresses: [], keepAliveSeconds: 60, idleSeconds: 86400 },
 };
-const SERVICE = "give an object with memoryMb, cpus, pids, drainSeconds, maxBodyMb or responseTimeoutSeconds";
+const SERVICE =
+  "give an object with memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds or reviveAfterHangs";
 const HTTPS_PORT = "is not a whole number from 1 to 65535: give the port of the host on which the edge serves HTTPS";
 const TUNNEL_PORT =
   "is not a whole number from 1 to 65535: give the port of the host on which the backend's tunnels arrive";
@@ -525,7 +526,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "unknown limits",
     { backend: { memory: 512, swap: 0 } },
     "backend.memory: unknown key: did you mean reach:backend.memoryMb?",
-    "backend.swap: unknown key: give one of memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds",
+    "backend.swap: unknown key: give one of memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, reviveAfterHangs",
   ],
 
   ["an unknown key", { hots: "local" }, "hots: unknown key: did you mean reach:host?"],

@@ -161,6 +161,12 @@ const broken: [field: string, change: (backend: ContainerState) => void, promise
     "CMD true, 90 s, 0.5 s, 3 times",
     ", 0 s, 0 s, 0 times",
   ],
+  [
+    "health check",
+    ({ Config }) => void (Config.Healthcheck!.Test = ["CMD", "sh", "-c", "echo long\n".repeat(99), "health"]),
+    "CMD true, 90 s, 0.5 s, 3 times",
+    "CMD sh -c echo long echo long echo long echo long … (e44ee400) health, 90 s, 0.5 s, 3 times",
+  ],
   ["stop timeout", ({ Config }) => void delete Config.StopTimeout, "20 s", "10 s"],
   ["privileged", ({ HostConfig }) => void (HostConfig.Privileged = true), "no", "yes"],
   [

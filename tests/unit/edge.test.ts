@@ -279,6 +279,33 @@ describe("WebService", () => {
     expect(Object.fromEntries(own)).toEqual(labels);
   });
 
+  test("that hangs is ended from within, so that Docker starts it again, unless it is not to be", async () => {
+    const testsOf = async (ofService: Partial<WebServiceArgs>) => {
+      const { recording } = await system({}, ofService);
+      return container(recording, "api").inputs.healthcheck!.tests!;
+    };
+    const tests = await testsOf({});
+    expect(tests).toEqual(["CMD", "/bin/sh", "-c", expect.any(String), "health", "10", "true"]);
+    expect(tests[3]).toMatch(/^most=\$1\n/);
+    expect((await testsOf({ reviveAfterHangs: 2 })).slice(4)).toEqual(["health", "2", "true"]);
+    expect(await testsOf({ reviveAfterHangs: 0 })).toEqual(["CMD", "true"]);
+    for (const reviveAfterHangs of [-1, 1.5, Number.NaN])
+      await expect(testsOf({ reviveAfterHangs })).rejects.toThrow(
+        `api: reviveAfterHangs: ${reviveAfterHangs} is not a whole number from 0: give one, 0 for never`,
+      );
+    // Whatever else runs: nobody looks at a job for long, and the door and the edge have images of their own.
+    const { recording } = await system();
+    const reviving = containers(recording).filter(({ inputs }) => inputs.healthcheck?.tests?.includes("health"));
+    expect(reviving.map(({ name }) => name)).toEqual(["api"]);
+  });
+
+  test("is root where an exception says why, and then reads its secrets as root", async () => {
+    const exceptions = [{ rootUser: true as const, why: "its image knows no other user" }];
+    const { recording } = await system({}, { exceptions, secrets: { API_KEY: "hidden" } });
+    expect(container(recording, "api").inputs.user).toBe("0:0");
+    expect(container(recording, "api-secrets-courier").inputs.uploads).toMatchObject([{ owner: "0", group: "0" }]);
+  });
+
   test("gets its secrets as files, and not in its environment", async () => {
     const { recording } = await system({}, { secrets: { API_KEY: "hidden" } });
     const { inputs } = container(recording, "api");

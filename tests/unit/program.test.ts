@@ -108,6 +108,14 @@ describe("the program in a stack with a tunnel", () => {
   });
 });
 
+test("a service that hangs is left alone where its stack says so", async () => {
+  const alone = { "reach:backend": { reviveAfterHangs: 0 }, "reach:frontend": { reviveAfterHangs: 9 } };
+  const recording = await recordStack("prod", (given) => ({ ...given, ...alone }));
+  const tests = (name: string) => container(recording, name).inputs.healthcheck!.tests!;
+  expect(tests("backend")).toEqual(["CMD", "bash", "health.sh"]);
+  expect(tests("frontend").slice(4)).toEqual(["health", "9", "bash", "health.sh"]);
+});
+
 describe("an invariant complains of one broken property", () => {
   let sound: Recording;
   let tunneled: Recording;
@@ -249,7 +257,7 @@ describe("an invariant complains of one broken property", () => {
       invariant: secret,
       breaks: "in the health check",
       by: ({ inputs }) => inputs.healthcheck!.tests!.push(TEST_SECRET),
-      complaint: "backend: healthcheck.tests.3 holds a secret",
+      complaint: "backend: healthcheck.tests.8 holds a secret",
     },
     {
       invariant: secret,
