@@ -18,6 +18,8 @@ export interface RouteFileArgs {
   candidate?: pulumi.Input<DynamicConfiguration>;
   /** Path below both that must answer 2xx. @default "" */
   checkPath?: string;
+  /** Seconds that one answer there may take, at most 10. @default 5 */
+  checkSeconds?: number;
 }
 
 export interface DynamicConfiguration {
@@ -34,6 +36,11 @@ export interface DynamicConfiguration {
 export class RouteFile extends pulumi.ComponentResource {
   constructor(name: string, args: RouteFileArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:RouteFile", name, {}, { providers: [args.host.provider], ...opts });
+    const { checkSeconds = 5 } = args;
+    if (!(checkSeconds >= 1 && checkSeconds <= 10))
+      throw new Error(
+        `${name}: healthTimeoutSeconds: ${checkSeconds} is not from 1 to 10: give the seconds of one answer`,
+      );
     new Job(
       `${name}-job`,
       {
@@ -43,7 +50,8 @@ export class RouteFile extends pulumi.ComponentResource {
         exceptions: [
           { rootUser: true, why: "root owns the volume with the routes; without capabilities it can do nothing more" },
         ],
-        deadlineSeconds: 25,
+        // 15 s of tries for each of the two routes together, and the last try of each.
+        deadlineSeconds: 20 + 2 * checkSeconds,
         networks: [{ name: args.doorNetwork }],
         volumes: [{ name: args.routesVolume, path: "/routes", writable: true }],
         env: {
@@ -56,6 +64,7 @@ export class RouteFile extends pulumi.ComponentResource {
           ROUTERS: pulumi.output(args.content).apply(routersOf),
           RELEASE: args.release,
           CHECK_PATH: args.checkPath ?? "",
+          CHECK_SECONDS: String(checkSeconds),
         },
       },
       { parent: this },
@@ -90,7 +99,13 @@ serves() {
   found=$(edges)
   [ -n "$found" ] || { answer="no edge in the network's DNS"; return 1; }
   for edge in $found; do
-    answer=$(timeout 2 wget -q -O /dev/null "http://$edge:8082/$1/$RELEASE$CHECK_PATH" 2>&1) || return 1
+    answer=$(timeout "$CHECK_SECONDS" wget -q -O /dev/null "http://$edge:8082/$1/$RELEASE$CHECK_PATH" 2>&1)
+    case $? in
+      0) ;;
+      # As timeout ends, of busybox and of others.
+      143 | 124) answer="it took longer than $CHECK_SECONDS s"; return 1 ;;
+      *) return 1 ;;
+    esac
   done
 }
 began=$(date +%s)

@@ -25,6 +25,8 @@ export interface WebServiceArgs
   reviveAfterHangs?: number;
   /** Path that answers 2xx when it can serve: asked through the edge before a release gets a request. */
   healthPath: string;
+  /** Seconds that one answer on the health path may take when a release is tried, at most 10. @default 5 */
+  healthTimeoutSeconds?: number;
   /** Networks besides `proxy`, on which the edge reaches it. @default [] */
   networks?: Network[];
   /** Setting to value. The container gets SETTING_FILE, the path of a file that only it can read. @default {} */
@@ -128,6 +130,7 @@ export class WebService extends pulumi.ComponentResource {
         candidate: this.container.name.apply((release) => candidate(release, args)),
         release: this.container.name,
         checkPath: args.healthPath,
+        checkSeconds: args.healthTimeoutSeconds,
       },
       { parent: this, dependsOn: edge },
     );
@@ -173,7 +176,7 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
     entryPoints: [entryPoint],
     rule: `PathPrefix(\`/${entryPoint}/${path}/\`)`,
     service: name,
-    middlewares: [`${name}-limits`, `${name}-${entryPoint}`],
+    middlewares: [`${name}-limits`, `${name}-${entryPoint}`, `${name}-as-client`],
   });
   const strip = (prefix: string) => ({ stripPrefix: { prefixes: [prefix] } });
   return {
@@ -204,6 +207,7 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
             contentSecurityPolicy: routes.contentSecurityPolicy ?? "default-src 'none'; frame-ancestors 'none'",
           },
         },
+        [`${name}-as-client`]: asClient(edge.domain),
         [`${name}-services`]: strip(`/services/${name}`),
         [`${name}-release`]: strip(`/release/${release}`),
       },
@@ -229,6 +233,16 @@ const BODY_GAP_SECONDS = 60;
 /** A request with a body that does not say how long it is. */
 const UNSIZED = "!Method(`GET`) && !Method(`HEAD`) && !HeaderRegexp(`Content-Length`, `.`)";
 
+/**
+ * What the edge says of a request from within, to a framework that takes requests for its own domain alone and answers all
+ * that was not HTTPS with a redirect.
+ */
+function asClient(domain: string): object {
+  return {
+    headers: { customRequestHeaders: { Host: domain, "X-Forwarded-Host": domain, "X-Forwarded-Proto": "https" } },
+  };
+}
+
 function publicRule(domain: string, paths: string[]): string {
   const under = paths.map((path) =>
     path === "/" ? "PathPrefix(`/`)" : `Path(\`${path}\`) || PathPrefix(\`${path}/\`)`,
@@ -247,8 +261,8 @@ function candidate(release: string, { edge, port, routes }: WebServiceArgs): Dyn
   const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
   return {
     http: {
-      routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name] } },
-      middlewares: { [name]: { stripPrefix: { prefixes: [prefix] } } },
+      routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name, `${name}-as-client`] } },
+      middlewares: { [name]: { stripPrefix: { prefixes: [prefix] } }, [`${name}-as-client`]: asClient(edge.domain) },
       services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
     },
   };

@@ -109,7 +109,7 @@ ${Object.entries(routers)
   asked=$(($(cat "${directory}/asked.$address" 2>/dev/null || echo 0) + 1)); echo "$asked" > "${directory}/asked.$address"
   while [ ! -e "${answers}/$address.$asked" ]; do asked=$((asked - 1)); done
   status=$(cat "${answers}/$address.$asked")
-  case $status in 2*) ;; [3-5]*) echo "wget: server returned error: HTTP/1.1 $status" >&2; return 1 ;; *) echo "$status" >&2; return 1 ;; esac
+  case $status in 2*) ;; slow) return 143 ;; [3-5]*) echo "wget: server returned error: HTTP/1.1 $status" >&2; return 1 ;; *) echo "$status" >&2; return 1 ;; esac
 }
 date() { passed=$(($(cat "${directory}/date" 2>/dev/null || echo 0) + 4)); echo "$passed" | tee "${directory}/date"; }
 sleep() { echo "$1" >> "${directory}/slept"; }
@@ -287,6 +287,7 @@ describe.concurrent("a cutover that fails", () => {
       { "172.21.0.2": ["500 Internal Server Error"] },
       said("172.21.0.2", "wget: server returned error: HTTP/1.1 500 Internal Server Error"),
     ],
+    ["an answer takes too long", { "172.21.0.2": ["slow"] }, said("172.21.0.2", "it took longer than 5 s")],
     ["the edge is not there", { "172.21.0.2": [refused] }, said("172.21.0.2", refused)],
     [
       "one of two edges does not serve",

@@ -103,6 +103,13 @@ function takes({ rule }: Router, path: string): boolean {
 const EDGE = `reach-test-edge-${hex("edge", 7)}`;
 const API = `reach-test-api-${hex("api", 7)}`;
 
+/** For a framework that takes its own domain alone, and redirects what was not HTTPS. */
+const AS_CLIENT = {
+  headers: {
+    customRequestHeaders: { Host: "example.com", "X-Forwarded-Host": "example.com", "X-Forwarded-Proto": "https" },
+  },
+};
+
 describe("a service's routes", () => {
   let route: RouteContent;
   let sound: System;
@@ -179,8 +186,9 @@ describe("a service's routes", () => {
       entryPoints: ["services"],
       rule: "PathPrefix(`/services/api/`)",
       service: "api",
-      middlewares: ["api-limits", "api-services"],
+      middlewares: ["api-limits", "api-services", "api-as-client"],
     });
+    expect(route.http.middlewares["api-as-client"]).toEqual(AS_CLIENT);
     expect(route.http.middlewares["api-services"]).toEqual({ stripPrefix: { prefixes: ["/services/api"] } });
     expect(sound.service.internalUrl).toBe("http://edge:8081/services/api");
   });
@@ -190,7 +198,7 @@ describe("a service's routes", () => {
       entryPoints: ["release"],
       rule: `PathPrefix(\`/release/${API}/\`)`,
       service: "api",
-      middlewares: ["api-limits", "api-release"],
+      middlewares: ["api-limits", "api-release", "api-as-client"],
     });
     expect(route.http.middlewares["api-release"]).toEqual({ stripPrefix: { prefixes: [`/release/${API}`] } });
     const inside = Object.values(route.http.routers).filter(({ rule }) => rule.includes(API));
@@ -207,10 +215,13 @@ describe("a service's routes", () => {
             entryPoints: ["release"],
             rule: expect.stringMatching(/^PathPrefix\(`\/candidate\/reach-test-api-\w{7}\/`\) \|\| \(.*\)$/) as string,
             service: name,
-            middlewares: [name],
+            middlewares: [name, `${name}-as-client`],
           },
         },
-        middlewares: { [name]: { stripPrefix: { prefixes: [`/candidate/${API}`] } } },
+        middlewares: {
+          [name]: { stripPrefix: { prefixes: [`/candidate/${API}`] } },
+          [`${name}-as-client`]: AS_CLIENT,
+        },
         services: { [name]: { loadBalancer: { servers: [{ url: `http://${API}:8765` }] } } },
       },
     });
@@ -243,6 +254,15 @@ describe("a service's routes", () => {
   test.each(["api", "/api/", "//api", "/a`b", "/a b", ""])("of %j are refused, as it is no path", async (path) => {
     await expect(system({}, { routes: { paths: [path] } })).rejects.toThrow(
       `api: the path ${path} is not one that a route can have: give one like /api`,
+    );
+  });
+
+  test("are tried for as long as one answer of the service may take", async () => {
+    const { recording } = await system({}, { healthTimeoutSeconds: 8 });
+    expect(setting(recording, "api-route-job", "CHECK_SECONDS")).toBe("8");
+    expect(container(recording, "api-route-job").inputs.waitTimeout).toBe(36);
+    await expect(system({}, { healthTimeoutSeconds: 11 })).rejects.toThrow(
+      "api-route: healthTimeoutSeconds: 11 is not from 1 to 10: give the seconds of one answer",
     );
   });
 

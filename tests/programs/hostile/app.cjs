@@ -38,6 +38,10 @@ http
     const url = new URL(request.url, "http://app");
     const how = answers[url.pathname.split("/").at(-1)];
     if (how) how(request, answer, url.searchParams).catch(() => answer.destroy());
+    // As frameworks do: their own domain alone, and nothing that was not HTTPS.
+    else if (!/^hostile\.test(:\d+)?$/.test(request.headers.host)) answer.writeHead(400).end("not my domain");
+    else if (request.headers["x-forwarded-proto"] !== "https")
+      answer.writeHead(301, { Location: "https://hostile.test/" }).end();
     else answer.end(JSON.stringify(request.headers));
   })
   // What is sent after the handshake comes back.
