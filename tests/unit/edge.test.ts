@@ -3,6 +3,7 @@ import { DockerHost } from "../../components/docker-host.ts";
 import { edgeSettings, traefikArguments } from "../../components/edge-settings.ts";
 import { Networks } from "../../components/networks.ts";
 import { Proxy, type ProxyArgs } from "../../components/proxy.ts";
+import { reviving } from "../../components/revive.ts";
 import { RouteFile } from "../../components/route-file.ts";
 import { ServedRoutes } from "../../components/served-routes.ts";
 import { WebService, type WebServiceArgs } from "../../components/web-service.ts";
@@ -276,12 +277,14 @@ describe("WebService", () => {
     expect(tests[3]).toMatch(/^most=\$1\n/);
     expect((await testsOf({ reviveAfterHangs: 2 })).slice(4)).toEqual(["health", "2", "true"]);
     expect(await testsOf({ reviveAfterHangs: 0 })).toEqual(["CMD", "true"]);
-    for (const reviveAfterHangs of [-1, 1.5, Number.NaN])
-      await expect(testsOf({ reviveAfterHangs })).rejects.toThrow(
-        `api: reviveAfterHangs: ${reviveAfterHangs} is not a whole number from 0: give one, 0 for never`,
+    for (const hangs of [-1, 1.5, Number.NaN])
+      expect(() => reviving("api", { test: ["CMD", "true"] }, hangs)).toThrow(
+        `api: reviveAfterHangs: ${hangs} is not a whole number from 0: give one, 0 for never`,
       );
-    // Whatever else runs: nobody looks at a job for long, and the door and the edge have images of their own.
-    const { recording } = await system();
+  });
+
+  test("is all that is ended when it hangs", async () => {
+    const { recording } = await plainSystem();
     const reviving = containers(recording).filter(({ inputs }) => inputs.healthcheck?.tests?.includes("health"));
     expect(reviving.map(({ name }) => name)).toEqual(["api"]);
   });
