@@ -1,6 +1,6 @@
 # Every target runs a program in commands/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
-.PHONY: help up preview doctor audit stack promote rollback down unlock test check scan fmt pin env generate
+.PHONY: help up preview doctor audit stack promote rollback down unlock test soak check scan fmt pin env generate
 RUN := @bash toolchain/run --import ./commands/given.ts
 # commands/given.ts refuses what a target does not take, by the lines `takes`, before its program begins.
 export MAKECMDGOALS
@@ -49,6 +49,9 @@ unlock: ## release the lock of a run that was killed on another machine (UNLOCK 
 
 test: ## every test: unit first, then end to end
 	$(RUN) commands/test.ts
+
+soak: ## the end-to-end tests with every variant of what `make test` shows once of each kind; takes hours
+	$(RUN) commands/soak.ts
 
 check: ## types, lint, format and unit tests: what to run before a commit
 	$(RUN) commands/check.ts

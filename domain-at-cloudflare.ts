@@ -1,4 +1,4 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import { ApiToken, zoneResource } from "./components/api-token.ts";
 import { CloudflareAccount } from "./components/cloudflare-account.ts";
 import { authoritiesOf, type DnsArgs } from "./components/dns.ts";
@@ -17,11 +17,13 @@ export interface DomainAtCloudflare {
 
 /** The account and the zone of a stack, looked at before anything is made there, and the zone's settings. */
 export async function domainAtCloudflare(
-  { domain, edge, certificates, cloudflareApiToken, dnsApiToken }: Config,
+  config: Config,
   cloudflare: NonNullable<Config["cloudflare"]>,
 ): Promise<DomainAtCloudflare> {
+  const { domain, edge, certificates, cloudflareApiToken, dnsApiToken } = config;
   const { accountId, zone: zoneName, tunnel: tunneled, tunnelHost, apiUrl } = cloudflare;
   const addresses = tunneled ? [] : (cloudflare.addresses ?? [edge.address]);
+  for (const warning of beyondCloudflare(config)) await pulumi.log.warn(warning);
   const account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: cloudflareApiToken!, apiUrl });
   const why = "tunnels are TCP, and Cloudflare's proxy carries HTTP alone";
   const hosts = tunnelHost === undefined ? [] : [{ name: tunnelHost, proxied: false as const, why }];
@@ -44,4 +46,36 @@ export async function domainAtCloudflare(
           }).value
         : undefined,
   };
+}
+
+/**
+ * What the stack file lets through and Cloudflare does not, on the way to the domain: bodies over 100 MB (more on its
+ * larger plans) get 413, and an answer whose first byte takes more than 100 s gets 524.
+ */
+export function beyondCloudflare({ edge, backend, frontend }: Pick<Config, "edge" | "backend" | "frontend">): string[] {
+  const bodies = {
+    "edge.maxBodyMb": edge.maxBodyMb,
+    "backend.maxBodyMb": backend.maxBodyMb,
+    "frontend.maxBodyMb": frontend.maxBodyMb,
+  };
+  const waits = {
+    "backend.responseTimeoutSeconds": backend.responseTimeoutSeconds,
+    "frontend.responseTimeoutSeconds": frontend.responseTimeoutSeconds,
+  };
+  const more = (limits: Record<string, number | undefined>, most: number, what: string) =>
+    Object.entries(limits).flatMap(([path, limit]) =>
+      limit !== undefined && limit > most ? [`${path}: ${limit} is more than Cloudflare lets through: ${what}`] : [],
+    );
+  return [
+    ...more(
+      bodies,
+      100,
+      "it answers 413 to bodies over 100 MB, or over what your plan says; send large files to a bucket (cloudflare.files)",
+    ),
+    ...more(
+      waits,
+      100,
+      "it answers 524 when the first byte takes more than 100 s; begin the answer earlier, or make it a job that is asked for",
+    ),
+  ];
 }

@@ -91,6 +91,12 @@ export class Engine {
     return archive && filesIn(archive);
   }
 
+  /** Writes a file into a folder of a container, running or not. */
+  async putFile(container: string, folder: string, file: string, content: Buffer): Promise<void> {
+    const path = `/containers/${container}/archive?path=${encodeURIComponent(folder)}`;
+    await this.#request("PUT", path, Readable.from([archiveOf(file, content)]));
+  }
+
   /** Ends idle connections, so that a program which is done can exit. */
   close(): void {
     this.#agent.destroy();
@@ -174,6 +180,29 @@ function filesIn(archive: Buffer): ArchivedFile[] {
     at = begin + Math.ceil(size / 512) * 512;
   }
   return files;
+}
+
+/** A tar archive of one file of root's that all may read, in the format of POSIX. */
+function archiveOf(file: string, content: Buffer): Buffer {
+  const header = Buffer.alloc(512);
+  const write = (text: string, at: number) => header.write(text, at, "ascii");
+  const octal = (value: number, at: number, digits: number) => write(value.toString(8).padStart(digits, "0"), at);
+  write(file, 0);
+  octal(0o644, 100, 7);
+  for (const at of [108, 116]) octal(0, at, 7);
+  octal(content.length, 124, 11);
+  octal(Math.floor(Date.now() / 1000), 136, 11);
+  write("0", 156);
+  write("ustar\u000000", 257);
+  // The sum is made as if its own place had blanks.
+  write(" ".repeat(8), 148);
+  octal(
+    header.reduce((sum, byte) => sum + byte, 0),
+    148,
+    6,
+  );
+  header.writeUInt8(0, 154);
+  return Buffer.concat([header, content, Buffer.alloc(1024 + ((512 - (content.length % 512)) % 512))]);
 }
 
 function noSuchThing(error: Error): undefined {

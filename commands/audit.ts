@@ -7,8 +7,10 @@ import { table } from "./table.ts";
 await runCommand(async () => {
   const stack = await openStack(stackName());
   try {
-    const { found, all } = await readBack(stack);
+    const { found, all, pruned } = await readBack(stack);
     report(found, all, process.env["FORMAT"]);
+    if (pruned.length > 0 && process.env["FORMAT"] !== "json")
+      console.log(`Gone, and not missed, as their work is done: ${pruned.sort().join(", ")}`);
     return found.length > 0 ? 1 : 0;
   } finally {
     stack.engine.close();

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { ContainerState, HostState } from "./host-state.ts";
+import type { ContainerState, HostState, ImageState } from "./host-state.ts";
 import type { ContainerInputs, PromisedContainer } from "./promises.ts";
 
 /** One field of a container, as text that can be shown. */
@@ -7,7 +7,7 @@ export interface Field {
   /** Undefined where the stack promises nothing. */
   promise: (container: PromisedContainer, host: HostState) => string | undefined;
   read: (found: ContainerState, container: PromisedContainer, host: HostState) => string;
-  /** @default REPLACE */
+  /** @default OWN */
   cure?: string;
 }
 
@@ -15,8 +15,15 @@ const UPDATE = "`make up` puts it right.";
 export const REFRESH = "`pulumi refresh`, then `make up`: it is made anew.";
 const NETWORKS =
   "`docker network disconnect` it from what is too much; what is missing is there after `pulumi up --replace` of it.";
+/** Of a container that the state names by its id: whatever it shows, the stack made it, and clients may be on it. */
+export const OWN =
+  "It is the stack's own container, so leave it running. `pulumi up --replace` of it makes it anew as the stack says, and\n" +
+  "takes this one away when the new one is healthy (the preview says for how long ports are closed).";
+/** Of a container that stands where the stack's own was, and may serve in its place. */
 export const REPLACE =
-  "It is not what the stack made. Find out who made it; then `docker rm --force` it, `pulumi refresh`, and `make up`.";
+  "Another container than the one that the stack made. Find out who made it, and leave it running: it may be what serves.\n" +
+  "`pulumi refresh`, then `make up` makes the stack's own; remove this one when that is healthy. If it holds the ports of\n" +
+  "the host, they are closed from its removal until `make up` has ended.";
 
 /** A promise that is the same for all: what nothing of a stack has. */
 const none = (read: (found: ContainerState) => unknown): Field => ({
@@ -47,39 +54,52 @@ export const fields: Record<string, Field> = {
     cure: "`docker rename` it back: other containers find it by its name.",
   },
   image: {
-    promise: ({ inputs }, { images }) => images[inputs.image]?.Id.slice(0, 19) ?? inputs.image,
-    read: ({ Image }) => Image.slice(0, 19),
+    // The stack's own container is what it was made from, whatever becomes of the image's names. Another may have been
+    // made from something else by the same name.
+    promise: ({ id, inputs }, { containers, images }) =>
+      containers.some(({ Id }) => Id === id) ? inputs.image : (images[inputs.image]?.Id.slice(0, 19) ?? inputs.image),
+    read: ({ Id, Image, Config }, { id, inputs }, { images }) =>
+      Id === id || images[inputs.image] === undefined ? Config.Image : Image.slice(0, 19),
   },
   user: {
-    promise: ({ inputs }, { images }) => inputs.user || images[inputs.image]?.Config.User || "root",
+    promise: (container, host) => {
+      const { user } = container.inputs;
+      return user || ifKnown(container, host, ({ Config }) => Config.User || "root");
+    },
     read: ({ Config }) => Config.User || "root",
   },
   // Names only: what somebody put there may be a secret.
   env: {
-    promise: () => "as deployed",
-    read: ({ Config }, { inputs }, { images }) => {
-      const base = images[inputs.image]?.Config.Env ?? [];
-      return unlike(inputs.envs ?? [], Config.Env ?? [], base);
+    promise: (container, host) => ifKnown(container, host, () => "as deployed"),
+    read: ({ Config }, container, host) => {
+      const base = imageOf(container, host)?.Config.Env ?? [];
+      return unlike(container.inputs.envs ?? [], Config.Env ?? [], base);
     },
   },
   labels: {
-    promise: () => "as deployed",
-    read: ({ Config }, { inputs }, { images }) => {
+    promise: (container, host) => ifKnown(container, host, () => "as deployed"),
+    read: ({ Config }, container, host) => {
       const entries = (labels: Record<string, string> | null = {}) =>
         Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`);
-      const wanted = (inputs.labels ?? []).map(({ label, value }) => `${label}=${value}`);
-      const base = entries(images[inputs.image]?.Config.Labels);
+      const wanted = (container.inputs.labels ?? []).map(({ label, value }) => `${label}=${value}`);
+      const base = entries(imageOf(container, host)?.Config.Labels);
       return unlike(wanted, entries(Config.Labels), base);
     },
   },
   entrypoint: {
-    promise: ({ inputs }, { images }) => fingerprint(inputs.entrypoints ?? images[inputs.image]?.Config.Entrypoint),
+    promise: (container, host) =>
+      container.inputs.entrypoints
+        ? fingerprint(container.inputs.entrypoints)
+        : ifKnown(container, host, ({ Config }) => fingerprint(Config.Entrypoint)),
     read: ({ Config }) => fingerprint(Config.Entrypoint),
   },
   command: {
     // Another entry point takes the image's command away.
-    promise: ({ inputs: { command = [], entrypoints, image } }, { images }) =>
-      fingerprint(command.length > 0 || entrypoints ? command : images[image]?.Config.Cmd),
+    promise: (container, host) => {
+      const { command = [], entrypoints } = container.inputs;
+      if (command.length > 0 || entrypoints) return fingerprint(command);
+      return ifKnown(container, host, ({ Config }) => fingerprint(Config.Cmd));
+    },
     read: ({ Config }) => fingerprint(Config.Cmd),
   },
   "health check": {
@@ -216,6 +236,22 @@ export const fields: Record<string, Field> = {
     cure: NETWORKS,
   },
 };
+
+/**
+ * What it was made from. Of the stack's own container that is what the host says that it runs: an image loses its name
+ * when someone prunes, or passes it on to another when it is built or loaded anew.
+ */
+function imageOf({ id, inputs }: PromisedContainer, { containers, images }: HostState): ImageState | undefined {
+  const own = containers.find(({ Id }) => Id === id);
+  return images[own?.Image ?? inputs.image];
+}
+
+/** Of the stack's own container whose image is gone from the host: nothing that the image brought is promised. */
+function ifKnown(container: PromisedContainer, host: HostState, of: (image: Pick<ImageState, "Config">) => string) {
+  const image = imageOf(container, host);
+  if (image === undefined && host.containers.some(({ Id }) => Id === container.id)) return undefined;
+  return of(image ?? { Config: {} });
+}
 
 /** What is there beyond what was promised and what the image brings, and what is not; by name. */
 function unlike(wanted: readonly string[], found: readonly string[], base: readonly string[]): string {

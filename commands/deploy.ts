@@ -10,16 +10,17 @@ import { isRefused, markdown } from "./forecast/report.ts";
 import { hostTime, removeOrphans, settlePending } from "./leftovers.ts";
 import { ensureAlone, runAlone } from "./lock.ts";
 import { recordRelease } from "./releases.ts";
+import { complaints, lookAndCure, outsideOf, type Seen } from "./outside.ts";
 import {
   committedFile,
   madeDirectory,
   prepareLocal,
   projectDirectory,
-  pulumi,
   readStackFile,
   textIn,
   type Stack,
 } from "./stack.ts";
+import { readState, type State } from "./state-files.ts";
 import { table } from "./table.ts";
 
 /** Preview, question and update, then what a killed run left is removed, and a table; gives the exit code. */
@@ -36,14 +37,23 @@ export async function deploy(stack: Stack): Promise<number> {
   }
   const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview"]);
   if (code !== 0) return code;
-  await removeOrphans(stack, began);
-  const outputs = JSON.parse(await pulumi(stack, ["stack", "output", "--json", "--stack", stack.name])) as Outputs;
+  const state = await readState(stack);
+  await removeOrphans(stack, began, state);
+  const outputs = outputsIn(state);
+  if (outputs === undefined) throw new Error(`${stack.name}: its state has no outputs after the update`);
   await recordRelease(stack, servedImages(outputs));
-  await report(stack, outputs);
+  const seen = await lookAndCure(stack.engine, stack.name);
+  await report(stack, outputs, seen);
   if (ca) say(`The certificate is signed by a CA of this machine: ${ca}`);
   say(`Up after ${formatSeconds((Date.now() - start) / 1000)}.`);
-  return 0;
+  const red = complaints(seen);
+  if (red.length === 0) return 0;
+  say(`\nDeployed, but clients do not reach all of it:\n${red.join("\n")}`);
+  return NOT_REACHED;
 }
+
+/** The exit code for a stack that is deployed, and that clients do not reach. */
+export const NOT_REACHED = 3;
 
 /** Shows what would happen, and asks for a word: nothing is lost because nobody looked. */
 export async function isAgreed(stack: Stack): Promise<boolean> {
@@ -75,6 +85,11 @@ export async function prepareLocalStack(stack: Stack): Promise<string | undefine
   return ca;
 }
 
+/** What the program says of the stack at its end. None of it is a secret. */
+export function outputsIn({ deployment }: State): Outputs | undefined {
+  return deployment.resources?.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs as Outputs | undefined;
+}
+
 export interface Outputs {
   url: string;
   services: Record<string, { container: string; image: string; url?: string }>;
@@ -86,17 +101,18 @@ export function servedImages({ services }: Outputs): Record<string, string> {
   return Object.fromEntries(served.map(([service, { image }]) => [service, image]));
 }
 
-async function report(stack: Stack, outputs: Outputs): Promise<void> {
+async function report(stack: Stack, outputs: Outputs, seen: readonly Seen[]): Promise<void> {
   const rows = await Promise.all(
     Object.entries(outputs.services).map(async ([service, { container, image, url }]) => [
       service,
       url ?? "",
       await healthOf(stack, container),
+      outsideOf(seen, service),
       // An image that was built here has no name but its id.
       image.replace(/^(sha256:.{12}).*/, "$1"),
     ]),
   );
-  console.log(`\n${table([["SERVICE", "URL", "HEALTH", "IMAGE"], ...rows])}\n\nOpen ${outputs.url}`);
+  console.log(`\n${table([["SERVICE", "URL", "HEALTH", "FROM OUTSIDE", "IMAGE"], ...rows])}\n\nOpen ${outputs.url}`);
 }
 
 async function healthOf({ engine }: Stack, container: string): Promise<string> {

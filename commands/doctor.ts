@@ -3,6 +3,7 @@ import { parseStackFile } from "../config.ts";
 import { findDocker } from "../toolchain/docker.ts";
 import { checks } from "./host-checks.ts";
 import { gatherFacts, type StackFacts } from "./host-facts.ts";
+import { complaints, lookFromOutside } from "./outside.ts";
 import { committedFile, hostOf, readStackFile, reach, runCommand, stackName } from "./stack.ts";
 import { table } from "./table.ts";
 
@@ -18,7 +19,13 @@ await runCommand(async () => {
     );
     for (const { check, verdict, cure } of findings)
       if (cure.length > 0) console.log(`\n${check} (${verdict})\n${cure.map((line) => `  ${line}`).join("\n")}`);
-    return findings.some(({ verdict }) => verdict === "bad") ? 1 : 0;
+    const seen = await lookFromOutside(engine, name);
+    if (seen.length > 0)
+      console.log(
+        `\n${table([["FROM OUTSIDE", "ASKED", "FOUND"], ...seen.map((each) => [each.resource, each.asked, each.found])])}`,
+      );
+    for (const complaint of complaints(seen)) console.log(`\n${complaint}`);
+    return findings.some(({ verdict }) => verdict === "bad") || seen.some(({ ok }) => !ok) ? 1 : 0;
   } finally {
     engine.close();
   }

@@ -7,6 +7,7 @@ import { hostTime, removeOrphans, settlePending } from "./leftovers.ts";
 import { ensureAlone, runAlone } from "./lock.ts";
 import { forgetReleases } from "./releases.ts";
 import { localFile, madeDirectory, openStack, pulumi, runCommand, stackName, type Stack } from "./stack.ts";
+import { readState } from "./state-files.ts";
 
 await runCommand(async () => {
   const answer = process.env["DATA"];
@@ -25,7 +26,7 @@ await runCommand(async () => {
     await settlePending(stack);
     const code = await runAlone(stack, ["destroy", "--stack", name, ...sure]);
     if (code !== 0) return code;
-    await removeOrphans(stack, began);
+    await removeOrphans(stack, began, await readState(stack));
     await forgetReleases(stack, 0);
     // Data is retained by the program; what is still there was left for this.
     for (const volume of deleteData ? await dataVolumes(stack) : []) await stack.engine.delete(`/volumes/${volume}`);

@@ -1,4 +1,4 @@
-import { fields, listed, REFRESH, REPLACE, splitOnce } from "./container-fields.ts";
+import { fields, listed, OWN, REFRESH, REPLACE, splitOnce } from "./container-fields.ts";
 import { daemonSettings } from "../daemon-settings.ts";
 import { engineChecks } from "./host-checks.ts";
 import type { ContainerState, HostState } from "./host-state.ts";
@@ -27,7 +27,19 @@ export function findings(promised: Promised, host: HostState, stackLabel: string
   ];
 }
 
-const STRANGER = "The stack knows nothing of it. Find out whose it is, and `docker rm --force` it.";
+/** Couriers and jobs that are gone from the host: they had done their work, and nothing is missed. */
+export function prunedOf({ containers }: Promised, host: HostState): string[] {
+  const there = new Set(host.containers.map(({ Id }) => Id));
+  return containers.filter(({ id, inputs }) => inputs.restart !== "always" && !there.has(id)).map(({ name }) => name);
+}
+
+const STRANGER =
+  "The stack knows nothing of it. Find out whose it is (a run that is at work makes containers too); whoever knows that\n" +
+  "nothing needs it can `docker rm --force` it.";
+const NETWORK =
+  "Find out who made it. The stack's own services may be on it: with a new one they are rolled, so do this at a quiet time.\n" +
+  "`docker network rm` it once nothing is on it, `pulumi refresh`, and `make up`.";
+const VOLUME = "Somebody made it anew. `pulumi up --replace` of it makes it as the stack says, and rolls its readers.";
 
 function ofContainer(container: PromisedContainer, host: HostState): Finding[] {
   const { name, id, inputs, hostName } = container;
@@ -52,7 +64,7 @@ function differences(container: PromisedContainer, found: ContainerState, host: 
     if (wanted === undefined) return [];
     const is = read(found, container, host);
     if (is === wanted) return [];
-    return [{ resource: container.name, field, promised: wanted, found: is, cure: cure ?? own ?? REPLACE }];
+    return [{ resource: container.name, field, promised: wanted, found: is, cure: cure ?? own ?? OWN }];
   });
 }
 
@@ -60,10 +72,10 @@ function ofNetworks({ networks }: Promised, host: HostState): Finding[] {
   return networks.flatMap(({ name, id, inputs }): Finding[] => {
     const found = host.networks.find(({ Id }) => Id === id);
     if (found === undefined)
-      return [{ resource: name, field: "network", promised: "there", found: "gone, or made by hand", cure: REPLACE }];
+      return [{ resource: name, field: "network", promised: "there", found: "gone, or made by hand", cure: NETWORK }];
     const promised = listed({ driver: inputs.driver, internal: inputs.internal ?? false, ipv6: false });
     const is = listed({ driver: found.Driver, internal: found.Internal, ipv6: found.EnableIPv6 });
-    return promised === is ? [] : [{ resource: name, field: "settings", promised, found: is, cure: REPLACE }];
+    return promised === is ? [] : [{ resource: name, field: "settings", promised, found: is, cure: NETWORK }];
   });
 }
 
@@ -76,7 +88,7 @@ function ofVolumes({ volumes }: Promised, host: HostState): Finding[] {
     const is = listed({ driver: found.Driver, ...found.Options });
     return is === "driver=local"
       ? []
-      : [{ resource: name, field: "settings", promised: "driver=local", found: is, cure: REPLACE }];
+      : [{ resource: name, field: "settings", promised: "driver=local", found: is, cure: VOLUME }];
   });
 }
 
@@ -131,8 +143,12 @@ function ofRoutes({ containers }: Promised, { routes }: HostState): Finding[] {
 }
 
 /** Containers that the stack did not make, and that are in its compartments all the same. */
-function strangers({ containers, networks, volumes }: Promised, host: HostState, stackLabel: string): Finding[] {
-  const own = new Set(containers.map(({ id }) => id));
+function strangers(
+  { containers, leaving, networks, volumes }: Promised,
+  host: HostState,
+  stackLabel: string,
+): Finding[] {
+  const own = new Set([...containers.map(({ id }) => id), ...leaving]);
   const names = new Set(containers.map(({ hostName }) => `/${hostName}`));
   return host.containers
     .filter(({ Id, Name }) => !own.has(Id) && !names.has(Name))

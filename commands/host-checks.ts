@@ -265,6 +265,16 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
         ]);
   },
 
+  clients: ({ stack: { edge } }) => {
+    if (!edge) return ok("come through a tunnel");
+    if (isIP(edge.address) !== 6) return ok("each by its own address");
+    return warn("over IPv6 all show as one, by an address of Docker's", [
+      "Docker hands their connections on by itself, as its networks have no IPv6: all together get what one client gets.",
+      "Listen on IPv4 (edge.address: 0.0.0.0) and give the domain no AAAA record; behind Cloudflare's proxy, which serves",
+      "IPv6 to clients, nothing is lost. Else say how many they are: edge.sharedAddresses, with the address in the edge's log.",
+    ]);
+  },
+
   sshd: ({ url, shell }) => {
     if (!url.startsWith("ssh:")) return ok("not on the way");
     if (shell?.sshd === undefined) return unknown("its settings are for root to read");

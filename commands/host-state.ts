@@ -82,7 +82,7 @@ export interface HostState {
   engine: EngineFacts;
   /** All that are there, also other stacks' and nobody's. */
   containers: readonly ContainerState[];
-  /** By the reference under which a container was promised it. */
+  /** By the reference under which a container was promised it, and by its id. */
   images: Readonly<Record<string, ImageState>>;
   networks: readonly NetworkState[];
   volumes: readonly VolumeState[];
@@ -97,15 +97,17 @@ export async function hostState(engine: Engine, { containers, networks, volumes 
   const list = await engine.get<{ Id: string }[]>("/containers/json?all=1");
   const found = await each(list, ({ Id }) => engine.find<ContainerState>(`/containers/${Id}/json`));
   const isThere = ({ id }: { id: string }) => found.some(({ Id }) => Id === id);
-  const references = [...new Set(containers.map(({ inputs }) => inputs.image))];
+  const own = found.filter(({ Id }) => containers.some(({ id }) => id === Id));
+  const references = [...new Set([...containers.map(({ inputs }) => inputs.image), ...own.map(({ Image }) => Image)])];
   const images = await each(references, async (reference) => {
     const image = await engine.find<ImageState>(`/images/${reference}/json`);
     return image && ([reference, image] as const);
   });
-  const couriers = containers.filter(({ inputs }) => (inputs.uploads ?? []).length > 0).filter(isThere);
-  const carried = await each(couriers, async ({ name, id, inputs }) => {
-    const files = await engine.files(id, folderOf(inputs));
-    return files && ([name, files] as const);
+  const couriers = containers.filter(({ inputs }) => (inputs.uploads ?? []).length > 0);
+  const carried = await each(couriers, async (courier) => {
+    const place = placeOf(courier, found);
+    const files = place && (await engine.files(...place));
+    return files && ([courier.name, files] as const);
   });
   const edge = containers.filter(({ name }) => name === "edge").find(isThere);
   return {
@@ -117,6 +119,17 @@ export async function hostState(engine: Engine, { containers, networks, volumes 
     carried: Object.fromEntries(carried),
     routes: edge && (await engine.files(edge.id, "/routes")),
   };
+}
+
+/** A container and a folder of it with the files: those of the courier, or, when it was pruned, of a reader. */
+function placeOf({ id, inputs }: PromisedContainer, found: readonly ContainerState[]): [string, string] | undefined {
+  if (found.some(({ Id }) => Id === id)) return [id, folderOf(inputs)];
+  const volume = inputs.volumes?.[0]?.volumeName;
+  for (const { Id, Mounts } of found) {
+    const mount = Mounts.find(({ Name }) => Name !== undefined && Name === volume);
+    if (mount) return [Id, mount.Destination];
+  }
+  return undefined;
 }
 
 /** Where a courier's volume is. */

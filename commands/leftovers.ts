@@ -7,6 +7,7 @@ import type { Engine } from "../engine.ts";
 import { say } from "../toolchain/steps.ts";
 import { inOurWords, lockHolders, refusal } from "./lock.ts";
 import { pulumi, type Stack } from "./stack.ts";
+import { exportState, readState, type State, type StateResource } from "./state-files.ts";
 
 /**
  * Before an update: what a killed run was making when it was killed, and could not write down any more, is written down
@@ -15,6 +16,9 @@ import { pulumi, type Stack } from "./stack.ts";
  */
 export async function settlePending(stack: Stack): Promise<void> {
   // What is wrong with the state, the update will say.
+  const seen = await readState(stack).catch(() => undefined);
+  if ((seen?.deployment.pending_operations ?? []).length === 0) return;
+  // What is given back is what Pulumi gave, and not what is in its files.
   const state = await exportState(stack).catch(() => undefined);
   const pending = state?.deployment.pending_operations ?? [];
   if (state === undefined || pending.length === 0) return;
@@ -40,7 +44,7 @@ export async function settlePending(stack: Stack): Promise<void> {
 }
 
 /** What is to be deleted of something that a run had begun to make: nothing, if it did not come to that. */
-async function made({ engine, name }: Stack, resource: Resource): Promise<Resource[]> {
+async function made({ engine, name }: Stack, resource: StateResource): Promise<StateResource[]> {
   const { type, inputs } = resource;
   const called = inputs?.name;
   // Under a fixed name the next run finds it again and takes it over: a volume, an image.
@@ -68,9 +72,8 @@ export async function hostTime({ engine }: Stack): Promise<Date> {
  * the run, and are in no state, whatever became of the run that made them. Never another stack's, nor what a run beside
  * this one makes, and only what Pulumi named: data and records have fixed names.
  */
-export async function removeOrphans(stack: Stack, runBegan: Date): Promise<void> {
+export async function removeOrphans(stack: Stack, runBegan: Date, { deployment }: State): Promise<void> {
   const { engine, name } = stack;
-  const { deployment } = await exportState(stack);
   const known = new Set(deployment.resources?.flatMap(({ id }) => id ?? []));
   const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=reach-${name}`] }));
   const isOrphan = (id: string, called: string, created: Date) =>
@@ -104,7 +107,7 @@ export async function removeOrphans(stack: Stack, runBegan: Date): Promise<void>
 }
 
 /** That of an edge, with some seconds more. */
-const LONGEST_GRACE_SECONDS = 30;
+const LONGEST_GRACE_SECONDS = 90;
 
 /** The pattern in Pulumi.yaml. */
 export function isAutoNamed(name: string, stack: string): boolean {
@@ -114,22 +117,6 @@ export function isAutoNamed(name: string, stack: string): boolean {
 const CONTAINER = "docker:index/container:Container";
 const VOLUME = "docker:index/volume:Volume";
 const NETWORK = "docker:index/network:Network";
-
-interface State {
-  deployment: { resources?: Resource[]; pending_operations?: { type: string; resource: Resource }[] };
-}
-
-interface Resource {
-  type: string;
-  id?: string;
-  inputs?: { name?: string; restart?: string };
-  outputs?: object;
-  delete?: boolean;
-}
-
-async function exportState(stack: Stack): Promise<State> {
-  return JSON.parse(await pulumi(stack, ["stack", "export", "--stack", stack.name])) as State;
-}
 
 async function importState(stack: Stack, state: State): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "bulkhead-state-"));

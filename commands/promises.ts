@@ -52,6 +52,8 @@ export interface PromisedCloudflare {
 /** What a stack has deployed, by its own state. */
 export interface Promised {
   containers: readonly PromisedContainer[];
+  /** Ids of containers that the next update takes away: the stack's own all the same. */
+  leaving: readonly string[];
   networks: readonly { name: string; id: string; inputs: NetworkInputs }[];
   volumes: readonly { name: string; id: string }[];
   /** The engine's settings as the last update found them, and the name of the host. */
@@ -79,6 +81,9 @@ export function promises({ resources = [] }: Deployment): Promised {
       ...{ name, id, inputs },
       hostName: String(outputs["name"]),
     })),
+    leaving: resources.flatMap(({ type, id, delete: leaves }) =>
+      leaves && type === "docker:index/container:Container" && id !== undefined ? [id] : [],
+    ),
     networks: ofType("docker:index/network:Network").map(({ name, id, inputs }) => ({ name, id, inputs })),
     volumes: ofType("docker:index/volume:Volume").map(({ name, id }) => ({ name, id })),
   };

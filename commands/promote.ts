@@ -1,9 +1,10 @@
 // `make promote`: the images that one stack runs, by digest, into the file of another. Nothing is deployed.
 import { readFile } from "node:fs/promises";
 import { relative } from "node:path";
-import { servedImages, type Outputs } from "./deploy.ts";
+import { outputsIn, servedImages } from "./deploy.ts";
 import { withImages } from "./environments.ts";
-import { committedFile, existingStack, openStack, projectDirectory, pulumi, runCommand } from "./stack.ts";
+import { committedFile, existingStack, openStack, projectDirectory, runCommand } from "./stack.ts";
+import { readState } from "./state-files.ts";
 import { writeWhole } from "./write.ts";
 
 await runCommand(async () => {
@@ -12,9 +13,9 @@ await runCommand(async () => {
   if (from === to) throw new Error(`TO: is ${from} too: give the stack that is to get the images`);
   const stack = await openStack(from);
   try {
-    const outputs = JSON.parse(await pulumi(stack, ["stack", "output", "--json", "--stack", from])) as Partial<Outputs>;
-    if (outputs.services === undefined) throw new Error(`FROM: ${from} runs nothing yet: make up STACK=${from}`);
-    const images = servedImages(outputs as Outputs);
+    const outputs = outputsIn(await readState(stack));
+    if (outputs?.services === undefined) throw new Error(`FROM: ${from} runs nothing yet: make up STACK=${from}`);
+    const images = servedImages(outputs);
     const file = committedFile(to);
     const before = await readFile(file, "utf8");
     const after = withImages(before, images);

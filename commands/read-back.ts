@@ -1,7 +1,8 @@
 import { cloudflareFindings } from "./cloudflare-drift.ts";
 import { cloudflareState } from "./cloudflare-state.ts";
-import { findings, type Finding } from "./drift.ts";
+import { findings, prunedOf, type Finding } from "./drift.ts";
 import { hostState } from "./host-state.ts";
+import { lookFromOutside } from "./outside.ts";
 import { promises, type Deployment } from "./promises.ts";
 import { pulumi, type Stack } from "./stack.ts";
 
@@ -9,6 +10,8 @@ export interface ReadBack {
   found: Finding[];
   /** What was looked at, for a sentence that says that it is as promised. */
   all: string;
+  /** Couriers and jobs that somebody removed: not missed. */
+  pruned: string[];
 }
 
 /** Looks at a stack's state, its host, and what it has at Cloudflare. It changes nothing there. */
@@ -18,9 +21,17 @@ export async function readBack(stack: Stack): Promise<ReadBack> {
   if (promised.containers.length === 0)
     throw new Error(`${stack.name}: nothing is deployed, so nothing is promised: make up STACK=${stack.name}`);
   const { cloudflare } = promised;
+  const host = await hostState(stack.engine, promised);
   return {
+    pruned: prunedOf(promised, host),
     found: [
-      ...findings(promised, await hostState(stack.engine, promised), `reach-${stack.name}`),
+      ...findings(promised, host, `reach-${stack.name}`),
+      ...(await lookFromOutside(stack.engine, stack.name))
+        .filter(({ ok }) => !ok)
+        .map(({ resource, asked, found, cure }) => ({
+          ...{ resource, field: `from outside: ${asked}`, promised: "answers", found },
+          cure: cure.join("\n"),
+        })),
       ...(cloudflare ? cloudflareFindings(cloudflare, await cloudflareState(cloudflare)) : []),
     ],
     all: cloudflare ? "The host and what is at Cloudflare are" : "The host is",

@@ -1,6 +1,8 @@
 // What ran, release by release. The record is kept on the host that ran it, so that whoever deploys finds it there.
 import { isDeepStrictEqual } from "node:util";
 import { parseDocument } from "yaml";
+import { keepBesideRoutes, recordBesideRoutes } from "./release-record.ts";
+import { isBuiltFor, removePulled, type ImageNames } from "./release-images.ts";
 import { committedFile, holdsSecret, readStackFile, type Stack } from "./stack.ts";
 
 export interface Release {
@@ -26,19 +28,22 @@ export async function recordRelease(stack: Stack, images: Record<string, string>
   await forgetReleases(stack, KEPT_RELEASES);
 }
 
-/** Newest first. */
-export async function releases({ engine, name }: Stack): Promise<Release[]> {
+/** Newest first: what the volumes say, and what was written beside the routes, if somebody pruned the volumes. */
+export async function releases(stack: Stack): Promise<Release[]> {
+  const all = [...(await recordBesideRoutes(stack)), ...(await inVolumes(stack))];
+  return [...new Map(all.map((release) => [release.number, release])).values()].sort((a, b) => b.number - a.number);
+}
+
+async function inVolumes({ engine, name }: Stack): Promise<Release[]> {
   const filters = JSON.stringify({ label: [`bulkhead.stack=reach-${name}`, LABEL] });
   const { Volumes } = await engine.get<{
     Volumes: { Name: string; CreatedAt: string; Labels: Record<string, string> }[] | null;
   }>(`/volumes?filters=${encodeURIComponent(filters)}`);
-  return (Volumes ?? [])
-    .map(({ Name, CreatedAt, Labels }) => ({
-      ...(JSON.parse(Labels[LABEL]!) as Pick<Release, "images" | "settings">),
-      number: Number(/\d+$/.exec(Name)?.[0]),
-      deployedAt: CreatedAt,
-    }))
-    .sort((a, b) => b.number - a.number);
+  return (Volumes ?? []).map(({ Name, CreatedAt, Labels }) => ({
+    ...(JSON.parse(Labels[LABEL]!) as Pick<Release, "images" | "settings">),
+    number: Number(/\d+$/.exec(Name)?.[0]),
+    deployedAt: CreatedAt,
+  }));
 }
 
 /** The newest release before the one that runs that is not the same, or the one of that number. */
@@ -68,17 +73,21 @@ export function stackFileOf(text: string, { settings, images }: Release): string
   return String(document);
 }
 
-/** Removes all records but the newest ones, and the images that were built for none of these. */
+/** Removes all records but the newest ones, and the images that were built or pulled for none of these. */
 export async function forgetReleases(stack: Stack, keep: number): Promise<void> {
   const { engine, name } = stack;
   const known = await releases(stack);
-  for (const { number } of known.slice(keep)) await engine.delete(`/volumes/reach-${name}-release-${number}`);
+  // Before any volume goes: what is written there is taken for true.
+  await keepBesideRoutes(stack, known.slice(0, keep));
+  for (const { number } of known.slice(keep))
+    await engine.delete(`/volumes/reach-${name}-release-${number}`).catch(unlessGone);
   const kept = new Set(known.slice(0, keep).flatMap(({ images }) => Object.values(images)));
   const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=reach-${name}`] }));
-  const images = await engine.get<{ Id: string }[]>(`/images/json?filters=${filters}`);
-  for (const { Id } of images)
+  const images = await engine.get<ImageNames[]>(`/images/json?filters=${filters}`);
+  for (const image of images)
     // One that a container uses is refused by the engine.
-    if (!kept.has(Id)) await engine.delete(`/images/${Id}`).catch(unlessInUse);
+    if (!kept.has(image.Id) && isBuiltFor(name, image)) await engine.delete(`/images/${image.Id}`).catch(unlessInUse);
+  await removePulled(stack, known.slice(keep), kept);
 }
 
 /** For going back by more than a day's worth of releases, git has the stack file. */
@@ -99,6 +108,10 @@ async function plainSettings(stack: string): Promise<Record<string, unknown>> {
 /** Secrets are not rolled back: an old token may be one that was revoked. */
 function isPlainSetting(key: string, value: unknown): boolean {
   return key.startsWith("reach:") && !holdsSecret(value);
+}
+
+export function unlessGone(error: Error): void {
+  if (!error.message.includes(" answered 404: ")) throw error;
 }
 
 function unlessInUse(error: Error): void {

@@ -1,7 +1,8 @@
 // `make rollback`: back to the release before, by an ordinary preview and update of its settings and images.
 import { readFile, writeFile } from "node:fs/promises";
 import { say } from "../toolchain/steps.ts";
-import { deploy } from "./deploy.ts";
+import { deploy, NOT_REACHED } from "./deploy.ts";
+import { lostImages } from "./release-images.ts";
 import { releases, releaseToReturnTo, stackFileOf, type Release } from "./releases.ts";
 import { committedFile, openStack, runCommand, stackName } from "./stack.ts";
 import { table } from "./table.ts";
@@ -13,6 +14,13 @@ await runCommand(async () => {
     const known = await releases(stack);
     const target = releaseToReturnTo(known, process.env["TO"] || undefined);
     console.log(`${list(known, target)}\n`);
+    const lost = await lostImages(stack, target);
+    if (lost.length > 0)
+      throw new Error(
+        `release ${target.number} cannot be gone back to: gone from the host, where they were built, are the images of ` +
+          `${lost.map(([service, image]) => `${service} (${image})`).join(", ")}. Nothing was changed. Another release ` +
+          "may do (TO=); or check the commit of that time out of git and run `make up`, which builds them again",
+      );
     const path = committedFile(name);
     const before = await readFile(path, "utf8");
     const after = stackFileOf(before, target);
@@ -22,7 +30,8 @@ await runCommand(async () => {
       await writeFile(path, before);
       throw error;
     });
-    if (code !== 0) {
+    // Deployed it is, though not reached.
+    if (code !== 0 && code !== NOT_REACHED) {
       await writeFile(path, before);
       say(`Not rolled back: ${path} is as it was`);
     } else if (after !== before)

@@ -1,11 +1,73 @@
 // A state that is kept in files, as Pulumi's file backend does: where they are, and what a killed run leaves half done.
+import { existsSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { projectDirectory, pulumi, type Stack } from "./stack.ts";
 
+/** The state of a stack, as far as these commands look into it. Secrets in it are encrypted. */
+export interface State {
+  deployment: {
+    manifest?: object;
+    resources?: StateResource[];
+    pending_operations?: { type: string; resource: StateResource }[];
+  };
+}
+
+export interface StateResource {
+  type: string;
+  id?: string;
+  inputs?: { name?: string; restart?: string };
+  outputs?: object;
+  delete?: boolean;
+}
+
+/** The state of a stack: read from its file where there is one, since each start of Pulumi costs a second. */
+export async function readState(stack: Omit<Stack, "engine">): Promise<State> {
+  return (await stateInFile(stack)) ?? (await exportState(stack));
+}
+
+/** The state as Pulumi gives it, and takes it back. */
+export async function exportState(stack: Pick<Stack, "name" | "env">): Promise<State> {
+  return JSON.parse(await pulumi(stack, ["stack", "export", "--stack", stack.name])) as State;
+}
+
+/**
+ * Undefined unless it is just as is known here: what is in no state is taken for an orphan, so that what is not
+ * understood must not look like a state with nothing in it.
+ */
+async function stateInFile(stack: Omit<Stack, "engine">): Promise<State | undefined> {
+  const directory = await stateDirectory(stack);
+  if (directory === undefined) return undefined;
+  const file = join(directory, "stacks", "reach", `${stack.name}.json`);
+  // Pulumi can be told to compress it; then this is an old one.
+  if (existsSync(`${file}.gz`)) return undefined;
+  try {
+    const { version, checkpoint } = JSON.parse(await readFile(file, "utf8")) as Checkpoint;
+    const { stack: of, latest } = checkpoint;
+    if (![3, 4].includes(version) || of !== `organization/reach/${stack.name}` || !latest.manifest) return undefined;
+    return { deployment: latest };
+  } catch {
+    return undefined;
+  }
+}
+
+interface Checkpoint {
+  version: number;
+  checkpoint: { stack: string; latest: State["deployment"] };
+}
+
 /** Where the state of a stack is, if it is kept in files. */
-export async function stateDirectory(stack: Omit<Stack, "engine">): Promise<string | undefined> {
+export function stateDirectory(stack: Omit<Stack, "engine">): Promise<string | undefined> {
+  const known = directories.get(stack) ?? findStateDirectory(stack);
+  directories.set(stack, known);
+  return known;
+}
+
+/** To ask Pulumi means to start it. */
+const directories = new WeakMap<object, Promise<string | undefined>>();
+
+async function findStateDirectory(stack: Omit<Stack, "engine">): Promise<string | undefined> {
   // Who is not logged in is asked to by the update itself.
   const asked = () =>
     pulumi(stack, ["whoami", "--verbose", "--json"]).then(

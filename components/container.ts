@@ -22,6 +22,8 @@ export interface ContainerArgs extends Posture {
   ports?: { address: string; external: number; internal: number }[];
   /** Whether it may publish ports: the policies refuse them of anything else. @default false */
   isDoor?: boolean;
+  /** What is told of it beside its name, like how clients ask for it. @default {} */
+  labels?: Record<string, string>;
   /** Plain settings. A secret never goes here: see secret.ts. @default {} */
   env?: Record<string, pulumi.Input<string>>;
   /** @default the image's own */
@@ -76,6 +78,7 @@ export class Container extends pulumi.ComponentResource {
         command: args.command,
         envs: Object.entries(args.env ?? {}).map(([key, value]) => pulumi.interpolate`${key}=${value}`),
         labels: host.labels({
+          ...args.labels,
           "bulkhead.name": name,
           "bulkhead.pids": String(args.limits.pids),
           ...(args.isDoor ? { "bulkhead.publishes": ports.map(publishedAt).join(" ") } : {}),
@@ -105,7 +108,9 @@ export class Container extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        hooks: run === "never" ? undefined : ports.length > 0 ? host.hooksOfPorts : host.hooks,
+        hooks: { never: undefined, once: host.hooksOfJobs, always: ports.length > 0 ? host.hooksOfPorts : host.hooks }[
+          run
+        ],
         // The provider would delete first, because a fixed name cannot be there twice; these have none.
         deleteBeforeReplace: ports.length > 0,
         // Any image does for a courier, and another one would only write the same files anew, under whoever reads them.

@@ -6,7 +6,7 @@ import { daemonSettings, type DaemonInfo, type DaemonSettings } from "../daemon-
 import { Engine, sshOptions } from "../engine.ts";
 import { publishersOf, type Publisher } from "../published-ports.ts";
 import { explainUnreachable } from "../unreachable.ts";
-import { failureHooks, gapHook, HostFaults } from "./failure.ts";
+import { failureHooks, gapHook, HostFaults, jobHook } from "./failure.ts";
 
 export interface DockerHostArgs {
   /** `local` (DOCKER_HOST, or the usual socket of this machine) or `ssh://user@address[:port]`. */
@@ -32,6 +32,8 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly hooks: pulumi.ResourceHookBinding;
   /** For one that holds ports of the host. */
   readonly hooksOfPorts: pulumi.ResourceHookBinding;
+  /** For one that runs to its end in an update. */
+  readonly hooksOfJobs: pulumi.ResourceHookBinding;
   readonly #fingerprintKey: random.RandomPassword;
   readonly #knownHosts: string | undefined;
   /** Marks all that belongs to this stack, so that stacks on one host never touch each other's. */
@@ -55,6 +57,7 @@ export class DockerHost extends pulumi.ComponentResource {
     // Registered once, as each costs a call to the engine.
     this.hooks = failureHooks(name, this);
     this.hooksOfPorts = { ...this.hooks, beforeCreate: [gapHook(name, this), ...this.hooks.beforeCreate!] };
+    this.hooksOfJobs = { ...this.hooks, afterCreate: [...this.hooks.afterCreate!, jobHook(name, this)] };
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
     this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });
     // For `make audit`: how the engine was set when the stack was deployed.

@@ -32,6 +32,7 @@ export class Job extends pulumi.ComponentResource {
   constructor(name: string, args: JobArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Job", name, {}, { providers: [args.host.provider], ...opts });
     const { script, scriptArguments = [], deadlineSeconds = 20, ...rest } = args;
+    const intervalSeconds = args.host.knowsStartInterval ? 30 : 1;
     const container = new Container(
       name,
       {
@@ -41,7 +42,8 @@ export class Job extends pulumi.ComponentResource {
         run: "once",
         entrypoint: ["/bin/sh", "-c", FINISH + script, name],
         command: scriptArguments,
-        health: { test: ["CMD", "test", "-e", "/tmp/done"], intervalSeconds: 0.3, deadlineSeconds },
+        // Elsewhere no oftener than the provider looks: each look costs almost a tenth of a processor's second.
+        health: { test: ["CMD", "test", "-e", "/tmp/done"], intervalSeconds, deadlineSeconds },
         graceSeconds: 1,
       },
       { parent: this },
@@ -51,8 +53,11 @@ export class Job extends pulumi.ComponentResource {
   }
 }
 
-/** The provider looks at health once a second, so a job that is done stays a while to be seen. */
+/**
+ * The provider looks at health once a second, and later on a busy host, so a job that is done stays to be seen. When it
+ * has been, it is told to go: see jobHook in failure.ts.
+ */
 const FINISH = `
 set -u
-finish() { touch /tmp/done; sleep 15; exit 0; }
+finish() { touch /tmp/done; trap 'exit 0' TERM; sleep 15 & wait; exit 0; }
 `;

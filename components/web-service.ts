@@ -110,6 +110,7 @@ export class WebService extends pulumi.ComponentResource {
         command: args.command,
         health: reviving(name, args.health, args.reviveAfterHangs),
         env: { ...common.env, DRAIN_SECONDS: String(drainSeconds) },
+        labels: askedFromOutside(args),
         // Some seconds more than the drain, for what a process does after it.
         graceSeconds: drainSeconds + 5,
       },
@@ -133,6 +134,16 @@ export class WebService extends pulumi.ComponentResource {
   }
 }
 
+/** How the commands ask for it as a client does: by its health path, if that is public, or by a path that leads to it. */
+function askedFromOutside({ routes, healthPath, tunnelPort }: WebServiceArgs): Record<string, string> {
+  const { paths } = routes;
+  const isPublic = paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
+  return {
+    ...(isPublic ? { "bulkhead.health-path": healthPath } : paths[0] ? { "bulkhead.public-path": paths[0] } : {}),
+    ...(tunnelPort === undefined ? {} : { "bulkhead.tcp": "tunnel" }),
+  };
+}
+
 /** Without a slash at its end, or whatever would end the rule that it stands in. */
 const PATH = /^\/([\w.~!$&'()*+,;=:@%-]+(\/[\w.~!$&'()*+,;=:@%-]+)*)?$/;
 
@@ -148,7 +159,8 @@ function preDeployJob<Common extends { limits: Limits }>(common: Common, preDepl
 function dynamicConfiguration(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
   const { edge, routes, port, tunnelPort, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
   const rule = routes.paths.length > 0 ? publicRule(edge.domain, routes.paths) : undefined;
-  const common = [`${name}-limits`, `${name}-policy`, "compress"];
+  // The policy first: it is for answers of the edge itself too.
+  const limited = [`${name}-limits`, "compress"];
   const router = (rule: string, middlewares: string[]) => ({
     entryPoints: ["websecure"],
     rule,
@@ -167,9 +179,9 @@ function dynamicConfiguration(name: string, release: string, args: WebServiceArg
     http: {
       routers: {
         ...(rule !== undefined && {
-          [name]: router(rule, common),
+          [name]: router(rule, [`${name}-policy`, ...limited]),
           // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
-          [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, ["too-large", ...common]),
+          [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, [`${name}-policy`, "too-large", ...limited]),
         }),
         [`${name}-services`]: inner("services", name),
         [`${name}-release`]: inner("release", release),

@@ -15,8 +15,30 @@ Module._load = (request, parent, isMain) => {
   // strips types in place, so lines and columns are right as they are, and there is nothing to map.
   if (request === "source-map-support/register") return {};
   if (LAZY.includes(request)) return whenAskedFor(() => load(request, parent, isMain));
-  return load(request, parent, isMain);
+  const module = load(request, parent, isMain);
+  if (request.endsWith("/debuggable")) withoutTraces(module);
+  return module;
 };
+
+/**
+ * Pulumi keeps a stack trace for every promise of every property, which takes most of the time of a large program; it is
+ * shown only where a promise never ends. Errors keep theirs, and so do resources, which are asked for theirs elsewhere.
+ */
+function withoutTraces(module) {
+  const { debuggablePromise } = module;
+  if (typeof debuggablePromise !== "function" || debuggablePromise.withoutTraces) return;
+  module.debuggablePromise = (...args) => {
+    const { stackTraceLimit } = Error;
+    // Only while this function runs, which calls nothing of the program.
+    Error.stackTraceLimit = 0;
+    try {
+      return debuggablePromise(...args);
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  };
+  module.debuggablePromise.withoutTraces = true;
+}
 
 function whenAskedFor(module) {
   // __esModule keeps the importer from copying every property at once.

@@ -206,13 +206,13 @@ func (b *body) tell(what string) {
 // tell writes what was cut by which limit, in the form of Traefik's log. A query or a header may be a secret, a path is not.
 func (l *limits) tell(req *http.Request, what string) {
 	line, err := json.Marshal(map[string]string{
-		"level":         "warn",
-		"msg":           what,
-		"service":       l.config.Service,
-		"ClientAddr":    req.RemoteAddr,
-		"RequestMethod": req.Method,
-		"RequestPath":   req.URL.Path,
-		"time":          time.Now().UTC().Format(time.RFC3339),
+		"level":   "warn",
+		"msg":     what,
+		"service": l.config.Service,
+		"client":  req.RemoteAddr,
+		"method":  req.Method,
+		"path":    req.URL.Path,
+		"time":    time.Now().UTC().Format(time.RFC3339),
 	})
 	if err == nil {
 		_, _ = os.Stderr.Write(append(line, '\n'))

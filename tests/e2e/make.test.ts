@@ -1,4 +1,5 @@
 // `make up` and `make down` as a person types them, in a copy of the repository, with a run killed in the middle.
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import * as https from "node:https";
 import { hostname } from "node:os";
@@ -13,6 +14,7 @@ import { inspectAll } from "../support/reach.ts";
 const copy = new RepositoryCopy();
 const { directory } = copy;
 const made = join(directory, ".bulkhead");
+const localFile = join(made, "Pulumi.local.yaml");
 const locks = join(made, "state", ".pulumi", "locks", "organization", "reach", "local");
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 /** What only looks as if it was left behind. */
@@ -21,9 +23,9 @@ const others: string[] = [];
 beforeAll(async () => {
   const up = await make("up");
   expect(up, up.stderr).toMatchObject({ code: 0 });
-  expect(up.stdout).toMatch(/^SERVICE +URL +HEALTH +IMAGE$/m);
+  expect(up.stdout).toMatch(/^SERVICE +URL +HEALTH +FROM OUTSIDE +IMAGE$/m);
   for (const service of ["backend", "door", "edge", "frontend"])
-    expect(up.stdout).toMatch(new RegExp(`^${service} .* healthy +\\S+$`, "m"));
+    expect(up.stdout).toMatch(new RegExp(`^${service} .* healthy +(open|\\d{3})? +\\S+$`, "m"));
   expect(up.stdout).toContain("\nOpen https://localhost:8443\n");
   expect(up.stdout).toMatch(/^Policies:\n +\S+ bulkhead@v\S+ \(local: \S+policy\)\n/m);
 });
@@ -48,9 +50,12 @@ test("nothing that is committed is changed, and the passphrase is its owner's al
 
 test("a second `make up` changes nothing", async () => {
   const before = await ids();
-  const up = await make("up");
+  const shim = countingPulumi();
+  const up = await make("up", { PATH: `${shim.directory}:${process.env["PATH"]}` });
   expect(up, up.stderr).toMatchObject({ code: 0 });
   expect(up.stdout).toMatch(/^ +\d+ unchanged$/m);
+  // Each start costs about a second: the state is read from its file.
+  expect(shim.asked()).toEqual(["version", `up --stack local --yes --skip-preview --config-file ${localFile}`]);
   expect(up.stdout).not.toMatch(/created|replaced|updated|deleted/);
   expect(await ids()).toEqual(before);
 });
@@ -170,6 +175,16 @@ function drainFor(seconds: number): void {
   const file = join(directory, "Pulumi.local.yaml");
   const without = readFileSync(file, "utf8").replace(/ {2}reach:backend:\n {4}drainSeconds: \d+\n/, "");
   writeFileSync(file, `${without}  reach:backend:\n    drainSeconds: ${seconds}\n`);
+}
+
+/** A directory with a `pulumi` that writes down how it was called, and then is the real one. */
+function countingPulumi(): { directory: string; asked: () => string[] } {
+  const directory = join(copy.directory, ".bulkhead", "counting");
+  const log = join(directory, "asked");
+  const real = execFileSync("sh", ["-c", "command -v pulumi"]).toString().trim();
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, "pulumi"), `#!/bin/sh\necho "$*" >>'${log}'\nexec '${real}' "$@"\n`, { mode: 0o755 });
+  return { directory, asked: () => readFileSync(log, "utf8").trim().split("\n") };
 }
 
 function make(target: string, env: Record<string, string> = {}): Promise<CommandResult> {

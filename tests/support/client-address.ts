@@ -34,10 +34,10 @@ export async function expectProxyProtocolNotBelieved(reach: Reach, world: Outsid
     Buffer.from("0d0a0d0a000d0a515549540a2111000ccb007107c6336401045720fb", "hex"),
   ];
   for (const lie of lies) {
-    // The door says whose connection it is; what comes after that is not TLS.
+    // What does not begin with TLS the door ends.
     const connection = world.connect(reach.httpsPort);
     connection.write(lie);
-    await expect(addressSeen(reach, { connection })).rejects.toThrow("wrong version number");
+    await expect(addressSeen(reach, { connection })).rejects.toThrow("disconnected before secure TLS connection");
 
     // Straight to the edge, past the door, from where services are.
     const { result } = await runProbe<{ status: number; body: string; own: string }>(reach.engine, {

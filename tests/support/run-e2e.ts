@@ -1,5 +1,5 @@
-import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { formatSeconds } from "../../toolchain/steps.ts";
 import type { CommandOptions } from "./command.ts";
 import { withTestEngine, type TestEngine } from "./engine.ts";
@@ -21,7 +21,9 @@ export async function runEndToEndFiles<T>(engines: number, run: (vitest: RunVite
         const path = file;
         const runFile: RunVitest = async (args) => {
           const { code, stdout, stderr, seconds } = await runVitest(engine, [path, ...args]);
-          process.stdout.write(`\n--- ${path}, ${formatSeconds(seconds)}\n${stdout}${stderr}`);
+          process.stdout.write(
+            `\n--- ${path}, ${formatSeconds(seconds)}${overBudget(path, seconds)}\n${stdout}${stderr}`,
+          );
           return { code };
         };
         results.push(await run(runFile));
@@ -31,13 +33,24 @@ export async function runEndToEndFiles<T>(engines: number, run: (vitest: RunVite
   return results;
 }
 
-/** The longest first, so that no engine waits for another's last one: how long a file is says about how long it takes. */
+/** The longest first, so that no engine waits for another's last one. */
 function testFiles(): string[] {
-  const directory = join(root, "tests", "e2e");
-  const files = readdirSync(directory).filter((file) => file.endsWith(".test.ts"));
-  const size = (file: string) => statSync(join(directory, file)).size;
-  return files.sort((a, b) => size(b) - size(a)).map((file) => `tests/e2e/${file}`);
+  const files = readdirSync(join(root, "tests", "e2e")).filter((file) => file.endsWith(".test.ts"));
+  return files.sort((a, b) => budgetSeconds(b) - budgetSeconds(a)).map((file) => `tests/e2e/${file}`);
 }
+
+/** Says which files took longer than they may, and fails nobody for it: the machine may have been busy. */
+function overBudget(file: string, seconds: number): string {
+  const budget = budgetSeconds(basename(file));
+  return seconds > budget ? ` (over its budget of ${budget} s: see tests/e2e/budgets.json)` : "";
+}
+
+/** One that has none yet is taken for a long one. */
+function budgetSeconds(file: string): number {
+  return budgets[file.replace(".test.ts", "")] ?? 600;
+}
+
+const budgets = JSON.parse(readFileSync(join(root, "tests/e2e/budgets.json"), "utf8")) as Record<string, number>;
 
 /**
  * Runs vitest's project e2e inside a test engine, where published ports are on 127.0.0.1 and DOCKER_HOST is the engine.

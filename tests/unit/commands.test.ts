@@ -266,3 +266,10 @@ describe("going back to a release", () => {
     );
   });
 });
+
+test("every end-to-end file has a budget, by which the longest come first", () => {
+  const directory = new URL("../e2e/", import.meta.url).pathname;
+  const files = readdirSync(directory).filter((file) => file.endsWith(".test.ts"));
+  const budgets = JSON.parse(readFileSync(join(directory, "budgets.json"), "utf8")) as object;
+  expect(Object.keys(budgets)).toEqual(files.map((file) => file.replace(".test.ts", "")).sort());
+});

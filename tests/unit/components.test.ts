@@ -715,6 +715,24 @@ describe("Job", () => {
     ]);
     expect(job.inputs.command).toEqual(["done"]);
     expect(JSON.parse(label(job, "bulkhead.exceptions")!)).toEqual([{ rootUser: true, why: "it has to" }]);
+    // Looked at often while it works, and hardly any more when it is done.
+    expect(job.inputs.healthcheck).toMatchObject({ startInterval: "500ms", interval: "30s" });
+  });
+
+  test("is told to go when it was seen to be done, and may have gone by itself", async () => {
+    const requests: string[] = [];
+    const recording = await onHost((host) => {
+      vi.spyOn(host.engine, "post").mockImplementation((path) => {
+        requests.push(path);
+        return Promise.reject(new Error("it is not running"));
+      });
+      new Job("do", { host, script: "finish", user: "1000:1000" });
+    });
+    const { afterCreate } = container(recording, "do").options.hooks;
+    expect(afterCreate).toEqual(["host-watched", "host-job-done"]);
+    await recording.hooks.get("host-job-done")!.callback({ name: "do", id: "a1" } as never);
+    expect(requests).toContain("/containers/a1/kill?signal=TERM");
+    expect(container(recording, "do").inputs.entrypoints![2]).toContain("trap 'exit 0' TERM");
   });
 });
 

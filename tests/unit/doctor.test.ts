@@ -189,6 +189,10 @@ const rows: Row[] = [
   ["address", edge({ address: "198.51.100.7" }), "bad", "198.51.100.7 is not the host's", "It has 203.0.113.10:"],
   ["address", withoutShell, "unknown", "edge.address 203.0.113.10"],
 
+  ["clients", {}, "ok", "each by its own address"],
+  ["clients", { stack: TUNNELED }, "ok", "come through a tunnel"],
+  ["clients", edge({ address: "::" }), "warn", "over IPv6 all show as one", "edge.address: 0.0.0.0"],
+
   ["sshd", {}, "ok", "MaxSessions 10, MaxStartups 10"],
   ["sshd", { url: "unix:///var/run/docker.sock" }, "ok", "not on the way"],
   ["sshd", inShell({ sshd: { maxSessions: 2, maxStartups: 10 } }), "warn", "MaxSessions 2", "PULUMI_PARALLEL=6"],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fields } from "../../commands/container-fields.ts";
-import { findings, type Finding } from "../../commands/drift.ts";
+import { findings, prunedOf, type Finding } from "../../commands/drift.ts";
 import type { ContainerState, HostState } from "../../commands/host-state.ts";
 import { promises, type Promised } from "../../commands/promises.ts";
 import { soundEngine } from "./sound-engine.ts";
@@ -122,10 +122,11 @@ const engine: HostState["engine"] = {
     IndexConfigs: { "docker.io": { Secure: true } },
   },
 };
+const image = { Id: backend.Image, Config: { Env: ["PATH=/bin", "LANG=C"], Labels: { "of.image": "yes" } } };
 const host: HostState = {
   engine,
   containers: [backend],
-  images: { [IMAGE]: { Id: backend.Image, Config: { Env: ["PATH=/bin", "LANG=C"], Labels: { "of.image": "yes" } } } },
+  images: { [IMAGE]: image, [image.Id]: image },
   networks: [
     { Id: "web-id", Name: "web", Driver: "bridge", Internal: true, Attachable: false, EnableIPv6: false, Labels: null },
   ],
@@ -147,7 +148,7 @@ const broken: [field: string, change: (backend: ContainerState) => void, promise
   ["state", ({ State }) => void (State.Status = "exited"), "running", "exited"],
   ["health", ({ State }) => void (State.Health = { Status: "unhealthy" }), "healthy", "unhealthy"],
   ["name", (is) => void (is.Name = "/mine"), "reach-prod-backend-1", "mine"],
-  ["image", (is) => void (is.Image = `sha256:${"2".repeat(64)}`), "sha256:111111111111", "sha256:222222222222"],
+  ["image", ({ Config }) => void (Config.Image = "other"), IMAGE, "other"],
   ["user", ({ Config }) => void (Config.User = ""), "1000:1000", "root"],
   ["env", ({ Config }) => void Config.Env!.push("TOKEN=hunter2"), "as deployed", "other: TOKEN"],
   ["env", ({ Config }) => void (Config.Env = ["PORT=1", "PATH=/app"]), "as deployed", "other: LANG, PORT"],
@@ -240,7 +241,7 @@ describe("of a container is said", () => {
     const inputs = { ...promised.containers[0]!.inputs, entrypoints: undefined, command: undefined, user: "" };
     const bare = { ...promised, containers: [{ ...promised.containers[0]!, inputs }] };
     const Config = { ...host.images[IMAGE]!.Config, Entrypoint: ["python"], Cmd: ["-m", "reach"], User: "1000:1000" };
-    const images = { [IMAGE]: { Id: backend.Image, Config } };
+    const images = { [backend.Image]: { Id: backend.Image, Config } };
     const ofBare = (is: ContainerState) =>
       findings(bare, { ...host, containers: [is], images, carried: {}, routes: undefined }, "x");
     expect(ofBare(backend)).toEqual([]);
@@ -261,6 +262,52 @@ describe("of a container is said", () => {
       "backend, privileged: no -> yes",
     ]);
   });
+});
+
+describe("after a prune next door", () => {
+  const elsewhere = { Id: `sha256:${"3".repeat(64)}`, Config: { Env: ["X=1"], Entrypoint: ["x"], User: "9" } };
+
+  test.each<[string, HostState["images"]]>([
+    ["has lost its name", { [image.Id]: image }],
+    ["has passed its name on to another", { [IMAGE]: elsewhere, [image.Id]: image }],
+    ["is gone", {}],
+  ])("the stack's own container, whose image %s, is as promised", (_, images) => {
+    expect(said({ images })).toEqual([]);
+  });
+
+  test("a container in its place from the same name, which is another image's now, is told", () => {
+    const other = { ...structuredClone(backend), Id: "another-container", Image: elsewhere.Id };
+    const found = said({ containers: [other], images: { [IMAGE]: image } });
+    expect(found.map(short)).toEqual([
+      "backend, container: id-of-backen -> another-cont",
+      "backend, image: sha256:111111111111 -> sha256:333333333333",
+    ]);
+  });
+
+  test("of couriers and jobs it is told that they are gone, and nothing is missed", () => {
+    expect(prunedOf(promised, host)).toEqual(["backend-courier", "backend-route-job"]);
+    expect(said({ containers: [backend] })).toEqual([]);
+  });
+});
+
+/** Of what runs and may serve, no cure may take anything away before something else has taken its place. */
+test("no cure says to remove the stack's own container, or one in its place", () => {
+  const cures = broken.flatMap(([field, change]) =>
+    // With another id and another name it is not in its place.
+    ["id-of-backend", ...(field === "name" ? [] : ["another-container"])].flatMap((Id) => {
+      const is = { ...structuredClone(backend), Id };
+      change(is);
+      return said({ containers: [is] }).map(({ cure }) => cure);
+    }),
+  );
+  cures.push(...said({ networks: [] }).map(({ cure }) => cure));
+  expect(cures.length).toBeGreaterThan(2 * broken.length);
+  for (const cure of cures) expect(cure).not.toMatch(/docker (rm|kill|stop)|--force/);
+});
+
+test("what the next update takes away is no stranger", () => {
+  const old = { ...structuredClone(backend), Id: "id-of-old", Name: "/reach-prod-old-1" };
+  expect(said({ containers: [backend, old] })).toEqual([]);
 });
 
 const file = (change: object) => ({ carried: { "backend-courier": [{ ...key, ...change }] } });

@@ -137,7 +137,7 @@ describe("a service's routes", () => {
   });
 
   test("hold requests to the service's limits, and collect no body anywhere", () => {
-    expect(route.http.routers["api"]!.middlewares).toEqual(["api-limits", "api-policy", "compress"]);
+    expect(route.http.routers["api"]!.middlewares).toEqual(["api-policy", "api-limits", "compress"]);
     expect(route.http.middlewares["api-limits"]).toEqual({
       plugin: {
         bulkhead: {
@@ -155,7 +155,7 @@ describe("a service's routes", () => {
     expect(rule).toBe(
       `${sized.rule} && !Method(\`GET\`) && !Method(\`HEAD\`) && !HeaderRegexp(\`Content-Length\`, \`.\`)`,
     );
-    expect(middlewares).toEqual(["too-large", ...sized.middlewares!]);
+    expect(middlewares).toEqual(["api-policy", "too-large", "api-limits", "compress"]);
   });
 
   test("have limits of their own where the service says them", async () => {
@@ -294,6 +294,19 @@ describe("WebService", () => {
     const { recording } = await system({}, { exceptions, secrets: { API_KEY: "hidden" } });
     expect(container(recording, "api").inputs.user).toBe("0:0");
     expect(container(recording, "api-secrets-courier").inputs.uploads).toMatchObject([{ owner: "0", group: "0" }]);
+  });
+
+  test.each([
+    [{ routes: { paths: ["/api"] } }, { "bulkhead.public-path": "/api" }],
+    [{ routes: { paths: ["/"] } }, { "bulkhead.health-path": "/health" }],
+    [{ routes: { paths: ["/api"] }, healthPath: "/api/health" }, { "bulkhead.health-path": "/api/health" }],
+    [{ routes: { paths: ["/api"] }, healthPath: "/apical" }, { "bulkhead.public-path": "/api" }],
+    [{ routes: { paths: [] }, tunnelPort: 2222 }, { "bulkhead.tcp": "tunnel" }],
+  ])("%j says by labels how it is asked from outside", async (args, labels) => {
+    const { recording } = await system({}, args);
+    const all = (container(recording, "api").inputs.labels ?? []).map(({ label, value }) => [label, value]);
+    const own = all.filter(([label]) => /path$|tcp$/.test(String(label)));
+    expect(Object.fromEntries(own)).toEqual(labels);
   });
 
   test("gets its secrets as files, and not in its environment", async () => {

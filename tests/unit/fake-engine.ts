@@ -39,7 +39,7 @@ export async function startFakeEngine(
             ? { ApiVersion }
             : asked === "GET /info"
               ? info()
-              : answer(asked, text === "" ? undefined : JSON.parse(text));
+              : answer(asked, bodyOf(request.headers["content-type"], text));
       if (body === undefined) response.statusCode = 404;
       response.end(body instanceof Buffer ? body : JSON.stringify(body ?? { message: `no such thing: ${asked}` }));
     });
@@ -56,6 +56,11 @@ export async function startFakeEngine(
     rmSync(directory, { recursive: true });
   });
   return { host: `unix://${socket}`, requests, hangUp: () => server.closeAllConnections(), stop };
+}
+
+/** An archive is given as its bytes. */
+function bodyOf(type: string | undefined, text: string): unknown {
+  return text === "" ? undefined : type === "application/x-tar" ? text : JSON.parse(text);
 }
 
 const SETTINGS = { SecurityOptions: ["name=seccomp,profile=builtin"], CgroupDriver: "systemd" };

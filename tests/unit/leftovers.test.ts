@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { removeOrphans, settlePending } from "../../commands/leftovers.ts";
 import type { Stack } from "../../commands/stack.ts";
+import { readState } from "../../commands/state-files.ts";
 import { Engine } from "../../engine.ts";
 import { startFakeEngine } from "./fake-engine.ts";
 import { fakePulumi } from "./fake-pulumi.ts";
@@ -142,9 +143,9 @@ test("only what Pulumi named, no state knows and is older than the run is an orp
       };
     return request.includes("in-use") || request.startsWith("GET") ? undefined : {};
   });
-  await removeOrphans(stack, began);
+  await removeOrphans(stack, began, await readState(stack));
   expect(engine.requests.filter((request) => !request.startsWith("GET"))).toEqual([
-    "POST /containers/orphan/stop?t=30",
+    "POST /containers/orphan/stop?t=90",
     "DELETE /containers/orphan",
     "DELETE /volumes/reach-prod-backend-secrets-files-2222222",
     "DELETE /volumes/reach-prod-in-use-5555555",
