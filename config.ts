@@ -111,7 +111,7 @@ const service = (memoryMb: number, cpus: number, pids: number) =>
           "give the health checks without an answer after which it is ended, 0: never",
         )
           .optional()
-          .describe("Health checks in a row without an answer after which it is started again. Default 6; 0: never."),
+          .describe("Health checks in a row without an answer after which it is started again. Default 10; 0: never."),
       },
       anObject("memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds or reviveAfterHangs"),
     )

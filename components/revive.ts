@@ -15,8 +15,8 @@ export function reviving(name: string, health: Health, hangs = DEFAULT_HANGS): H
   return { ...health, test: ["CMD", "/bin/sh", "-c", SCRIPT, "health", String(hangs), ...test] };
 }
 
-/** With an interval of 10 s and a timeout of 3 s: back within 90 s. */
-const DEFAULT_HANGS = 6;
+/** With an interval of 10 s and a timeout of 3 s: back within 140 s. Less would end services of a host that is only busy. */
+const DEFAULT_HANGS = 10;
 
 /** Without its comments, as it stands in every `docker inspect` of a service. */
 const SCRIPT = readFileSync(join(import.meta.dirname, "health.sh"), "utf8").replace(/^\s*#.*\n/gm, "");

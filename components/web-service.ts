@@ -18,8 +18,9 @@ export interface WebServiceArgs
   health: Health;
   /**
    * Health checks in a row without an answer after which its processes are ended, so that Docker starts it again: with
-   * 6 a process that hangs is back within 90 s, or 35 s before Docker 25. It needs /bin/sh in the image. 0: never.
-   * @default 6
+   * 10 a process that hangs is back within 140 s, or 55 s before Docker 25. Less would end services of a host that is only
+   * busy. It needs /bin/sh in the image. 0: never.
+   * @default 10
    */
   reviveAfterHangs?: number;
   /** Path that answers 2xx when it can serve: asked through the edge before a release gets a request. */
