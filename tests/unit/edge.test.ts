@@ -273,7 +273,7 @@ describe("WebService", () => {
       return container(recording, "api").inputs.healthcheck!.tests!;
     };
     const tests = await testsOf({});
-    expect(tests).toEqual(["CMD", "/bin/sh", "-c", expect.any(String), "health", "6", "true"]);
+    expect(tests).toEqual(["CMD", "/bin/sh", "-c", expect.any(String), "health", "10", "true"]);
     expect(tests[3]).toMatch(/^most=\$1\n/);
     expect((await testsOf({ reviveAfterHangs: 2 })).slice(4)).toEqual(["health", "2", "true"]);
     expect(await testsOf({ reviveAfterHangs: 0 })).toEqual(["CMD", "true"]);
