@@ -3,6 +3,7 @@ import { DockerHost } from "../../components/docker-host.ts";
 import { edgeSettings, traefikArguments } from "../../components/edge-settings.ts";
 import { Networks } from "../../components/networks.ts";
 import { Proxy, type ProxyArgs } from "../../components/proxy.ts";
+import { reviving } from "../../components/revive.ts";
 import { RouteFile } from "../../components/route-file.ts";
 import { ServedRoutes } from "../../components/served-routes.ts";
 import { WebService, type WebServiceArgs } from "../../components/web-service.ts";
@@ -286,6 +287,35 @@ describe("WebService", () => {
     expect(inputs.networksAdvanced).toEqual([{ name: "reach-test-proxy" }, { name: "reach-test-web" }]);
   });
 
+  test("that hangs is ended from within, so that Docker starts it again, unless it is not to be", async () => {
+    const testsOf = async (ofService: Partial<WebServiceArgs>) => {
+      const { recording } = await system({}, ofService);
+      return container(recording, "api").inputs.healthcheck!.tests!;
+    };
+    const tests = await testsOf({});
+    expect(tests).toEqual(["CMD", "/bin/sh", "-c", expect.any(String), "health", "10", "true"]);
+    expect(tests[3]).toMatch(/^most=\$1\n/);
+    expect((await testsOf({ reviveAfterHangs: 2 })).slice(4)).toEqual(["health", "2", "true"]);
+    expect(await testsOf({ reviveAfterHangs: 0 })).toEqual(["CMD", "true"]);
+    for (const hangs of [-1, 1.5, Number.NaN])
+      expect(() => reviving("api", { test: ["CMD", "true"] }, hangs)).toThrow(
+        `api: reviveAfterHangs: ${hangs} is not a whole number from 0: give one, 0 for never`,
+      );
+  });
+
+  test("is all that is ended when it hangs", async () => {
+    const { recording } = await plainSystem();
+    const reviving = containers(recording).filter(({ inputs }) => inputs.healthcheck?.tests?.includes("health"));
+    expect(reviving.map(({ name }) => name)).toEqual(["api"]);
+  });
+
+  test("is root where an exception says why, and then reads its secrets as root", async () => {
+    const exceptions = [{ rootUser: true as const, why: "its image knows no other user" }];
+    const { recording } = await system({}, { exceptions, secrets: { API_KEY: "hidden" } });
+    expect(container(recording, "api").inputs.user).toBe("0:0");
+    expect(container(recording, "api-secrets-courier").inputs.uploads).toMatchObject([{ owner: "0", group: "0" }]);
+  });
+
   test.each([
     [{ routes: { paths: ["/api"] } }, { "bulkhead.public-path": "/api" }],
     [{ routes: { paths: ["/"] } }, { "bulkhead.health-path": "/health" }],
@@ -297,33 +327,6 @@ describe("WebService", () => {
     const all = (container(recording, "api").inputs.labels ?? []).map(({ label, value }) => [label, value]);
     const own = all.filter(([label]) => /path$|tcp$/.test(String(label)));
     expect(Object.fromEntries(own)).toEqual(labels);
-  });
-
-  test("that hangs is ended from within, so that Docker starts it again, unless it is not to be", async () => {
-    const testsOf = async (ofService: Partial<WebServiceArgs>) => {
-      const { recording } = await system({}, ofService);
-      return container(recording, "api").inputs.healthcheck!.tests!;
-    };
-    const tests = await testsOf({});
-    expect(tests).toEqual(["CMD", "/bin/sh", "-c", expect.any(String), "health", "10", "true"]);
-    expect(tests[3]).toMatch(/^most=\$1\n/);
-    expect((await testsOf({ reviveAfterHangs: 2 })).slice(4)).toEqual(["health", "2", "true"]);
-    expect(await testsOf({ reviveAfterHangs: 0 })).toEqual(["CMD", "true"]);
-    for (const reviveAfterHangs of [-1, 1.5, Number.NaN])
-      await expect(testsOf({ reviveAfterHangs })).rejects.toThrow(
-        `api: reviveAfterHangs: ${reviveAfterHangs} is not a whole number from 0: give one, 0 for never`,
-      );
-    // Whatever else runs: nobody looks at a job for long, and the door and the edge have images of their own.
-    const { recording } = await system();
-    const reviving = containers(recording).filter(({ inputs }) => inputs.healthcheck?.tests?.includes("health"));
-    expect(reviving.map(({ name }) => name)).toEqual(["api"]);
-  });
-
-  test("is root where an exception says why, and then reads its secrets as root", async () => {
-    const exceptions = [{ rootUser: true as const, why: "its image knows no other user" }];
-    const { recording } = await system({}, { exceptions, secrets: { API_KEY: "hidden" } });
-    expect(container(recording, "api").inputs.user).toBe("0:0");
-    expect(container(recording, "api-secrets-courier").inputs.uploads).toMatchObject([{ owner: "0", group: "0" }]);
   });
 
   test("gets its secrets as files, and not in its environment", async () => {
