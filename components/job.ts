@@ -59,5 +59,5 @@ export class Job extends pulumi.ComponentResource {
  */
 const FINISH = `
 set -u
-finish() { touch /tmp/done; trap 'exit 0' TERM; sleep 15 & wait; exit 0; }
+finish() { trap 'exit 0' TERM; touch /tmp/done; sleep 15 & wait; exit 0; }
 `;

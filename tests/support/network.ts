@@ -105,13 +105,14 @@ function enableForwarding(outside: string, uplink: string): void {
 }
 
 async function restoreForwarding(): Promise<void> {
-  if (!existsSync(forwardingRecord)) return;
   if ((await interfaces()).some(({ ifname }) => ifname.startsWith(interfacePrefix))) return;
+  // Only now, and nothing is waited for from here on: another engine that begins or ends may have done it meanwhile.
+  if (!existsSync(forwardingRecord)) return;
   // Somebody who has switched on forwarding for the whole machine since then relies on it.
   const wholeMachine = readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim() === "1";
   const uplink = readFileSync(forwardingRecord, "utf8");
   if (!wholeMachine && existsSync(forwarding(uplink))) writeFileSync(forwarding(uplink), "0");
-  rmSync(forwardingRecord);
+  rmSync(forwardingRecord, { force: true });
 }
 
 /** A /30 of 10.213.0.0/16 that no address or route of this machine touches. */
