@@ -90,7 +90,7 @@ function routeFile(content: object): string {
  * switch the route after a newer one did.
  */
 const CUTOVER = `
-file="/routes/$ROUTE_FILE.yml" turn="/routes/$ROUTE_FILE.turn" edge= answer=
+file="/routes/$ROUTE_FILE.yml" turn="/routes/$ROUTE_FILE.turn" edge= answer= path= heard= status=
 me=$(cat /proc/sys/kernel/random/uuid)
 candidate="/routes/$ROUTE_FILE.$me.candidate.yml"
 put() { cat "$1" > "$2.tmp" && chmod 0644 "$2.tmp" && mv "$2.tmp" "$2"; }
@@ -99,14 +99,26 @@ serves() {
   found=$(edges)
   [ -n "$found" ] || { answer="no edge in the network's DNS"; return 1; }
   for edge in $found; do
-    answer=$(timeout "$CHECK_SECONDS" wget -q -O /dev/null "http://$edge:8082/$1/$RELEASE$CHECK_PATH" 2>&1)
-    case $? in
+    path=/$1/$RELEASE$CHECK_PATH
+    heard=$(timeout "$CHECK_SECONDS" wget -q -S -O /dev/null "http://$edge:8082$path" 2>&1)
+    status=$? answer=$(printf '%s\\n' "$heard" | tail -n 1)
+    # wget goes where it is sent to, and the answer from there is another one.
+    case $heard in *"HTTP/1."?" 30"[12378]*) answer="it answered $(redirect)"; return 1 ;; esac
+    case $status in
       0) ;;
       # As timeout ends, of busybox and of others.
       143 | 124) answer="it took longer than $CHECK_SECONDS s"; return 1 ;;
       *) return 1 ;;
     esac
   done
+}
+redirect() {
+  printf '%s\\n' "$heard" | sed -n 's|^ *HTTP/1[.]. \\(30[12378]\\).*|\\1|p; s|^ *[Ll]ocation: *|to |p' | head -n 2 | tr '\\n' ' '
+}
+# Of what came with an error. It tells more than its number: a Host that is not allowed, a database that is away.
+first_line() {
+  printf 'GET %s HTTP/1.0\\r\\nHost: edge\\r\\n\\r\\n' "$path" | timeout "$CHECK_SECONDS" nc "$edge" 8082 2>/dev/null |
+    sed '1,/^\\r*$/d' | head -n 1 | tr -cd '[:print:]' | cut -c 1-200
 }
 began=$(date +%s)
 until_serves() {
@@ -131,7 +143,10 @@ fail() {
   echo "not serving $RELEASE, $1. $2"
   exit 1
 }
-said() { echo "Asked for $CHECK_PATH, the edge $edge said: $answer"; }
+said() {
+  case $answer in *"server returned error"*) line=$(first_line) ;; *) line= ;; esac
+  echo "Asked for $CHECK_PATH, the edge $edge said: $answer\${line:+: $line}"
+}
 rejection() { echo "The edge $edge rejects the route: $answer"; }
 superseded() { fail "it got no request" "A newer update switches this route"; }
 echo "$me" > /tmp/turn

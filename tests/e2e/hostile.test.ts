@@ -268,10 +268,18 @@ test("a kept-alive connection serves a client that asks now and then for a minut
   expect(connectionsOpened).toBe(1);
 });
 
-async function deploy(changes: { edge?: object } = {}): Promise<void> {
-  project.setConfig({ ...config, ...(changes.edge && { "hostile:edge": changes.edge }) });
+test("a release that takes the domain for a stranger's says so, and gets no request", async () => {
+  const failed = deploy({ expectedDomain: "other.test" });
+  await expect(failed).rejects.toThrow("HTTP/1.1 400 Bad Request: not my domain");
+  expect(await ask("/")).toMatchObject({ status: 200 });
+  await deploy();
+});
+
+async function deploy(changes: { edge?: object; expectedDomain?: string } = {}): Promise<void> {
+  const given = Object.entries(changes).map(([key, value]) => [`hostile:${key}`, value]);
+  project.setConfig({ ...config, ...(Object.fromEntries(given) as object) });
   const { code, stdout, stderr } = await project.up();
-  if (code !== 0) throw new Error(lastLines(stdout + stderr, 40));
+  if (code !== 0) throw new Error(lastLines(stdout + stderr, 80));
 }
 
 function asked(path: string): Pick<LoadOptions, "url" | "address" | "ca"> {

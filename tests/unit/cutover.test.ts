@@ -64,6 +64,8 @@ interface Situation {
   edges: Record<string, string[]>;
   /** What each edge says of a route that it has. @default that it is enabled */
   routers?: Record<string, string>;
+  /** The first line of what comes with an error. */
+  body?: string;
   /** The route file that is there. */
   old?: string;
   /** More of the environment. */
@@ -74,7 +76,7 @@ interface Situation {
  * Runs the script in a shell, with its folders elsewhere. What it calls is there as functions, which no shell prefers a
  * built-in to: DNS and edges answer as told, and its 15 seconds take none.
  */
-async function cutOver({ edges, routers = {}, old, more, before = ":", meanwhile = ":" }: Situation) {
+async function cutOver({ edges, routers = {}, body, old, more, before = ":", meanwhile = ":" }: Situation) {
   const directory = mkdtempSync(join(everything, "run-"));
   const [routes, temporary, answers] = ["routes", "tmp", "answers"].map((name) => join(directory, name)) as [
     string,
@@ -84,6 +86,7 @@ async function cutOver({ edges, routers = {}, old, more, before = ":", meanwhile
   for (const folder of [routes, temporary, answers]) mkdirSync(folder);
   const file = join(routes, "api.yml");
   if (old !== undefined) writeFileSync(file, old);
+  if (body !== undefined) writeFileSync(join(directory, "body"), body);
   for (const [address, texts] of Object.entries(edges))
     texts.forEach((text, index) => writeFileSync(join(answers, `${address}.${index + 1}`), text));
 
@@ -94,6 +97,7 @@ nslookup() {
   ls ${answers} | grep '[.]1$' | sed 's/[.]1$//' | while read -r address; do printf 'Name:\\tedge\\nAddress: %s\\n' "$address"; done
 }
 timeout() { shift; "$@"; }
+nc() { cat > /dev/null; [ ! -e "${directory}/body" ] || printf 'HTTP/1.0 400 Bad Request\\r\\nContent-Type: text/plain\\r\\n\\r\\n%s\\nmore\\n' "$(cat "${directory}/body")"; }
 wget() {
   for url in "$@"; do :; done
   address=\${url#http://}; address=\${address%%:*}
@@ -109,7 +113,7 @@ ${Object.entries(routers)
   asked=$(($(cat "${directory}/asked.$address" 2>/dev/null || echo 0) + 1)); echo "$asked" > "${directory}/asked.$address"
   while [ ! -e "${answers}/$address.$asked" ]; do asked=$((asked - 1)); done
   status=$(cat "${answers}/$address.$asked")
-  case $status in 2*) ;; slow) return 143 ;; [3-5]*) echo "wget: server returned error: HTTP/1.1 $status" >&2; return 1 ;; *) echo "$status" >&2; return 1 ;; esac
+  case $status in 2*) ;; slow) return 143 ;; elsewhere) printf '  HTTP/1.1 301 Moved Permanently\\n  Location: https://example.com/login\\n  HTTP/1.1 200 OK\\n' >&2 ;; [3-5]*) echo "wget: server returned error: HTTP/1.1 $status" >&2; return 1 ;; *) echo "$status" >&2; return 1 ;; esac
 }
 date() { passed=$(($(cat "${directory}/date" 2>/dev/null || echo 0) + 4)); echo "$passed" | tee "${directory}/date"; }
 sleep() { echo "$1" >> "${directory}/slept"; }
@@ -287,6 +291,11 @@ describe.concurrent("a cutover that fails", () => {
       { "172.21.0.2": ["500 Internal Server Error"] },
       said("172.21.0.2", "wget: server returned error: HTTP/1.1 500 Internal Server Error"),
     ],
+    [
+      "an answer sends it elsewhere, where all is well",
+      { "172.21.0.2": ["elsewhere"] },
+      said("172.21.0.2", "it answered 301 to https://example.com/login "),
+    ],
     ["an answer takes too long", { "172.21.0.2": ["slow"] }, said("172.21.0.2", "it took longer than 5 s")],
     ["the edge is not there", { "172.21.0.2": [refused] }, said("172.21.0.2", refused)],
     [
@@ -296,6 +305,14 @@ describe.concurrent("a cutover that fails", () => {
     ],
     ["no edge is in the DNS", {}, said("", "no edge in the network's DNS")],
   ];
+
+  test("says the first line of what comes with an error", async () => {
+    const edges = { "172.21.0.2": ["400 Bad Request"] };
+    const { printed } = await cutOver({ edges, old: OLD, body: "Invalid HTTP_HOST header: 'edge:8082'" });
+    expect(printed).toContain(
+      "wget: server returned error: HTTP/1.1 400 Bad Request: Invalid HTTP_HOST header: 'edge:8082'",
+    );
+  });
 
   test.each(failures)("puts the old route back when %s", async (_, edges, printed) => {
     const after = await cutOver({ edges, old: OLD });

@@ -39,7 +39,8 @@ http
     const how = answers[url.pathname.split("/").at(-1)];
     if (how) how(request, answer, url.searchParams).catch(() => answer.destroy());
     // As frameworks do: their own domain alone, and nothing that was not HTTPS.
-    else if (!/^hostile\.test(:\d+)?$/.test(request.headers.host)) answer.writeHead(400).end("not my domain");
+    else if (request.headers.host.replace(/:\d+$/, "") !== process.env.EXPECTED_DOMAIN)
+      answer.writeHead(400).end("not my domain");
     else if (request.headers["x-forwarded-proto"] !== "https")
       answer.writeHead(301, { Location: "https://hostile.test/" }).end();
     else answer.end(JSON.stringify(request.headers));

@@ -35,6 +35,7 @@ const app = (name: string, args: { paths: string[]; maxBodyMb?: number; response
     command: ["node", "--eval", readFileSync(join(import.meta.dirname, "app.cjs"), "utf8")],
     health: { test: ["CMD", "node", "--eval", "fetch('http://127.0.0.1:8000/').catch(() => process.exit(1))"] },
     healthPath: "/",
+    env: { EXPECTED_DOMAIN: config.get("expectedDomain") ?? config.require("domain") },
     limits: { memoryMb: 256, cpus: 1, pids: 64 },
     drainSeconds: 1,
     routes: { paths: args.paths },
