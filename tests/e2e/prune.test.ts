@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Engine } from "../../engine.ts";
 import { runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
@@ -31,9 +31,7 @@ beforeAll(async () => {
   images = { first, second: (await container("backend")).Image };
   serving = await services();
   // A job stays some seconds when its work is done, to be seen.
-  await expect
-    .poll(async () => (await container("backend-route-job")).State.Status, { timeout: 30_000, interval: 500 })
-    .toBe("exited");
+  await vi.waitFor(async () => expect((await container("backend-route-job")).State.Status).toBe("exited"), 30_000);
   const ca = readFileSync(join(copy.directory, ".bulkhead/certificates/ca.pem"), "utf8");
   // A local stack has the rate limit of production.
   load = startLoad({
