@@ -407,6 +407,8 @@ function people(count: number, from: string, parts: number): Promise<number[][]>
     Array.from({ length: count }, async () => {
       const secure = { socket: world.connect(8443, from), servername: DOMAIN, ca, ALPNProtocols: ["h2"] };
       const session = http2.connect(`https://${DOMAIN}`, { createConnection: () => tls.connect(secure) });
+      // As a browser: its first request is for the page, and by the answer it knows how many streams it may open.
+      await once(session, "remoteSettings");
       const statuses = await Promise.all(Array.from({ length: parts }, () => statusOf(session, "/")));
       session.close();
       return statuses;
