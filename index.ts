@@ -98,7 +98,7 @@ const frontend = new WebService("frontend", {
   routes: { paths: ["/"], contentSecurityPolicy: `default-src 'self'; frame-ancestors 'none'${toStorage}` },
 });
 
-new ServedRoutes("routes", { edge, services: [backend, frontend] });
+new ServedRoutes("routes", { edge });
 
 export const url = edge.url;
 export const services = {

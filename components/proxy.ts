@@ -43,6 +43,9 @@ export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" 
   dnsApiUrl?: string;
 }
 
+/** What has routes of its own at an edge. */
+type Served = pulumi.Resource & { routeFile: string };
+
 /**
  * The edge: Traefik without Docker's socket, without a capability, behind a door that holds the ports. It serves what
  * lies in a volume of route files, which the services' cutover jobs write.
@@ -62,6 +65,9 @@ export class Proxy extends pulumi.ComponentResource {
     routesVolume: pulumi.Output<string>;
   };
   readonly containers: { edge: Container; door: FrontDoor };
+  /** What it serves, as far as the program has come. */
+  readonly #services: Served[] = [];
+  #isComplete = false;
 
   constructor(name: string, args: ProxyArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Proxy", name, {}, { providers: [args.networks.host.provider], ...opts });
@@ -167,6 +173,19 @@ export class Proxy extends pulumi.ComponentResource {
     );
     this.containers = { edge, door };
     this.registerOutputs({ url: this.url });
+  }
+
+  /** For a service that is behind this edge from now on. */
+  register(service: Served, name: string): void {
+    if (this.#isComplete)
+      throw new Error(`${name}: comes after ServedRoutes, which would take its route away: put it before that`);
+    this.#services.push(service);
+  }
+
+  /** All services that have registered; no more may come. */
+  endOfServices(): Served[] {
+    this.#isComplete = true;
+    return this.#services;
   }
 
   /** Certificates from the CA outlive every container, and no mistake without a word that says so deletes them. */

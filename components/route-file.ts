@@ -117,8 +117,12 @@ redirect() {
 }
 # Of what came with an error. It tells more than its number: a Host that is not allowed, a database that is away.
 first_line() {
-  printf 'GET %s HTTP/1.0\\r\\nHost: edge\\r\\n\\r\\n' "$path" | timeout "$CHECK_SECONDS" nc "$edge" 8082 2>/dev/null |
+  # By a pipe that stays open: at its end nc would hang up, and Traefik take that for a client that has left.
+  rm -f /tmp/ask && mkfifo /tmp/ask && exec 3<>/tmp/ask || return 0
+  printf 'GET %s HTTP/1.0\\r\\nHost: edge\\r\\n\\r\\n' "$path" >&3
+  timeout "$CHECK_SECONDS" nc "$edge" 8082 <&3 2>/dev/null |
     sed '1,/^\\r*$/d' | head -n 1 | tr -cd '[:print:]' | cut -c 1-200
+  exec 3>&-
 }
 began=$(date +%s)
 until_serves() {

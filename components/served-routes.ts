@@ -1,22 +1,21 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Job } from "./job.ts";
 import type { Proxy } from "./proxy.ts";
-import type { WebService } from "./web-service.ts";
 
 export interface ServedRoutesArgs {
   edge: Proxy;
-  /** All that the edge serves. */
-  services: WebService[];
 }
 
 /**
- * Takes away the routes of services that are gone from the program, when all others are in place and before the engine
- * removes their containers: their paths answer 404, and not 502 for ever.
+ * Takes away the routes of services that are gone from the program, when all others are in place and before Pulumi removes
+ * their containers: their paths answer 404, and not 502 for ever. It comes after the last service of its edge; each has
+ * registered itself there, and one that comes later is refused.
  */
 export class ServedRoutes extends pulumi.ComponentResource {
   constructor(name: string, args: ServedRoutesArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:ServedRoutes", name, {}, { providers: [args.edge.host.provider], ...opts });
-    const { edge, services } = args;
+    const { edge } = args;
+    const services = edge.endOfServices();
     new Job(
       `${name}-job`,
       {

@@ -122,6 +122,7 @@ export class WebService extends pulumi.ComponentResource {
     this.internalUrl = `http://edge:8081/services/${name}`;
     this.url = edge.url + (routes.paths[0] ?? "");
     this.routeFile = `${name}-route`;
+    edge.register(this, name);
     new RouteFile(
       this.routeFile,
       {

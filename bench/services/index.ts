@@ -29,21 +29,18 @@ const edge = new Proxy("edge", {
   ...{ requestsPerSecond: 100, burst: 200, maxBodyMb: 10 },
 });
 
-const services = Array.from(
-  { length: config.requireNumber("count") },
-  (_, index) =>
-    new WebService(`service-${index}`, {
-      edge,
-      image: images.service,
-      port: 8000,
-      command: ["sh", "-c", "echo ok >/tmp/index.html; exec httpd -f -p 8000 -h /tmp"],
-      health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8000/"] },
-      healthPath: "/",
-      // The one that a rollout replaces is the first.
-      env: { RELEASE: index === 0 ? config.require("release") : "first" },
-      limits: { memoryMb: 16, cpus: 0.5, pids: 16 },
-      drainSeconds: 1,
-      routes: { paths: [`/service-${index}`] },
-    }),
-);
-new ServedRoutes("routes", { edge, services });
+for (let index = 0; index < config.requireNumber("count"); index++)
+  new WebService(`service-${index}`, {
+    edge,
+    image: images.service,
+    port: 8000,
+    command: ["sh", "-c", "echo ok >/tmp/index.html; exec httpd -f -p 8000 -h /tmp"],
+    health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8000/"] },
+    healthPath: "/",
+    // The one that a rollout replaces is the first.
+    env: { RELEASE: index === 0 ? config.require("release") : "first" },
+    limits: { memoryMb: 16, cpus: 0.5, pids: 16 },
+    drainSeconds: 1,
+    routes: { paths: [`/service-${index}`] },
+  });
+new ServedRoutes("routes", { edge });

@@ -216,7 +216,7 @@ test("a port of the host", async () => {
 });
 
 test("a service more, other paths for it, and one less", async () => {
-  const end = 'new ServedRoutes("routes", { edge, services: [backend, frontend] });';
+  const end = 'new ServedRoutes("routes", { edge });';
   const service = (path: string) => `
 const docs = new WebService("docs", {
   edge,
@@ -230,7 +230,7 @@ const docs = new WebService("docs", {
   drainSeconds: 1,
   routes: { paths: ["${path}"] },
 });
-new ServedRoutes("routes", { edge, services: [backend, frontend, docs] });`;
+new ServedRoutes("routes", { edge });`;
   const without = edit(end, service("/docs"));
   expect(whatOf(await comesTrue("service-more"))).toEqual({ docs: "created" });
   edit('paths: ["/docs"]', 'paths: ["/guide"]');

@@ -97,7 +97,7 @@ nslookup() {
   ls ${answers} | grep '[.]1$' | sed 's/[.]1$//' | while read -r address; do printf 'Name:\\tedge\\nAddress: %s\\n' "$address"; done
 }
 timeout() { shift; "$@"; }
-nc() { cat > /dev/null; [ ! -e "${directory}/body" ] || printf 'HTTP/1.0 400 Bad Request\\r\\nContent-Type: text/plain\\r\\n\\r\\n%s\\nmore\\n' "$(cat "${directory}/body")"; }
+nc() { read -r _; [ ! -e "${directory}/body" ] || printf 'HTTP/1.0 400 Bad Request\\r\\nContent-Type: text/plain\\r\\n\\r\\n%s\\nmore\\n' "$(cat "${directory}/body")"; }
 wget() {
   for url in "$@"; do :; done
   address=\${url#http://}; address=\${address%%:*}

@@ -57,7 +57,7 @@ async function system(
       networks: [networks.web],
       ...ofService,
     });
-    new ServedRoutes("routes", { edge, services: [service] });
+    new ServedRoutes("routes", { edge });
   });
   return { recording, service };
 }
@@ -441,6 +441,27 @@ describe("routes", () => {
     const [component] = ofType(recording, "bulkhead:index:Job").filter(({ name }) => name === "routes-job");
     expect(component!.options.dependencies).toContain(container(recording, "api-route-job").urn);
     expect(job.inputs).toMatchObject({ networkMode: "none", volumes: [{ volumeName: "reach-test-routes" }] });
+  });
+});
+
+describe("a service that comes after ServedRoutes", () => {
+  test("is refused, as its route would be taken away", async () => {
+    const late = record(() => {
+      const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
+      const networks = new Networks("networks", { host });
+      const edge = new Proxy("edge", {
+        ...{ networks, images: { traefik: IMAGE, haproxy: IMAGE }, domain: "example.com", certificates: FILES },
+        ...{ address: "192.0.2.1", httpsPort: 443, tunnelPort: 2222, requestsPerSecond: 50, burst: 75 },
+      });
+      new ServedRoutes("routes", { edge });
+      new WebService("late", {
+        ...{ edge, image: IMAGE, port: 80, health: { test: ["CMD", "true"] }, healthPath: "/", limits: LIMITS },
+        ...{ drainSeconds: 1, routes: { paths: ["/"] } },
+      });
+    });
+    await expect(late).rejects.toThrow(
+      "late: comes after ServedRoutes, which would take its route away: put it before that",
+    );
   });
 });
 

@@ -41,9 +41,7 @@ const app = (name: string, args: { paths: string[]; maxBodyMb?: number; response
     routes: { paths: args.paths },
     ...args,
   });
-const services = [
-  app("app", { paths: ["/"] }),
-  app("patient", { paths: ["/patient"], maxBodyMb: 2048, responseTimeoutSeconds: 120 }),
-  app("hasty", { paths: ["/hasty"], maxBodyMb: 1, responseTimeoutSeconds: 2 }),
-];
-new ServedRoutes("routes", { edge, services });
+app("app", { paths: ["/"] });
+app("patient", { paths: ["/patient"], maxBodyMb: 2048, responseTimeoutSeconds: 120 });
+app("hasty", { paths: ["/hasty"], maxBodyMb: 1, responseTimeoutSeconds: 2 });
+new ServedRoutes("routes", { edge });

@@ -45,5 +45,7 @@ const app = (name: string, reviveAfterHangs?: number) =>
     drainSeconds: 1,
     routes: { paths: [`/${name}`] },
   });
-const services = [app("revived"), app("left", 0), app("sick", 1)];
-new ServedRoutes("routes", { edge, services });
+app("revived");
+app("left", 0);
+app("sick", 1);
+new ServedRoutes("routes", { edge });
