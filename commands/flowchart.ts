@@ -60,8 +60,10 @@ interface Route {
 function routes({ http, tcp }: Route): string[] {
   const paths = new Map<string, string[]>();
   for (const { entryPoints, rule, service } of Object.values(http.routers)) {
-    if (!entryPoints.includes("websecure")) continue;
-    paths.set(service, [...(paths.get(service) ?? []), ...pathsIn(rule)]);
+    // What the edge answers by itself leads nowhere.
+    if (!entryPoints.includes("websecure") || service.endsWith("@internal")) continue;
+    // A service has two routes for the same paths: the other is for bodies that do not say how long they are.
+    paths.set(service, [...new Set([...(paths.get(service) ?? []), ...pathsIn(rule)])]);
   }
   for (const { service } of Object.values(tcp?.routers ?? {}))
     paths.set(service, [...(paths.get(service) ?? []), "tunnels"]);
