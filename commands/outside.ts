@@ -101,7 +101,7 @@ async function publishedOf(name: string): Promise<Published> {
     ...{ name, domain },
     ...(cloudflare?.tunnel ? {} : { edge }),
     // An API of another address makes no record that the world can look up.
-    byName: cloudflare !== undefined && cloudflare.apiUrl === undefined,
+    byName: cloudflare !== undefined && !(cloudflare.apiUrl ?? process.env["CLOUDFLARE_BASE_URL"]),
     onlyThroughCloudflare: cloudflare !== undefined && cloudflare.onlyThroughCloudflare,
     acme: certificates.kind === "acme",
     ca: certificates.kind === "files" ? await ownCas(resolve(projectDirectory, certificates.certificate)) : [],

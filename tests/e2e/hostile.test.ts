@@ -186,7 +186,7 @@ describe("connections", () => {
 
   test.each(rows)("%s, %i times from %s: others are served", async (kind, connections, from) => {
     const before = await edgeFigures();
-    const others = startLoad({ ...asked("/"), connections: 2, requestsPerSecond: 20, seconds: 120, timeoutMs: 15_000 });
+    const others = startLoad({ ...asked("/"), connections: 2, requestsPerSecond: 20, seconds: 120, timeoutMs: 30_000 });
     await others.advance(20);
     const watch = watchMemory();
     const addresses = from === "1 address" ? [world.address] : many;
