@@ -2,7 +2,7 @@
 # The health command of a service: /bin/sh -c THIS health MOST TEST... asks as TEST does. When TEST has hung MOST times in
 # a row, the service's processes end, and Docker starts the container again: Docker itself restarts nothing that hangs.
 #
-# Only what hangs is counted. A bad answer within a second ("no database", or a port that is closed because the service
+# Only what hangs is counted. A bad answer within two seconds ("no database", or a port that is closed because the service
 # drains: Docker asks on while it stops a container) is one of a process that lives, and a restart would cure nothing.
 #
 # Docker kills the check of a service that hangs, so the count is written before. It counts from the first good answer on,
@@ -55,7 +55,7 @@ status=$?
 ended=$(hundredths)
 if [ "$status" -eq 0 ]; then
   hangs=0
-elif [ "$hangs" != starting ] && [ "$((ended - began))" -lt 100 ]; then
+elif [ "$hangs" != starting ] && [ "$((ended - began))" -lt 200 ]; then
   hangs=0
 fi
 echo "$hangs" >"$state"

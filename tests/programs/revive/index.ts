@@ -47,5 +47,5 @@ const app = (name: string, reviveAfterHangs?: number) =>
   });
 app("revived");
 app("left", 0);
-app("sick", 1);
+app("sick", 3);
 new ServedRoutes("routes", { edge });
