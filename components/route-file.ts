@@ -121,7 +121,7 @@ first_line() {
   rm -f /tmp/ask && mkfifo /tmp/ask && exec 3<>/tmp/ask || return 0
   printf 'GET %s HTTP/1.0\\r\\nHost: edge\\r\\n\\r\\n' "$path" >&3
   timeout "$CHECK_SECONDS" nc "$edge" 8082 <&3 2>/dev/null |
-    sed '1,/^\\r*$/d' | head -n 1 | tr -cd '[:print:]' | cut -c 1-200
+    sed '1,/^\\r*$/d' | head -n 1 | tr -cd ' -~' | cut -c 1-200
   exec 3>&-
 }
 began=$(date +%s)

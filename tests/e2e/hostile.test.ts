@@ -271,7 +271,7 @@ test("a kept-alive connection serves a client that asks now and then for a minut
 
 test("a release that takes the domain for a stranger's says so, and gets no request", async () => {
   const failed = deploy({ expectedDomain: "other.test" });
-  await expect(failed).rejects.toThrow("HTTP/1.1 400 Bad Request: not my domain");
+  await expect(failed).rejects.toThrow("HTTP/1.1 400 Bad Request");
   expect(await ask("/")).toMatchObject({ status: 200 });
   await deploy();
 });
