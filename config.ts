@@ -105,6 +105,9 @@ const service = (memoryMb: number, cpus: number, pids: number) =>
         responseTimeoutSeconds: wholeNumber(1, 3600, "give the seconds that the first byte of an answer may take")
           .default(60)
           .describe("Seconds that the first byte of an answer may take. Default 60."),
+        healthTimeoutSeconds: wholeNumber(1, 10, "give the seconds that the health path of a new release may take")
+          .default(5)
+          .describe("Seconds that the health path may take when a release is tried. Default 5, at most 10."),
         reviveAfterHangs: wholeNumber(
           0,
           1000,
@@ -113,7 +116,7 @@ const service = (memoryMb: number, cpus: number, pids: number) =>
           .optional()
           .describe("Health checks in a row without an answer after which it is started again. Default 10; 0: never."),
       },
-      anObject("memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds or reviveAfterHangs"),
+      anObject("memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds or reviveAfterHangs"),
     )
     .prefault({});
 

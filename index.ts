@@ -77,6 +77,7 @@ const backend = new WebService("backend", {
   routes: { paths: ["/api", "/sse"] },
   maxBodyMb: config.backend.maxBodyMb,
   responseTimeoutSeconds: config.backend.responseTimeoutSeconds,
+  healthTimeoutSeconds: config.backend.healthTimeoutSeconds,
   reviveAfterHangs: config.backend.reviveAfterHangs,
   tunnelPort: 2222,
 });
@@ -94,6 +95,7 @@ const frontend = new WebService("frontend", {
   drainSeconds: config.frontend.drainSeconds,
   maxBodyMb: config.frontend.maxBodyMb,
   responseTimeoutSeconds: config.frontend.responseTimeoutSeconds,
+  healthTimeoutSeconds: config.frontend.healthTimeoutSeconds,
   reviveAfterHangs: config.frontend.reviveAfterHangs,
   routes: { paths: ["/"], contentSecurityPolicy: `default-src 'self'; frame-ancestors 'none'${toStorage}` },
 });

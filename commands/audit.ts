@@ -7,10 +7,13 @@ import { table } from "./table.ts";
 await runCommand(async () => {
   const stack = await openStack(stackName());
   try {
-    const { found, all, pruned } = await readBack(stack);
+    const { found, all, pruned, restarted } = await readBack(stack);
     report(found, all, process.env["FORMAT"]);
-    if (pruned.length > 0 && process.env["FORMAT"] !== "json")
-      console.log(`Gone, and not missed, as their work is done: ${pruned.sort().join(", ")}`);
+    if (process.env["FORMAT"] !== "json") {
+      if (pruned.length > 0) console.log(`Gone, and not missed, as their work is done: ${pruned.sort().join(", ")}`);
+      if (restarted.length > 0)
+        console.log(`Since they were made:\n  ${restarted.join("\n  ")}\n\`docker logs\` of each says why.`);
+    }
     return found.length > 0 ? 1 : 0;
   } finally {
     stack.engine.close();

@@ -7,6 +7,7 @@ import { provideLocalCertificate } from "./certificates.ts";
 import { acknowledgementOf } from "./forecast/data.ts";
 import { explainedPreview } from "./forecast/explain.ts";
 import { isRefused, markdown } from "./forecast/report.ts";
+import { timesStarted, type ContainerState } from "./host-state.ts";
 import { hostTime, removeOrphans, settlePending } from "./leftovers.ts";
 import { ensureAlone, runAlone } from "./lock.ts";
 import { recordRelease } from "./releases.ts";
@@ -116,8 +117,9 @@ async function report(stack: Stack, outputs: Outputs, seen: readonly Seen[]): Pr
 }
 
 async function healthOf({ engine }: Stack, container: string): Promise<string> {
-  const { State } = await engine.get<{ State: { Status: string; Health?: { Status: string } } }>(
+  const { State, RestartCount } = await engine.get<Pick<ContainerState, "State" | "RestartCount">>(
     `/containers/${container}/json`,
   );
-  return State.Health?.Status ?? State.Status;
+  const status = State.Health?.Status ?? State.Status;
+  return RestartCount > 0 ? `${status}, ${timesStarted(RestartCount)}` : status;
 }

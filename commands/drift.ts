@@ -1,7 +1,7 @@
 import { fields, listed, OWN, REFRESH, REPLACE, splitOnce } from "./container-fields.ts";
 import { daemonSettings } from "../daemon-settings.ts";
 import { engineChecks } from "./host-checks.ts";
-import type { ContainerState, HostState } from "./host-state.ts";
+import { timesStarted, type ContainerState, type HostState } from "./host-state.ts";
 import type { Promised, PromisedContainer } from "./promises.ts";
 
 /** One thing on the host that is not as the stack promises. */
@@ -31,6 +31,14 @@ export function findings(promised: Promised, host: HostState, stackLabel: string
 export function prunedOf({ containers }: Promised, host: HostState): string[] {
   const there = new Set(host.containers.map(({ Id }) => Id));
   return containers.filter(({ id, inputs }) => inputs.restart !== "always" && !there.has(id)).map(({ name }) => name);
+}
+
+/** Services that Docker has started again, by what it says of them: healthy now, perhaps, and not well. */
+export function restartedOf({ containers }: Promised, host: HostState): string[] {
+  return containers.flatMap(({ id, name, hostName }) => {
+    const count = host.containers.find(({ Id }) => Id === id)?.RestartCount ?? 0;
+    return count > 0 ? [`${name} (${hostName}): ${timesStarted(count)} by Docker`] : [];
+  });
 }
 
 const STRANGER =

@@ -9,6 +9,8 @@ export interface ContainerState {
   /** Id of the image. */
   Image: string;
   State: { Status: string; Health?: { Status: string } };
+  /** How often Docker has started it again: because it ended, or because it hung and was ended. */
+  RestartCount: number;
   Config: {
     Image: string;
     User: string;
@@ -75,6 +77,11 @@ export interface VolumeState {
   Driver: string;
   Labels: Record<string, string> | null;
   Options: Record<string, string> | null;
+}
+
+/** Of a container that Docker has started again, as a user reads it. */
+export function timesStarted(count: number): string {
+  return `started again ${count === 1 ? "once" : `${count} times`}`;
 }
 
 /** What is on the host of a stack. Whatever is not there is not in it. */

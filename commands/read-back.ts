@@ -1,6 +1,6 @@
 import { cloudflareFindings } from "./cloudflare-drift.ts";
 import { cloudflareState } from "./cloudflare-state.ts";
-import { findings, prunedOf, type Finding } from "./drift.ts";
+import { findings, prunedOf, restartedOf, type Finding } from "./drift.ts";
 import { hostState } from "./host-state.ts";
 import { lookFromOutside } from "./outside.ts";
 import { promises, type Deployment } from "./promises.ts";
@@ -12,6 +12,8 @@ export interface ReadBack {
   all: string;
   /** Couriers and jobs that somebody removed: not missed. */
   pruned: string[];
+  /** What Docker has started again, and how often. */
+  restarted: string[];
 }
 
 /** Looks at a stack's state, its host, and what it has at Cloudflare. It changes nothing there. */
@@ -24,6 +26,7 @@ export async function readBack(stack: Stack): Promise<ReadBack> {
   const host = await hostState(stack.engine, promised);
   return {
     pruned: prunedOf(promised, host),
+    restarted: restartedOf(promised, host),
     found: [
       ...findings(promised, host, `reach-${stack.name}`),
       ...(await lookFromOutside(stack.engine, stack.name))

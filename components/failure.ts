@@ -243,10 +243,16 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
     `the container ${Name.slice(1)} ${what}: it is ${State.Status}`,
     ...(State.Status === "running" ? [] : [`, exit code ${State.ExitCode}${State.OOMKilled ? ", out of memory" : ""}`]),
     ...(health ? [`\nIts last health check said: ${health}`] : []),
+    ...(health && NO_SHELL.test(health) ? [WITHOUT_A_SHELL] : []),
     `\nIts last lines:\n${await lastLines(Id)}`,
     ...(tried ? [`\nThe last lines of ${tried}:\n${await lastLines(tried)}`] : []),
   ].join("");
 }
+
+/** As Docker says that it could not start a health command. */
+const NO_SHELL = /"\/bin\/sh": (stat \/bin\/sh: )?no such file/;
+const WITHOUT_A_SHELL =
+  "\nIts image has no /bin/sh, by which a service that hangs is ended: give reviveAfterHangs: 0 to do without that.";
 
 /** Enough for a stack trace, and little enough to be read. */
 const LINES = 20;

@@ -146,7 +146,7 @@ func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 	b := &body{}
 	if req.ContentLength != 0 && req.Body != nil {
-		b = &body{source: req.Body, left: l.config.MaxBodyBytes, limits: l, req: req, control: readDeadline(rw)}
+		b = &body{source: req.Body, rw: rw, left: l.config.MaxBodyBytes, limits: l, req: req, control: readDeadline(rw)}
 		b.extend()
 		// Another request, as the interpreter would take the body that is set here for the one that was read above.
 		req = req.WithContext(req.Context())
@@ -163,6 +163,7 @@ func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 // body counts what passes, and gives the client time for as long as something comes.
 type body struct {
 	source  io.ReadCloser
+	rw      http.ResponseWriter
 	left    int64
 	limits  *limits
 	req     *http.Request
@@ -174,6 +175,10 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
 	b.left -= int64(n)
 	if b.left < 0 {
+		if statusOf(b.rw) != 0 {
+			b.swallow(p)
+			return 0, context.Canceled
+		}
 		b.tell("413: a body without a length grew beyond maxBodyMb, and was cut")
 		// The one error that Traefik has a status of its own for, which the route turns into 413.
 		return 0, context.Canceled
@@ -184,6 +189,14 @@ func (b *body) Read(p []byte) (int, error) {
 		b.tell("cut: nothing of the body came for " + strconv.Itoa(b.limits.config.BodyGapSeconds) + " s")
 	}
 	return n, err
+}
+
+// swallow takes what still comes when the service has answered already, such as with a 413 of its own: an error would
+// end its connection, and with it the answer that is on its way.
+func (b *body) swallow(p []byte) {
+	for err := error(nil); err == nil; _, err = b.source.Read(p) {
+		b.extend()
+	}
 }
 
 func (b *body) Close() error {

@@ -887,7 +887,7 @@ describe("updates", () => {
     expect([...after.keys()].sort()).toEqual([...containers.keys()].sort());
     expect(after.get("edge")).toMatchObject({
       Id: container("edge").Id,
-      HostConfig: { Memory: 256 * 1024 ** 2, MemorySwap: 256 * 1024 ** 2 },
+      HostConfig: { Memory: 512 * 1024 ** 2, MemorySwap: 512 * 1024 ** 2 },
       State: { StartedAt: container("edge").State.StartedAt },
     });
     expect(after.get("backend")).toMatchObject({ Id: container("backend").Id, HostConfig: { PidsLimit: 128 } });

@@ -223,7 +223,7 @@ describe("a release that fails", () => {
       images: { backend: await brokenBackend(), frontend: await image("frontend", 11) },
     });
     expect(said).toMatch(
-      /backend-route-job: .* failed: it is exited, exit code 1[^]*?Its last lines:\n *not serving reach-rolled-backend-\w{7}, it got no request\. Asked for \/health, the edge [\d.]+ said: .*500/,
+      /backend-route-job: .* failed: it is exited, exit code 1[^]*?Its last lines:\n *not serving reach-rolled-backend-\w{7}, it got no request\. Asked for \/health, the edge [\d.]+ answered 500/,
     );
     expect(said).toMatch(
       /frontend-route-job: .* failed: it is exited, exit code 1[^]*?Its last lines:\n *not serving reach-rolled-frontend-\w{7}, it got no request\. The edge [\d.]+ rejects the route: .*PathPrfix/,

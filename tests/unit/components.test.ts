@@ -487,6 +487,15 @@ describe("a container that fails", () => {
     expect(said).toHaveLength(1);
   });
 
+  test("for want of a shell says what to do", async () => {
+    const message =
+      'OCI runtime exec failed: exec failed: unable to start container process: exec: "/bin/sh": stat /bin/sh: no such file or directory: unknown';
+    const state = { Status: "running", Health: { Status: "unhealthy", Log: [{ Output: message }] } };
+    const { said, failed } = await creation(engineWith([state]));
+    await failed();
+    expect(said[0]).toContain("Its image has no /bin/sh, by which a service that hangs is ended: give reviveAfterHangs: 0");
+  });
+
   test("by ending is not waited for", async () => {
     const { said, told, removed } = await creation(engineWith([ENDED], "no such table\n"), { run: "once" });
     await told();

@@ -79,7 +79,7 @@ const edgeDefaults = {
   ...{ connectionsPerClient: 100, sharedAddresses: [], keepAliveSeconds: 60, idleSeconds: 86400 },
 };
 const SERVICE =
-  "give an object with memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds or reviveAfterHangs";
+  "give an object with memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds or reviveAfterHangs";
 const HTTPS_PORT = "is not a whole number from 1 to 65535: give the port of the host on which the edge serves HTTPS";
 const TUNNEL_PORT =
   "is not a whole number from 1 to 65535: give the port of the host on which the backend's tunnels arrive";
@@ -526,7 +526,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "unknown limits",
     { backend: { memory: 512, swap: 0 } },
     "backend.memory: unknown key: did you mean reach:backend.memoryMb?",
-    "backend.swap: unknown key: give one of memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, reviveAfterHangs",
+    "backend.swap: unknown key: give one of memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds, reviveAfterHangs",
   ],
 
   ["an unknown key", { hots: "local" }, "hots: unknown key: did you mean reach:host?"],
@@ -656,8 +656,8 @@ describe("a good stack file", () => {
       edge: { address: "0.0.0.0", httpsPort: 443, ...edgeDefaults },
       certificates: { kind: "files", certificatePem: files["certificate.pem"], privateKeyPem: files["private.key"] },
       images: {},
-      backend: { memoryMb: 512, cpus: 1, pids: 128, drainSeconds: 30, responseTimeoutSeconds: 60 },
-      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30, responseTimeoutSeconds: 60 },
+      backend: { memoryMb: 512, cpus: 1, pids: 128, drainSeconds: 30, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 },
+      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 },
     });
   });
 
@@ -701,8 +701,8 @@ describe("a good stack file", () => {
       cloudflare,
       cloudflareApiToken: CLOUDFLARE_TOKEN,
       images: { traefik: `registry.example.com:5000/traefik:v3@${DIGEST}` },
-      backend: { memoryMb: 512, cpus: 0.25, pids: 128, drainSeconds: 0, responseTimeoutSeconds: 60 },
-      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30, responseTimeoutSeconds: 60 },
+      backend: { memoryMb: 512, cpus: 0.25, pids: 128, drainSeconds: 0, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 },
+      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 },
     });
   });
 

@@ -86,7 +86,7 @@ async function cutOver({ edges, routers = {}, body, old, more, before = ":", mea
   for (const folder of [routes, temporary, answers]) mkdirSync(folder);
   const file = join(routes, "api.yml");
   if (old !== undefined) writeFileSync(file, old);
-  if (body !== undefined) writeFileSync(join(directory, "body"), body);
+  if (body !== undefined) writeFileSync(join(directory, "body"), `${body}\nmore\n`);
   for (const [address, texts] of Object.entries(edges))
     texts.forEach((text, index) => writeFileSync(join(answers, `${address}.${index + 1}`), text));
 
@@ -97,23 +97,27 @@ nslookup() {
   ls ${answers} | grep '[.]1$' | sed 's/[.]1$//' | while read -r address; do printf 'Name:\\tedge\\nAddress: %s\\n' "$address"; done
 }
 timeout() { shift; "$@"; }
-nc() { read -r _; [ ! -e "${directory}/body" ] || printf 'HTTP/1.0 400 Bad Request\\r\\nContent-Type: text/plain\\r\\n\\r\\n%s\\nmore\\n' "$(cat "${directory}/body")"; }
-wget() {
-  for url in "$@"; do :; done
-  address=\${url#http://}; address=\${address%%:*}
-  case $url in
+nc() {
+  address=$1
+  read -r _ path _
+  case $path in
 ${Object.entries(routers)
-  .map(([router, answer]) => `    */api/${router}) echo '${answer}'; return 0 ;;`)
+  .map(([router, answer]) => `    */api/${router}) printf 'HTTP/1.0 200 OK\\r\\n\\r\\n%s' '${answer}'; return 0 ;;`)
   .join("\n")}
-    */api/*@file) echo '{"status":"enabled"}'; return 0 ;;
+    */api/*@file) printf 'HTTP/1.0 200 OK\\r\\n\\r\\n{"status":"enabled"}'; return 0 ;;
   esac
-  echo "$url" > "${directory}/url.$address"
-  case $url in */candidate/*) cp ${file} ${directory}/route.tried 2>/dev/null; cp ${routes}/api.*.candidate.yml ${directory}/candidate.tried ;; esac
+  echo "$path" > "${directory}/path.$address"
+  case $path in */candidate/*) cp ${file} ${directory}/route.tried 2>/dev/null; cp ${routes}/api.*.candidate.yml ${directory}/candidate.tried ;; esac
   [ -e "${directory}/meanwhile" ] || (cd ${routes}; touch ${directory}/meanwhile; ${meanwhile})
   asked=$(($(cat "${directory}/asked.$address" 2>/dev/null || echo 0) + 1)); echo "$asked" > "${directory}/asked.$address"
   while [ ! -e "${answers}/$address.$asked" ]; do asked=$((asked - 1)); done
   status=$(cat "${answers}/$address.$asked")
-  case $status in 2*) ;; slow) return 143 ;; elsewhere) printf '  HTTP/1.1 301 Moved Permanently\\n  Location: https://example.com/login\\n  HTTP/1.1 200 OK\\n' >&2 ;; [3-5]*) echo "wget: server returned error: HTTP/1.1 $status" >&2; return 1 ;; *) echo "$status" >&2; return 1 ;; esac
+  case $status in
+    slow) printf 'HTTP/1.0 200 OK\\r\\n'; return 143 ;;
+    elsewhere) printf 'HTTP/1.0 301 Moved Permanently\\r\\nLocation: https://example.com/login\\r\\n\\r\\n' ;;
+    [2-5]*) printf 'HTTP/1.0 %s\\r\\nContent-Type: text/plain\\r\\n\\r\\n%s' "$status" "$(cat "${directory}/body" 2>/dev/null)" ;;
+    *) echo "$status" >&2; return 1 ;;
+  esac
 }
 date() { passed=$(($(cat "${directory}/date" 2>/dev/null || echo 0) + 4)); echo "$passed" | tee "${directory}/date"; }
 sleep() { echo "$1" >> "${directory}/slept"; }
@@ -139,7 +143,7 @@ sleep() { echo "$1" >> "${directory}/slept"; }
     left: readdirSync(routes).sort(),
     mode: existsSync(file) ? (statSync(file).mode & 0o777).toString(8) : undefined,
     asked: (address: string) => Number(read(join(directory, `asked.${address}`)) ?? 0),
-    request: (address: string) => read(join(directory, `url.${address}`)),
+    request: (address: string) => read(join(directory, `path.${address}`)),
     slept: read(join(directory, "slept"))?.trim().split("\n") ?? [],
   };
 }
@@ -158,7 +162,7 @@ describe.concurrent("a cutover", () => {
       mode: "644",
     });
     expect(after.printed).toBe("serving api-2\n");
-    expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/release/api-2/health\n");
+    expect(after.request("172.21.0.2")).toBe("/release/api-2/health\n");
     // The engine looks once a second; the job has to be there to be seen.
     expect(after.slept).toEqual(["15"]);
   });
@@ -196,7 +200,7 @@ describe("a cutover with a candidate", () => {
     expect(JSON.parse(candidate.CANDIDATE)).toEqual({ http: { routers: { of: "the candidate" } } });
     expect(after.whenTried).toEqual([OLD, candidate.CANDIDATE]);
     expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"], left: ["api.turn", "api.yml"] });
-    expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/release/api-2/health\n");
+    expect(after.request("172.21.0.2")).toBe("/release/api-2/health\n");
   });
 
   test("that does not answer never touches the route", async () => {
@@ -204,7 +208,7 @@ describe("a cutover with a candidate", () => {
     expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.turn", "api.yml"] });
     expect(after.printed).toContain("not serving api-2, it got no request.");
     // It asked for nothing but the candidate, and the last time as at first the route was the old one.
-    expect(after.request("172.21.0.2")).toBe("http://172.21.0.2:8082/candidate/api-2/health\n");
+    expect(after.request("172.21.0.2")).toBe("/candidate/api-2/health\n");
     expect(after.whenTried).toEqual([OLD, candidate.CANDIDATE]);
   });
 
@@ -278,39 +282,39 @@ describe("a cutover that a killed run has left", () => {
 
 describe.concurrent("a cutover that fails", () => {
   const said = (address: string, answer: string) =>
-    `not serving api-2, the old route is back. Asked for /health, the edge ${address} said: ${answer}\n`;
-  const refused = "wget: can't connect to remote host (172.21.0.2): Connection refused";
+    `not serving api-2, the old route is back. Asked for /health, ${address && `the edge ${address} `}${answer}\n`;
+  const refused = "nc: can't connect to remote host (172.21.0.2): Connection refused";
   const failures: [what: string, edges: Record<string, string[]>, printed: string][] = [
     [
       "the edge knows no such release",
       { "172.21.0.2": [NOT_FOUND] },
-      said("172.21.0.2", "wget: server returned error: HTTP/1.1 404 Not Found"),
+      said("172.21.0.2", "answered 404 Not Found"),
     ],
     [
       "the new release answers 500",
       { "172.21.0.2": ["500 Internal Server Error"] },
-      said("172.21.0.2", "wget: server returned error: HTTP/1.1 500 Internal Server Error"),
+      said("172.21.0.2", "answered 500 Internal Server Error"),
     ],
     [
       "an answer sends it elsewhere, where all is well",
       { "172.21.0.2": ["elsewhere"] },
-      said("172.21.0.2", "it answered 301 to https://example.com/login "),
+      said("172.21.0.2", "answered 301 Moved Permanently, to https://example.com/login"),
     ],
-    ["an answer takes too long", { "172.21.0.2": ["slow"] }, said("172.21.0.2", "it took longer than 5 s")],
-    ["the edge is not there", { "172.21.0.2": [refused] }, said("172.21.0.2", refused)],
+    ["an answer takes too long", { "172.21.0.2": ["slow"] }, said("172.21.0.2", "took longer than 5 s")],
+    ["the edge is not there", { "172.21.0.2": [refused] }, said("172.21.0.2", `gave no answer: ${refused}`)],
     [
       "one of two edges does not serve",
       { "172.21.0.2": ["200 OK"], "172.21.0.3": ["502 Bad Gateway"] },
-      said("172.21.0.3", "wget: server returned error: HTTP/1.1 502 Bad Gateway"),
+      said("172.21.0.3", "answered 502 Bad Gateway"),
     ],
-    ["no edge is in the DNS", {}, said("", "no edge in the network's DNS")],
+    ["no edge is in the DNS", {}, said("", "there is no edge in the network's DNS")],
   ];
 
   test("says the first line of what comes with an error", async () => {
     const edges = { "172.21.0.2": ["400 Bad Request"] };
     const { printed } = await cutOver({ edges, old: OLD, body: "Invalid HTTP_HOST header: 'edge:8082'" });
     expect(printed).toContain(
-      "wget: server returned error: HTTP/1.1 400 Bad Request: Invalid HTTP_HOST header: 'edge:8082'",
+      "answered 400 Bad Request: Invalid HTTP_HOST header: 'edge:8082'",
     );
   });
 

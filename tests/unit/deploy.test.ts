@@ -102,6 +102,6 @@ function answer(request: string): object {
   if (request.startsWith("GET /containers/json"))
     return ["known", "orphan"].map((Id, at) => ({ Id, Names: [`/reach-prod-backend-000000${at}`], Created: 1 }));
   if (request.startsWith("GET /images/json")) return [];
-  if (request.startsWith("GET /containers/")) return { State: { Status: "running" } };
+  if (request.startsWith("GET /containers/")) return { State: { Status: "running" }, RestartCount: 2 };
   return {};
 }

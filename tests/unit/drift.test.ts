@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fields } from "../../commands/container-fields.ts";
-import { findings, prunedOf, type Finding } from "../../commands/drift.ts";
+import { findings, prunedOf, restartedOf, type Finding } from "../../commands/drift.ts";
 import type { ContainerState, HostState } from "../../commands/host-state.ts";
 import { promises, type Promised } from "../../commands/promises.ts";
 import { soundEngine } from "./sound-engine.ts";
@@ -73,6 +73,7 @@ const backend: ContainerState = {
   Name: "/reach-prod-backend-1",
   Image: `sha256:${"1".repeat(64)}`,
   State: { Status: "running", Health: { Status: "healthy" } },
+  RestartCount: 0,
   Config: {
     Image: IMAGE,
     User: "1000:1000",
@@ -288,6 +289,15 @@ describe("after a prune next door", () => {
     expect(prunedOf(promised, host)).toEqual(["backend-courier", "backend-route-job"]);
     expect(said({ containers: [backend] })).toEqual([]);
   });
+});
+
+test("what Docker has started again is told, and what it has not is not", () => {
+  const told = (count: number) => restartedOf(promised, { ...host, containers: [{ ...backend, RestartCount: count }] });
+  expect([told(0), told(1), told(7)]).toEqual([
+    [],
+    ["backend (reach-prod-backend-1): started again once by Docker"],
+    ["backend (reach-prod-backend-1): started again 7 times by Docker"],
+  ]);
 });
 
 /** Of what runs and may serve, no cure may take anything away before something else has taken its place. */

@@ -1,0 +1,112 @@
+# shellcheck shell=sh
+# The job of a cutover, after FINISH of job.ts: asks every running edge for the candidate, writes the route file in one
+# step, and asks again until each edge serves the new release and has rejected none of its routes. Tries for 15 s.
+#
+# The turn is that of the newest job: one that a killed run has left can still be at work, and must not switch the route
+# after a newer one did.
+
+file="/routes/$ROUTE_FILE.yml" turn="/routes/$ROUTE_FILE.turn" edge='' said=''
+me=$(cat /proc/sys/kernel/random/uuid)
+candidate="/routes/$ROUTE_FILE.$me.candidate.yml"
+
+put() { cat "$1" >"$2.tmp" && chmod 0644 "$2.tmp" && mv "$2.tmp" "$2"; }
+
+edges() {
+  nslookup edge 2>/dev/null | awk '/^Name:/ { answers = 1 } answers' | grep -oE '([0-9]+[.]){3}[0-9]+' | sort -u
+}
+
+# Leaves what $edge answers to a GET of $1 in /tmp/heard. Not by wget, which goes wherever it is sent to: the answer from
+# there would be another's.
+ask() {
+  # By a pipe that stays open: at its end nc would hang up, and Traefik take that for a client that has left.
+  rm -f /tmp/ask && mkfifo /tmp/ask && exec 3<>/tmp/ask || return
+  printf 'GET %s HTTP/1.0\r\nHost: edge\r\nUser-Agent: bulkhead\r\n\r\n' "$1" >&3
+  {
+    timeout "$CHECK_SECONDS" nc "$edge" 8082 <&3 2>/tmp/complaint
+    echo "$?" >/tmp/status
+  } | head -c 65536 >/tmp/heard
+  exec 3>&-
+}
+
+body() { sed '1,/^\r*$/d' /tmp/heard; }
+# One line that is fit for a log.
+shown() { head -n 1 | tr -cd ' -~' | cut -c 1-200; }
+
+serves() {
+  found=$(edges)
+  edge=
+  [ -n "$found" ] || { said="there is no edge in the network's DNS" && return 1; }
+  for edge in $found; do
+    ask "/$1/$RELEASE$CHECK_PATH"
+    line=$(shown </tmp/heard) reason=$(body | shown)
+    case $(cat /tmp/status):$line in
+    # As timeout ends, of busybox and of others.
+    143:* | 124:*) said="took longer than $CHECK_SECONDS s" ;;
+    *:HTTP/1.?\ 2??*) continue ;;
+    *:HTTP/1.?\ 30[12378]*) said="answered ${line#* }, to $(sed -n 's|^[Ll]ocation: *||p' /tmp/heard | shown)" ;;
+    *:HTTP/*) said="answered ${line#* }${reason:+: $reason}" ;;
+    *) said="gave no answer: $(shown </tmp/complaint)" ;;
+    esac
+    return 1
+  done
+}
+
+began=$(date +%s)
+until_serves() {
+  while [ $(($(date +%s) - began)) -lt 15 ]; do
+    serves "$1" && return 0
+    sleep 0.1
+  done
+  return 1
+}
+
+rejected() {
+  for edge in $(edges); do
+    for router in $1; do
+      ask "/api/$router"
+      case $(body) in *'"status":"disabled"'*) return 0 ;; esac
+    done
+  done
+  return 1
+}
+
+is_my_turn() { [ "$(cat "$turn")" = "$me" ]; }
+
+fail() {
+  rm -f "$candidate"
+  echo "not serving $RELEASE, $1. $2"
+  exit 1
+}
+
+answer() { echo "Asked for $CHECK_PATH, ${edge:+the edge $edge }$said"; }
+rejection() { echo "The edge $edge rejects the route: $(body | head -c 2000)"; }
+superseded() { fail "it got no request" "A newer update switches this route"; }
+
+echo "$me" >/tmp/turn
+put /tmp/turn "$turn"
+rm -f "/routes/$ROUTE_FILE."*.candidate.yml
+if [ -n "${CANDIDATE:-}" ]; then
+  printf '%s' "$CANDIDATE" >/tmp/candidate
+  put /tmp/candidate "$candidate"
+  if ! until_serves candidate; then
+    why=$(answer)
+    rejected "$CANDIDATE_ROUTERS" && why=$(rejection)
+    fail "it got no request" "$why"
+  fi
+fi
+is_my_turn || superseded
+[ -e "$file" ] && cp "$file" /tmp/old
+printf '%s' "$ROUTE" >/tmp/new
+put /tmp/new "$file"
+if ! until_serves release; then
+  why=$(answer)
+elif rejected "$ROUTERS"; then
+  why=$(rejection)
+else
+  rm -f "$candidate"
+  echo "serving $RELEASE"
+  finish
+fi
+is_my_turn || superseded
+if [ -e /tmp/old ]; then put /tmp/old "$file"; else rm -f "$file"; fi
+fail "the old route is back" "$why"
