@@ -260,8 +260,41 @@ test("what the edge answers by itself has the security headers and tells nothing
   }
 });
 
-test("a kept-alive connection serves a client that asks now and then for a minute", { timeout: 120_000 }, async () => {
+test("a WebSocket gets drainSeconds when its service is released anew", async () => {
+  const socket = await openWebsocket(undefined, "/patient");
+  const closed = closing(socket);
+  const { Id } = await containerOf("patient");
+  const released = deploy({ release: "2" });
+  // The new release serves, and the old one's WebSocket goes on.
+  await expect.poll(async () => (await ask("/patient/")).text, { timeout: 60_000 }).toContain('"release":"2"');
+  expect(await echoed(socket)).toBe("still there");
+  await released;
+  const seconds = (await closed) - (await secondsOfSignal(Id));
+  console.log(JSON.stringify({ event: "a WebSocket over a release", seconds }));
+  expect(seconds).toBeGreaterThan(7);
+  expect(seconds).toBeLessThan(13);
+  (await openWebsocket(undefined, "/patient")).destroy();
+});
+
+test("an edge that is replaced loses no request, and its WebSockets get the time that it takes", async () => {
+  const [socket, { Id }] = [await openWebsocket(), await containerOf("edge")];
+  const closed = closing(socket);
+  const load = startLoad({ ...asked("/"), connections: 4, requestsPerSecond: 20, seconds: 150 });
+  // From here on as by default.
+  keepAliveSeconds = 60;
   await deploy();
+  const { requests, failed, failures } = await load.stop();
+  const seconds = (await closed) - (await secondsOfSignal(Id));
+  console.log(JSON.stringify({ event: "an edge replaced", seconds, requests, failed }));
+  expect(failed, JSON.stringify(failures)).toBe(0);
+  // As long as it takes requests, and the ten seconds for what is under way.
+  expect(seconds).toBeGreaterThan(10);
+  expect(seconds).toBeLessThan(27);
+  (await openWebsocket()).destroy();
+});
+
+test("a kept-alive connection serves a client that asks now and then for a minute", { timeout: 120_000 }, async () => {
+  expect(keepAliveSeconds).toBe(60);
   const load = startLoad({ ...asked("/"), connections: 1, requestsPerSecond: 0.5, seconds: 50 });
   const { requests, failed, connectionsOpened } = await load.result;
   console.log(JSON.stringify({ event: "kept alive", requests, failed, connectionsOpened }));
@@ -271,13 +304,25 @@ test("a kept-alive connection serves a client that asks now and then for a minut
 
 test("a release that takes the domain for a stranger's says so, and gets no request", async () => {
   const failed = deploy({ expectedDomain: "other.test" });
-  await expect(failed).rejects.toThrow("HTTP/1.1 400 Bad Request");
+  await expect(failed).rejects.toThrow("answered 400 Bad Request: not my domain");
   expect(await ask("/")).toMatchObject({ status: 200 });
   await deploy();
 });
 
-async function deploy(changes: { edge?: object; expectedDomain?: string } = {}): Promise<void> {
-  const given = Object.entries(changes).map(([key, value]) => [`hostile:${key}`, value]);
+/** Short, so that the test of an edge's replacement is. */
+let keepAliveSeconds = 10;
+
+interface Changes {
+  edge?: object;
+  expectedDomain?: string;
+  release?: string;
+}
+
+async function deploy({ edge, ...changes }: Changes = {}): Promise<void> {
+  const given = Object.entries({ ...changes, edge: { keepAliveSeconds, ...edge } }).map(([key, value]) => [
+    `hostile:${key}`,
+    value,
+  ]);
   project.setConfig({ ...config, ...(Object.fromEntries(given) as object) });
   const { code, stdout, stderr } = await project.up();
   if (code !== 0) throw new Error(lastLines(stdout + stderr, 80));
@@ -452,10 +497,31 @@ async function openWebsocket(through?: Socket, path = "/"): Promise<tls.TLSSocke
 async function idleWebsocket(seconds: number): Promise<string> {
   const socket = await openWebsocket();
   await sleep(seconds * 1000);
+  const back = await echoed(socket);
+  socket.destroy();
+  return back;
+}
+
+async function echoed(socket: tls.TLSSocket): Promise<string> {
   socket.write("still there");
   const [back] = (await once(socket, "data")) as [Buffer];
-  socket.destroy();
   return back.toString();
+}
+
+/** When it is closed by the other side, in seconds since 1970. */
+async function closing(socket: tls.TLSSocket): Promise<number> {
+  await once(socket.resume(), "close");
+  return Date.now() / 1000;
+}
+
+/** When a container was told to end, in seconds since 1970. */
+async function secondsOfSignal(id: string): Promise<number> {
+  const now = Math.ceil(Date.now() / 1000);
+  const said = await succeed("docker", [
+    ...["events", "--since", String(now - 300), "--until", String(now), "--format", "{{.TimeNano}}"],
+    ...["--filter", `container=${id}`, "--filter", "event=kill"],
+  ]);
+  return Number(said.split("\n")[0]) / 1e9;
 }
 
 /** Of a websocket whose peer is gone without a word, until the service is told. */

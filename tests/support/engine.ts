@@ -16,6 +16,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Engine, sshDirectory } from "../../engine.ts";
 import { cacheDirectory } from "../../toolchain/cache.ts";
 import { requirePrograms } from "../../toolchain/debian.ts";
+import { dockerRootDirectory } from "./docker-root.ts";
 import { lastLines, runCommand, type CommandOptions, type CommandResult } from "./command.ts";
 import { connectNamespace, disconnectNamespace, type Link } from "./network.ts";
 
@@ -40,9 +41,19 @@ export interface StartedEngine extends TestEngine {
   stop: () => Promise<void>;
 }
 
+/**
+ * Which Docker it is. `debian-13`: 26.1, which knows a start interval for health checks. `machine`: this machine's own,
+ * which is 20.10 on Debian 12, the oldest that Bulkhead runs on.
+ */
+export type DockerRelease = "debian-13" | "machine";
+
 /** Runs a test with an engine and stops the engine whatever happens, also at Ctrl-C. */
-export async function withTestEngine<T>(run: (engine: StartedEngine) => Promise<T>, id?: string): Promise<T> {
-  const starting = startTestEngine(id);
+export async function withTestEngine<T>(
+  run: (engine: StartedEngine) => Promise<T>,
+  id?: string,
+  release?: DockerRelease,
+): Promise<T> {
+  const starting = startTestEngine(id, release);
   const interrupt = (signal: NodeJS.Signals) => {
     // What runs inside ends with the engine.
     void starting.then((engine) => engine.stop()).finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
@@ -63,8 +74,8 @@ export async function withTestEngine<T>(run: (engine: StartedEngine) => Promise<
 }
 
 /** Engines of different ids run side by side; each keeps its images in the user's cache from run to run. */
-export async function startTestEngine(id = "e2e"): Promise<StartedEngine> {
-  const places = engineFiles(id);
+export async function startTestEngine(id = "e2e", release: DockerRelease = "debian-13"): Promise<StartedEngine> {
+  const places = { ...engineFiles(id), ...dataFiles(id, release) };
   if (process.getuid?.() !== 0) {
     throw new Error(
       "the tests' Docker engine needs root for its network namespace: run the tests as root or with sudo",
@@ -74,17 +85,19 @@ export async function startTestEngine(id = "e2e"): Promise<StartedEngine> {
   const path = (process.env["PATH"] ?? "").split(":");
   process.env["PATH"] = [...new Set([...path, "/usr/local/sbin", "/usr/sbin", "/sbin"])].join(":");
   const purpose = "the tests' Docker engine";
-  await requirePrograms(purpose, { dockerd: "docker.io", ip: "iproute2", iptables: "iptables", nsenter: "util-linux" });
+  await requirePrograms(purpose, { ip: "iproute2", iptables: "iptables", nsenter: "util-linux" });
+  if (release === "machine") await requirePrograms(purpose, { dockerd: "docker.io" });
   // It comes with docker.io or, in newer releases, in a package of its own.
   await requirePrograms(purpose, { docker: "docker-cli" });
+  const root = release === "debian-13" ? await dockerRootDirectory() : undefined;
   const lock = await takeLock(places);
   try {
     await endKeeper(places);
     await removeTraces(places);
-    const keeper = await startKeeper(places);
+    const keeper = await startKeeper(places, root);
     const link = await connectNamespace(places.name, `/proc/${keeper.pid}/ns/net`);
     forgetRunningContainers(places);
-    const start = () => startDockerd(places, keeper, link);
+    const start = () => startDockerd(places, keeper, { link, root });
     let dockerd = await start();
     await removeLeftovers(places);
 
@@ -150,9 +163,15 @@ interface EngineFiles {
   keeperPid: string;
   dockerdPid: string;
   socket: string;
-  data: string;
   logFile: string;
 }
+
+/** An older Docker cannot read what a newer one has written. */
+function dataFiles(id: string, release: DockerRelease): { data: string } {
+  return { data: join(cacheDirectory(), "test-engine", id, release) };
+}
+
+type Places = EngineFiles & ReturnType<typeof dataFiles>;
 
 function engineFiles(id: string): EngineFiles {
   if (!/^[a-z0-9][a-z0-9-]{0,30}$/.test(id)) {
@@ -167,7 +186,6 @@ function engineFiles(id: string): EngineFiles {
     keeperPid: join(runDirectory, "keeper.pid"),
     dockerdPid: join(runDirectory, "dockerd.pid"),
     socket: join(runDirectory, "docker.sock"),
-    data: join(cacheDirectory(), "test-engine", id, "data"),
     logFile: join(cacheDirectory(), "test-engine", id, "dockerd.log"),
   };
 }
@@ -200,8 +218,9 @@ async function takeLock(places: EngineFiles): Promise<Server> {
  * The keeper holds the namespaces open. It reads from this process and ends when this process does, and as its child is
  * the first process of the namespace, the kernel then ends every dockerd, shim and container in it.
  */
-async function startKeeper(places: EngineFiles): Promise<ChildProcess> {
+async function startKeeper(places: Places, root: string | undefined): Promise<ChildProcess> {
   mkdirSync(places.runDirectory, { recursive: true, mode: 0o700 });
+  mkdirSync(places.data, { recursive: true, mode: 0o711 });
   const resolvConf = join(places.runDirectory, "resolv.conf");
   writeFileSync(resolvConf, readFileSync(outsideResolvConf()));
   const script = [
@@ -215,6 +234,7 @@ async function startKeeper(places: EngineFiles): Promise<ChildProcess> {
     'mount -t tmpfs -o mode=0700 none "$2"',
     'mount --bind "$1" /etc/resolv.conf',
     "ip link set lo up",
+    ...(root === undefined ? [] : [ANOTHER_ROOT]),
     "echo ready",
     "cat >/dev/null",
   ].join("\n");
@@ -222,7 +242,7 @@ async function startKeeper(places: EngineFiles): Promise<ChildProcess> {
     "unshare",
     [
       ...["--net", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc"],
-      ...["sh", "-ec", script, places.name, resolvConf, sshDirectory],
+      ...["sh", "-ec", script, places.name, resolvConf, sshDirectory, root ?? "", places.data],
     ],
     { stdio: ["pipe", "pipe", "pipe"], detached: true },
   );
@@ -236,6 +256,36 @@ async function startKeeper(places: EngineFiles): Promise<ChildProcess> {
   writeFileSync(places.keeperPid, `${keeper.pid}`);
   return keeper;
 }
+
+/**
+ * The files of another system for dockerd to run in, with this one's processes, devices and temporary files; what is
+ * mounted later in either is there in both. What dockerd writes to the system's own folders goes with the namespace.
+ */
+const ANOTHER_ROOT = `
+mount --make-rshared /
+mount -t tmpfs none /mnt
+# No process can change its root below a mount that is shared.
+mount --make-private /mnt
+mkdir /mnt/root /mnt/upper /mnt/work
+mount -t overlay -o "lowerdir=$3,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
+for directory in /dev /proc /sys /run /tmp "$4"; do
+  mkdir -p "/mnt/root$directory"
+  mount --rbind "$directory" "/mnt/root$directory"
+done
+touch /mnt/root/etc/resolv.conf
+mount --bind "$1" /mnt/root/etc/resolv.conf
+`;
+
+/** Not by chroot: who enters a container's mounts, as \`docker exec\` does, comes out at their root. */
+const INTO_THE_OTHER_ROOT = `
+cd /mnt/root
+mkdir -p old
+pivot_root . old
+# What is let go of here stays where it is mounted elsewhere.
+mount --make-rprivate old
+umount --lazy old
+exec "$@"
+`;
 
 // Name servers on this machine's loopback interface cannot be reached from another network namespace.
 function outsideResolvConf(): string {
@@ -259,13 +309,20 @@ function enter(keeperPid: number, directory: string, command: string[]): [string
   ];
 }
 
-async function startDockerd(places: EngineFiles, keeper: ChildProcess, link: Link): Promise<ChildProcess> {
-  mkdirSync(places.data, { recursive: true, mode: 0o711 });
+interface Started {
+  link: Link;
+  root: string | undefined;
+}
+
+async function startDockerd(places: Places, keeper: ChildProcess, { link, root }: Started): Promise<ChildProcess> {
   const settings = join(places.runDirectory, "daemon.json");
   writeFileSync(settings, "{}");
   rmSync(places.dockerdPid, { force: true });
   const log = openSync(places.logFile, "w");
   const [command, ...args] = enter(keeper.pid!, "/", [
+    ...(root === undefined
+      ? []
+      : ["unshare", "--mount", "--propagation", "unchanged", "sh", "-ec", INTO_THE_OTHER_ROOT, "sh"]),
     "dockerd",
     ...["--config-file", settings],
     ...["--data-root", places.data],
@@ -364,7 +421,7 @@ async function removeCgroup(directory: string): Promise<void> {
 }
 
 /** Containers of a run that was killed must not start again with the engine, nor a swarm with its services. */
-function forgetRunningContainers(places: EngineFiles): void {
+function forgetRunningContainers(places: Places): void {
   rmSync(join(places.data, "swarm"), { recursive: true, force: true });
   const directory = join(places.data, "containers");
   for (const id of existsSync(directory) ? readdirSync(directory) : []) {

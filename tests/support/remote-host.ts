@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { kept, keyOf } from "../../toolchain/cache.ts";
 import { requirePrograms } from "../../toolchain/debian.ts";
-import { run, step } from "../../toolchain/steps.ts";
+import { run } from "../../toolchain/steps.ts";
+import { dockerRootKey, dockerRootTarball } from "./docker-root.ts";
 import { lastLines, type CommandOptions, type CommandResult } from "./command.ts";
 import type { TestEngine } from "./engine.ts";
 
@@ -79,7 +79,7 @@ export async function startRemoteHost(engine: TestEngine, name: string, agent?: 
       ...["seccomp", "apparmor", "systempaths"].flatMap((option) => ["--security-opt", `${option}=unconfined`]),
       ...["--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"],
       ...(existsSync("/lib/modules") ? ["--volume", "/lib/modules:/lib/modules:ro"] : []),
-      ...["--volume", `${disk}:/var/lib/docker`, "--tmpfs", "/run", image],
+      ...["--volume", `${disk}:/var/lib/docker`, "--tmpfs", "/run", image, START],
     ]);
     const address = await inside("docker", [
       ...["inspect", "--format", `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, container],
@@ -192,20 +192,8 @@ async function provideNetwork(inside: Inside): Promise<void> {
   if (!names.split("\n").includes(network)) await inside("docker", ["network", "create", network]);
 }
 
-const suite = "trixie";
-const packages = "docker.io docker-cli openssh-server iproute2 iptables procps ca-certificates".split(" ");
-const setUp = `
-useradd --create-home --shell /bin/bash --groups docker --password '*' deploy
-rm /etc/ssh/ssh_host_*
-cat >/etc/ssh/sshd_config.d/keys-only.conf <<END
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin no
-AllowUsers deploy
-END
-cat >/usr/local/sbin/start-host <<'END'
-#!/bin/sh
-set -e
+/** What the host's container runs. */
+const START = `set -e
 install -d -m 0700 -o deploy -g deploy /home/deploy/.ssh
 echo "$AUTHORIZED_KEY" >/home/deploy/.ssh/authorized_keys
 chown deploy:deploy /home/deploy/.ssh/authorized_keys
@@ -221,33 +209,15 @@ while [ -z "$stopping" ]; do
   wait $dockerd || true
   sleep 2
 done
-END
-chmod 0755 /usr/local/sbin/start-host
 `;
-const importChanges = ['ENTRYPOINT ["docker-init", "--", "/usr/local/sbin/start-host"]'];
 
-/** The host's image, made once for a recipe: a tarball in the cache, then an image in the engine. */
+/** The host's image, made once in each engine. */
 async function provideImage(inside: Inside): Promise<string> {
-  const key = keyOf(suite, packages, setUp, importChanges);
-  const image = `bulkhead-test/remote-host:${key}`;
+  const image = `bulkhead-test/remote-host:${dockerRootKey}`;
   if ((await inside("docker", ["image", "ls", "--quiet", image])) !== "") return image;
-  const tarball = join(await kept("remote-host", key, makeTarball), "root.tar");
-  const changes = importChanges.flatMap((change) => ["--change", change]);
-  await inside("docker", ["import", ...changes, tarball, image], { timeoutMs: 300_000 });
+  const change = ["--change", 'ENTRYPOINT ["docker-init", "--", "/bin/sh", "-c"]'];
+  await inside("docker", ["import", ...change, await dockerRootTarball(), image], { timeoutMs: 300_000 });
   return image;
-}
-
-async function makeTarball(directory: string): Promise<void> {
-  await requirePrograms("the image of remote test hosts", { mmdebstrap: "mmdebstrap" });
-  const script = join(directory, "set-up");
-  writeFileSync(script, `#!/bin/sh\nset -e\n${setUp}`, { mode: 0o755 });
-  await step(`making the image of remote test hosts from Debian ${suite}`, () =>
-    run("mmdebstrap", [
-      ...["--variant=minbase", `--include=${packages.join(",")}`],
-      ...[`--customize-hook=copy-in ${script} /tmp`, '--customize-hook=chroot "$1" /tmp/set-up'],
-      ...[suite, join(directory, "root.tar")],
-    ]),
-  );
 }
 
 async function waitUntilReady(engine: TestEngine, container: string): Promise<void> {

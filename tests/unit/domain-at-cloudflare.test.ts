@@ -3,7 +3,7 @@ import type { Config } from "../../config.ts";
 import { beyondCloudflare } from "../../domain-at-cloudflare.ts";
 
 test("what the stack file lets through and Cloudflare does not is said", () => {
-  const limits = { memoryMb: 64, cpus: 1, pids: 64, drainSeconds: 1 };
+  const limits = { memoryMb: 64, cpus: 1, pids: 64, drainSeconds: 1, healthTimeoutSeconds: 5 };
   const told = (maxBodyMb: number, responseTimeoutSeconds: number) =>
     beyondCloudflare({
       edge: { maxBodyMb } as Config["edge"],

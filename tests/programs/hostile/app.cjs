@@ -33,7 +33,7 @@ const answers = {
   fail: async (request) => request.socket.destroy(),
 };
 
-http
+const server = http
   .createServer((request, answer) => {
     const url = new URL(request.url, "http://app");
     const how = answers[url.pathname.split("/").at(-1)];
@@ -43,7 +43,7 @@ http
       answer.writeHead(400).end("not my domain");
     else if (request.headers["x-forwarded-proto"] !== "https")
       answer.writeHead(301, { Location: "https://hostile.test/" }).end();
-    else answer.end(JSON.stringify(request.headers));
+    else answer.end(JSON.stringify({ release: process.env.RELEASE, ...request.headers }));
   })
   // What is sent after the handshake comes back.
   .on("upgrade", (request, socket) => {
@@ -57,3 +57,9 @@ http
   .on("listening", function () {
     this.requestTimeout = 0;
   });
+
+// No new ones, and what is open goes on for as long as it may.
+process.on("SIGTERM", () => {
+  server.close(() => process.exit());
+  setTimeout(() => process.exit(), Number(process.env.DRAIN_SECONDS) * 1000);
+});

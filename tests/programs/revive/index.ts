@@ -1,29 +1,11 @@
 // Three services behind an edge: one comes back when it hangs, one does not, and one says by itself that it is not well.
 import { Config } from "@pulumi/pulumi";
-import { DockerHost } from "../../../components/docker-host.ts";
-import { Networks } from "../../../components/networks.ts";
-import { Proxy } from "../../../components/proxy.ts";
 import { ServedRoutes } from "../../../components/served-routes.ts";
 import { WebService } from "../../../components/web-service.ts";
+import { testEdge } from "../edge.ts";
 
 const config = new Config();
-const images = config.requireObject<{ traefik: string; haproxy: string; node: string }>("images");
-
-const host = new DockerHost("host", { host: "local", jobImage: images.traefik });
-await host.check({});
-const networks = new Networks("networks", { host });
-const edge = new Proxy("edge", {
-  networks,
-  images,
-  domain: config.require("domain"),
-  certificates: {
-    kind: "files",
-    certificatePem: config.require("certificatePem"),
-    privateKeyPem: config.require("privateKeyPem"),
-  },
-  ...{ address: "0.0.0.0", httpsPort: 8443, tunnelPort: 2222 },
-  ...{ requestsPerSecond: 100, burst: 200 },
-});
+const { edge, images } = await testEdge(config);
 const APP = `
 let well = true;
 require("node:http").createServer((request, response) => {

@@ -1,0 +1,31 @@
+import { Config } from "@pulumi/pulumi";
+import { DockerHost } from "../../components/docker-host.ts";
+import { Networks } from "../../components/networks.ts";
+import { Proxy, type ProxyArgs } from "../../components/proxy.ts";
+
+export interface TestImages {
+  traefik: string;
+  haproxy: string;
+  node: string;
+}
+
+/** An edge of a test's program, on the engine that DOCKER_HOST names. */
+export async function testEdge(config: Config): Promise<{ edge: Proxy; images: TestImages }> {
+  const images = config.requireObject<TestImages>("images");
+  const host = new DockerHost("host", { host: "local", jobImage: images.traefik });
+  await host.check({});
+  const edge = new Proxy("edge", {
+    networks: new Networks("networks", { host }),
+    images,
+    domain: config.require("domain"),
+    certificates: {
+      kind: "files",
+      certificatePem: config.require("certificatePem"),
+      privateKeyPem: config.require("privateKeyPem"),
+    },
+    ...{ address: "0.0.0.0", httpsPort: 8443, tunnelPort: 2222 },
+    ...{ requestsPerSecond: 100, burst: 200 },
+    ...config.getObject<Partial<ProxyArgs>>("edge"),
+  });
+  return { edge, images };
+}
