@@ -257,6 +257,26 @@ test("`make doctor` says what the host is, and changes nothing there", async () 
   expect(await snapshot(reach.engine)).toEqual(before);
 });
 
+test("`make doctor` tells a firewall before the host from a dead port: the host itself is asked over ssh", async () => {
+  const well = await make("doctor");
+  expect(well.stdout).toMatch(new RegExp(`^door +https://${host.address}:8443 +open$`, "m"));
+  // Certificates are of the test's own CA, which this machine does not trust.
+  expect(well.stdout).toMatch(/^frontend +https:\/\/far\.test:8443\/health +(200|certificate: .+)$/m);
+  // What comes from elsewhere is forwarded to the door's container; what the host asks itself is not.
+  const rule = "FORWARD -i eth0 -p tcp -j DROP";
+  await onHost(`iptables -I ${rule}`, "");
+  try {
+    const { code, stdout } = await make("doctor");
+    expect(code).toBe(2);
+    for (const door of ["https://ADDRESS:8443", "tcp://ADDRESS:2222"])
+      expect(stdout).toContain(`door: ${door.replace("ADDRESS", host.address)}: silent; the host itself reaches it`);
+    expect(stdout).toContain("A firewall or a NAT is in between");
+    expect(stdout).not.toContain("restarts the door");
+  } finally {
+    await onHost(`iptables -D ${rule}`, "");
+  }
+});
+
 test("destroy leaves nothing there", async () => {
   await reach.destroy();
   expect(await snapshot(reach.engine, "reach-far")).toEqual({ containers: [], networks: [], volumes: [] });

@@ -1,9 +1,13 @@
 // A stack whose clients come through Cloudflare alone: the outside machine has an address of Cloudflare's, and another.
 import { once } from "node:events";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { cpSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { BOOTSTRAP } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
+import { RepositoryCopy } from "../support/copy.ts";
+import { nameLeadsTo } from "../support/hosts-file.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { prepareReach, type Reach } from "../support/reach.ts";
 
@@ -59,6 +63,31 @@ test("the door takes HTTPS from Cloudflare, and ends what comes from elsewhere b
     await expect(reach.request("/api/status", { connection })).rejects.toThrow(
       /ECONNRESET|socket hang up|before secure TLS connection was established/,
     );
+});
+
+test("`make doctor` looks both ways: straight to the door, and by the name through Cloudflare", async () => {
+  const copy = new RepositoryCopy();
+  onTestFinished(() => copy.remove());
+  cpSync(reach.project.configFile, join(copy.directory, "Pulumi.through.yaml"));
+  const ca = join(copy.directory, "ca.pem");
+  writeFileSync(ca, reach.ca);
+  // With no word of an emulator, as a user has it.
+  const env = { ...reach.project.env, CLOUDFLARE_BASE_URL: undefined, NODE_EXTRA_CA_CERTS: ca, STACK: "through" };
+  const doctor = async (address: string) => {
+    const takeBack = await nameLeadsTo("reach.example.com", address);
+    const { stdout } = await copy.make("doctor", { env });
+    await takeBack();
+    return stdout;
+  };
+  const well = await doctor(world.address);
+  expect(well).toMatch(/^door +https:\/\/127\.0\.0\.1:8443 +open$/m);
+  expect(well).toMatch(/^door +tcp:\/\/127\.0\.0\.1:2222 +open$/m);
+  expect(well).toMatch(/^frontend +https:\/\/reach\.example\.com:8443\/health \(by the name\) +200$/m);
+  expect(well).toMatch(/^backend +https:\/\/reach\.example\.com:8443\/api \(by the name\) +\d+$/m);
+  // Nothing listens there: straight all is well, and by the name it is not.
+  const elsewhere = await doctor(world.otherAddress);
+  expect(elsewhere).toMatch(/^door +https:\/\/127\.0\.0\.1:8443 +open$/m);
+  expect(elsewhere).toContain("frontend: https://reach.example.com:8443/health (by the name): refused");
 });
 
 test("tunnels are open to everybody", async () => {

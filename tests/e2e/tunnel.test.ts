@@ -1,17 +1,21 @@
 // A host without an open port: clients come through a tunnel that cloudflared itself opens, to a stand-in of Cloudflare's
 // edge that speaks its protocol.
-import { cpSync, readFileSync, statSync } from "node:fs";
+import { once } from "node:events";
+import { cpSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import * as https from "node:https";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { images } from "../../images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
+import { makeCertificates } from "../support/certificates.ts";
 import { BOOTSTRAP } from "../support/cloudflare/access.ts";
 import { startCloudflareEdge, type CloudflareEdge } from "../support/cloudflare/edge.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 import type { Zone } from "../support/cloudflare/zones.ts";
 import { RepositoryCopy } from "../support/copy.ts";
+import { nameLeadsTo } from "../support/hosts-file.ts";
 import { imageVariants } from "../support/image-variants.ts";
 import { startLoad } from "../support/load.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
@@ -129,6 +133,31 @@ test("`make audit` finds nothing on it, and what somebody changed of the tunnel,
   expect(code).toBe(2);
   expect(stdout).toMatch(/^tunnel-config +ingress 1: service +https:\/\/door:8443 +http:\/\/backend:8765$/m);
   for (const needle of [token, emulator.tunnels.token(tunnelThere())]) expect(stdout + stderr).not.toContain(needle);
+});
+
+test("`make doctor` asks by the name alone, and says when nothing answers behind it", async () => {
+  const copy = new RepositoryCopy();
+  onTestFinished(() => copy.remove());
+  cpSync(reach.project.configFile, join(copy.directory, "Pulumi.tunnel.yaml"));
+  const { ca, certificate, privateKey } = await makeCertificates(DOMAIN);
+  const file = join(copy.directory, "ca.pem");
+  writeFileSync(file, ca);
+  // Cloudflare's side, with a certificate for the name.
+  let isUp = true;
+  const server = https.createServer({ cert: certificate, key: privateKey }, (request, response) => {
+    if (!isUp) return void response.writeHead(530).end("error code: 1033");
+    void edge.request(DOMAIN, request.url!).then(({ status, text }) => response.writeHead(status).end(text));
+  });
+  await once(server.listen(443, "127.0.0.1"), "listening");
+  onTestFinished(() => void server.close());
+  onTestFinished(await nameLeadsTo(DOMAIN, "127.0.0.1"));
+  const env = { ...reach.project.env, CLOUDFLARE_BASE_URL: undefined, NODE_EXTRA_CA_CERTS: file, STACK: "tunnel" };
+  const well = (await copy.make("doctor", { env })).stdout;
+  expect(well).toMatch(/^frontend +https:\/\/reach\.example\.com\/health \(by the name\) +200$/m);
+  expect(well).not.toMatch(/^door /m);
+  isUp = false;
+  const { stdout } = await copy.make("doctor", { env });
+  expect(stdout).toContain("frontend: https://reach.example.com/health (by the name): 530: nothing answers behind it");
 });
 
 test("the connector checks the edge's certificate: its name, and who made it", async () => {

@@ -1,4 +1,4 @@
-import { Config } from "@pulumi/pulumi";
+import type { Config } from "@pulumi/pulumi";
 import { DockerHost } from "../../components/docker-host.ts";
 import { Networks } from "../../components/networks.ts";
 import { Proxy, type ProxyArgs } from "../../components/proxy.ts";

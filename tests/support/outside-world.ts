@@ -14,7 +14,10 @@ import { run } from "../../toolchain/steps.ts";
  * engine's. It is where "the internet" is for containers, and where clients come from.
  */
 export interface OutsideWorld {
-  /** Answers "outside" on port 8080, and on port 53 every DNS question about a name in .example, with this address. */
+  /**
+   * What comes to its port 8443 goes on to the engine's machine, as through a proxy. Answers "outside" on port 8080, and on port 53 every DNS question about a name in .example, with this
+   * address.
+   */
   address: string;
   /** A second address of the same machine, for a second client. */
   otherAddress: string;
@@ -101,17 +104,26 @@ async function serve(relay: string): Promise<void> {
     caller.once("data", (first: Buffer) => {
       const end = first.indexOf("\n");
       const [localAddress, port] = first.subarray(0, end).toString().split(" ") as [string, string];
-      const call = connect({ host: engineAddress, port: Number(port), localAddress });
-      call.on("error", () => caller.destroy());
-      call.on("close", () => caller.destroy());
-      caller.on("close", () => call.destroy());
-      call.write(first.subarray(end + 1));
-      caller.pipe(call).pipe(caller);
+      dial(caller, localAddress, Number(port)).write(first.subarray(end + 1));
     });
   }).listen(relay);
-  await Promise.all([web, dns, dialer].map((server) => once(server, "listening")));
+  const proxy = createServer((caller) => void dial(caller, address, PROXIED_PORT)).listen(PROXIED_PORT, address);
+  await Promise.all([web, dns, dialer, proxy].map((server) => once(server, "listening")));
   process.stdout.write("ready\n");
   createInterface(process.stdin).on("close", () => process.exit());
+}
+
+const PROXIED_PORT = 8443;
+
+/** Connects somebody with the engine's machine. */
+function dial(caller: Socket, localAddress: string, port: number): Socket {
+  const call = connect({ host: engineAddress, port, localAddress });
+  call.on("error", () => caller.destroy());
+  call.on("close", () => caller.destroy());
+  caller.on("error", () => undefined);
+  caller.on("close", () => call.destroy());
+  caller.pipe(call).pipe(caller);
+  return call;
 }
 
 /** The question, with one A record for it or with "no such name". */
