@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { lstatSync, mkdirSync } from "node:fs";
 import * as http from "node:http";
-import { Duplex, Readable } from "node:stream";
+import { Readable, type Duplex } from "node:stream";
+import { sshStream } from "./ssh-stream.ts";
 
 /**
  * A client for the Docker Engine API, for what the Docker provider cannot do: set and read a pids limit, see who holds
@@ -298,48 +299,12 @@ class EngineAgent extends http.Agent {
     options: http.ClientRequestArgs,
     callback?: (error: Error | null, stream: Duplex) => void,
   ): Duplex | null | undefined {
-    if (this.#host.startsWith("ssh:")) return sshConnection(this.#host, this.#sshOptions);
+    // What the docker CLI itself does for ssh://.
+    if (this.#host.startsWith("ssh:"))
+      return sshStream(sshArguments(this.#host, this.#sshOptions, "docker", "system", "dial-stdio")).stream;
     const url = new URL(this.#host);
     const to =
       url.protocol === "unix:" ? { path: url.pathname } : { host: url.hostname, port: Number(url.port || "2375") };
     return super.createConnection({ ...options, socketPath: undefined, host: undefined, ...to }, callback);
   }
-}
-
-/** `docker system dial-stdio` on the host: what the docker CLI itself does for ssh://. */
-function sshConnection(host: string, options: readonly string[]): Duplex {
-  const command = ["docker", "system", "dial-stdio"];
-  const ssh = spawn("ssh", sshArguments(host, options, ...command), { stdio: ["pipe", "pipe", "pipe"] });
-  let complaint = "";
-  ssh.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
-  const stream = new Duplex({
-    read: () => ssh.stdout.resume(),
-    // A broken pipe only says that ssh has ended; "close" says why.
-    write: (chunk, encoding, callback) => ssh.stdin.write(chunk, encoding, (error) => error ?? callback()),
-    final: (callback) => ssh.stdin.end((error?: Error | null) => error ?? callback()),
-    destroy: (error, callback) => {
-      ssh.kill();
-      callback(error);
-    },
-  });
-  ssh.stdout.on("data", (chunk) => stream.push(chunk) || ssh.stdout.pause());
-  // Not at the end of stdout: why it ended is known only when the process is gone.
-  ssh.on("close", (code) => {
-    if (code === 0) stream.push(null);
-    else stream.destroy(new Error(complaint.trim() || `ssh ended with ${code}`));
-  });
-  ssh.on("error", (error) => stream.destroy(error));
-  // The daemon has hung up: http.Agent would otherwise send the next request over what is left.
-  stream.on("end", () => stream.destroy());
-  ssh.stdin.on("error", () => undefined);
-  // http.Agent lets idle connections go, so that a program which is done can end.
-  const parts = [ssh, ssh.stdin, ssh.stdout, ssh.stderr] as unknown as { ref(): void; unref(): void }[];
-  // http.Agent treats what it gets as a socket; a process has no such settings to change.
-  return Object.assign(stream, {
-    setKeepAlive: () => stream,
-    setNoDelay: () => stream,
-    setTimeout: () => stream,
-    ref: () => parts.forEach((part) => part.ref()),
-    unref: () => parts.forEach((part) => part.unref()),
-  });
 }

@@ -1,10 +1,10 @@
 // One question as a client asks it: a connection, TLS with the domain's name, a request. What came of it is told in full.
-import { spawn } from "node:child_process";
 import * as https from "node:https";
 import { connect, type Socket } from "node:net";
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { sshArguments, type Engine } from "../engine.ts";
+import { sshStream } from "../ssh-stream.ts";
 
 export type Outcome =
   /** The name has no address. */
@@ -124,24 +124,8 @@ export function whyNot(error: NodeJS.ErrnoException & { errors?: NodeJS.ErrnoExc
 /** The host's own sshd opens the connection: what it cannot reach is not a matter of the way to it. */
 function throughSsh({ host, sshOptions }: Engine, address: string, port: number): Way {
   const target = `${address.includes(":") ? `[${address}]` : address}:${port}`;
-  const ssh = spawn("ssh", ["-W", target, ...sshArguments(host, sshOptions)]);
-  let complaint = "";
-  ssh.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
-  ssh.stdin.on("error", () => undefined);
-  const stream = new Duplex({
-    read: () => ssh.stdout.resume(),
-    write: (chunk, encoding, callback) => ssh.stdin.write(chunk, encoding, () => callback()),
-    final: (callback) => ssh.stdin.end(() => callback()),
-    destroy: (error, callback) => {
-      ssh.kill();
-      callback(error);
-    },
-  });
-  ssh.stdout.on("data", (chunk) => stream.push(chunk) || ssh.stdout.pause());
-  ssh.on("error", (error) => (complaint += error.message));
-  // Not at the end of stdout: why it ended is known only when the process is gone.
-  ssh.on("close", () => stream.push(null));
-  return { stream, ended: () => (complaint.trim() === "" ? undefined : complaintOfSsh(complaint)) };
+  const { stream, complaint } = sshStream(["-W", target, ...sshArguments(host, sshOptions)]);
+  return { stream, ended: () => (complaint() === "" ? undefined : complaintOfSsh(complaint())) };
 }
 
 /** What ssh says of a connection that its other end could not open. */

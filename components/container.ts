@@ -120,8 +120,11 @@ export class Container extends pulumi.ComponentResource {
         replaceOnChanges: ["healthcheck", "tmpfs", "init", "envs", "labels", "#initerror"],
       },
     );
+    // A courier never runs, and a job gets its limit when it is made, and has ended when the next update looks.
     const limited =
-      run === "never" ? container.id : container.id.apply((id) => limitPids(id, name, args).catch(host.faults.rethrow));
+      run === "always"
+        ? container.id.apply((id) => limitPids(id, name, args).catch(host.faults.rethrow))
+        : container.id;
     this.name = pulumi.all([container.name, limited]).apply(([containerName]) => containerName);
     this.image = container.image;
     this.registerOutputs({ name: this.name, image: this.image });
@@ -132,14 +135,13 @@ export class Container extends pulumi.ComponentResource {
  * Sets the pids limit, which the provider does not know, and reads it back. It runs in every update and not only when
  * the container is new, so that a limit which failed to take, or was lifted by hand, fails or heals the next update.
  */
-async function limitPids(id: string, name: string, { host, limits, run }: ContainerArgs): Promise<string> {
+async function limitPids(id: string, name: string, { host, limits }: ContainerArgs): Promise<string> {
   if (pulumi.runtime.isDryRun()) return id;
   const { engine } = host;
   const read = async () =>
     (await engine.find<{ HostConfig: { PidsLimit: number | null } }>(`/containers/${id}/json`))?.HostConfig.PidsLimit;
   const before = await read();
-  // `docker system prune` takes jobs that have ended; what they did stays done.
-  if (before === limits.pids || (before === undefined && run === "once")) return id;
+  if (before === limits.pids) return id;
   if (before === undefined)
     throw new pulumi.RunError(`${name}: its container is gone from the host: run \`pulumi refresh\`, then this again`);
   await engine.post(`/containers/${id}/update`, { PidsLimit: limits.pids });

@@ -6,7 +6,8 @@ import { daemonSettings, type DaemonInfo, type DaemonSettings } from "../daemon-
 import { Engine, sshOptions } from "../engine.ts";
 import { publishersOf, type Publisher } from "../published-ports.ts";
 import { explainUnreachable } from "../unreachable.ts";
-import { failureHooks, gapHook, HostFaults, jobHook } from "./failure.ts";
+import { failureHooks, gapHook, HostFaults } from "./failure.ts";
+import { jobHook } from "./job-hook.ts";
 
 export interface DockerHostArgs {
   /** `local` (DOCKER_HOST, or the usual socket of this machine) or `ssh://user@address[:port]`. */

@@ -47,16 +47,6 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
   };
 }
 
-/** Lets a job end that has been seen to be done: as long as it stays, it is looked at, which costs the host something. */
-export function jobHook(hostName: string, { engine }: Host): pulumi.ResourceHook {
-  return new pulumi.ResourceHook(
-    `${hostName}-job-done`,
-    // One that has ended by itself meanwhile has nobody to be told.
-    async ({ id }) => void (await engine.post(`/containers/${id}/kill?signal=TERM`).catch(() => undefined)),
-    { ignoreErrors: true },
-  );
-}
-
 /**
  * A container that holds a port of the host has to go before the next one can come: the preview says what is about to
  * have a gap. When the next one comes, the old one is gone, unless a run that was killed had started it and could not

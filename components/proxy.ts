@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../config.ts";
@@ -7,6 +5,8 @@ import type { Exception as PolicyException } from "../policy/exceptions.ts";
 import { Container } from "./container.ts";
 import { Courier } from "./courier.ts";
 import type { DockerHost } from "./docker-host.ts";
+import { EDGE_PLUGIN } from "./edge-plugin.ts";
+import { edgeCapacity } from "./edge-capacity.ts";
 import { edgeGraceSeconds, edgeSettings, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
 import { subnetsOf, type Networks } from "./networks.ts";
@@ -91,7 +91,11 @@ export class Proxy extends pulumi.ComponentResource {
       { host, readerUid: TRAEFIK_UID, secrets: edgeSecrets(certificates, args.dnsApiToken) },
       { parent: this },
     );
-    const plugin = new Courier(`${name}-plugin`, { host, files: PLUGIN, readerUid: TRAEFIK_UID }, { parent: this });
+    const plugin = new Courier(
+      `${name}-plugin`,
+      { host, files: EDGE_PLUGIN, readerUid: TRAEFIK_UID },
+      { parent: this },
+    );
     const acme = certificates.kind === "acme" ? this.acmeVolume(name) : undefined;
     const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
     const doorSubnets = subnetsOf(networks.door);
@@ -225,25 +229,6 @@ export class Proxy extends pulumi.ComponentResource {
     };
   }
 }
-
-/**
- * How much an edge takes at once. Measured with Traefik 3.7: 60 MiB with nothing to do, 40 KiB for a request under way, 30
- * KiB for an open TLS connection, and up to 500 KiB for one on which a client opens and resets streams of HTTP/2 in a loop,
- * of which there are not many before it is told from others (tests/e2e/hostile.test.ts). Half of what is left is for
- * connections, half for requests.
- */
-export function edgeCapacity(memoryMb: number): { connections: number; requests: number } {
-  const halfKib = ((memoryMb - 100) * 1024) / 2;
-  return { connections: Math.floor(halfKib / 90), requests: Math.floor(halfKib / 40) };
-}
-
-/** Files of Traefik's plugin, by their names. */
-const PLUGIN = Object.fromEntries(
-  [".traefik.yml", "edge.go"].map((file) => [
-    file,
-    readFileSync(join(import.meta.dirname, "edge-plugin", file), "utf8"),
-  ]),
-);
 
 /** Any user but root; the official image names none. */
 const TRAEFIK_UID = "65532";

@@ -16,6 +16,7 @@ import {
 } from "../support/client-address.ts";
 import { runCommand, type CommandResult } from "../support/command.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
+import { watchExecs } from "../support/execs.ts";
 import { logsOf, runProbe, startProbe } from "../support/probe.ts";
 import { createTestProject } from "../support/pulumi.ts";
 import { prepareReach, snapshot, type Answer, type ContainerInspect, type Reach } from "../support/reach.ts";
@@ -868,6 +869,16 @@ describe("updates", () => {
     expect(seconds).toBeLessThan(30);
   });
 
+  test("leave containers that are looked at each ten seconds", async () => {
+    const seconds = 25;
+    const execs = await watchExecs();
+    await sleep(seconds * 1000);
+    const healthChecks = await execs.stop();
+    console.log(JSON.stringify({ event: "health checks at rest", seconds, ...Object.fromEntries(healthChecks) }));
+    expect([...healthChecks.keys()].sort()).toEqual(["backend", "edge", "edge-door", "frontend"]);
+    for (const [name, count] of healthChecks) expect(count, name).toBeLessThanOrEqual(3);
+  });
+
   test("see what was changed by hand, and heal it", async () => {
     const memory = await docker("update", "--memory", "300m", "--memory-swap", "300m", container("edge").Id);
     const pids = await docker("update", "--pids-limit", "-1", container("backend").Id);
@@ -881,7 +892,14 @@ describe("updates", () => {
     expect(summaryOf(refresh)).toMatchObject({ updated: 1, deleted: 1 });
     expect(refresh.stdout).toMatch(/~ memory\s*: 512 => 300/);
 
+    const execs = await watchExecs();
     const heal = await reach.deploy();
+    const healthChecks = await execs.stop();
+    console.log(JSON.stringify({ event: "health checks of an update", ...Object.fromEntries(healthChecks) }));
+    // Each costs the host almost a tenth of a processor's second: two a second while something starts, and a job ends
+    // when it was seen.
+    expect(healthChecks.get("frontend-route-job")).toBeLessThan(10);
+    expect(healthChecks.get("frontend")).toBeLessThan(20);
     console.log(JSON.stringify({ event: "healed", refreshSeconds: refresh.seconds, upSeconds: heal.seconds }));
     const after = await reach.containers();
     expect([...after.keys()].sort()).toEqual([...containers.keys()].sort());

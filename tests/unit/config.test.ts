@@ -656,8 +656,22 @@ describe("a good stack file", () => {
       edge: { address: "0.0.0.0", httpsPort: 443, ...edgeDefaults },
       certificates: { kind: "files", certificatePem: files["certificate.pem"], privateKeyPem: files["private.key"] },
       images: {},
-      backend: { memoryMb: 512, cpus: 1, pids: 128, drainSeconds: 30, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 },
-      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 },
+      backend: {
+        memoryMb: 512,
+        cpus: 1,
+        pids: 128,
+        drainSeconds: 30,
+        responseTimeoutSeconds: 60,
+        healthTimeoutSeconds: 5,
+      },
+      frontend: {
+        memoryMb: 256,
+        cpus: 0.5,
+        pids: 64,
+        drainSeconds: 30,
+        responseTimeoutSeconds: 60,
+        healthTimeoutSeconds: 5,
+      },
     });
   });
 
@@ -701,8 +715,22 @@ describe("a good stack file", () => {
       cloudflare,
       cloudflareApiToken: CLOUDFLARE_TOKEN,
       images: { traefik: `registry.example.com:5000/traefik:v3@${DIGEST}` },
-      backend: { memoryMb: 512, cpus: 0.25, pids: 128, drainSeconds: 0, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 },
-      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, drainSeconds: 30, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 },
+      backend: {
+        memoryMb: 512,
+        cpus: 0.25,
+        pids: 128,
+        drainSeconds: 0,
+        responseTimeoutSeconds: 60,
+        healthTimeoutSeconds: 5,
+      },
+      frontend: {
+        memoryMb: 256,
+        cpus: 0.5,
+        pids: 64,
+        drainSeconds: 30,
+        responseTimeoutSeconds: 60,
+        healthTimeoutSeconds: 5,
+      },
     });
   });
 

@@ -285,11 +285,7 @@ describe.concurrent("a cutover that fails", () => {
     `not serving api-2, the old route is back. Asked for /health, ${address && `the edge ${address} `}${answer}\n`;
   const refused = "nc: can't connect to remote host (172.21.0.2): Connection refused";
   const failures: [what: string, edges: Record<string, string[]>, printed: string][] = [
-    [
-      "the edge knows no such release",
-      { "172.21.0.2": [NOT_FOUND] },
-      said("172.21.0.2", "answered 404 Not Found"),
-    ],
+    ["the edge knows no such release", { "172.21.0.2": [NOT_FOUND] }, said("172.21.0.2", "answered 404 Not Found")],
     [
       "the new release answers 500",
       { "172.21.0.2": ["500 Internal Server Error"] },
@@ -313,9 +309,7 @@ describe.concurrent("a cutover that fails", () => {
   test("says the first line of what comes with an error", async () => {
     const edges = { "172.21.0.2": ["400 Bad Request"] };
     const { printed } = await cutOver({ edges, old: OLD, body: "Invalid HTTP_HOST header: 'edge:8082'" });
-    expect(printed).toContain(
-      "answered 400 Bad Request: Invalid HTTP_HOST header: 'edge:8082'",
-    );
+    expect(printed).toContain("answered 400 Bad Request: Invalid HTTP_HOST header: 'edge:8082'");
   });
 
   test.each(failures)("puts the old route back when %s", async (_, edges, printed) => {

@@ -1,0 +1,111 @@
+import type { DynamicConfiguration } from "./route-file.ts";
+import type { WebServiceArgs } from "./web-service.ts";
+
+/** The route file of one release of a service, in Traefik's words. */
+export function serviceRoute(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
+  const { edge, routes, port, tunnelPort, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
+  const rule = routes.paths.length > 0 ? publicRule(edge.domain, routes.paths) : undefined;
+  // The policy first: it is for answers of the edge itself too.
+  const limited = [`${name}-limits`, "compress"];
+  const router = (rule: string, middlewares: string[]) => ({
+    entryPoints: ["websecure"],
+    rule,
+    service: name,
+    middlewares,
+  });
+  // From service to service, and for the cutover job: one path is the service's for ever, the other its release's.
+  const inner = (entryPoint: string, path: string) => ({
+    entryPoints: [entryPoint],
+    rule: `PathPrefix(\`/${entryPoint}/${path}/\`)`,
+    service: name,
+    middlewares: [`${name}-limits`, `${name}-${entryPoint}`, `${name}-as-client`],
+  });
+  const strip = (prefix: string) => ({ stripPrefix: { prefixes: [prefix] } });
+  return {
+    http: {
+      routers: {
+        ...(rule !== undefined && {
+          [name]: router(rule, [`${name}-policy`, ...limited]),
+          // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
+          [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, [`${name}-policy`, "too-large", ...limited]),
+        }),
+        [`${name}-services`]: inner("services", name),
+        [`${name}-release`]: inner("release", release),
+      },
+      middlewares: {
+        [`${name}-limits`]: {
+          plugin: {
+            bulkhead: {
+              kind: "limits",
+              service: name,
+              maxBodyBytes: maxBodyMb * 1024 * 1024,
+              bodyGapSeconds: BODY_GAP_SECONDS,
+              responseTimeoutSeconds,
+            },
+          },
+        },
+        [`${name}-policy`]: {
+          headers: {
+            contentSecurityPolicy: routes.contentSecurityPolicy ?? "default-src 'none'; frame-ancestors 'none'",
+          },
+        },
+        [`${name}-as-client`]: asClient(edge.domain),
+        [`${name}-services`]: strip(`/services/${name}`),
+        [`${name}-release`]: strip(`/release/${release}`),
+      },
+      services: {
+        [name]: { loadBalancer: { serversTransport: name, servers: [{ url: `http://${release}:${port}` }] } },
+      },
+      serversTransports: {
+        [name]: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } },
+      },
+    },
+    ...(tunnelPort !== undefined && {
+      tcp: {
+        routers: { [name]: { entryPoints: ["tunnel"], rule: "HostSNI(`*`)", service: name } },
+        services: { [name]: { loadBalancer: { servers: [{ address: `${release}:${tunnelPort}` }] } } },
+      },
+    }),
+  };
+}
+
+/** How long a body may stand still before it is cut: a mobile phone in a tunnel comes back within it. */
+const BODY_GAP_SECONDS = 60;
+
+/** A request with a body that does not say how long it is. */
+const UNSIZED = "!Method(`GET`) && !Method(`HEAD`) && !HeaderRegexp(`Content-Length`, `.`)";
+
+/**
+ * What the edge says of a request from within, to a framework that takes requests for its own domain alone and answers all
+ * that was not HTTPS with a redirect.
+ */
+function asClient(domain: string): object {
+  return {
+    headers: { customRequestHeaders: { Host: domain, "X-Forwarded-Host": domain, "X-Forwarded-Proto": "https" } },
+  };
+}
+
+function publicRule(domain: string, paths: string[]): string {
+  const under = paths.map((path) =>
+    path === "/" ? "PathPrefix(`/`)" : `Path(\`${path}\`) || PathPrefix(\`${path}/\`)`,
+  );
+  return `Host(\`${domain}\`) && (${under.join(" || ")})`;
+}
+
+/**
+ * What leads to a release before any client does. Its rule contains the one that is to come: a rule that Traefik cannot
+ * read would take the service off the edge, and the rest of its route file would still say that all is well.
+ */
+export function candidateRoute(release: string, { edge, port, routes }: WebServiceArgs): DynamicConfiguration {
+  const name = `${release}-candidate`;
+  const prefix = `/candidate/${release}`;
+  const toCome = routes.paths.length > 0 ? ` || (${publicRule(edge.domain, routes.paths)})` : "";
+  const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
+  return {
+    http: {
+      routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name, `${name}-as-client`] } },
+      middlewares: { [name]: { stripPrefix: { prefixes: [prefix] } }, [`${name}-as-client`]: asClient(edge.domain) },
+      services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
+    },
+  };
+}
