@@ -1,6 +1,5 @@
 // A host that fails and neighbours that go mad, with clients asking all the time. What it costs them is counted and
 // printed (docs/faults.md has the figures), and all of it has to come back by itself.
-import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -115,7 +114,7 @@ describe("in the middle of an update,", () => {
       // The update stands still meanwhile: it could be through before all is in place.
       await inHost("pkill -STOP -f '^sshd-session: deploy'");
       await inHost(`echo 'MaxStartups 1:100:1' >${settings}; pkill -HUP -x sshd`);
-      await holdLogin();
+      await holdLogins();
       await inHost(BREAK_SESSIONS_OFF);
     };
     let refused: CommandResult;
@@ -159,15 +158,21 @@ describe("in the middle of an update,", () => {
 
   const BREAK_SESSIONS_OFF = "pkill -KILL -f '^sshd-session: deploy'";
 
-  /** A client that connects and says nothing, and so takes a place among those that log in. */
-  async function holdLogin(): Promise<void> {
-    const greeted = async () => {
+  /** Clients that connect and say nothing, and so take the places of those that log in, until one is turned away. */
+  async function holdLogins(): Promise<void> {
+    const answer = (): Promise<string> => {
       const login = connect(22, host.address);
       onTestFinished(() => void login.destroy());
-      await once(login, "data");
+      return new Promise((resolve) => {
+        login.once("data", () => resolve("greeted"));
+        login.once("close", () => resolve("turned away"));
+        // A sshd that reads its settings anew listens to nobody for a moment, and knows nothing of those from before.
+        login.once("error", ({ code }: NodeJS.ErrnoException) =>
+          resolve(code === "ECONNREFUSED" ? "nobody" : "turned away"),
+        );
+      });
     };
-    // A sshd that reads its settings anew listens to nobody for a moment.
-    await expect.poll(() => greeted().catch((error: Error) => error), PATIENCE).toBeUndefined();
+    await expect.poll(answer, PATIENCE).toBe("turned away");
   }
 
   /**
