@@ -185,6 +185,8 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
         "requests-of-all": { inFlightReq: { amount: settings.requests, sourceCriterion: { requestHost: true } } },
         // What the plugin cut ends with a status that nothing else gets an answer with, as the client was still there.
         "too-large": { errors: { status: ["499"], statusRewrites: { "499": 413 }, service: "noop@internal" } },
+        // Goes round it: the answer is read by then.
+        linger: { plugin: { bulkhead: { kind: "linger" } } },
         "not-found": { plugin: { bulkhead: { kind: "answer", status: 404 } } },
         compress: { compress: { includedContentTypes: COMPRESSED } },
       },

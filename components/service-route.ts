@@ -27,7 +27,7 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
         ...(rule !== undefined && {
           [name]: router(rule, [`${name}-policy`, ...limited]),
           // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
-          [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, [`${name}-policy`, "too-large", ...limited]),
+          [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
         }),
         [`${name}-services`]: inner("services", name),
         [`${name}-release`]: inner("release", release),

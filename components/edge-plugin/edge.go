@@ -21,7 +21,7 @@ import (
 
 // Config is what a middleware of a route file says. Kind decides which of the others count.
 type Config struct {
-	// Kind is limits, client or answer.
+	// Kind is limits, linger, client or answer.
 	Kind string
 
 	// Service is whose limits these are, for the log.
@@ -61,6 +61,8 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 			return nil, fmt.Errorf("%s: maxBodyBytes and bodyGapSeconds have to be more than 0", name)
 		}
 		return &limits{next: next, config: config, gap: time.Duration(config.BodyGapSeconds) * time.Second}, nil
+	case "linger":
+		return &lingering{next: next}, nil
 	case "client":
 		return newClients(next, config)
 	case "answer":
@@ -151,6 +153,7 @@ func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		// Nothing of the body is read, so this connection can carry no further request.
 		rw.Header().Set("Connection", "close")
 		answer(rw, http.StatusRequestEntityTooLarge)
+		linger(rw, req)
 		return
 	}
 	b := &body{}
@@ -209,6 +212,10 @@ func (b *body) swallow(p []byte) {
 }
 
 func (b *body) Close() error {
+	if b.left < 0 {
+		// There is more to come, for linger.
+		return nil
+	}
 	return b.source.Close()
 }
 
@@ -242,9 +249,43 @@ func (l *limits) tell(req *http.Request, what string) {
 }
 
 func answer(rw http.ResponseWriter, status int) {
+	text := http.StatusText(status) + "\n"
 	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	rw.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	rw.WriteHeader(status)
-	_, _ = rw.Write([]byte(http.StatusText(status) + "\n"))
+	_, _ = rw.Write([]byte(text))
+}
+
+type lingering struct {
+	next http.Handler
+}
+
+func (l *lingering) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	l.next.ServeHTTP(rw, req)
+	if statusOf(rw) == http.StatusRequestEntityTooLarge {
+		linger(rw, req)
+	}
+}
+
+// lingerFor is how long a client that was answered may go on with a body that nobody wants. nginx gives 30 s.
+const lingerFor = 10 * time.Second
+
+// linger lets a client come to read its answer: a connection that ends while it still sends is reset, and what it has not
+// read by then is lost to it. Streams of HTTP/2 end each by itself.
+func linger(rw http.ResponseWriter, req *http.Request) {
+	if req.ProtoMajor != 1 || req.Body == nil {
+		return
+	}
+	if flusher, ok := rw.(http.Flusher); ok {
+		flusher.Flush()
+	}
+	if control := readDeadline(rw); control != nil {
+		_ = control.SetReadDeadline(time.Now().Add(lingerFor))
+	}
+	piece := make([]byte, 32*1024)
+	for err := error(nil); err == nil; {
+		_, err = req.Body.Read(piece)
+	}
 }
 
 // readDeadline is of the connection or, over HTTP/2, of the stream. Traefik's own writers hide it, each in the one that

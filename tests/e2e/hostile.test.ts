@@ -95,10 +95,12 @@ describe("bodies", () => {
 
   test.each(["1.1", "2"] as const)("over HTTP/%s what is too large is answered 413, by its length", async (http) => {
     const before = await edgeFigures();
-    for (const chunked of [false, true]) {
-      const { status } = await ask("/hasty/up", { method: "POST", length: 100 * MB, chunked, http });
-      expect(status, chunked ? "without a length" : "with a length").toBe(413);
-    }
+    // Each time: who goes on to send must not lose the answer by it.
+    for (let time = 0; time < 10; time++)
+      for (const chunked of [false, true]) {
+        const { status } = await ask("/hasty/up", { method: "POST", length: 100 * MB, chunked, http });
+        expect(status, chunked ? "without a length" : "with a length").toBe(413);
+      }
     expect(await ask("/hasty/up", { method: "POST", length: MB, http })).toMatchObject({ status: 200 });
     expect(await ask("/hasty/up", { method: "POST", length: MB, chunked: true, http })).toMatchObject({ status: 200 });
     const after = await edgeFigures();

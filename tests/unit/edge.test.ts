@@ -162,7 +162,7 @@ describe("a service's routes", () => {
     expect(rule).toBe(
       `${sized.rule} && !Method(\`GET\`) && !Method(\`HEAD\`) && !HeaderRegexp(\`Content-Length\`, \`.\`)`,
     );
-    expect(middlewares).toEqual(["api-policy", "too-large", "api-limits", "compress"]);
+    expect(middlewares).toEqual(["linger", "api-policy", "too-large", "api-limits", "compress"]);
   });
 
   test("have limits of their own where the service says them", async () => {
