@@ -116,7 +116,9 @@ const service = (memoryMb: number, cpus: number, pids: number) =>
           .optional()
           .describe("Health checks in a row without an answer after which it is started again. Default 10; 0: never."),
       },
-      anObject("memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds or reviveAfterHangs"),
+      anObject(
+        "memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds or reviveAfterHangs",
+      ),
     )
     .prefault({});
 
