@@ -156,7 +156,8 @@ func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		linger(rw, req)
 		return
 	}
-	b := &body{}
+	b := &body{ended: true}
+	asked := req
 	if req.ContentLength != 0 && req.Body != nil {
 		b = &body{source: req.Body, rw: rw, left: l.config.MaxBodyBytes, limits: l, req: req, control: readDeadline(rw)}
 		b.extend()
@@ -166,6 +167,10 @@ func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 	began := time.Now()
 	l.next.ServeHTTP(rw, req)
+	if !b.ended && b.left >= 0 {
+		// The service has answered before it had all of it, such as with a 413 of its own.
+		linger(rw, asked)
+	}
 	waited := time.Duration(l.config.ResponseTimeoutSeconds) * time.Second
 	if !b.told && waited > 0 && time.Since(began) >= waited && statusOf(rw) == http.StatusGatewayTimeout {
 		l.tell(req, fmt.Sprintf("504: no answer in responseTimeoutSeconds (%d)", l.config.ResponseTimeoutSeconds))
@@ -181,6 +186,8 @@ type body struct {
 	req     *http.Request
 	control *http.ResponseController
 	told    bool
+	// ended says that there is nothing more to come.
+	ended bool
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -197,6 +204,8 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	if err == nil {
 		b.extend()
+	} else if err == io.EOF {
+		b.ended = true
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
 		b.tell("cut: nothing of the body came for " + strconv.Itoa(b.limits.config.BodyGapSeconds) + " s")
 	}
@@ -211,12 +220,9 @@ func (b *body) swallow(p []byte) {
 	}
 }
 
+// Close leaves it open, for linger. The server closes it when the request is over.
 func (b *body) Close() error {
-	if b.left < 0 {
-		// There is more to come, for linger.
-		return nil
-	}
-	return b.source.Close()
+	return nil
 }
 
 func (b *body) extend() {
