@@ -164,7 +164,8 @@ describe("in the middle of an update,", () => {
       const login = connect(22, host.address);
       onTestFinished(() => void login.destroy());
       return new Promise((resolve) => {
-        login.once("data", () => resolve("greeted"));
+        // Who is turned away is told so.
+        login.once("data", (words: Buffer) => resolve(words.toString().startsWith("SSH-") ? "greeted" : "turned away"));
         login.once("close", () => resolve("turned away"));
         // A sshd that reads its settings anew listens to nobody for a moment, and knows nothing of those from before.
         login.once("error", ({ code }: NodeJS.ErrnoException) =>
