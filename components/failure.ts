@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { Engine } from "../engine.ts";
 import { explainUnreachable } from "../unreachable.ts";
+import { pidsOf, type ContainerInputs } from "./container-inputs.ts";
 
 /** Whose containers are looked at. */
 interface Host {
@@ -24,9 +25,10 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
   return {
     beforeCreate: [
       new pulumi.ResourceHook(`${hostName}-watch`, async ({ name, newInputs }) => {
-        const { ports = [], labels, image } = newInputs as ContainerInputs;
+        const inputs = newInputs as ContainerInputs;
+        const { ports = [], image } = inputs;
         const watch = {
-          ...{ host, name, image, pids: Number(labels.find(({ label }) => label === "bulkhead.pids")?.value) },
+          ...{ host, name, image, pids: pidsOf(inputs) },
           ...{ holdsPort: ports.length > 0, before: await idsOf(host, name).catch(host.faults.rethrow) },
           ...{ over: false, explained: false },
         };
@@ -132,12 +134,6 @@ export class HostFaults {
 
 /** As the Docker client says it. */
 const BROKEN_OFF = /Cannot connect to the Docker daemon|error during connect|Error pinging Docker server|EOF/;
-
-interface ContainerInputs {
-  ports?: { external: number }[];
-  labels: { label: string; value: string }[];
-  image: string;
-}
 
 interface Watch {
   host: Host;

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Engine } from "../engine.ts";
+import { pidsOf, type ContainerInputs } from "./container-inputs.ts";
 
 /**
  * Lets a job end that has been seen to be done: as long as it stays, it is looked at, which costs the host something. Its
@@ -9,11 +10,11 @@ export function jobHook(hostName: string, { engine }: { engine: Engine }): pulum
   return new pulumi.ResourceHook(
     `${hostName}-job-done`,
     async ({ id, newInputs }) => {
-      const { labels } = newInputs as { labels: { label: string; value: string }[] };
-      const pids = Number(labels.find(({ label }) => label === "bulkhead.pids")?.value);
       // One that has ended by itself meanwhile has nobody to be told.
-      for (const [path, body] of [["update", { PidsLimit: pids }], ["kill?signal=TERM"]] as const)
-        await engine.post(`/containers/${id}/${path}`, body).catch(() => undefined);
+      const tell = (path: string, body?: object) =>
+        engine.post(`/containers/${id}/${path}`, body).catch(() => undefined);
+      await tell("update", { PidsLimit: pidsOf(newInputs as ContainerInputs) });
+      await tell("kill?signal=TERM");
     },
     { ignoreErrors: true },
   );

@@ -74,6 +74,7 @@ const KEY_LINE = "give a PEM file, with a line -----BEGIN PRIVATE KEY-----";
 const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
 const EDGE =
   "give an object with address, httpsPort, tunnelPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds or idleSeconds";
+const serviceDefaults = { drainSeconds: 30, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 };
 const edgeDefaults = {
   ...{ tunnelPort: 2222, requestsPerSecond: 100, burst: 200, maxBodyMb: 10, memoryMb: 512 },
   ...{ connectionsPerClient: 100, sharedAddresses: [], keepAliveSeconds: 60, idleSeconds: 86400 },
@@ -656,22 +657,8 @@ describe("a good stack file", () => {
       edge: { address: "0.0.0.0", httpsPort: 443, ...edgeDefaults },
       certificates: { kind: "files", certificatePem: files["certificate.pem"], privateKeyPem: files["private.key"] },
       images: {},
-      backend: {
-        memoryMb: 512,
-        cpus: 1,
-        pids: 128,
-        drainSeconds: 30,
-        responseTimeoutSeconds: 60,
-        healthTimeoutSeconds: 5,
-      },
-      frontend: {
-        memoryMb: 256,
-        cpus: 0.5,
-        pids: 64,
-        drainSeconds: 30,
-        responseTimeoutSeconds: 60,
-        healthTimeoutSeconds: 5,
-      },
+      backend: { memoryMb: 512, cpus: 1, pids: 128, ...serviceDefaults },
+      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, ...serviceDefaults },
     });
   });
 
@@ -715,22 +702,8 @@ describe("a good stack file", () => {
       cloudflare,
       cloudflareApiToken: CLOUDFLARE_TOKEN,
       images: { traefik: `registry.example.com:5000/traefik:v3@${DIGEST}` },
-      backend: {
-        memoryMb: 512,
-        cpus: 0.25,
-        pids: 128,
-        drainSeconds: 0,
-        responseTimeoutSeconds: 60,
-        healthTimeoutSeconds: 5,
-      },
-      frontend: {
-        memoryMb: 256,
-        cpus: 0.5,
-        pids: 64,
-        drainSeconds: 30,
-        responseTimeoutSeconds: 60,
-        healthTimeoutSeconds: 5,
-      },
+      backend: { memoryMb: 512, cpus: 0.25, pids: 128, ...serviceDefaults, drainSeconds: 0 },
+      frontend: { memoryMb: 256, cpus: 0.5, pids: 64, ...serviceDefaults },
     });
   });
 

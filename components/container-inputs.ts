@@ -1,0 +1,11 @@
+/** What a hook gets of a container, as far as the hooks look at it. */
+export interface ContainerInputs {
+  ports?: { external: number }[];
+  labels: { label: string; value: string }[];
+  image: string;
+}
+
+/** The most processes that it may have. */
+export function pidsOf({ labels }: ContainerInputs): number {
+  return Number(labels.find(({ label }) => label === "bulkhead.pids")?.value);
+}
