@@ -1,8 +1,8 @@
-# Every target runs a program in commands/ with the tools that toolchain/run provides.
+# Every target runs a program in cli/ or scripts/ with the tools that toolchain/run provides.
 .DEFAULT_GOAL := help
 .PHONY: help up preview doctor audit stack promote rollback down unlock test soak check scan fmt pin env generate
-RUN := @bash toolchain/run --import ./commands/given.ts
-# commands/given.ts refuses what a target does not take, by the lines `takes`, before its program begins.
+RUN := @bash toolchain/run --import ./scripts/given.ts
+# scripts/given.ts refuses what a target does not take, by the lines `takes`, before its program begins.
 export MAKECMDGOALS
 takes = DEBUG=<anything>
 
@@ -13,62 +13,62 @@ help: ## this list
 
 up: takes += STACK=<stack> YES=1 ACKNOWLEDGED=<words>
 up: ## from a fresh machine to the stack answering; a table at the end
-	$(RUN) commands/up.ts
+	$(RUN) cli/up.ts
 
 preview: takes += STACK=<stack> REPORT=<file> ACKNOWLEDGED=<words>
 preview: ## what the next `make up` would do, explained (REPORT for a pull request); changes nothing
-	$(RUN) commands/preview.ts
+	$(RUN) cli/preview.ts
 
 doctor: takes += STACK=<stack>
 doctor: ## what the stack's host is, what is wrong with it, and the cure; changes nothing
-	$(RUN) commands/doctor.ts
+	$(RUN) cli/doctor.ts
 
 audit: takes += STACK=<stack> FORMAT=json
 audit: ## whether the host is as the stack promises, field by field (FORMAT for machines); changes nothing
-	$(RUN) commands/audit.ts
+	$(RUN) cli/audit.ts
 
 stack: takes += NAME=<new> FROM=<stack> HOST=<host> DOMAIN=<domain> ADDRESS=<address>
 stack: ## a new stack like another one
-	$(RUN) commands/new-stack.ts
+	$(RUN) cli/new-stack.ts
 
 promote: takes += FROM=<stack> TO=<stack>
 promote: ## the images that one stack runs into the file of another
-	$(RUN) commands/promote.ts
+	$(RUN) cli/promote.ts
 
 rollback: takes += STACK=<stack> TO=<number> YES=1 ACKNOWLEDGED=<words>
 rollback: ## back to the release before, by a preview and an update (TO: to that one)
-	$(RUN) commands/rollback.ts
+	$(RUN) cli/rollback.ts
 
 down: takes += STACK=<stack> DATA=delete|keep YES=1
 down: ## remove it all; asks about data (DATA for scripts)
-	$(RUN) commands/down.ts
+	$(RUN) cli/down.ts
 
 unlock: takes += STACK=<stack> UNLOCK=<stack>
 unlock: ## release the lock of a run that was killed on another machine (UNLOCK for scripts)
-	$(RUN) commands/unlock.ts
+	$(RUN) cli/unlock.ts
 
 test: ## every test: unit first, then end to end
-	$(RUN) commands/test.ts
+	$(RUN) scripts/test.ts
 
 soak: ## the end-to-end tests with every variant of what `make test` shows once of each kind; takes hours
-	$(RUN) commands/soak.ts
+	$(RUN) scripts/soak.ts
 
 check: ## types, lint, format and unit tests: what to run before a commit
-	$(RUN) commands/check.ts
+	$(RUN) scripts/check.ts
 
 scan: takes += REPORT=<file>
 scan: ## known holes of the images, by Trivy; ends with an error if one can be closed
-	$(RUN) commands/scan.ts
+	$(RUN) cli/scan.ts
 
 fmt: ## format everything
 	$(RUN) node_modules/prettier/bin/prettier.cjs --write .
 
 pin: ## resolve the digests of images.ts and the checksums of Pulumi's archives anew
-	$(RUN) commands/pin.ts
+	$(RUN) scripts/pin.ts
 
 env: takes += STACK=<stack>
 env: ## for eval "$$(make -s env)": a shell in which plain pulumi works
-	$(RUN) commands/env.ts
+	$(RUN) cli/env.ts
 
 generate: ## write what is made from the program: stack.schema.json, docs/configuration.md, the README's picture
-	$(RUN) commands/generate.ts
+	$(RUN) scripts/generate.ts

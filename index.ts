@@ -1,17 +1,17 @@
 // Reach: a backend, a frontend and tunnels, behind one edge.
-import { loadConfig } from "./config.ts";
-import { domainAtCloudflare } from "./domain-at-cloudflare.ts";
+import { loadConfig } from "./components/settings/config.ts";
+import { domainAtCloudflare } from "./components/cloudflare/domain-at-cloudflare.ts";
 import { images } from "./images.ts";
-import { BuiltImage } from "./components/built-image.ts";
-import { Dns } from "./components/dns.ts";
-import { DockerHost } from "./components/docker-host.ts";
-import { Networks } from "./components/networks.ts";
-import { ObjectStorage } from "./components/object-storage.ts";
-import { Proxy } from "./components/proxy.ts";
-import { GeneratedSecret } from "./components/secret.ts";
-import { ServedRoutes } from "./components/served-routes.ts";
-import { Tunnel } from "./components/tunnel.ts";
-import { WebService } from "./components/web-service.ts";
+import { BuiltImage } from "./components/host/built-image.ts";
+import { Dns } from "./components/cloudflare/dns.ts";
+import { DockerHost } from "./components/host/docker-host.ts";
+import { Networks } from "./components/host/networks.ts";
+import { ObjectStorage } from "./components/cloudflare/object-storage.ts";
+import { Proxy } from "./components/edge/proxy.ts";
+import { GeneratedSecret } from "./components/host/secret.ts";
+import { ServedRoutes } from "./components/edge/served-routes.ts";
+import { Tunnel } from "./components/cloudflare/tunnel.ts";
+import { WebService } from "./components/edge/web-service.ts";
 
 const config = loadConfig();
 const image = { ...images, ...config.images };

@@ -20,7 +20,7 @@ export default defineConfig({
         test: { name: "policy", include: ["tests/policy/**/*.test.ts"], isolate: false },
       },
       {
-        // On a real engine, one after the other; commands/test.ts starts it.
+        // On a real engine, one after the other; scripts/test.ts starts it.
         test: {
           name: "e2e",
           include: ["tests/e2e/**/*.test.ts"],

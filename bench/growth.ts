@@ -1,7 +1,7 @@
 // How the cost of an update grows with the services on one host.
 import { join } from "node:path";
 import { tmpdir } from "node:os";
-import { Engine } from "../engine.ts";
+import { Engine } from "../components/docker-engine/client.ts";
 import { images } from "../images.ts";
 import { provideImages } from "../toolchain/images.ts";
 import { keyOf } from "../toolchain/cache.ts";

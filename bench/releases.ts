@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { projectDirectory } from "../commands/stack.ts";
-import { Engine } from "../engine.ts";
+import { projectDirectory } from "../cli/stack/stack.ts";
+import { Engine } from "../components/docker-engine/client.ts";
 import { images } from "../images.ts";
 import { provideImages } from "../toolchain/images.ts";
 import { step } from "../toolchain/steps.ts";

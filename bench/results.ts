@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { format } from "prettier";
-import { madeDirectory } from "../commands/stack.ts";
+import { madeDirectory } from "../cli/stack/stack.ts";
 import type { RemoteHost } from "../tests/support/remote-host.ts";
 import { quick } from "./inside.ts";
 

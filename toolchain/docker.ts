@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { Engine } from "../engine.ts";
-import { explainUnreachable } from "../unreachable.ts";
+import { Engine } from "../components/docker-engine/client.ts";
+import { explainUnreachable } from "../components/docker-engine/connection-errors.ts";
 import { asRoot, canInstallPackages, installPackages, type RootRun } from "./debian.ts";
 import { findProgram, run, say, step } from "./steps.ts";
 

@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { type Engine } from "../engine.ts";
+import { type Engine } from "../components/docker-engine/client.ts";
 import { images } from "../images.ts";
 import { reachable } from "./network.ts";
 import { nameOf, tagOf } from "./reference.ts";

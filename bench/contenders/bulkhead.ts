@@ -1,4 +1,4 @@
-import { Engine, sshArguments, sshOptions } from "../../engine.ts";
+import { Engine, sshArguments, sshOptions } from "../../components/docker-engine/client.ts";
 import { runCommand } from "../../tests/support/command.ts";
 import { prepareReach } from "../../tests/support/reach.ts";
 import type { RemoteHost } from "../../tests/support/remote-host.ts";

@@ -1,10 +1,10 @@
 // As many small services behind one edge as are asked for.
 import { Config } from "@pulumi/pulumi";
-import { DockerHost } from "../../components/docker-host.ts";
-import { Networks } from "../../components/networks.ts";
-import { Proxy } from "../../components/proxy.ts";
-import { ServedRoutes } from "../../components/served-routes.ts";
-import { WebService } from "../../components/web-service.ts";
+import { DockerHost } from "../../components/host/docker-host.ts";
+import { Networks } from "../../components/host/networks.ts";
+import { Proxy } from "../../components/edge/proxy.ts";
+import { ServedRoutes } from "../../components/edge/served-routes.ts";
+import { WebService } from "../../components/edge/web-service.ts";
 
 const config = new Config();
 const images = config.requireObject<{ traefik: string; haproxy: string; service: string }>("images");

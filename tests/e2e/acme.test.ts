@@ -5,7 +5,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tls from "node:tls";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { servedCertificate } from "../../commands/served-certificate.ts";
+import { servedCertificate } from "../../cli/doctor/served-certificate.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { requirePrograms } from "../../toolchain/debian.ts";
 import { BOOTSTRAP } from "../support/cloudflare/access.ts";

@@ -1,10 +1,10 @@
 // What somebody changed by hand on the host of a live stack: each by its own command, each found, and nothing else. The
 // same is put to `pulumi refresh`.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { findings, type Finding } from "../../commands/drift.ts";
-import { refreshChanges } from "../../commands/drift-report.ts";
-import { hostState } from "../../commands/host-state.ts";
-import { promises, type Deployment } from "../../commands/promises.ts";
+import { findings, type Finding } from "../../cli/audit/drift.ts";
+import { refreshChanges } from "../../cli/report/drift-report.ts";
+import { hostState } from "../../cli/audit/host-state.ts";
+import { promises, type Deployment } from "../../cli/audit/expected-state.ts";
 import { row, rowsOfAuditPage } from "../support/audit-page.ts";
 import { runCommand } from "../support/command.ts";
 import { prepareReach, type ContainerInspect, type Reach } from "../support/reach.ts";

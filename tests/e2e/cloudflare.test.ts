@@ -67,7 +67,7 @@ afterEach(() => {
 /** The program without what runs on a Docker host, so that each run takes seconds. */
 function keepOnlyCloudflare(path: string): void {
   const text = readFileSync(path, "utf8");
-  const imports = text.match(/^import .*\.\/(config|domain-at-cloudflare|components\/dns)\.ts";\n/gm);
+  const imports = text.match(/^import .*\/(config|domain-at-cloudflare|dns)\.ts";\n/gm);
   const parts = [/^\/\/ The domain at Cloudflare.*?;\n/ms, /^\/\/ How clients get there.*?\n}\n/ms];
   const [zonePart, namesPart] = parts.map((part) => part.exec(text)?.[0]);
   const noTunnel = namesPart?.replace(/^ {2}const tunnel = tunneled \? new Tunnel.*$/m, "  const tunnel = undefined;");
@@ -149,7 +149,7 @@ test("a wrong token, and one that sees nothing of the zone, are one clear error 
 
 test("an API that takes connections and says nothing is one clear error, before anything is made", async () => {
   const seconds = ["const ANSWER_SECONDS = 10;", "const ANSWER_SECONDS = 2;"] as const;
-  onTestFinished(copy.edit("components/cloudflare-account.ts", ...seconds));
+  onTestFinished(copy.edit("components/cloudflare/cloudflare-account.ts", ...seconds));
   emulator.fail({ kind: "hang", times: 100 });
   const refused = await fails(project.up());
   expect(errorsIn(refused)).toHaveLength(1);

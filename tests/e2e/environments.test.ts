@@ -3,9 +3,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Finding } from "../../commands/drift.ts";
-import type { DaemonInfo } from "../../daemon-settings.ts";
-import { Engine } from "../../engine.ts";
+import type { Finding } from "../../cli/audit/drift.ts";
+import type { DaemonInfo } from "../../components/docker-engine/daemon-settings.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import { images as pinned } from "../../images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { rowsOfAuditPage } from "../support/audit-page.ts";

@@ -3,7 +3,7 @@
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { Engine } from "../../engine.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import type { CommandResult } from "../support/command.ts";
 import { currentTestEngine } from "../support/engine.ts";
 import { loadDuring, runLoad, type LoadOptions } from "../support/load.ts";

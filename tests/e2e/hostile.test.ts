@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as tls from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Engine } from "../../engine.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import { images as pinned } from "../../images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import type { Attack, AttackResult } from "../support/attack.ts";

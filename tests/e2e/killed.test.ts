@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, symlinkSync, watch, writeFileSync } from "no
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Engine } from "../../engine.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import { lastLines, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { startDockerProxy, type DockerProxy } from "../support/docker-proxy.ts";

@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Engine } from "../../engine.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import type { CommandResult } from "../support/command.ts";
 import { RepositoryCopy, repository } from "../support/copy.ts";
 import { inspectAll } from "../support/reach.ts";

@@ -38,8 +38,8 @@ afterAll(async () => {
 function write(args: object, rotateAfterDays = 30): void {
   const program = `
     import * as pulumi from "@pulumi/pulumi";
-    import { CloudflareAccount } from "./components/cloudflare-account.ts";
-    import { ObjectStorage } from "./components/object-storage.ts";
+    import { CloudflareAccount } from "./components/cloudflare/cloudflare-account.ts";
+    import { ObjectStorage } from "./components/cloudflare/object-storage.ts";
     const apiToken = new pulumi.Config().requireSecret("token");
     const account = new CloudflareAccount("cloudflare", { id: "${emulator.account.id}", apiToken });
     const storage = new ObjectStorage("files", {

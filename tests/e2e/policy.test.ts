@@ -1,7 +1,7 @@
 // The policy pack with the real CLI and a real engine: on a program that is not ours, and on ours.
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { policyPacks } from "../../commands/stack.ts";
+import { policyPacks } from "../../cli/stack/stack.ts";
 import type { CommandResult } from "../support/command.ts";
 import { currentTestEngine } from "../support/engine.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";

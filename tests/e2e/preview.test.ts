@@ -3,9 +3,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { notAcknowledged } from "../../commands/forecast/data.ts";
-import { forecastOf, type Forecast } from "../../commands/forecast/forecast.ts";
-import { markdown } from "../../commands/forecast/report.ts";
+import { notAcknowledged } from "../../cli/preview/data.ts";
+import { forecastOf, type Forecast } from "../../cli/preview/forecast.ts";
+import { markdown } from "../../cli/preview/report.ts";
 import { images as pinned } from "../../images.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { makeCertificates } from "../support/certificates.ts";
@@ -206,7 +206,7 @@ test("the edge's certificate", async () => {
 });
 
 test("the edge's own settings", async () => {
-  edit('idletimeout": "90s"', 'idletimeout": "80s"', "components/edge-settings.ts");
+  edit('idletimeout": "90s"', 'idletimeout": "80s"', "components/edge/edge-settings.ts");
   expect(whatOf(await comesTrue("edge"))).toEqual({ edge: "rolled" });
 });
 
@@ -300,12 +300,12 @@ export const url`;
 });
 
 test("a network that is another one", async () => {
-  edit('network("web", false)', 'network("web", true)', "components/networks.ts");
+  edit('network("web", false)', 'network("web", true)', "components/host/networks.ts");
   expect(whatOf(await comesTrue("network"))).toEqual({ backend: "restarted", frontend: "restarted" });
 });
 
 test("what the policies refuse, and what cannot be previewed", async () => {
-  const refuse = edit("privileged: false", "privileged: true", "components/hardening.ts");
+  const refuse = edit("privileged: false", "privileged: true", "components/host/hardening.ts");
   const { findings } = await explained("policy");
   expect(findings.some(({ mandatory, policy }) => mandatory && policy === "container-privileged")).toBe(true);
   refuse();

@@ -3,7 +3,7 @@ import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import * as https from "node:https";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Engine } from "../../engine.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import type { CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { startLoad } from "../support/load.ts";

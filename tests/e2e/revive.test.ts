@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import * as https from "node:https";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Engine } from "../../engine.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import { images as pinned } from "../../images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { makeCertificates } from "../support/certificates.ts";

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { saidExceptions } from "../../policy/exceptions.ts";
 import { resourceRules, stackRules } from "../../policy/rules.ts";
 import type { Resource } from "../../policy/rule.ts";
-import type { Recording } from "../unit/recorder.ts";
+import type { Recording } from "../../testing/recorder.ts";
 import { recordStack, stacks, withTunnel } from "../unit/stacks.ts";
 import { violationsIn } from "./compliant.ts";
 

@@ -1,7 +1,7 @@
 import type { Config } from "@pulumi/pulumi";
-import { DockerHost } from "../../components/docker-host.ts";
-import { Networks } from "../../components/networks.ts";
-import { Proxy, type ProxyArgs } from "../../components/proxy.ts";
+import { DockerHost } from "../../components/host/docker-host.ts";
+import { Networks } from "../../components/host/networks.ts";
+import { Proxy, type ProxyArgs } from "../../components/edge/proxy.ts";
 
 export interface TestImages {
   traefik: string;

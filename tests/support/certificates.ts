@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { provideLocalCertificate } from "../../commands/certificates.ts";
+import { provideLocalCertificate } from "../../cli/stack/local-certificates.ts";
 
 export interface TestCertificates {
   /** PEM, as are the others. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Engine } from "../../engine.ts";
+import type { Engine } from "../../components/docker-engine/client.ts";
 import { runCommand } from "./command.ts";
 import type { ContainerInspect } from "./reach.ts";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, stringify } from "yaml";
-import { previewOf, type Preview } from "../../commands/forecast/engine-events.ts";
+import { previewOf, type Preview } from "../../cli/preview/engine-events.ts";
 import { lastLines, runCommand, type CommandOptions, type CommandResult } from "./command.ts";
 
 export interface TestProjectOptions {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
-import { Engine } from "../../engine.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { makeCertificates } from "./certificates.ts";
 import { lastLines, type CommandResult } from "./command.ts";

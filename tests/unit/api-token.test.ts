@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import type { AccountTokenArgs } from "@pulumi/cloudflare/accountToken.js";
 import type * as pulumi from "@pulumi/pulumi";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { ApiToken, zoneResource, type ApiTokenArgs } from "../../components/api-token.ts";
-import { CloudflareAccount } from "../../components/cloudflare-account.ts";
-import { ObjectStorage, type ObjectStorageArgs } from "../../components/object-storage.ts";
-import { hex, ofType, record, type RecordOptions } from "./recorder.ts";
+import { ApiToken, zoneResource, type ApiTokenArgs } from "../../components/cloudflare/api-token.ts";
+import { CloudflareAccount } from "../../components/cloudflare/cloudflare-account.ts";
+import { ObjectStorage, type ObjectStorageArgs } from "../../components/cloudflare/object-storage.ts";
+import { hex, ofType, record, type RecordOptions } from "../../testing/recorder.ts";
 
 const ACCOUNT = "0".repeat(32);
 const ZONE = "1".repeat(32);

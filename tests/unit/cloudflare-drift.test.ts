@@ -1,11 +1,11 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { CloudflareApi } from "../../commands/cloudflare-api.ts";
-import { cloudflareFindings } from "../../commands/cloudflare-drift.ts";
-import { cloudflareState, type CloudflareState } from "../../commands/cloudflare-state.ts";
-import type { Finding } from "../../commands/drift.ts";
-import { promises, type PromisedCloudflare } from "../../commands/promises.ts";
+import { CloudflareApi } from "../../cli/audit/cloudflare-api.ts";
+import { cloudflareFindings } from "../../cli/audit/cloudflare-drift.ts";
+import { cloudflareState, type CloudflareState } from "../../cli/audit/cloudflare-state.ts";
+import type { Finding } from "../../cli/audit/drift.ts";
+import { promises, type PromisedCloudflare } from "../../cli/audit/expected-state.ts";
 import { permissionGroups } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { provideLocalCertificate } from "../../commands/certificates.ts";
-import { releaseToReturnTo, stackFileOf, type Release } from "../../commands/releases.ts";
+import { provideLocalCertificate } from "../../cli/stack/local-certificates.ts";
+import { releaseToReturnTo, stackFileOf, type Release } from "../../cli/stack/releases.ts";
 import {
   atLeastOneFailure,
   closingLine,
@@ -13,10 +13,10 @@ import {
   tellCounts,
   unittestCounts,
   vitestCounts,
-} from "../../commands/suites.ts";
-import { policyPacks, projectDirectory } from "../../commands/stack.ts";
-import { table } from "../../commands/table.ts";
-import { writeOnce, writeWhole } from "../../commands/write.ts";
+} from "../../scripts/suites.ts";
+import { policyPacks, projectDirectory } from "../../cli/stack/stack.ts";
+import { table } from "../../cli/report/table.ts";
+import { writeOnce, writeWhole } from "../../cli/stack/atomic-write.ts";
 
 test("a table is as wide as its widest cells", () => {
   expect(

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, test } from "vitest";
-import { ConfigError, parseConfig, parseStackFile } from "../../config.ts";
+import { ConfigError, parseConfig, parseStackFile } from "../../components/settings/config.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { projectDirectory } from "./source.ts";
 import { readStack, stacks } from "./stacks.ts";
@@ -771,7 +771,7 @@ describe("stack.schema.json", () => {
 
   // It takes a second, in which the other tests run.
   const generated = new Promise((resolve) => {
-    const program = spawn(process.execPath, ["commands/generate.ts", "--check"], { cwd: projectDirectory });
+    const program = spawn(process.execPath, ["scripts/generate.ts", "--check"], { cwd: projectDirectory });
     let said = "";
     for (const stream of [program.stdout, program.stderr])
       stream.on("data", (chunk: Buffer) => (said += chunk.toString()));

@@ -12,9 +12,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DockerHost } from "../../components/docker-host.ts";
-import { RouteFile } from "../../components/route-file.ts";
-import { container, hex, record } from "./recorder.ts";
+import { DockerHost } from "../../components/host/docker-host.ts";
+import { RouteFile } from "../../components/edge/route-file.ts";
+import { container, hex, record } from "../../testing/recorder.ts";
 
 const everything = mkdtempSync(join(tmpdir(), "bulkhead-cutover-"));
 afterAll(() => rmSync(everything, { recursive: true }));

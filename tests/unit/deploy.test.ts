@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { deploy } from "../../commands/deploy.ts";
-import { readState } from "../../commands/state-files.ts";
-import type { Stack } from "../../commands/stack.ts";
-import { Engine } from "../../engine.ts";
+import { deploy } from "../../cli/deploy.ts";
+import { readState } from "../../cli/stack/state-files.ts";
+import type { Stack } from "../../cli/stack/stack.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import { startFakeEngine } from "./fake-engine.ts";
 import { fakePulumi } from "./fake-pulumi.ts";
 

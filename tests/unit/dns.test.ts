@@ -2,10 +2,10 @@ import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
 import type { RulesetArgs } from "@pulumi/cloudflare/ruleset.js";
 import type * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { CloudflareAccount } from "../../components/cloudflare-account.ts";
-import { authoritiesOf, Dns, type DnsArgs } from "../../components/dns.ts";
-import { Zone, type ZoneArgs } from "../../components/zone.ts";
-import { hex, ofType, record, type RecordOptions } from "./recorder.ts";
+import { CloudflareAccount } from "../../components/cloudflare/cloudflare-account.ts";
+import { authoritiesOf, Dns, type DnsArgs } from "../../components/cloudflare/dns.ts";
+import { Zone, type ZoneArgs } from "../../components/cloudflare/zone.ts";
+import { hex, ofType, record, type RecordOptions } from "../../testing/recorder.ts";
 
 const TOKEN = "a-token-that-nobody-may-see-0123456789abcdef";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { Config } from "../../config.ts";
-import { beyondCloudflare } from "../../domain-at-cloudflare.ts";
+import type { Config } from "../../components/settings/config.ts";
+import { beyondCloudflare } from "../../components/cloudflare/domain-at-cloudflare.ts";
 
 test("what the stack file lets through and Cloudflare does not is said", () => {
   const limits = { memoryMb: 64, cpus: 1, pids: 64, drainSeconds: 1, healthTimeoutSeconds: 5 };

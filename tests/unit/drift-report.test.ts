@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { driftReport, refreshChanges, type Refreshed } from "../../commands/drift-report.ts";
+import { driftReport, refreshChanges, type Refreshed } from "../../cli/report/drift-report.ts";
 
 const finding = { resource: "edge", field: "pids", promised: "256", found: "4000", cure: "`make up` puts it right." };
 const record: Refreshed = { name: "dns", type: "cloudflare:index/dnsRecord:DnsRecord", properties: ["content", "ttl"] };

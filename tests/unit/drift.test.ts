@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { fields } from "../../commands/container-fields.ts";
-import { findings, prunedOf, restartedOf, type Finding } from "../../commands/drift.ts";
-import type { ContainerState, HostState } from "../../commands/host-state.ts";
-import { promises, type Promised } from "../../commands/promises.ts";
+import { fields } from "../../cli/audit/container-fields.ts";
+import { findings, prunedOf, restartedOf, type Finding } from "../../cli/audit/drift.ts";
+import type { ContainerState, HostState } from "../../cli/audit/host-state.ts";
+import { promises, type Promised } from "../../cli/audit/expected-state.ts";
 import { soundEngine } from "./sound-engine.ts";
 
 const SECRET = { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", plaintext: '"hunter2"' };

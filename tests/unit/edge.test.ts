@@ -1,14 +1,14 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { DockerHost } from "../../components/docker-host.ts";
-import { edgeSettings, traefikArguments } from "../../components/edge-settings.ts";
-import { Networks } from "../../components/networks.ts";
-import { Proxy, type ProxyArgs } from "../../components/proxy.ts";
-import { reviving } from "../../components/revive.ts";
-import { RouteFile } from "../../components/route-file.ts";
-import { ServedRoutes } from "../../components/served-routes.ts";
-import { WebService, type WebServiceArgs } from "../../components/web-service.ts";
-import type { Certificates } from "../../config.ts";
-import { container, containers, hex, label, ofType, record, type Recording } from "./recorder.ts";
+import { DockerHost } from "../../components/host/docker-host.ts";
+import { edgeSettings, traefikArguments } from "../../components/edge/edge-settings.ts";
+import { Networks } from "../../components/host/networks.ts";
+import { Proxy, type ProxyArgs } from "../../components/edge/proxy.ts";
+import { reviving } from "../../components/host/revive.ts";
+import { RouteFile } from "../../components/edge/route-file.ts";
+import { ServedRoutes } from "../../components/edge/served-routes.ts";
+import { WebService, type WebServiceArgs } from "../../components/edge/web-service.ts";
+import type { Certificates } from "../../components/settings/config.ts";
+import { container, containers, hex, label, ofType, record, type Recording } from "../../testing/recorder.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 const FILES: Certificates = { kind: "files", certificatePem: "the certificate", privateKeyPem: "the private key" };

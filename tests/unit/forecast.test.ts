@@ -1,11 +1,11 @@
 // What a preview is said to mean: from the engine's events alone. That it comes true is for tests/e2e/preview.test.ts.
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { isAgreed } from "../../commands/deploy.ts";
-import { acknowledgementOf, notAcknowledged } from "../../commands/forecast/data.ts";
-import { previewOf, UNKNOWN } from "../../commands/forecast/engine-events.ts";
-import { forecastOf, type Forecast } from "../../commands/forecast/forecast.ts";
-import { isRefused, markdown, type Report } from "../../commands/forecast/report.ts";
-import { Engine } from "../../engine.ts";
+import { isAgreed } from "../../cli/deploy.ts";
+import { acknowledgementOf, notAcknowledged } from "../../cli/preview/data.ts";
+import { previewOf, UNKNOWN } from "../../cli/preview/engine-events.ts";
+import { forecastOf, type Forecast } from "../../cli/preview/forecast.ts";
+import { isRefused, markdown, type Report } from "../../cli/preview/report.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import { startFakeEngine } from "./fake-engine.ts";
 import { fakePulumi } from "./fake-pulumi.ts";
 

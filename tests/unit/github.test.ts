@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { comment, issue, repository } from "../../commands/github.ts";
-import { projectDirectory } from "../../commands/stack.ts";
+import { comment, issue, repository } from "../../cli/ci/github.ts";
+import { projectDirectory } from "../../cli/stack/stack.ts";
 import { runCommand } from "../support/command.ts";
 import { BOT, GitHub, type Issue } from "../support/github.ts";
 
@@ -122,7 +122,7 @@ describe("the issue", () => {
 
 describe("the command that comments", () => {
   const run = (env: Record<string, string | undefined>) =>
-    runCommand(process.execPath, ["commands/pull-request-comment.ts"], {
+    runCommand(process.execPath, ["cli/ci/pull-request-comment.ts"], {
       cwd: projectDirectory,
       env: { ...github.env, STACK: "prod", PULL_REQUEST: "7", COMMIT: "0123456789abcdef", REPORT: report, ...env },
     });

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { ensureAlone, holdersIn, isPulumi, lockHolders, release, runAlone, whereabouts } from "../../commands/lock.ts";
+import { ensureAlone, holdersIn, isPulumi, lockHolders, release, runAlone, whereabouts } from "../../cli/stack/lock.ts";
 import { fakePulumi } from "./fake-pulumi.ts";
 
 let directory: string;

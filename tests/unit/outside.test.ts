@@ -1,8 +1,15 @@
 import * as http from "node:http";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { askHttps, askTcp, complaintOfSsh, whyNot, whyNotSecure, type Outcome } from "../../commands/client-probe.ts";
-import { clientAddresses, complaints, judgeAnswer, judgePort, outsideOf, servicesOf } from "../../commands/outside.ts";
+import { askHttps, askTcp, complaintOfSsh, whyNot, whyNotSecure, type Outcome } from "../../cli/doctor/client-probe.ts";
+import {
+  clientAddresses,
+  complaints,
+  judgeAnswer,
+  judgePort,
+  outsideOf,
+  servicesOf,
+} from "../../cli/doctor/outside.ts";
 
 const PATIENCE = { connectMs: 1_000, answerMs: 300, stayMs: 200 };
 

@@ -3,8 +3,16 @@ import { join } from "node:path";
 import * as docker from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, test } from "vitest";
-import { invariants, s3Key } from "./invariants.ts";
-import { container, hex, label, record, type ContainerInputs, type Recorded, type Recording } from "./recorder.ts";
+import { invariants, s3Key } from "../../testing/invariants.ts";
+import {
+  container,
+  hex,
+  label,
+  record,
+  type ContainerInputs,
+  type Recorded,
+  type Recording,
+} from "../../testing/recorder.ts";
 import {
   constructionsInApply,
   containerConstructions,
@@ -857,7 +865,9 @@ describe("the source of the program", () => {
   const source = programSource();
 
   test("constructs docker.Container in one place", () => {
-    expect(containerConstructions(source)).toEqual([expect.stringMatching(/^components\/container\.ts: line \d+$/)]);
+    expect(containerConstructions(source)).toEqual([
+      expect.stringMatching(/^components\/host\/container\.ts: line \d+$/),
+    ]);
   });
 
   test.each([

@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test, vi } from "vitest";
-import { isBuiltFor, lostImages, removePulled } from "../../commands/release-images.ts";
-import { keepBesideRoutes, recordBesideRoutes } from "../../commands/release-record.ts";
-import { forgetReleases, releases, type Release } from "../../commands/releases.ts";
-import type { Stack } from "../../commands/stack.ts";
-import { Engine } from "../../engine.ts";
+import { isBuiltFor, lostImages, removePulled } from "../../cli/stack/release-images.ts";
+import { keepBesideRoutes, recordBesideRoutes } from "../../cli/stack/release-record.ts";
+import { forgetReleases, releases, type Release } from "../../cli/stack/releases.ts";
+import type { Stack } from "../../cli/stack/stack.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
 import { startFakeEngine } from "./fake-engine.ts";
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`;

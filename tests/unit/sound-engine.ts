@@ -1,4 +1,4 @@
-import type { EngineFacts } from "../../commands/host-facts.ts";
+import type { EngineFacts } from "../../cli/doctor/host-facts.ts";
 
 /** What an engine says of itself with which nothing is wrong. */
 export const soundEngine: EngineFacts = {

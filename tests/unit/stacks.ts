@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { vi } from "vitest";
 import { parse } from "yaml";
 import { makeCertificates } from "../support/certificates.ts";
-import { record, type Recording } from "./recorder.ts";
+import { record, type Recording } from "../../testing/recorder.ts";
 import { projectDirectory } from "./source.ts";
 
 /** Every stack that the repository has a file for. */

@@ -509,7 +509,7 @@ test(
     copy.edit("package.json", `"@pulumi/docker": "${pins.docker.version}"`, '"@pulumi/docker": "9.1.0"');
     const before = readFileSync(join(copy.directory, "toolchain/pins.ts"), "utf8");
     const loaded = `data:text/javascript,${encodeURIComponent(internet)}`;
-    const { status, stdout } = spawnSync(process.execPath, ["--import", loaded, "commands/pin.ts"], {
+    const { status, stdout } = spawnSync(process.execPath, ["--import", loaded, "scripts/pin.ts"], {
       cwd: copy.directory,
       encoding: "utf8",
     });

@@ -1,13 +1,13 @@
 import type { ZeroTrustTunnelCloudflaredConfigArgs } from "@pulumi/cloudflare/zeroTrustTunnelCloudflaredConfig.js";
 import type * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, test } from "vitest";
-import { CloudflareAccount } from "../../components/cloudflare-account.ts";
-import { DockerHost } from "../../components/docker-host.ts";
-import { Networks } from "../../components/networks.ts";
-import { Proxy } from "../../components/proxy.ts";
-import { Tunnel } from "../../components/tunnel.ts";
-import type { Certificates } from "../../config.ts";
-import { container, hex, ofType, record, type Recording } from "./recorder.ts";
+import { CloudflareAccount } from "../../components/cloudflare/cloudflare-account.ts";
+import { DockerHost } from "../../components/host/docker-host.ts";
+import { Networks } from "../../components/host/networks.ts";
+import { Proxy } from "../../components/edge/proxy.ts";
+import { Tunnel } from "../../components/cloudflare/tunnel.ts";
+import type { Certificates } from "../../components/settings/config.ts";
+import { container, hex, ofType, record, type Recording } from "../../testing/recorder.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 const FILES: Certificates = { kind: "files", certificatePem: "the certificate", privateKeyPem: "the private key" };

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { problemsOf, variablesOfTargets } from "../../commands/variables.ts";
+import { problemsOf, variablesOfTargets } from "../../scripts/variables.ts";
 
 const project = join(import.meta.dirname, "../..");
 const makefile = readFileSync(join(project, "Makefile"), "utf8");
@@ -87,9 +87,14 @@ test("all that is wrong is said at once", () => {
 });
 
 test("the Makefile says of every variable that a command reads which targets take it, and of no other", () => {
-  const sources = readdirSync(join(project, "commands"), { recursive: true, encoding: "utf8" })
+  const sources = ["cli", "scripts"]
+    .flatMap((folder) =>
+      readdirSync(join(project, folder), { recursive: true, encoding: "utf8" }).map((file) =>
+        join(project, folder, file),
+      ),
+    )
     .filter((file) => file.endsWith(".ts"))
-    .map((file) => readFileSync(join(project, "commands", file), "utf8"))
+    .map((file) => readFileSync(file, "utf8"))
     .join("\n");
   const taken = new Set([...variablesOfTargets(makefile).values()].flat().map(({ name }) => name));
   const read = [...sources.matchAll(/process\.env\["([A-Z_]+)"\]/g)].map(([, name]) => name!);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { projectDirectory } from "../../commands/stack.ts";
+import { projectDirectory } from "../../cli/stack/stack.ts";
 
 /** A workflow, as far as the rules look at it. */
 export interface Workflow {
@@ -46,8 +46,8 @@ export const rules: Record<string, (workflow: Workflow, text: string) => string[
     const calls = (script: string) => steps.some(({ run }) => run?.includes(script));
     const allowed = [
       ...(steps.some(({ uses }) => uses !== undefined) ? ["contents: read"] : []),
-      ...(calls("commands/pull-request-comment.ts") ? ["pull-requests: write"] : []),
-      ...(calls("commands/drift-issue.ts") ? ["issues: write"] : []),
+      ...(calls("cli/ci/pull-request-comment.ts") ? ["pull-requests: write"] : []),
+      ...(calls("cli/ci/drift-issue.ts") ? ["issues: write"] : []),
     ];
     return Object.entries(permissions)
       .map(([scope, access]) => `${scope}: ${access}`)
@@ -133,7 +133,7 @@ function unpinned(text: string): string[] {
 
 /** The scripts of the project that a shell script names. */
 export function called(run: string): string[] {
-  return [...run.matchAll(/(?:^|\s)((?:\.ci|toolchain|commands)\/[\w.-]+)/g)].map(([, path]) => path!);
+  return [...run.matchAll(/(?:^|\s)((?:\.ci|toolchain|cli|scripts)\/[\w./-]+)/g)].map(([, path]) => path!);
 }
 
 function isStartedBy({ on }: Workflow, event: string): boolean {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { projectDirectory } from "../../commands/stack.ts";
+import { projectDirectory } from "../../cli/stack/stack.ts";
 import { actionComplaints, called, parseWorkflow, rules, type Step } from "./workflow-rules.ts";
 
 const read = (path: string) => readFileSync(join(projectDirectory, ".github", path), "utf8");
@@ -44,10 +44,10 @@ test("prod is deployed after staging", () => {
 });
 
 test("the scripts that are called are known by their names", () => {
-  expect(called("sudo bash .ci/run\nbash toolchain/run commands/drift-issue.ts\n")).toEqual([
+  expect(called("sudo bash .ci/run\nbash toolchain/run cli/ci/drift-issue.ts\n")).toEqual([
     ".ci/run",
     "toolchain/run",
-    "commands/drift-issue.ts",
+    "cli/ci/drift-issue.ts",
   ]);
 });
 
@@ -99,9 +99,9 @@ test.each<[file: string, from: string, to: string, complaint: string]>([
   ],
   [
     "drift",
-    "commands/drift-issue.ts",
-    "commands/drift-issues.ts",
-    "drift calls commands/drift-issues.ts, which is not there",
+    "cli/ci/drift-issue.ts",
+    "cli/ci/drift-issues.ts",
+    "drift calls cli/ci/drift-issues.ts, which is not there",
   ],
   ["deploy", "make up", "make deploy", "staging makes deploy, which the Makefile has not"],
   [

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Config } from "@pulumi/pulumi";
-import { ServedRoutes } from "../../../components/served-routes.ts";
-import { WebService } from "../../../components/web-service.ts";
+import { ServedRoutes } from "../../../components/edge/served-routes.ts";
+import { WebService } from "../../../components/edge/web-service.ts";
 import { testEdge } from "../edge.ts";
 
 const config = new Config();

@@ -1,7 +1,7 @@
 // Three services behind an edge: one comes back when it hangs, one does not, and one says by itself that it is not well.
 import { Config } from "@pulumi/pulumi";
-import { ServedRoutes } from "../../../components/served-routes.ts";
-import { WebService } from "../../../components/web-service.ts";
+import { ServedRoutes } from "../../../components/edge/served-routes.ts";
+import { WebService } from "../../../components/edge/web-service.ts";
 import { testEdge } from "../edge.ts";
 
 const config = new Config();

@@ -1,7 +1,7 @@
 // As many containers as it is told, all at once: what an update asks of the connection to the host.
 import { Config } from "@pulumi/pulumi";
-import { Container } from "../../../components/container.ts";
-import { DockerHost } from "../../../components/docker-host.ts";
+import { Container } from "../../../components/host/container.ts";
+import { DockerHost } from "../../../components/host/docker-host.ts";
 
 const config = new Config();
 const image = config.require("image");

@@ -1,0 +1,92 @@
+import { CloudflareApi } from "./cloudflare-api.ts";
+import { kinds } from "./cloudflare-fields.ts";
+import type { PromisedAtCloudflare, PromisedCloudflare } from "./expected-state.ts";
+
+/** A DNS record, as the API gives it. */
+export interface RecordState {
+  id: string;
+  name: string;
+  type: string;
+  content: string;
+  comment?: string | null;
+}
+
+/** A token of the account, as the API gives it: without its value. */
+export interface TokenState {
+  id: string;
+  name: string;
+  status: string;
+  policies: { effect: string; permission_groups: { id: string; name?: string }[]; resources: object }[];
+  expires_on?: string | null;
+  not_before?: string | null;
+  condition?: object | null;
+}
+
+/** What is at Cloudflare of a stack. Whatever is not there is not in it. */
+export interface CloudflareState {
+  /** By the name of each in the program: what the API answers, by the name of the question. */
+  answers: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** All at the stack's names, also other people's. */
+  records: readonly RecordState[];
+  /** All of the account, where the stack has one of its own. */
+  tokens: readonly TokenState[];
+  /** Names of tokens in the program whose value in the state is that of another token, or of none. */
+  otherValues: readonly string[];
+  /** What the ids of permission groups stand for. */
+  permissions: ReadonlyMap<string, string>;
+}
+
+/** Looks and changes nothing. */
+export async function cloudflareState(promised: PromisedCloudflare): Promise<CloudflareState> {
+  const api = new CloudflareApi(promised);
+  const ownRecords = ofType(promised, "DnsRecord");
+  const ownTokens = ofType(promised, "AccountToken");
+  const names = new Set(ownRecords.map(({ inputs: { zoneId, name } }) => `${String(zoneId)} ${String(name)}`));
+  const accounts = [...new Set(ownTokens.map(({ inputs }) => String(inputs["accountId"])))];
+  const [answers, records, tokens, values, permissions] = await Promise.all([
+    Promise.all(promised.all.map(async (one) => [one.name, await answersOf(api, one)] as const)),
+    Promise.all(
+      [...names].map((key) => {
+        const [zone, name] = key.split(" ") as [string, string];
+        return api.list<RecordState>(`/zones/${zone}/dns_records?name.exact=${encodeURIComponent(name)}&per_page=100`);
+      }),
+    ),
+    Promise.all(accounts.map((account) => api.list<TokenState>(`/accounts/${account}/tokens?per_page=50`))),
+    Promise.all(
+      ownTokens.map(async ({ name, id, inputs, outputs }) => {
+        const found = await api.idOfToken(String(inputs["accountId"]), String(outputs["value"]));
+        return found === id ? [] : [name];
+      }),
+    ),
+    Promise.all(
+      accounts.map((account) => api.find<PermissionGroup[]>(`/accounts/${account}/tokens/permission_groups`)),
+    ),
+  ]);
+  return {
+    answers: Object.fromEntries(answers),
+    records: records.flat(),
+    tokens: tokens.flat(),
+    otherValues: values.flat(),
+    permissions: new Map(permissions.flatMap((groups) => (groups ?? []).map(({ id, name }) => [id, name]))),
+  };
+}
+
+interface PermissionGroup {
+  id: string;
+  name: string;
+}
+
+/** Those of one kind. */
+export function ofType({ all }: PromisedCloudflare, wanted: string): PromisedAtCloudflare[] {
+  return all.filter(({ type }) => type === wanted);
+}
+
+async function answersOf(api: CloudflareApi, one: PromisedAtCloudflare): Promise<Record<string, unknown>> {
+  const questions: Record<string, string> = kinds[one.type]?.questions(one) ?? {};
+  const { jurisdiction } = one.inputs as { jurisdiction?: string };
+  const headers: Record<string, string> = jurisdiction === undefined ? {} : { "cf-r2-jurisdiction": jurisdiction };
+  const found = await Promise.all(
+    Object.entries(questions).map(async ([name, path]) => [name, await api.find(path, headers)] as const),
+  );
+  return Object.fromEntries(found.filter(([, answer]) => answer !== undefined));
+}

@@ -1,0 +1,31 @@
+// What on a stack's host, and at its providers, is not as it was deployed, as one issue: opened, kept up to date while it
+// lasts, and closed when all is well again.
+import { driftReport, refreshChanges } from "../report/drift-report.ts";
+import { issue, repository, thisRun } from "./github.ts";
+import { lockHolders } from "../stack/lock.ts";
+import { readBack } from "../audit/audit.ts";
+import { openStack, pulumi, runCommand, stackName } from "../stack/stack.ts";
+
+await runCommand(async () => {
+  const stack = await openStack(stackName());
+  try {
+    const { found } = await readBack(stack);
+    const refresh = ["refresh", "--preview-only", "--json", "--stack", stack.name];
+    const text = driftReport(stack.name, found, refreshChanges(await pulumi(stack, refresh)));
+    // In the middle of a deploy nothing is as it was, nor as it will be.
+    if (text !== undefined && (await lockHolders(stack)).length > 0)
+      throw new Error(`${stack.name}: another run works on it: look again when that has ended`);
+    console.log(text ?? `All is as the stack ${stack.name} promises.`);
+    const told = await issue(
+      repository(),
+      `drift of ${stack.name}`,
+      text === undefined
+        ? { lastWord: `All is as the stack promises again: ${thisRun()}.` }
+        : { title: `${stack.name} is not as it was deployed`, text: `${text}\n\n---\nAs seen by ${thisRun()}.\n` },
+    );
+    if (told) console.log(`\n${told.issue.html_url}: ${told.what}`);
+    return 0;
+  } finally {
+    stack.engine.close();
+  }
+});

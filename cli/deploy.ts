@@ -1,0 +1,125 @@
+// The ordinary way of deploying: what `make up` and `make rollback` do with a stack.
+import { resolve, sep } from "node:path";
+import { provideImages } from "../toolchain/images.ts";
+import { formatSeconds, say } from "../toolchain/steps.ts";
+import { ask } from "./report/prompt.ts";
+import { provideLocalCertificate } from "./stack/local-certificates.ts";
+import { acknowledgementOf } from "./preview/data.ts";
+import { explainedPreview } from "./preview/explain.ts";
+import { isRefused, markdown } from "./preview/report.ts";
+import { timesStarted, type ContainerState } from "./audit/host-state.ts";
+import { hostTime, removeOrphans, settlePending } from "./stack/recovery.ts";
+import { ensureAlone, runAlone } from "./stack/lock.ts";
+import { recordRelease } from "./stack/releases.ts";
+import { complaints, lookAndCure, outsideOf, type Seen } from "./doctor/outside.ts";
+import {
+  committedFile,
+  madeDirectory,
+  prepareLocal,
+  projectDirectory,
+  readStackFile,
+  textIn,
+  type Stack,
+} from "./stack/stack.ts";
+import { readState, type State } from "./stack/state-files.ts";
+import { table } from "./report/table.ts";
+
+/** Preview, question and update, then what a killed run left is removed, and a table; gives the exit code. */
+export async function deploy(stack: Stack): Promise<number> {
+  const start = Date.now();
+  await ensureAlone(stack);
+  const local = stack.name === "local";
+  const ca = local ? await prepareLocalStack(stack) : undefined;
+  await settlePending(stack);
+  const began = await hostTime(stack);
+  if (!local && !(await isAgreed(stack))) {
+    say("Nothing was changed.");
+    return 1;
+  }
+  const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview"]);
+  if (code !== 0) return code;
+  const state = await readState(stack);
+  await removeOrphans(stack, began, state);
+  const outputs = outputsIn(state);
+  if (outputs === undefined) throw new Error(`${stack.name}: its state has no outputs after the update`);
+  await recordRelease(stack, servedImages(outputs));
+  const seen = await lookAndCure(stack.engine, stack.name);
+  await report(stack, outputs, seen);
+  if (ca) say(`The certificate is signed by a CA of this machine: ${ca}`);
+  say(`Up after ${formatSeconds((Date.now() - start) / 1000)}.`);
+  const red = complaints(seen);
+  if (red.length === 0) return 0;
+  say(`\nDeployed, but clients do not reach all of it:\n${red.join("\n")}`);
+  return NOT_REACHED;
+}
+
+/** The exit code for a stack that is deployed, and that clients do not reach. */
+export const NOT_REACHED = 3;
+
+/** Shows what would happen, and asks for a word: nothing is lost because nobody looked. */
+export async function isAgreed(stack: Stack): Promise<boolean> {
+  const report = await explainedPreview(stack);
+  console.log(`\n${markdown(report, { brief: true })}`);
+  if (isRefused(report)) return false;
+  if (process.env["YES"] === "1") return report.notAcknowledged.length === 0;
+  for (const risk of report.notAcknowledged) {
+    const words = acknowledgementOf(risk);
+    if ((await ask(`To go on, type: ${words}\n`, `ACKNOWLEDGED="${words}"`)) !== words) return false;
+  }
+  return (await ask("Update the stack? (yes or no) ", "YES=1")) === "yes";
+}
+
+/**
+ * What only the stack `local` needs: certificates of its own, and images even where no registry can be reached. Gives
+ * the file of the CA that signed the certificate, if it is ours.
+ */
+export async function prepareLocalStack(stack: Stack): Promise<string | undefined> {
+  const { config = {} } = await readStackFile(committedFile("local"));
+  const files = config["reach:certificates"] as { certificate?: string; privateKey?: string } | undefined;
+  const path = (file: string | undefined) => resolve(projectDirectory, file ?? "");
+  const [certificate, privateKey] = [path(files?.certificate), path(files?.privateKey)];
+  // A certificate from elsewhere is the user's to keep.
+  const ours = [certificate, privateKey].every((file) => file.startsWith(madeDirectory + sep));
+  const domain = textIn(config, "reach:domain") ?? "localhost";
+  const ca = ours ? await provideLocalCertificate({ certificate, privateKey, domain }) : undefined;
+  await prepareLocal(stack, await provideImages(stack.engine));
+  return ca;
+}
+
+/** What the program says of the stack at its end. None of it is a secret. */
+export function outputsIn({ deployment }: State): Outputs | undefined {
+  return deployment.resources?.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs as Outputs | undefined;
+}
+
+export interface Outputs {
+  url: string;
+  services: Record<string, { container: string; image: string; url?: string }>;
+}
+
+/** Of the services behind the edge: the door and the edge itself have no path of their own. */
+export function servedImages({ services }: Outputs): Record<string, string> {
+  const served = Object.entries(services).filter(([, { url }]) => url !== undefined);
+  return Object.fromEntries(served.map(([service, { image }]) => [service, image]));
+}
+
+async function report(stack: Stack, outputs: Outputs, seen: readonly Seen[]): Promise<void> {
+  const rows = await Promise.all(
+    Object.entries(outputs.services).map(async ([service, { container, image, url }]) => [
+      service,
+      url ?? "",
+      await healthOf(stack, container),
+      outsideOf(seen, service),
+      // An image that was built here has no name but its id.
+      image.replace(/^(sha256:.{12}).*/, "$1"),
+    ]),
+  );
+  console.log(`\n${table([["SERVICE", "URL", "HEALTH", "FROM OUTSIDE", "IMAGE"], ...rows])}\n\nOpen ${outputs.url}`);
+}
+
+async function healthOf({ engine }: Stack, container: string): Promise<string> {
+  const { State, RestartCount } = await engine.get<Pick<ContainerState, "State" | "RestartCount">>(
+    `/containers/${container}/json`,
+  );
+  const status = State.Health?.Status ?? State.Status;
+  return RestartCount > 0 ? `${status}, ${timesStarted(RestartCount)}` : status;
+}

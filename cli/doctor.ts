@@ -1,0 +1,45 @@
+// `make doctor`: what the host of a stack is, what is wrong with it, and the cure. It changes nothing there.
+import { parseStackFile } from "../components/settings/config.ts";
+import { findDocker } from "../toolchain/docker.ts";
+import { checks } from "./doctor/host-checks.ts";
+import { gatherFacts, type StackFacts } from "./doctor/host-facts.ts";
+import { complaints, lookFromOutside } from "./doctor/outside.ts";
+import { committedFile, hostOf, readStackFile, reach, runCommand, stackName } from "./stack/stack.ts";
+import { table } from "./report/table.ts";
+
+await runCommand(async () => {
+  const name = stackName();
+  // Not by a connection that is there from before: the way in is part of what is asked.
+  const engine = await reach(await hostOf(name, findDocker), false);
+  try {
+    const facts = await gatherFacts(engine, await stackFacts(name));
+    const findings = Object.entries(checks).map(([check, judge]) => ({ check, ...judge(facts) }));
+    console.log(
+      table([["CHECK", "FOUND", "VERDICT"], ...findings.map(({ check, found, verdict }) => [check, found, verdict])]),
+    );
+    for (const { check, verdict, cure } of findings)
+      if (cure.length > 0) console.log(`\n${check} (${verdict})\n${cure.map((line) => `  ${line}`).join("\n")}`);
+    const seen = await lookFromOutside(engine, name);
+    if (seen.length > 0)
+      console.log(
+        `\n${table([["FROM OUTSIDE", "ASKED", "FOUND"], ...seen.map((each) => [each.resource, each.asked, each.found])])}`,
+      );
+    for (const complaint of complaints(seen)) console.log(`\n${complaint}`);
+    return findings.some(({ verdict }) => verdict === "bad") || seen.some(({ ok }) => !ok) ? 1 : 0;
+  } finally {
+    engine.close();
+  }
+});
+
+async function stackFacts(name: string): Promise<StackFacts> {
+  const { config = {} } = await readStackFile(committedFile(name));
+  const { domain, edge, cloudflare, backend, frontend } = parseStackFile("reach", config, [
+    "domain",
+    "edge",
+    "cloudflare",
+    "backend",
+    "frontend",
+  ]);
+  const listens = cloudflare?.tunnel ? {} : { edge };
+  return { label: `reach-${name}`, domain, ...listens, memoryMb: backend.memoryMb + frontend.memoryMb };
+}

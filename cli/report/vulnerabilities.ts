@@ -1,0 +1,69 @@
+import { readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run } from "../../toolchain/steps.ts";
+import { cell, markdownTable } from "./markdown.ts";
+import { projectDirectory } from "../stack/stack.ts";
+
+/** A known hole in an image, which a newer version of a package closes. */
+export interface Hole {
+  image: string;
+  /** `CVE-2026-12345`. */
+  id: string;
+  severity: string;
+  package: string;
+  installed: string;
+  fixed: string;
+}
+
+/** What Trivy writes, as far as it is read here. */
+interface TrivyReport {
+  Results?: {
+    Vulnerabilities?: {
+      VulnerabilityID: string;
+      PkgName: string;
+      InstalledVersion: string;
+      FixedVersion?: string;
+      Severity: string;
+    }[];
+  }[];
+}
+
+/**
+ * The critical and high holes of an image that can be closed: what nobody has mended yet is no reason to stop. A file
+ * `.trivyignore` in the project names those that somebody has judged.
+ *
+ * @param image a reference, which Trivy takes from this machine's Docker if it is there, else from its registry.
+ */
+export async function holesIn(trivy: string, image: string, env: NodeJS.ProcessEnv = {}): Promise<Hole[]> {
+  const file = join(tmpdir(), `bulkhead-trivy-${process.pid}.json`);
+  const wanted = ["--scanners", "vuln", "--severity", "CRITICAL,HIGH", "--ignore-unfixed"];
+  try {
+    await run(trivy, ["image", "--quiet", ...wanted, "--format", "json", "--output", file, image], {
+      ...{ cwd: projectDirectory, env },
+    });
+    const { Results = [] } = JSON.parse(await readFile(file, "utf8")) as TrivyReport;
+    return Results.flatMap(({ Vulnerabilities = [] }) => Vulnerabilities).map((found) => ({
+      image,
+      id: found.VulnerabilityID,
+      severity: found.Severity,
+      package: found.PkgName,
+      installed: found.InstalledVersion,
+      fixed: found.FixedVersion ?? "",
+    }));
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+/** In Markdown: which images were looked at, and what was found in them. */
+export function scanReport(images: readonly string[], holes: readonly Hole[]): string {
+  const sections = images.map((image) => {
+    const rows = holes
+      .filter((hole) => hole.image === image)
+      .map(({ id, severity, package: name, installed, fixed }) => [id, severity, name, installed, fixed].map(cell));
+    if (rows.length === 0) return `### ${image}\n\nNo critical or high hole that can be closed.`;
+    return `### ${image}\n\n${markdownTable(["hole", "severity", "package", "installed", "closed in"], rows)}`;
+  });
+  return `## Known holes in the images\n\n${sections.join("\n\n")}\n`;
+}

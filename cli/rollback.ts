@@ -1,0 +1,55 @@
+// `make rollback`: back to the release before, by an ordinary preview and update of its settings and images.
+import { readFile, writeFile } from "node:fs/promises";
+import { say } from "../toolchain/steps.ts";
+import { deploy, NOT_REACHED } from "./deploy.ts";
+import { lostImages } from "./stack/release-images.ts";
+import { releases, releaseToReturnTo, stackFileOf, type Release } from "./stack/releases.ts";
+import { committedFile, openStack, runCommand, stackName } from "./stack/stack.ts";
+import { table } from "./report/table.ts";
+
+await runCommand(async () => {
+  const name = stackName();
+  const stack = await openStack(name);
+  try {
+    const known = await releases(stack);
+    const target = releaseToReturnTo(known, process.env["TO"] || undefined);
+    console.log(`${list(known, target)}\n`);
+    const lost = await lostImages(stack, target);
+    if (lost.length > 0)
+      throw new Error(
+        `release ${target.number} cannot be gone back to: gone from the host, where they were built, are the images of ` +
+          `${lost.map(([service, image]) => `${service} (${image})`).join(", ")}. Nothing was changed. Another release ` +
+          "may do (TO=); or check the commit of that time out of git and run `make up`, which builds them again",
+      );
+    const path = committedFile(name);
+    const before = await readFile(path, "utf8");
+    const after = stackFileOf(before, target);
+    await writeFile(path, after);
+    say(`Back to release ${target.number}: ${path} now says what it said then. Secrets stay as they are.`);
+    const code = await deploy(stack).catch(async (error: Error) => {
+      await writeFile(path, before);
+      throw error;
+    });
+    // Deployed it is, though not reached.
+    if (code !== 0 && code !== NOT_REACHED) {
+      await writeFile(path, before);
+      say(`Not rolled back: ${path} is as it was`);
+    } else if (after !== before)
+      say("Commit that file, or take its change back and run `make up` to go forward again.");
+    return code;
+  } finally {
+    stack.engine.close();
+  }
+});
+
+function list(known: readonly Release[], target: Release): string {
+  const rows = known.map((release, index) => [
+    String(release.number),
+    release.deployedAt,
+    Object.entries(release.images)
+      .map(([service, image]) => `${service} ${image.replace(/^(.*sha256:.{12}).*/, "$1")}`)
+      .join(", "),
+    index === 0 ? "runs now" : release === target ? "back to this one" : "",
+  ]);
+  return table([["RELEASE", "DEPLOYED", "IMAGES", ""], ...rows]);
+}

@@ -1,0 +1,225 @@
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import { parseStackFile } from "../../components/settings/config.ts";
+import { Engine, sshOptions } from "../../components/docker-engine/client.ts";
+import { findDocker } from "../../toolchain/docker.ts";
+import { provideToolchain } from "../../toolchain/pulumi.ts";
+import { run } from "../../toolchain/steps.ts";
+import { explainUnreachable } from "../../components/docker-engine/connection-errors.ts";
+import { writeOnce, writeWhole } from "./atomic-write.ts";
+
+/** The directory of Pulumi.yaml. */
+export const projectDirectory = join(import.meta.dirname, "../..");
+
+/** Everything that these commands make in the project. Nothing in it is committed. */
+export const madeDirectory = join(projectDirectory, ".bulkhead");
+
+/** A stack with everything that pulumi needs to work on it. */
+export interface Stack {
+  name: string;
+  /** The environment of pulumi; undefined takes a variable away. */
+  env: Record<string, string | undefined>;
+  /** The Docker engine that the stack runs on. */
+  engine: Engine;
+}
+
+/** The values of a stack file that concern these commands; the program itself checks them all. */
+export interface StackFile {
+  encryptionsalt?: string;
+  config?: Record<string, unknown>;
+}
+
+/** What names the stack of a command: `STACK=prod make up`. */
+export function stackName(): string {
+  return existingStack("STACK", process.env["STACK"] || "local");
+}
+
+/** @throws Error that names the variable, unless there is such a stack. */
+export function existingStack(variable: string, name: string): string {
+  if (name === "") throw new Error(`${variable}: missing: give the name of a stack`);
+  if (/^[A-Za-z0-9_.-]+$/.test(name) && existsSync(committedFile(name))) return name;
+  throw new Error(`${variable}: no stack ${name}: there is no Pulumi.${name}.yaml`);
+}
+
+/**
+ * Provides the tools and finds the engine of a stack, which has to answer: what is wrong with the way to the host is said
+ * before anything is built or run. The stack `local` has its state, its passphrase and its stack file in .bulkhead; for
+ * any other, the backend and the secrets are the user's to choose, as with plain pulumi.
+ */
+export async function openStack(name: string, docker = findDocker): Promise<Stack> {
+  const host = await hostOf(name, docker);
+  const engine = await reach(host);
+  return { name, engine, env: await environmentOf(name, host) };
+}
+
+/** Where the Docker of a stack is. */
+export interface Host {
+  url: string;
+  /** This machine's: pulumi gets it by DOCKER_HOST. */
+  local: boolean;
+  /** A known_hosts file that the stack names. */
+  knownHosts?: string;
+}
+
+/** @param docker finds this machine's Docker, for stacks that run on it. */
+export async function hostOf(name: string, docker: () => Promise<string>): Promise<Host> {
+  const { config = {} } = await readStackFile(committedFile(name));
+  const { host, knownHosts } = parseStackFile("reach", config, ["host", "knownHosts"]);
+  return host === "local" ? { url: await docker(), local: true } : { url: host, local: false, knownHosts };
+}
+
+/** The engine there, which has answered. Else one clear error says what is wrong with the way to it. */
+export async function reach({ url, knownHosts }: Host, shared = true): Promise<Engine> {
+  const engine = new Engine(url, sshOptions(url, knownHosts, shared));
+  await engine.ping().catch((error: Error) => {
+    engine.close();
+    throw new Error(explainUnreachable(url, error, knownHosts));
+  });
+  return engine;
+}
+
+/** The environment in which pulumi works on a stack. */
+export async function environmentOf(name: string, { url, local }: Host): Promise<Stack["env"]> {
+  const { config = {} } = await readStackFile(committedFile(name));
+  return {
+    ...(await provideToolchain({ cloudflare: "reach:cloudflare" in config })).env,
+    PULUMI_STACK: name,
+    PULUMI_OPTION_POLICY_PACK: policyPacks(process.env["PULUMI_OPTION_POLICY_PACK"]),
+    ...(local ? { DOCKER_HOST: url } : {}),
+    ...(url.startsWith("ssh:") ? { PULUMI_PARALLEL: process.env["PULUMI_PARALLEL"] || SSH_PARALLEL } : {}),
+    ...(name === "local" ? await localBackend() : {}),
+  };
+}
+
+/** Packs that judge every preview and update: the project's own, beside those that the user has named. */
+export function policyPacks(given = ""): string {
+  const named = given.split(",").filter((pack) => pack !== "");
+  return [...new Set([...named, join(projectDirectory, "policy")])].join(",");
+}
+
+/**
+ * How many resources pulumi works on at once, over ssh. Each opens a session on the shared connection, of which sshd
+ * allows 10 (MaxSessions); beyond that ssh makes connections of their own, of which sshd drops some when 10 begin at
+ * once (MaxStartups). Pulumi's own number is four for each core of this machine.
+ */
+export const SSH_PARALLEL = "6";
+
+export function committedFile(stack: string): string {
+  return join(projectDirectory, `Pulumi.${stack}.yaml`);
+}
+
+export async function readStackFile(path: string): Promise<StackFile> {
+  return ((parse(await readFile(path, "utf8")) as StackFile | null) ?? {}) satisfies StackFile;
+}
+
+/** Whether a value of a stack file is a secret, or has one in it. */
+export function holdsSecret(value: unknown): boolean {
+  return JSON.stringify(value ?? null).includes('"secure":');
+}
+
+/** A value that the program will refuse if it is no text. */
+export function textIn(config: Record<string, unknown>, key: string): string | undefined {
+  const value = config[key];
+  return typeof value === "string" ? value : undefined;
+}
+
+/** The stack file that the stack `local` really has: the committed one, and what differs on this machine. */
+export const localFile = join(madeDirectory, "Pulumi.local.yaml");
+
+async function localBackend(): Promise<Record<string, string | undefined>> {
+  const state = join(madeDirectory, "state");
+  const passphrase = join(madeDirectory, "passphrase");
+  await mkdir(state, { recursive: true });
+  // Made once, and never over one that is there: without it the secrets of the state are lost.
+  await writeOnce(passphrase, randomBytes(32).toString("base64url"), 0o600);
+  return {
+    PULUMI_BACKEND_URL: `file://${state}`,
+    PULUMI_CONFIG_PASSPHRASE_FILE: passphrase,
+    // These would win over the above.
+    PULUMI_CONFIG_PASSPHRASE: undefined,
+    PULUMI_ACCESS_TOKEN: undefined,
+    // Plain `pulumi` in a shell of `make env` finds the stack file by this.
+    PULUMI_OPTION_CONFIG_FILE: localFile,
+  };
+}
+
+/**
+ * Makes the stack `local` if it is not there, and its stack file: the committed one with the salt of its secrets and
+ * the references of stand-in images, so that the committed file is never changed.
+ */
+export async function prepareLocal(stack: Stack, images: Partial<Record<string, string>>): Promise<void> {
+  const exists = existsSync(join(madeDirectory, "state", ".pulumi", "stacks", "reach", "local.json"));
+  if (!exists || !existsSync(localFile)) {
+    // `stack init` writes a stack file beside Pulumi.yaml: here it finds one of the same project, away from the program.
+    await writeFile(join(madeDirectory, "Pulumi.yaml"), stringify({ name: "reach", runtime: "nodejs" }));
+    if (!exists) await pulumi(stack, ["stack", "init", "local", "--no-select"], madeDirectory);
+  }
+  const committed = await readStackFile(committedFile("local"));
+  const made = existsSync(localFile) ? await readStackFile(localFile) : {};
+  const given = committed.config?.["reach:images"] as object | undefined;
+  const overrides = { ...images, ...given };
+  const file: StackFile = {
+    ...committed,
+    ...(made.encryptionsalt ? { encryptionsalt: made.encryptionsalt } : {}),
+    config: {
+      ...committed.config,
+      ...(Object.keys(overrides).length > 0 ? { "reach:images": overrides } : {}),
+    },
+  };
+  await writeWhole(localFile, stringify(file));
+}
+
+/** Runs pulumi for its output. */
+export function pulumi(stack: Pick<Stack, "env">, args: readonly string[], cwd = projectDirectory): Promise<string> {
+  // `stack init` has no such option, and would not know what to do with the variable.
+  const env = { ...stack.env, PULUMI_OPTION_CONFIG_FILE: undefined };
+  return run("pulumi", [...args, "--non-interactive"], { cwd, env });
+}
+
+/**
+ * Runs pulumi for the person at the terminal. Where it finds the stack locked, what it says is kept back: it recommends a
+ * command that takes the lock from a run that may be alive.
+ */
+export function pulumiForPerson(
+  stack: Omit<Stack, "engine">,
+  args: readonly string[],
+): Promise<{ code: number; lockedBy: string | undefined }> {
+  const configFile = stack.name === "local" ? ["--config-file", localFile] : [];
+  return new Promise((resolve, reject) => {
+    const child = spawn("pulumi", [...args, ...configFile], {
+      cwd: projectDirectory,
+      env: { ...process.env, ...stack.env },
+      stdio: ["inherit", "inherit", "pipe"],
+    });
+    let lockedBy: string | undefined;
+    child.stderr.on("data", (chunk: Buffer) => {
+      if (chunk.includes(LOCKED)) lockedBy = chunk.toString();
+      else process.stderr.write(chunk);
+    });
+    // Ctrl-C goes to pulumi too, which then needs the time to end in order.
+    const wait = () => undefined;
+    process.on("SIGINT", wait);
+    child.on("error", reject);
+    child.on("close", (code) => {
+      process.off("SIGINT", wait);
+      resolve({ code: code ?? 1, lockedBy });
+    });
+  });
+}
+
+/** What pulumi says where it finds a lock. */
+export const LOCKED = "the stack is currently locked by";
+
+/** Runs a command's main; what is wrong is one message and an exit code, not a stack trace. */
+export async function runCommand(main: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await main();
+  } catch (error) {
+    process.stderr.write(`${process.env["DEBUG"] ? (error as Error).stack : `error: ${(error as Error).message}`}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,35 @@
+// `make unlock`: releases the lock of a run that was killed on another machine. UNLOCK=name of the stack answers beforehand.
+import { say } from "../toolchain/steps.ts";
+import { ask } from "./report/prompt.ts";
+import { lockHolders, release, runOf, whereabouts, type Holder } from "./stack/lock.ts";
+import { environmentOf, runCommand, stackName } from "./stack/stack.ts";
+
+await runCommand(async () => {
+  const name = stackName();
+  // The host has no say in this, and may be away.
+  const stack = { name, env: await environmentOf(name, { url: "", local: false }) };
+  const holders = await lockHolders(stack);
+  if (holders.length === 0) {
+    say(`Nothing to release: no run holds the lock of the stack ${name}.`);
+    return 0;
+  }
+  for (const holder of holders) await showUnlessAlive(name, holder);
+  const answer =
+    process.env["UNLOCK"] || (await ask(`Type ${name} to release it: `, `run with UNLOCK=${name} to release it`));
+  if (answer !== name) throw new Error(`the answer was ${answer} and not ${name}: nothing was released`);
+  await release(stack, holders);
+  say(`Released. \`make up STACK=${name}\` sees to what the run has left.`);
+  return 0;
+});
+
+async function showUnlessAlive(name: string, holder: Holder): Promise<void> {
+  const where = await whereabouts(holder);
+  if (where === "alive")
+    throw new Error(`${runOf(holder)} works on the stack ${name} and is alive: wait for it to end, or end it`);
+  say(`${runOf(holder)} holds the lock of the stack ${name}.`);
+  if (where === "gone") return say("Its process is gone.");
+  say(
+    "Whether it is still alive cannot be seen from here. If it is, two runs will change the same things at once, and the " +
+      "state may lose what one of them has made: make sure that it has ended.",
+  );
+}

@@ -1,0 +1,106 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { Container } from "../host/container.ts";
+import { Courier } from "../host/file-volume.ts";
+import type { Networks } from "../host/networks.ts";
+
+export interface FrontDoorArgs {
+  networks: Networks;
+  /** HAProxy. */
+  image: pulumi.Input<string>;
+  /** Ports of the host by the edge's entry point, and the address that they are on. @default none: a tunnel leads here */
+  ports?: { address: string; https: number; tunnel: number };
+  /** Addresses, as CIDR, from which alone it takes HTTPS connections; all others end before a byte is read. @default all */
+  httpsFrom?: pulumi.Input<string[]>;
+  /** Connections that the edge has memory for. A quarter of them is for TCP, where it has a port. */
+  connections: number;
+  /** Connections that one client may have open at once. */
+  connectionsPerClient: number;
+  /** Addresses, as CIDR, each of which gets as many times that. */
+  sharedAddresses: { range: string; clients: number }[];
+  /** Seconds after which a connection without a byte in either direction ends. */
+  idleSeconds: number;
+}
+
+/**
+ * Holds the published ports, so that all else can be replaced behind it. It opens no TLS and reads no request: it hands
+ * TCP on to whichever edge serves real routes, and tells it the client's address by the PROXY protocol. Replacing the
+ * door itself is the one thing that leaves a gap, so nothing that changes often is in it.
+ */
+export class FrontDoor extends pulumi.ComponentResource {
+  readonly name: pulumi.Output<string>;
+
+  constructor(name: string, args: FrontDoorArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:FrontDoor", name, {}, { providers: [args.networks.host.provider], ...opts });
+    const { networks, image, ports, httpsFrom, connections } = args;
+    const { host } = networks;
+    const forTcp = ports ? Math.floor(connections / 4) : 0;
+    const files = new Courier(
+      `${name}-config`,
+      {
+        host,
+        files: {
+          "haproxy.cfg": CONFIGURATION,
+          "https-from.lst": pulumi.output(httpsFrom).apply(listOf),
+          "shared-addresses.map": linesOf(args.sharedAddresses.map(({ range, clients }) => `${range} ${clients}`)),
+        },
+        readerUid: HAPROXY_UID,
+      },
+      { parent: this },
+    );
+    const container = new Container(
+      name,
+      {
+        host,
+        image,
+        run: "always",
+        user: `${HAPROXY_UID}:${HAPROXY_UID}`,
+        limits: { memoryMb: 128, cpus: 1, pids: 64 },
+        networks: [
+          { name: networks.door.name },
+          ...(networks.tunnel ? [{ name: networks.tunnel.name, aliases: ["door"] }] : []),
+        ],
+        isDoor: ports !== undefined,
+        ports: ports && [
+          { address: ports.address, external: ports.https, internal: 8443 },
+          { address: ports.address, external: ports.tunnel, internal: 2222 },
+        ],
+        volumes: [{ name: files.volumeName, path: CONFIG_PATH }],
+        env: {
+          CONNECTIONS: String(connections - forTcp),
+          HALF_OF_CONNECTIONS: String(Math.floor((connections - forTcp) / 2)),
+          CONNECTIONS_PER_CLIENT: String(args.connectionsPerClient),
+          IDLE_SECONDS: String(args.idleSeconds),
+          ...(ports && { TCP_CONNECTIONS: String(forTcp) }),
+          ...(httpsFrom !== undefined && { HTTPS_FROM: "1" }),
+        },
+        entrypoint: ["haproxy"],
+        command: ["-W", "-db", "-f", `${CONFIG_PATH}/haproxy.cfg`],
+        // Healthy means that it sees an edge which serves: a door to nowhere is no door.
+        health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/health"] },
+        graceSeconds: 5,
+      },
+      { parent: this },
+    );
+    this.name = container.name;
+    this.registerOutputs({ name: this.name });
+  }
+}
+
+/** The user of the official image. */
+const HAPROXY_UID = "99";
+const CONFIG_PATH = "/etc/bulkhead";
+
+const CONFIGURATION = readFileSync(join(import.meta.dirname, "front-door.cfg"), "utf8");
+
+/** An empty list would be one that nobody is in. */
+function listOf(ranges: string[] | undefined): string {
+  if (ranges?.length === 0) throw new Error("httpsFrom: is empty: nobody could connect");
+  return linesOf(ranges ?? []);
+}
+
+/** Docker's provider carries no empty file. */
+function linesOf(lines: string[]): string {
+  return ["# one a line", ...lines, ""].join("\n");
+}

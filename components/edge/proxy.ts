@@ -1,0 +1,253 @@
+import * as docker from "@pulumi/docker/volume.js";
+import * as pulumi from "@pulumi/pulumi";
+import type { Certificates } from "../settings/config.ts";
+import type { Exception as PolicyException } from "../../policy/exceptions.ts";
+import { Container } from "../host/container.ts";
+import { Courier } from "../host/file-volume.ts";
+import type { DockerHost } from "../host/docker-host.ts";
+import { EDGE_PLUGIN } from "./edge-plugin.ts";
+import { edgeCapacity } from "./edge-capacity.ts";
+import { edgeGraceSeconds, edgeSettings, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
+import { FrontDoor } from "./front-door.ts";
+import { subnetsOf, type Networks } from "../host/networks.ts";
+import { Job } from "../host/job.ts";
+import { RouteFile } from "./route-file.ts";
+import { SecretFiles } from "../host/secret.ts";
+
+export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" | "requestsPerSecond" | "burst"> {
+  /** With a tunnel, nobody but its connector reaches the edge, and no port of the host is published. */
+  networks: Networks;
+  images: { traefik: string; haproxy: string };
+  /** Address of the host to listen on. */
+  address: string;
+  httpsPort: number;
+  /** Where clients of the backend's tunnels connect. */
+  tunnelPort: number;
+  /** The largest request body in MiB, of services that do not say another. @default 10 */
+  maxBodyMb?: number;
+  /** Memory limit of the edge in MiB. The connections and requests that it takes at once follow from it. @default 512 */
+  memoryMb?: number;
+  /** As for the edge's settings. @default 100: a browser opens 6, an office behind one address some dozens */
+  connectionsPerClient?: number;
+  /** As for the edge's settings. @default [] */
+  sharedAddresses?: EdgeSettings["sharedAddresses"];
+  /** As for the edge's settings. An update that replaces the edge takes as long. @default 60 */
+  keepAliveSeconds?: number;
+  /** Seconds after which a connection without a byte in either direction ends. @default 86400, a day */
+  idleSeconds?: number;
+  /** As for the edge's settings, for clients that come to the ports. */
+  clientsThrough?: string[];
+  /** The token that edits the zone's DNS; only for certificates of kind acme. */
+  dnsApiToken?: pulumi.Input<string>;
+  /** Address of the API that the token is for. @default Cloudflare's own */
+  dnsApiUrl?: string;
+}
+
+/** What has routes of its own at an edge. */
+type Served = pulumi.Resource & { routeFile: string };
+
+/**
+ * The edge: Traefik without Docker's socket, without a capability, behind a door that holds the ports. It serves what
+ * lies in a volume of route files, which the services' cutover jobs write.
+ */
+export class Proxy extends pulumi.ComponentResource {
+  readonly host: DockerHost;
+  readonly networks: Networks;
+  readonly domain: string;
+  readonly url: string;
+  readonly maxBodyMb: number;
+  /** Name of the file with its own settings and routes. */
+  readonly routeFile: string;
+  /** Settings that every service's cutover job needs. */
+  readonly routeFiles: {
+    host: DockerHost;
+    doorNetwork: pulumi.Output<string>;
+    routesVolume: pulumi.Output<string>;
+  };
+  readonly containers: { edge: Container; door: FrontDoor };
+  /** What it serves, as far as the program has come. */
+  readonly #services: Served[] = [];
+  #isComplete = false;
+
+  constructor(name: string, args: ProxyArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:Proxy", name, {}, { providers: [args.networks.host.provider], ...opts });
+    const { networks, images, domain, address, httpsPort, tunnelPort, certificates } = args;
+    const { host } = networks;
+    this.host = host;
+    this.networks = networks;
+    this.domain = domain;
+    this.maxBodyMb = args.maxBodyMb ?? 10;
+    this.url = `https://${domain}${httpsPort === 443 || networks.tunnel ? "" : `:${httpsPort}`}`;
+
+    const routes = new docker.Volume(
+      `${name}-routes`,
+      { name: host.named("routes"), labels: host.labels() },
+      { parent: this, deleteBeforeReplace: true },
+    );
+    this.routeFiles = { host, doorNetwork: networks.door.name, routesVolume: routes.name };
+
+    const secrets = new SecretFiles(
+      `${name}-secrets`,
+      { host, readerUid: TRAEFIK_UID, secrets: edgeSecrets(certificates, args.dnsApiToken) },
+      { parent: this },
+    );
+    const plugin = new Courier(
+      `${name}-plugin`,
+      { host, files: EDGE_PLUGIN, readerUid: TRAEFIK_UID },
+      { parent: this },
+    );
+    const acme = certificates.kind === "acme" ? this.acmeVolume(name) : undefined;
+    const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
+    const doorSubnets = subnetsOf(networks.door);
+    const { requestsPerSecond, burst, connectionsPerClient = 100, sharedAddresses = [], keepAliveSeconds = 60 } = args;
+    const { memoryMb = 512, idleSeconds = 86400 } = args;
+    const { connections, requests } = edgeCapacity(memoryMb);
+    const limits = { requestsPerSecond, burst, connectionsPerClient, sharedAddresses, keepAliveSeconds, requests };
+    const settled = pulumi
+      .output(clientsThrough)
+      .apply((known): EdgeSettings => ({ domain, certificates, ...limits, clientsThrough: known }));
+    const edge = new Container(
+      name,
+      {
+        host,
+        image: images.traefik,
+        run: "always",
+        user: `${TRAEFIK_UID}:${TRAEFIK_UID}`,
+        limits: { memoryMb, cpus: 1, pids: 256 },
+        // With a tunnel nobody comes there from outside.
+        exceptions: networks.tunnel
+          ? []
+          : [
+              {
+                entryPoint: "tunnel",
+                why: "a tunnel is TCP of its client's own: the edge hands it on and reads nothing of it",
+              },
+            ],
+        networks: [
+          { name: networks.door.name, aliases: ["edge"] },
+          { name: networks.proxy.name, aliases: ["edge"] },
+        ],
+        volumes: [
+          { name: routes.name, path: "/routes" },
+          { name: plugin.volumeName, path: "/plugins-local/src/bulkhead" },
+          secrets.volume,
+          ...(acme ? [acme] : []),
+        ],
+        env: {
+          // What it collects late it has to collect before the limit. The rest is for its code and the kernel's buffers.
+          GOMEMLIMIT: `${Math.floor(memoryMb * 0.75)}MiB`,
+          ...(acme && { CF_DNS_API_TOKEN_FILE: secrets.env["CF_DNS_API_TOKEN_FILE"]! }),
+          ...(args.dnsApiUrl !== undefined && { CLOUDFLARE_BASE_URL: args.dnsApiUrl }),
+        },
+        entrypoint: ["traefik"],
+        command: pulumi.all([doorSubnets, settled]).apply(([subnets, settings]) => traefikArguments(subnets, settings)),
+        // Traefik's own health command starts all of Traefik, ten times a processor's work of this.
+        health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8082/ping"] },
+        graceSeconds: edgeGraceSeconds(keepAliveSeconds),
+        // The door is gone then, and its clients with it: waiting for them would only put off the next start.
+        shutdownSeconds: 1,
+      },
+      { parent: this },
+    );
+    this.routeFile = `${name}-settings`;
+    const settings = new RouteFile(
+      this.routeFile,
+      {
+        ...this.routeFiles,
+        content: pulumi
+          .all([edge.name, doorSubnets, settled])
+          .apply(([release, subnets, settings]) => edgeSettings(settings, release, subnets)),
+        release: edge.name,
+      },
+      { parent: this },
+    );
+    const door = new FrontDoor(
+      `${name}-door`,
+      {
+        networks,
+        image: images.haproxy,
+        ports: networks.tunnel ? undefined : { address, https: httpsPort, tunnel: tunnelPort },
+        httpsFrom: clientsThrough,
+        connections,
+        connectionsPerClient,
+        sharedAddresses,
+        idleSeconds,
+      },
+      { parent: this, dependsOn: settings },
+    );
+    this.containers = { edge, door };
+    this.registerOutputs({ url: this.url });
+  }
+
+  /** For a service that is behind this edge from now on. */
+  register(service: Served, name: string): void {
+    if (this.#isComplete)
+      throw new Error(`${name}: comes after ServedRoutes, which would take its route away: put it before that`);
+    this.#services.push(service);
+  }
+
+  /** All services that have registered; no more may come. */
+  endOfServices(): Served[] {
+    this.#isComplete = true;
+    return this.#services;
+  }
+
+  /** Certificates from the CA outlive every container, and no mistake without a word that says so deletes them. */
+  private acmeVolume(name: string) {
+    const volume = new docker.Volume(
+      `${name}-acme`,
+      {
+        name: this.host.named("acme"),
+        labels: this.host.labels({
+          "bulkhead.data": "true",
+          "bulkhead.retained": "true",
+          "bulkhead.exceptions": JSON.stringify([
+            { rule: "stack-data-in-backup", why: "what is lost of it the CA issues again" },
+          ] satisfies PolicyException[]),
+        }),
+      },
+      { parent: this, retainOnDelete: true, deleteBeforeReplace: true },
+    );
+    const file = new Job(
+      `${name}-acme-file`,
+      {
+        host: this.host,
+        script: ACME_FILE,
+        user: "0:0",
+        exceptions: [
+          { rootUser: true, why: "root owns a new volume" },
+          { capability: "CHOWN", why: "gives the file to the edge's user; an existing file is left as it is" },
+        ],
+        volumes: [{ name: volume.name, path: "/acme", writable: true }],
+      },
+      { parent: this },
+    );
+    return {
+      name: pulumi.all([volume.name, file.name]).apply(([volumeName]) => volumeName),
+      path: "/acme",
+      writable: true,
+    };
+  }
+}
+
+/** Any user but root; the official image names none. */
+const TRAEFIK_UID = "65532";
+
+const ACME_FILE = `
+umask 077
+[ -e /acme/acme.json ] || { : > /acme/acme.json && chown ${TRAEFIK_UID}:${TRAEFIK_UID} /acme/acme.json; } || exit 1
+finish
+`;
+
+function edgeSecrets(
+  certificates: Certificates,
+  dnsApiToken?: pulumi.Input<string>,
+): Record<string, pulumi.Input<string>> {
+  if (certificates.kind === "files")
+    return { CERTIFICATE: certificates.certificatePem, PRIVATE_KEY: certificates.privateKeyPem };
+  const { caCertificatePem } = certificates;
+  return {
+    CF_DNS_API_TOKEN: dnsApiToken!,
+    ...(caCertificatePem !== undefined && { CA_CERTIFICATE: caCertificatePem }),
+  };
+}

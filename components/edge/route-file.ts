@@ -1,0 +1,91 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import type { DockerHost } from "../host/docker-host.ts";
+import { Job } from "../host/job.ts";
+
+export interface RouteFileArgs {
+  host: DockerHost;
+  /** The network on which every edge answers to the alias `edge`. */
+  doorNetwork: pulumi.Input<string>;
+  routesVolume: pulumi.Input<string>;
+  /** Traefik's dynamic configuration, whole: the file is replaced by it. */
+  content: pulumi.Input<DynamicConfiguration>;
+  /** Name of the new release. Only the new content has a route under `/release/<release>` of the release entry point. */
+  release: pulumi.Input<string>;
+  /**
+   * Configuration beside the content that leads `/candidate/<release>` of the release entry point to the new release, and
+   * no client anywhere. @default none: the content is safe to serve before it was tried
+   */
+  candidate?: pulumi.Input<DynamicConfiguration>;
+  /** Path below both that must answer 2xx. @default "" */
+  checkPath?: string;
+  /** Seconds that one answer there may take, at most 10. @default 5 */
+  checkSeconds?: number;
+}
+
+export interface DynamicConfiguration {
+  http?: { routers?: object; [section: string]: unknown };
+  tcp?: { routers?: object; [section: string]: unknown };
+}
+
+/**
+ * Switches one route file: a job asks every running edge for the candidate, writes the file in one step, and asks again
+ * until each edge serves the new release and has rejected none of its routes. If they do not, the old file stays or
+ * comes back and the job fails: the old release goes on serving, a broken one never got a request, and the next update
+ * tries again.
+ */
+export class RouteFile extends pulumi.ComponentResource {
+  constructor(name: string, args: RouteFileArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:RouteFile", name, {}, { providers: [args.host.provider], ...opts });
+    const { checkSeconds = 5 } = args;
+    if (!(checkSeconds >= 1 && checkSeconds <= 10))
+      throw new Error(
+        `${name}: healthTimeoutSeconds: ${checkSeconds} is not from 1 to 10: give the seconds of one answer`,
+      );
+    new Job(
+      `${name}-job`,
+      {
+        host: args.host,
+        script: CUTOVER,
+        user: "0:0",
+        exceptions: [
+          { rootUser: true, why: "root owns the volume with the routes; without capabilities it can do nothing more" },
+        ],
+        // 15 s of tries for each of the two routes together, and the last try of each.
+        deadlineSeconds: 20 + 2 * checkSeconds,
+        networks: [{ name: args.doorNetwork }],
+        volumes: [{ name: args.routesVolume, path: "/routes", writable: true }],
+        env: {
+          ROUTE_FILE: name,
+          ROUTE: pulumi.output(args.content).apply(routeFile),
+          ...(args.candidate && {
+            CANDIDATE: pulumi.output(args.candidate).apply(routeFile),
+            CANDIDATE_ROUTERS: pulumi.output(args.candidate).apply(routersOf),
+          }),
+          ROUTERS: pulumi.output(args.content).apply(routersOf),
+          RELEASE: args.release,
+          CHECK_PATH: args.checkPath ?? "",
+          CHECK_SECONDS: String(checkSeconds),
+        },
+      },
+      { parent: this },
+    );
+    this.registerOutputs({});
+  }
+}
+
+/** As Traefik's API names them. */
+function routersOf({ http, tcp }: DynamicConfiguration): string {
+  const names = (kind: string, routers: object = {}) =>
+    Object.keys(routers).map((name) => `${kind}/routers/${name}@file`);
+  return [...names("http", http?.routers), ...names("tcp", tcp?.routers)].join(" ");
+}
+
+/** Traefik reads a file as a template, in which {{ would begin an action. */
+function routeFile(content: object): string {
+  return JSON.stringify(content).replaceAll("{{", "{\\u007b");
+}
+
+/** Without its comments, as it stands in every `docker inspect` of a job. */
+const CUTOVER = readFileSync(join(import.meta.dirname, "cutover.sh"), "utf8").replace(/^\s*#.*\n/gm, "");
