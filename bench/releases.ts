@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { projectDirectory } from "../cli/stack/stack.ts";
+import { packageDirectory } from "../cli/stack/program.ts";
 import { Engine } from "../components/docker-engine/client.ts";
 import { images } from "../images.ts";
 import { provideImages } from "../toolchain/images.ts";
@@ -22,7 +22,7 @@ export async function provideReleases(host: RemoteHost): Promise<Releases> {
   const standIns = await provideImages(engine);
   engine.close();
   const { traefik, haproxy, python, node } = { ...images, ...standIns };
-  const app = (name: string) => join(projectDirectory, "apps", name);
+  const app = (name: string) => join(packageDirectory, "apps", name);
   await build("bulkhead-test/backend:bench", ["--build-arg", `PYTHON_IMAGE=${python}`, app("backend")]);
   await build("bulkhead-test/frontend:bench", ["--build-arg", `NODE_IMAGE=${node}`, app("frontend")]);
   const frontend = await variant("frontend", []);

@@ -2,12 +2,12 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { format } from "prettier";
-import { madeDirectory } from "../cli/stack/stack.ts";
+import { localDirectory } from "../cli/stack/program.ts";
 import type { RemoteHost } from "../tests/support/remote-host.ts";
 import { quick } from "./inside.ts";
 
 /** Where results go: beside this file; those of a quick run, which say nothing, where nothing is committed. */
-const directory = quick ? join(madeDirectory, "bench") : import.meta.dirname;
+const directory = quick ? join(localDirectory, "bench") : import.meta.dirname;
 
 /** Puts one part of the page of results in place of the one of an earlier run; gives the page's path. */
 export async function writePart(part: "rollouts" | "hop" | "growth", lines: readonly string[]): Promise<string> {

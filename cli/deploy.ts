@@ -12,17 +12,10 @@ import { hostTime, removeOrphans, settlePending } from "./stack/recovery.ts";
 import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { recordRelease } from "./stack/releases.ts";
 import { complaints, lookAndCure, outsideOf, type Seen } from "./doctor/outside.ts";
-import {
-  committedFile,
-  madeDirectory,
-  prepareLocal,
-  projectDirectory,
-  readStackFile,
-  textIn,
-  type Stack,
-} from "./stack/stack.ts";
+import { committedFile, prepareLocal, readStackFile, textIn, type Stack } from "./stack/stack.ts";
 import { readState, type State } from "./stack/state-files.ts";
 import { table } from "./report/table.ts";
+import { configKey, localDirectory, programDirectory } from "./stack/program.ts";
 
 /** Preview, question and update, then what a killed run left is removed, and a table; gives the exit code. */
 export async function deploy(stack: Stack): Promise<number> {
@@ -75,12 +68,12 @@ export async function isAgreed(stack: Stack): Promise<boolean> {
  */
 export async function prepareLocalStack(stack: Stack): Promise<string | undefined> {
   const { config = {} } = await readStackFile(committedFile("local"));
-  const files = config["reach:certificates"] as { certificate?: string; privateKey?: string } | undefined;
-  const path = (file: string | undefined) => resolve(projectDirectory, file ?? "");
+  const files = config[configKey("certificates")] as { certificate?: string; privateKey?: string } | undefined;
+  const path = (file: string | undefined) => resolve(programDirectory, file ?? "");
   const [certificate, privateKey] = [path(files?.certificate), path(files?.privateKey)];
   // A certificate from elsewhere is the user's to keep.
-  const ours = [certificate, privateKey].every((file) => file.startsWith(madeDirectory + sep));
-  const domain = textIn(config, "reach:domain") ?? "localhost";
+  const ours = [certificate, privateKey].every((file) => file.startsWith(localDirectory + sep));
+  const domain = textIn(config, configKey("domain")) ?? "localhost";
   const ca = ours ? await provideLocalCertificate({ certificate, privateKey, domain }) : undefined;
   await prepareLocal(stack, await provideImages(stack.engine));
   return ca;

@@ -4,13 +4,14 @@ import { findDocker } from "../toolchain/docker.ts";
 import { checks } from "./doctor/host-checks.ts";
 import { gatherFacts, type StackFacts } from "./doctor/host-facts.ts";
 import { complaints, lookFromOutside } from "./doctor/outside.ts";
-import { committedFile, hostOf, readStackFile, reach, runCommand, stackName } from "./stack/stack.ts";
+import { committedFile, hostOf, readStackFile, connect, runCommand, stackName } from "./stack/stack.ts";
 import { table } from "./report/table.ts";
+import { projectName, stackLabel } from "./stack/program.ts";
 
 await runCommand(async () => {
   const name = stackName();
   // Not by a connection that is there from before: the way in is part of what is asked.
-  const engine = await reach(await hostOf(name, findDocker), false);
+  const engine = await connect(await hostOf(name, findDocker), false);
   try {
     const facts = await gatherFacts(engine, await stackFacts(name));
     const findings = Object.entries(checks).map(([check, judge]) => ({ check, ...judge(facts) }));
@@ -33,7 +34,7 @@ await runCommand(async () => {
 
 async function stackFacts(name: string): Promise<StackFacts> {
   const { config = {} } = await readStackFile(committedFile(name));
-  const { domain, edge, cloudflare, backend, frontend } = parseStackFile("reach", config, [
+  const { domain, edge, cloudflare, backend, frontend } = parseStackFile(projectName(), config, [
     "domain",
     "edge",
     "cloudflare",
@@ -41,5 +42,5 @@ async function stackFacts(name: string): Promise<StackFacts> {
     "frontend",
   ]);
   const listens = cloudflare?.tunnel ? {} : { edge };
-  return { label: `reach-${name}`, domain, ...listens, memoryMb: backend.memoryMb + frontend.memoryMb };
+  return { label: stackLabel(name), domain, ...listens, memoryMb: backend.memoryMb + frontend.memoryMb };
 }

@@ -6,8 +6,9 @@ import { ask } from "./report/prompt.ts";
 import { hostTime, removeOrphans, settlePending } from "./stack/recovery.ts";
 import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { forgetReleases } from "./stack/releases.ts";
-import { localFile, madeDirectory, openStack, pulumi, runCommand, stackName, type Stack } from "./stack/stack.ts";
+import { localFile, openStack, pulumi, runCommand, stackName, type Stack } from "./stack/stack.ts";
 import { readState } from "./stack/state-files.ts";
+import { localDirectory, stackLabel } from "./stack/program.ts";
 
 await runCommand(async () => {
   const answer = process.env["DATA"];
@@ -33,7 +34,7 @@ await runCommand(async () => {
     if (name === "local") {
       await pulumi(stack, ["stack", "rm", "local", "--yes", "--preserve-config"]);
       // With data that is kept stays what it may need: the passphrase, and the backups of the state.
-      await rm(deleteData || volumes.length === 0 ? madeDirectory : localFile, { recursive: true });
+      await rm(deleteData || volumes.length === 0 ? localDirectory : localFile, { recursive: true });
     }
     const kept = await dataVolumes(stack);
     say(kept.length > 0 ? `Everything is removed but the data: ${kept.join(", ")}` : "Everything is removed.");
@@ -45,7 +46,7 @@ await runCommand(async () => {
 
 /** Volumes that the program keeps when it is destroyed. */
 async function dataVolumes({ engine, name }: Stack): Promise<string[]> {
-  const filters = JSON.stringify({ label: ["bulkhead.data=true", `bulkhead.stack=reach-${name}`] });
+  const filters = JSON.stringify({ label: ["bulkhead.data=true", `bulkhead.stack=${stackLabel(name)}`] });
   const { Volumes } = await engine.get<{ Volumes: { Name: string }[] | null }>(
     `/volumes?filters=${encodeURIComponent(filters)}`,
   );

@@ -3,8 +3,9 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { relative } from "node:path";
 import { stackLike } from "./stack/stack-file.ts";
-import { committedFile, existingStack, projectDirectory, runCommand } from "./stack/stack.ts";
+import { committedFile, existingStack, runCommand } from "./stack/stack.ts";
 import { writeOnce } from "./stack/atomic-write.ts";
+import { programDirectory } from "./stack/program.ts";
 
 await runCommand(async () => {
   const from = existingStack("FROM", process.env["FROM"] || "prod");
@@ -18,7 +19,7 @@ await runCommand(async () => {
   const wanted = { name, host, domain, address: process.env["ADDRESS"] || undefined };
   const { text, differences, secrets } = stackLike(await readFile(committedFile(from), "utf8"), from, wanted);
   await writeOnce(file, text, 0o644);
-  console.log(`${relative(projectDirectory, file)}: as ${from}, but\n  ${differences.join("\n  ")}\n`);
+  console.log(`${relative(programDirectory, file)}: as ${from}, but\n  ${differences.join("\n  ")}\n`);
   console.log(
     [
       "Next:",

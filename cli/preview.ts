@@ -5,14 +5,14 @@ import { say } from "../toolchain/steps.ts";
 import { prepareLocalStack } from "./deploy.ts";
 import { explainedPreview } from "./preview/explain.ts";
 import { isRefused, markdown } from "./preview/report.ts";
-import { environmentOf, hostOf, reach, runCommand, stackName } from "./stack/stack.ts";
+import { environmentOf, hostOf, connect, runCommand, stackName } from "./stack/stack.ts";
 
 await runCommand(async () => {
   const name = stackName();
   const host = await hostOf(name, findDocker);
   const away: string[] = [];
   // A reviewer wants to see the rest all the same.
-  const engine = await reach(host).catch((error: Error) => {
+  const engine = await connect(host).catch((error: Error) => {
     if (name === "local") throw error;
     say(error.message);
     away.push(error.message);

@@ -3,9 +3,10 @@ import { readFile } from "node:fs/promises";
 import { relative } from "node:path";
 import { outputsIn, servedImages } from "./deploy.ts";
 import { withImages } from "./stack/stack-file.ts";
-import { committedFile, existingStack, openStack, projectDirectory, runCommand } from "./stack/stack.ts";
+import { committedFile, existingStack, openStack, runCommand } from "./stack/stack.ts";
 import { readState } from "./stack/state-files.ts";
 import { writeWhole } from "./stack/atomic-write.ts";
+import { programDirectory } from "./stack/program.ts";
 
 await runCommand(async () => {
   const from = existingStack("FROM", process.env["FROM"] ?? "");
@@ -22,7 +23,7 @@ await runCommand(async () => {
     await writeWhole(file, after);
     const rows = Object.entries(images).map(([service, image]) => `  ${service}: ${image}`);
     console.log(
-      `${relative(projectDirectory, file)} ${after === before ? "has" : "now has"} what ${from} runs:\n${rows.join("\n")}`,
+      `${relative(programDirectory, file)} ${after === before ? "has" : "now has"} what ${from} runs:\n${rows.join("\n")}`,
     );
     console.log(`\nmake up STACK=${to} rolls them out.`);
     return 0;

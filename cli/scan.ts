@@ -6,7 +6,8 @@ import { findDocker } from "../toolchain/docker.ts";
 import { run, step } from "../toolchain/steps.ts";
 import { provideTrivy } from "../toolchain/trivy.ts";
 import { holesIn, scanReport } from "./report/vulnerabilities.ts";
-import { projectDirectory, runCommand } from "./stack/stack.ts";
+import { runCommand } from "./stack/stack.ts";
+import { programDirectory } from "./stack/program.ts";
 
 await runCommand(async () => {
   const trivy = await provideTrivy();
@@ -28,7 +29,7 @@ await runCommand(async () => {
 
 async function build(app: string, base: string, env: NodeJS.ProcessEnv): Promise<string> {
   const tag = `bulkhead.local/${app}:scan`;
-  const context = join(projectDirectory, "apps", app);
+  const context = join(programDirectory, "apps", app);
   await step(`building ${tag}`, () => run("docker", ["build", "--tag", tag, "--build-arg", base, context], { env }));
   return tag;
 }

@@ -2,8 +2,9 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { formatSeconds } from "../toolchain/steps.ts";
-import { projectDirectory } from "../cli/stack/stack.ts";
+
 import { fastSuites, runSuites, tellCounts } from "./suites.ts";
+import { packageDirectory } from "../cli/stack/program.ts";
 
 const checks: Record<string, string[]> = {
   types: ["typescript/bin/tsc", "--noEmit"],
@@ -15,8 +16,8 @@ const checks: Record<string, string[]> = {
 
 const failed = Object.entries(checks).filter(([name, [program, ...args]]) => {
   const start = Date.now();
-  const file = join(projectDirectory, "node_modules", program!);
-  const { status } = spawnSync(process.execPath, [file, ...args], { cwd: projectDirectory, stdio: "inherit" });
+  const file = join(packageDirectory, "node_modules", program!);
+  const { status } = spawnSync(process.execPath, [file, ...args], { cwd: packageDirectory, stdio: "inherit" });
   console.log(`${name}: ${status === 0 ? "ok" : "FAILED"} after ${formatSeconds((Date.now() - start) / 1000)}`);
   return status !== 0;
 });

@@ -6,8 +6,9 @@ import { images } from "../images.ts";
 import { archiveNames, findChecksums, withChecksums, type ArchiveName } from "../toolchain/archives.ts";
 import { tagOf } from "../toolchain/reference.ts";
 import { resolveDigest } from "../toolchain/registry.ts";
-import { projectDirectory, runCommand } from "../cli/stack/stack.ts";
+import { runCommand } from "../cli/stack/stack.ts";
 import { table } from "../cli/report/table.ts";
+import { packageDirectory } from "../cli/stack/program.ts";
 
 await runCommand(async () => {
   const [pinnedImages, pinnedArchives] = [await pinImages(), await pinArchives()];
@@ -21,7 +22,7 @@ type Row = [what: string, pin: string];
 async function pinImages(): Promise<Row[]> {
   const references = Object.values(images);
   const results = await Promise.allSettled(references.map(resolveDigest));
-  const file = join(projectDirectory, "images.ts");
+  const file = join(packageDirectory, "images.ts");
   let text = await readFile(file, "utf8");
   const rows = references.map((reference, index): Row => {
     const result = results[index]!;
@@ -35,10 +36,10 @@ async function pinImages(): Promise<Row[]> {
 }
 
 async function pinArchives(): Promise<Row[]> {
-  const { dependencies } = JSON.parse(await readFile(join(projectDirectory, "package.json"), "utf8")) as {
+  const { dependencies } = JSON.parse(await readFile(join(packageDirectory, "package.json"), "utf8")) as {
     dependencies: Record<`@pulumi/${ArchiveName}`, string>;
   };
-  const file = join(projectDirectory, "toolchain", "pins.ts");
+  const file = join(packageDirectory, "toolchain", "pins.ts");
   const rows: Row[] = [];
   // One after the other: they are large.
   for (const name of archiveNames) {

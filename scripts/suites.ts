@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { requirePrograms } from "../toolchain/debian.ts";
 import { provideToolchain } from "../toolchain/pulumi.ts";
 import { formatSeconds } from "../toolchain/steps.ts";
-import { projectDirectory } from "../cli/stack/stack.ts";
+import { packageDirectory } from "../cli/stack/program.ts";
 
 /** How many tests of a suite ended how. */
 export interface Counts {
@@ -34,7 +34,7 @@ export const fastSuites: readonly Suite[] = [
     name: "backend",
     run: async () => {
       await requirePrograms("the backend's tests", { python3: "python3" });
-      const { code, text } = await inProject("python3", ["-m", "unittest"], join(projectDirectory, "apps/backend"));
+      const { code, text } = await inProject("python3", ["-m", "unittest"], join(packageDirectory, "apps/backend"));
       return atLeastOneFailure(code, unittestCounts(text));
     },
   },
@@ -42,7 +42,7 @@ export const fastSuites: readonly Suite[] = [
     name: "frontend",
     run: async () => {
       const args = ["--test", "--test-reporter=spec"];
-      const { code, text } = await inProject(process.execPath, args, join(projectDirectory, "apps/frontend"));
+      const { code, text } = await inProject(process.execPath, args, join(packageDirectory, "apps/frontend"));
       return atLeastOneFailure(code, nodeTestCounts(text));
     },
   },
@@ -158,7 +158,7 @@ export function nodeTestCounts(text: string): Counts {
   };
 }
 
-const VITEST = join(projectDirectory, "node_modules/vitest/vitest.mjs");
+const VITEST = join(packageDirectory, "node_modules/vitest/vitest.mjs");
 
 async function vitest(run: (args: string[]) => Promise<{ code: number }>): Promise<Counts> {
   const directory = await mkdtemp(join(tmpdir(), "bulkhead-tests-"));
@@ -177,7 +177,7 @@ async function vitest(run: (args: string[]) => Promise<{ code: number }>): Promi
 function inProject(
   command: string,
   args: readonly string[],
-  cwd = projectDirectory,
+  cwd = packageDirectory,
 ): Promise<{ code: number; text: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });

@@ -5,6 +5,7 @@ import { hostState } from "./host-state.ts";
 import { lookFromOutside } from "../doctor/outside.ts";
 import { promises, type Deployment } from "./expected-state.ts";
 import { pulumi, type Stack } from "../stack/stack.ts";
+import { stackLabel } from "../stack/program.ts";
 
 export interface ReadBack {
   found: Finding[];
@@ -28,7 +29,7 @@ export async function readBack(stack: Stack): Promise<ReadBack> {
     pruned: prunedOf(promised, host),
     restarted: restartedOf(promised, host),
     found: [
-      ...findings(promised, host, `reach-${stack.name}`),
+      ...findings(promised, host, stackLabel(stack.name)),
       ...(await lookFromOutside(stack.engine, stack.name))
         .filter(({ ok }) => !ok)
         .map(({ resource, asked, found, cure }) => ({

@@ -1,6 +1,7 @@
 // Before a deploy by a workflow: an approval that comes late must not bring an older commit back over a newer one.
 import { run } from "../../toolchain/steps.ts";
-import { openStack, projectDirectory, pulumi, runCommand, stackName } from "../stack/stack.ts";
+import { openStack, pulumi, runCommand, stackName } from "../stack/stack.ts";
+import { programDirectory } from "../stack/program.ts";
 
 interface Update {
   kind: string;
@@ -30,5 +31,5 @@ await runCommand(async () => {
 });
 
 function git(...args: string[]): Promise<string> {
-  return run("git", args, { cwd: projectDirectory });
+  return run("git", args, { cwd: programDirectory });
 }

@@ -314,10 +314,12 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
     const cure =
       kind === "acme"
         ? ["The edge renews it when a third of its time is left, and has not: its log says why. On the host:", log]
-        : ["Give the stack a newer one (reach:certificates), and `make up`."];
+        : ["Give the stack a newer one (certificates in its stack file), and `make up`."];
     if (until <= now) return bad(`for ${names.join(", ")}, and over since ${until.toISOString().slice(0, 10)}`, cure);
     if (!names.some((name) => covers(name, domain)))
-      return bad(`${found}, and not for ${domain}`, ["Give the stack one for its domain (reach:certificates)."]);
+      return bad(`${found}, and not for ${domain}`, [
+        "Give the stack one for its domain (certificates in its stack file).",
+      ]);
     return until.getTime() - now.getTime() < (until.getTime() - from.getTime()) / 4 ? warn(found, cure) : ok(found);
   },
 };

@@ -10,7 +10,8 @@ import type { Engine } from "../../components/docker-engine/client.ts";
 import { publishersOf, type Publisher } from "../../components/docker-engine/published-ports.ts";
 import { say } from "../../toolchain/steps.ts";
 import { askHttps, askTcp, type Outcome, type Place } from "./client-probe.ts";
-import { committedFile, projectDirectory, readStackFile } from "../stack/stack.ts";
+import { committedFile, readStackFile } from "../stack/stack.ts";
+import { programDirectory, projectName, stackLabel } from "../stack/program.ts";
 
 /** One thing that was asked, and what came of it. */
 export interface Seen {
@@ -96,7 +97,7 @@ async function lookAgain(engine: Engine, name: string): Promise<Seen[]> {
 async function publishedOf(name: string): Promise<Published> {
   const { config = {} } = await readStackFile(committedFile(name));
   const keys = ["domain", "edge", "cloudflare", "certificates"] as const;
-  const { domain, edge, cloudflare, certificates } = parseStackFile("reach", config, [...keys]);
+  const { domain, edge, cloudflare, certificates } = parseStackFile(projectName(), config, [...keys]);
   return {
     ...{ name, domain },
     ...(cloudflare?.tunnel ? {} : { edge }),
@@ -104,7 +105,7 @@ async function publishedOf(name: string): Promise<Published> {
     byName: cloudflare !== undefined && !(cloudflare.apiUrl ?? process.env["CLOUDFLARE_BASE_URL"]),
     onlyThroughCloudflare: cloudflare !== undefined && cloudflare.onlyThroughCloudflare,
     acme: certificates.kind === "acme",
-    ca: certificates.kind === "files" ? await ownCas(resolve(projectDirectory, certificates.certificate)) : [],
+    ca: certificates.kind === "files" ? await ownCas(resolve(programDirectory, certificates.certificate)) : [],
   };
 }
 
@@ -119,7 +120,7 @@ async function ownCas(file: string): Promise<string[]> {
 }
 
 function containersOf(engine: Engine, name: string): Promise<Listed[]> {
-  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=reach-${name}`] }));
+  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`] }));
   return engine.get(`/containers/json?all=1&filters=${filters}`);
 }
 
@@ -335,7 +336,7 @@ export function judgeAnswer(outcome: Outcome, facts: AnswerFacts): Pick<Seen, "f
       `certificate: ${outcome.said}`,
       acme
         ? "A first one takes minutes: `make doctor` again; else the edge's log says why the CA gave none."
-        : "Give the stack one that clients trust (reach:certificates); NODE_EXTRA_CA_CERTS names a CA of your own.",
+        : "Give the stack one that clients trust (certificates in its stack file); NODE_EXTRA_CA_CERTS names a CA of your own.",
     );
   if (outcome.kind === "no address")
     return bad("the name has no address", "Point it to the host in DNS. A new one may take until resolvers forget.");

@@ -7,6 +7,7 @@ import { DONE, type Change, type Finding } from "./engine-events.ts";
 import type { Forecast } from "./forecast.ts";
 import { alert, block, bullets, code, enumerated, folded, list, markdownTable, plain } from "../report/markdown.ts";
 import { containersOf, settingOf, type ContainerChange, type ServiceForecast } from "./services.ts";
+import { stackLabel } from "../stack/program.ts";
 
 export interface Report extends Forecast {
   stack: string;
@@ -215,7 +216,7 @@ function details(report: Report): string[] {
 }
 
 function picture({ stack, services, changes }: Report): string {
-  const stackName = `reach-${stack}`;
+  const stackName = stackLabel(stack);
   const networks = changes.filter(({ type }) => type === NETWORK);
   const drawn = ({ before, after }: Change) => (after ?? before) as Partial<NetworkInputs>;
   const marks = new Map<string, Mark>();

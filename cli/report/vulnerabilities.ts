@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../toolchain/steps.ts";
 import { cell, markdownTable } from "./markdown.ts";
-import { projectDirectory } from "../stack/stack.ts";
+import { programDirectory } from "../stack/program.ts";
 
 /** A known hole in an image, which a newer version of a package closes. */
 export interface Hole {
@@ -40,7 +40,7 @@ export async function holesIn(trivy: string, image: string, env: NodeJS.ProcessE
   const wanted = ["--scanners", "vuln", "--severity", "CRITICAL,HIGH", "--ignore-unfixed"];
   try {
     await run(trivy, ["image", "--quiet", ...wanted, "--format", "json", "--output", file, image], {
-      ...{ cwd: projectDirectory, env },
+      ...{ cwd: programDirectory, env },
     });
     const { Results = [] } = JSON.parse(await readFile(file, "utf8")) as TrivyReport;
     return Results.flatMap(({ Vulnerabilities = [] }) => Vulnerabilities).map((found) => ({

@@ -8,6 +8,7 @@ import { say } from "../../toolchain/steps.ts";
 import { inOurWords, lockHolders, refusal } from "./lock.ts";
 import { pulumi, type Stack } from "./stack.ts";
 import { exportState, readState, type State, type StateResource } from "./state-files.ts";
+import { stackLabel } from "./program.ts";
 
 /**
  * Before an update: what a killed run was making when it was killed, and could not write down any more, is written down
@@ -75,7 +76,7 @@ export async function hostTime({ engine }: Stack): Promise<Date> {
 export async function removeOrphans(stack: Stack, runBegan: Date, { deployment }: State): Promise<void> {
   const { engine, name } = stack;
   const known = new Set(deployment.resources?.flatMap(({ id }) => id ?? []));
-  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=reach-${name}`] }));
+  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`] }));
   const isOrphan = (id: string, called: string, created: Date) =>
     !known.has(id) && isAutoNamed(called, name) && created < runBegan;
   const remove = async (what: string, act: () => Promise<unknown>) => {
@@ -111,7 +112,7 @@ const LONGEST_GRACE_SECONDS = 90;
 
 /** The pattern in Pulumi.yaml. */
 export function isAutoNamed(name: string, stack: string): boolean {
-  return name.startsWith(`reach-${stack}-`) && /-[0-9a-f]{7}$/.test(name);
+  return name.startsWith(`${stackLabel(stack)}-`) && /-[0-9a-f]{7}$/.test(name);
 }
 
 const CONTAINER = "docker:index/container:Container";

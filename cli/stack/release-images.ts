@@ -2,6 +2,7 @@
 import { say } from "../../toolchain/steps.ts";
 import type { Release } from "./releases.ts";
 import type { Stack } from "./stack.ts";
+import { stackLabel } from "./program.ts";
 
 /**
  * Removes what was pulled for releases that are forgotten. Only what the record of this stack names by its digest, and only
@@ -38,7 +39,7 @@ export async function lostImages({ engine }: Stack, { images }: Release): Promis
 /** An image bears the label of the one that it was built from, whoever built it and wherever it was pushed to. */
 export function isBuiltFor(stack: string, { RepoTags, RepoDigests }: ImageNames): boolean {
   return [...(RepoTags ?? []), ...(RepoDigests ?? [])].every(
-    (name) => /^<none>[:@]/.test(name) || name.startsWith(`reach-${stack}-`),
+    (name) => /^<none>[:@]/.test(name) || name.startsWith(`${stackLabel(stack)}-`),
   );
 }
 
@@ -63,7 +64,7 @@ async function ofOtherStacks({ engine, name }: Stack): Promise<string[]> {
     `/volumes?filters=${filters}`,
   );
   return (Volumes ?? [])
-    .filter(({ Labels }) => Labels["bulkhead.stack"] !== `reach-${name}`)
+    .filter(({ Labels }) => Labels["bulkhead.stack"] !== stackLabel(name))
     .flatMap(({ Labels }) =>
       Object.values((JSON.parse(Labels["bulkhead.release"]!) as Pick<Release, "images">).images),
     );

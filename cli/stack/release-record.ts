@@ -1,6 +1,7 @@
 // The record of releases a second time, where no prune takes it: in the volume that the running edge has its routes in.
 import { unlessGone, type Release } from "./releases.ts";
 import type { Stack } from "./stack.ts";
+import { stackLabel } from "./program.ts";
 
 /** Of a stack whose edge is not there, or that has no such record yet: none. */
 export async function recordBesideRoutes(stack: Stack): Promise<Release[]> {
@@ -20,7 +21,7 @@ export async function keepBesideRoutes(stack: Stack, releases: readonly Release[
   const edge = await edgeOf(stack);
   if (edge === undefined) return;
   // The edge itself can only read there. A container that never starts can be given files, as a courier is.
-  const writer = `reach-${name}-release-writer`;
+  const writer = `${stackLabel(name)}-release-writer`;
   await engine.delete(`/containers/${writer}?force=1`).catch(unlessGone);
   const { Id } = await engine.post<{ Id: string }>(`/containers/create?name=${writer}`, {
     ...{ Image: edge.ImageID, Cmd: ["true"], NetworkDisabled: true },
@@ -38,7 +39,7 @@ const FOLDER = "/routes";
 const FILE = "releases.json";
 
 async function edgeOf({ engine, name }: Stack) {
-  const filters = JSON.stringify({ label: [`bulkhead.stack=reach-${name}`, "bulkhead.name=edge"] });
+  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`, "bulkhead.name=edge"] });
   const found = await engine.get<
     { Id: string; ImageID: string; Mounts?: { Name?: string; Destination: string }[] }[] | null
   >(`/containers/json?filters=${encodeURIComponent(filters)}`);

@@ -4,6 +4,7 @@ import { parseDocument } from "yaml";
 import { keepBesideRoutes, recordBesideRoutes } from "./release-record.ts";
 import { isBuiltFor, removePulled, type ImageNames } from "./release-images.ts";
 import { committedFile, holdsSecret, readStackFile, type Stack } from "./stack.ts";
+import { configKey, projectName, stackLabel } from "./program.ts";
 
 export interface Release {
   number: number;
@@ -21,9 +22,9 @@ export async function recordRelease(stack: Stack, images: Record<string, string>
   const record = { images, settings: await plainSettings(stack.name) };
   if (known[0] === undefined || differs(known[0], record))
     await stack.engine.post("/volumes/create", {
-      Name: `reach-${stack.name}-release-${(known[0]?.number ?? 0) + 1}`,
+      Name: `${stackLabel(stack.name)}-release-${(known[0]?.number ?? 0) + 1}`,
       // A volume that stays empty: it outlives every container, and its labels are read without one.
-      Labels: { "bulkhead.stack": `reach-${stack.name}`, [LABEL]: JSON.stringify(record) },
+      Labels: { "bulkhead.stack": stackLabel(stack.name), [LABEL]: JSON.stringify(record) },
     });
   await forgetReleases(stack, KEPT_RELEASES);
 }
@@ -35,7 +36,7 @@ export async function releases(stack: Stack): Promise<Release[]> {
 }
 
 async function inVolumes({ engine, name }: Stack): Promise<Release[]> {
-  const filters = JSON.stringify({ label: [`bulkhead.stack=reach-${name}`, LABEL] });
+  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`, LABEL] });
   const { Volumes } = await engine.get<{
     Volumes: { Name: string; CreatedAt: string; Labels: Record<string, string> }[] | null;
   }>(`/volumes?filters=${encodeURIComponent(filters)}`);
@@ -64,8 +65,8 @@ export function releaseToReturnTo(known: readonly Release[], number?: string): R
 export function stackFileOf(text: string, { settings, images }: Release): string {
   const document = parseDocument(text);
   const config = (document.toJS() as { config?: Record<string, unknown> }).config ?? {};
-  const given = settings["reach:images"] ?? {};
-  const wanted = { ...settings, "reach:images": { ...given, ...images } };
+  const given = settings[configKey("images")] ?? {};
+  const wanted = { ...settings, [configKey("images")]: { ...given, ...images } };
   for (const [key, value] of Object.entries(config))
     if (isPlainSetting(key, value) && !(key in wanted)) document.deleteIn(["config", key]);
   for (const [key, value] of Object.entries(wanted))
@@ -80,9 +81,9 @@ export async function forgetReleases(stack: Stack, keep: number): Promise<void> 
   // Before any volume goes: what is written there is taken for true.
   await keepBesideRoutes(stack, known.slice(0, keep));
   for (const { number } of known.slice(keep))
-    await engine.delete(`/volumes/reach-${name}-release-${number}`).catch(unlessGone);
+    await engine.delete(`/volumes/${stackLabel(name)}-release-${number}`).catch(unlessGone);
   const kept = new Set(known.slice(0, keep).flatMap(({ images }) => Object.values(images)));
-  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=reach-${name}`] }));
+  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`] }));
   const images = await engine.get<ImageNames[]>(`/images/json?filters=${filters}`);
   for (const image of images)
     // One that a container uses is refused by the engine.
@@ -107,7 +108,7 @@ async function plainSettings(stack: string): Promise<Record<string, unknown>> {
 
 /** Secrets are not rolled back: an old token may be one that was revoked. */
 function isPlainSetting(key: string, value: unknown): boolean {
-  return key.startsWith("reach:") && !holdsSecret(value);
+  return key.startsWith(`${projectName()}:`) && !holdsSecret(value);
 }
 
 export function unlessGone(error: Error): void {

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { isMap, parseDocument, type Document, type Scalar, type YAMLMap } from "yaml";
 import { parseStackFile, shape } from "../../components/settings/config.ts";
 import { holdsSecret } from "./stack.ts";
+import { configKey, projectName } from "./program.ts";
 
 /** What a new stack has that the one it is made from has not. */
 export interface Differences {
@@ -31,13 +32,13 @@ export interface NewStack {
 export function stackLike(text: string, from: string, wanted: Differences): NewStack {
   const document = parseDocument(text);
   const before = configOf(document);
-  const [oldHost, oldDomain] = [String(before["reach:host"]), String(before["reach:domain"])];
+  const [oldHost, oldDomain] = [String(before[configKey("host")]), String(before[configKey("domain")])];
   const problems: string[] = [];
   if (wanted.domain === oldDomain)
     problems.push(`DOMAIN: ${wanted.domain} is that of ${from} too: two stacks cannot serve the same name`);
-  const { address: oldAddress } = (before["reach:edge"] ?? {}) as { address?: string };
+  const { address: oldAddress } = (before[configKey("edge")] ?? {}) as { address?: string };
   const bound = oldAddress !== undefined && !ANY.includes(oldAddress);
-  const { addresses } = (before["reach:cloudflare"] ?? {}) as { addresses?: string[] };
+  const { addresses } = (before[configKey("cloudflare")] ?? {}) as { addresses?: string[] };
   if (wanted.host !== oldHost && wanted.address === undefined && (bound || addresses !== undefined))
     problems.push("ADDRESS: missing, and the host is another: give the address on which it is reached from outside");
   if (problems.length > 0) throw new Error(problems.join("\n"));
@@ -49,23 +50,26 @@ export function stackLike(text: string, from: string, wanted: Differences): NewS
     if (document.hasIn(["config", ...path]))
       document.setIn(["config", ...path], Array.isArray(value) ? document.createNode(value) : value);
   };
-  set(["reach:host"], wanted.host);
-  set(["reach:domain"], wanted.domain);
-  if (wanted.address !== undefined && bound) set(["reach:edge", "address"], wanted.address);
-  if (wanted.address !== undefined) set(["reach:cloudflare", "addresses"], [wanted.address]);
-  const { tunnelHost, files } = (before["reach:cloudflare"] ?? {}) as {
+  set([configKey("host")], wanted.host);
+  set([configKey("domain")], wanted.domain);
+  if (wanted.address !== undefined && bound) set([configKey("edge"), "address"], wanted.address);
+  if (wanted.address !== undefined) set([configKey("cloudflare"), "addresses"], [wanted.address]);
+  const { tunnelHost, files } = (before[configKey("cloudflare")] ?? {}) as {
     tunnelHost?: string;
     files?: { bucket?: string };
   };
   if (tunnelHost !== undefined)
-    set(["reach:cloudflare", "tunnelHost"], below(tunnelHost, oldDomain, wanted.domain) ?? `tunnels.${wanted.domain}`);
+    set(
+      [configKey("cloudflare"), "tunnelHost"],
+      below(tunnelHost, oldDomain, wanted.domain) ?? `tunnels.${wanted.domain}`,
+    );
   // A bucket's data is never shared: two stacks would expire and delete each other's.
   if (files?.bucket !== undefined)
-    set(["reach:cloudflare", "files", "bucket"], renamed(files.bucket, from, wanted.name));
+    set([configKey("cloudflare"), "files", "bucket"], renamed(files.bucket, from, wanted.name));
 
   const after = configOf(document);
   // What is wrong with it is said now and not at the first `make up`.
-  parseStackFile("reach", after, plainKeys(after));
+  parseStackFile(projectName(), after, plainKeys(after));
   return { text: String(document), differences: differencesOf(before, after), secrets: secretsOf(before) };
 }
 
@@ -75,10 +79,11 @@ export function withImages(text: string, images: Record<string, string>): string
   if (built.length > 0)
     throw new Error(
       `${built.map(([service]) => service).join(" and ")}: built on the host, and on no other: push the image to a registry, ` +
-        "name it by its digest in reach:images of the first stack, and `make up` that",
+        "name it by its digest in images of the first stack, and `make up` that",
     );
   const document = parseDocument(text);
-  for (const [service, image] of Object.entries(images)) document.setIn(["config", "reach:images", service], image);
+  for (const [service, image] of Object.entries(images))
+    document.setIn(["config", configKey("images"), service], image);
   return String(document);
 }
 
@@ -101,16 +106,16 @@ function configOf(document: Document): Record<string, unknown> {
 /** Those that are in the file, and those that it cannot do without. */
 function secretsOf(config: Record<string, unknown>): string[] {
   const given = Object.entries(config).flatMap(([key, value]) => (holdsSecret(value) ? [key] : []));
-  const { kind } = (config["reach:certificates"] ?? {}) as { kind?: string };
-  if ("reach:cloudflare" in config) given.push("reach:cloudflareApiToken");
-  else if (kind === "acme") given.push("reach:dnsApiToken");
+  const { kind } = (config[configKey("certificates")] ?? {}) as { kind?: string };
+  if (configKey("cloudflare") in config) given.push(configKey("cloudflareApiToken"));
+  else if (kind === "acme") given.push(configKey("dnsApiToken"));
   return [...new Set(given)];
 }
 
 /** The keys that the program can check without a secret. */
 function plainKeys(config: Record<string, unknown>): (keyof typeof shape)[] {
   const given = Object.keys(shape) as (keyof typeof shape)[];
-  return given.filter((key) => `reach:${key}` in config || !shape[key].safeParse(undefined).success);
+  return given.filter((key) => configKey(key) in config || !shape[key].safeParse(undefined).success);
 }
 
 /** `tunnels.old.example.com` as `tunnels.new.example.com`. */

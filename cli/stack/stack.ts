@@ -11,12 +11,7 @@ import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { run } from "../../toolchain/steps.ts";
 import { explainUnreachable } from "../../components/docker-engine/connection-errors.ts";
 import { writeOnce, writeWhole } from "./atomic-write.ts";
-
-/** The directory of Pulumi.yaml. */
-export const projectDirectory = join(import.meta.dirname, "../..");
-
-/** Everything that these commands make in the project. Nothing in it is committed. */
-export const madeDirectory = join(projectDirectory, ".bulkhead");
+import { configKey, localDirectory, packageDirectory, programDirectory, projectName } from "./program.ts";
 
 /** A stack with everything that pulumi needs to work on it. */
 export interface Stack {
@@ -52,7 +47,7 @@ export function existingStack(variable: string, name: string): string {
  */
 export async function openStack(name: string, docker = findDocker): Promise<Stack> {
   const host = await hostOf(name, docker);
-  const engine = await reach(host);
+  const engine = await connect(host);
   return { name, engine, env: await environmentOf(name, host) };
 }
 
@@ -68,12 +63,12 @@ export interface Host {
 /** @param docker finds this machine's Docker, for stacks that run on it. */
 export async function hostOf(name: string, docker: () => Promise<string>): Promise<Host> {
   const { config = {} } = await readStackFile(committedFile(name));
-  const { host, knownHosts } = parseStackFile("reach", config, ["host", "knownHosts"]);
+  const { host, knownHosts } = parseStackFile(projectName(), config, ["host", "knownHosts"]);
   return host === "local" ? { url: await docker(), local: true } : { url: host, local: false, knownHosts };
 }
 
 /** The engine there, which has answered. Else one clear error says what is wrong with the way to it. */
-export async function reach({ url, knownHosts }: Host, shared = true): Promise<Engine> {
+export async function connect({ url, knownHosts }: Host, shared = true): Promise<Engine> {
   const engine = new Engine(url, sshOptions(url, knownHosts, shared));
   await engine.ping().catch((error: Error) => {
     engine.close();
@@ -86,7 +81,7 @@ export async function reach({ url, knownHosts }: Host, shared = true): Promise<E
 export async function environmentOf(name: string, { url, local }: Host): Promise<Stack["env"]> {
   const { config = {} } = await readStackFile(committedFile(name));
   return {
-    ...(await provideToolchain({ cloudflare: "reach:cloudflare" in config })).env,
+    ...(await provideToolchain({ cloudflare: configKey("cloudflare") in config })).env,
     PULUMI_STACK: name,
     PULUMI_OPTION_POLICY_PACK: policyPacks(process.env["PULUMI_OPTION_POLICY_PACK"]),
     ...(local ? { DOCKER_HOST: url } : {}),
@@ -98,7 +93,7 @@ export async function environmentOf(name: string, { url, local }: Host): Promise
 /** Packs that judge every preview and update: the project's own, beside those that the user has named. */
 export function policyPacks(given = ""): string {
   const named = given.split(",").filter((pack) => pack !== "");
-  return [...new Set([...named, join(projectDirectory, "policy")])].join(",");
+  return [...new Set([...named, join(packageDirectory, "policy")])].join(",");
 }
 
 /**
@@ -109,7 +104,7 @@ export function policyPacks(given = ""): string {
 export const SSH_PARALLEL = "6";
 
 export function committedFile(stack: string): string {
-  return join(projectDirectory, `Pulumi.${stack}.yaml`);
+  return join(programDirectory, `Pulumi.${stack}.yaml`);
 }
 
 export async function readStackFile(path: string): Promise<StackFile> {
@@ -128,11 +123,11 @@ export function textIn(config: Record<string, unknown>, key: string): string | u
 }
 
 /** The stack file that the stack `local` really has: the committed one, and what differs on this machine. */
-export const localFile = join(madeDirectory, "Pulumi.local.yaml");
+export const localFile = join(localDirectory, "Pulumi.local.yaml");
 
 async function localBackend(): Promise<Record<string, string | undefined>> {
-  const state = join(madeDirectory, "state");
-  const passphrase = join(madeDirectory, "passphrase");
+  const state = join(localDirectory, "state");
+  const passphrase = join(localDirectory, "passphrase");
   await mkdir(state, { recursive: true });
   // Made once, and never over one that is there: without it the secrets of the state are lost.
   await writeOnce(passphrase, randomBytes(32).toString("base64url"), 0o600);
@@ -152,29 +147,29 @@ async function localBackend(): Promise<Record<string, string | undefined>> {
  * the references of stand-in images, so that the committed file is never changed.
  */
 export async function prepareLocal(stack: Stack, images: Partial<Record<string, string>>): Promise<void> {
-  const exists = existsSync(join(madeDirectory, "state", ".pulumi", "stacks", "reach", "local.json"));
+  const exists = existsSync(join(localDirectory, "state", ".pulumi", "stacks", projectName(), "local.json"));
   if (!exists || !existsSync(localFile)) {
     // `stack init` writes a stack file beside Pulumi.yaml: here it finds one of the same project, away from the program.
-    await writeFile(join(madeDirectory, "Pulumi.yaml"), stringify({ name: "reach", runtime: "nodejs" }));
-    if (!exists) await pulumi(stack, ["stack", "init", "local", "--no-select"], madeDirectory);
+    await writeFile(join(localDirectory, "Pulumi.yaml"), stringify({ name: projectName(), runtime: "nodejs" }));
+    if (!exists) await pulumi(stack, ["stack", "init", "local", "--no-select"], localDirectory);
   }
   const committed = await readStackFile(committedFile("local"));
   const made = existsSync(localFile) ? await readStackFile(localFile) : {};
-  const given = committed.config?.["reach:images"] as object | undefined;
+  const given = committed.config?.[configKey("images")] as object | undefined;
   const overrides = { ...images, ...given };
   const file: StackFile = {
     ...committed,
     ...(made.encryptionsalt ? { encryptionsalt: made.encryptionsalt } : {}),
     config: {
       ...committed.config,
-      ...(Object.keys(overrides).length > 0 ? { "reach:images": overrides } : {}),
+      ...(Object.keys(overrides).length > 0 ? { [configKey("images")]: overrides } : {}),
     },
   };
   await writeWhole(localFile, stringify(file));
 }
 
 /** Runs pulumi for its output. */
-export function pulumi(stack: Pick<Stack, "env">, args: readonly string[], cwd = projectDirectory): Promise<string> {
+export function pulumi(stack: Pick<Stack, "env">, args: readonly string[], cwd = programDirectory): Promise<string> {
   // `stack init` has no such option, and would not know what to do with the variable.
   const env = { ...stack.env, PULUMI_OPTION_CONFIG_FILE: undefined };
   return run("pulumi", [...args, "--non-interactive"], { cwd, env });
@@ -191,7 +186,7 @@ export function pulumiForPerson(
   const configFile = stack.name === "local" ? ["--config-file", localFile] : [];
   return new Promise((resolve, reject) => {
     const child = spawn("pulumi", [...args, ...configFile], {
-      cwd: projectDirectory,
+      cwd: programDirectory,
       env: { ...process.env, ...stack.env },
       stdio: ["inherit", "inherit", "pipe"],
     });

@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { projectDirectory, pulumi, type Stack } from "./stack.ts";
+import { pulumi, type Stack } from "./stack.ts";
+import { programDirectory, projectName } from "./program.ts";
 
 /** The state of a stack, as far as these commands look into it. Secrets in it are encrypted. */
 export interface State {
@@ -39,13 +40,14 @@ export async function exportState(stack: Pick<Stack, "name" | "env">): Promise<S
 async function stateInFile(stack: Omit<Stack, "engine">): Promise<State | undefined> {
   const directory = await stateDirectory(stack);
   if (directory === undefined) return undefined;
-  const file = join(directory, "stacks", "reach", `${stack.name}.json`);
+  const file = join(directory, "stacks", projectName(), `${stack.name}.json`);
   // Pulumi can be told to compress it; then this is an old one.
   if (existsSync(`${file}.gz`)) return undefined;
   try {
     const { version, checkpoint } = JSON.parse(await readFile(file, "utf8")) as Checkpoint;
     const { stack: of, latest } = checkpoint;
-    if (![3, 4].includes(version) || of !== `organization/reach/${stack.name}` || !latest.manifest) return undefined;
+    if (![3, 4].includes(version) || of !== `organization/${projectName()}/${stack.name}` || !latest.manifest)
+      return undefined;
     return { deployment: latest };
   } catch {
     return undefined;
@@ -76,7 +78,7 @@ async function findStateDirectory(stack: Omit<Stack, "engine">): Promise<string 
     );
   const url = stack.env["PULUMI_BACKEND_URL"] ?? process.env["PULUMI_BACKEND_URL"] ?? (await asked());
   const path = /^file:\/\/([^?]*)/.exec(url)?.[1];
-  return path === undefined ? undefined : resolve(projectDirectory, path.replace(/^~(?=\/|$)/, homedir()), ".pulumi");
+  return path === undefined ? undefined : resolve(programDirectory, path.replace(/^~(?=\/|$)/, homedir()), ".pulumi");
 }
 
 /** The locks of a stack, each with its content. A run that ends takes its own away. */
@@ -97,15 +99,15 @@ export async function lockFiles(state: string, stack: string): Promise<{ file: s
  * It does without. A lock that is not in its place yet cannot be read either, and is taken for one all the same.
  */
 export async function removeTornFiles(state: string, stack: string): Promise<void> {
-  const ofStack = (await filesIn(join(state, "stacks", "reach"))).filter((file) =>
-    file.startsWith(join(state, "stacks", "reach", `${stack}.json`)),
+  const ofStack = (await filesIn(join(state, "stacks", projectName()))).filter((file) =>
+    file.startsWith(join(state, "stacks", projectName(), `${stack}.json`)),
   );
   for (const file of [...ofStack, ...(await filesIn(lockDirectory(state, stack)))])
     if (file.endsWith(".tmp") || (file.endsWith(".attrs") && !(await isJson(file)))) await rm(file, { force: true });
 }
 
 function lockDirectory(state: string, stack: string): string {
-  return join(state, "locks", "organization", "reach", stack);
+  return join(state, "locks", "organization", projectName(), stack);
 }
 
 async function filesIn(directory: string): Promise<string[]> {

@@ -14,7 +14,8 @@ import {
   unittestCounts,
   vitestCounts,
 } from "../../scripts/suites.ts";
-import { policyPacks, projectDirectory } from "../../cli/stack/stack.ts";
+import { policyPacks } from "../../cli/stack/stack.ts";
+import { projectDirectory } from "./source.ts";
 import { table } from "../../cli/report/table.ts";
 import { writeOnce, writeWhole } from "../../cli/stack/atomic-write.ts";
 

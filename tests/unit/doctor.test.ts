@@ -213,7 +213,7 @@ const rows: Row[] = [
     "until 2026-05-02, 20 days",
     "label=bulkhead.name=edge) 2>&1 | grep -i acme",
   ],
-  ["certificate", { ...at("2026-04-12"), ...certificate({ kind: "files" }) }, "warn", "20 days", "reach:certificates"],
+  ["certificate", { ...at("2026-04-12"), ...certificate({ kind: "files" }) }, "warn", "20 days", "certificates in its stack file"],
   ["certificate", at("2026-05-02"), "bad", "over since 2026-05-02", "its log says why"],
   ["certificate", certificate({ names: ["example.com"] }), "bad", "and not for reach.example.com", "for its domain"],
   ["certificate", certificate({ names: ["*.com"] }), "bad", "and not for reach.example.com", "for its domain"],

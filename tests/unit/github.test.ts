@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { comment, issue, repository } from "../../cli/ci/github.ts";
-import { projectDirectory } from "../../cli/stack/stack.ts";
+import { projectDirectory } from "./source.ts";
 import { runCommand } from "../support/command.ts";
 import { BOT, GitHub, type Issue } from "../support/github.ts";
 

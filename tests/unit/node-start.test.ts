@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { projectDirectory } from "../../cli/stack/stack.ts";
+import { projectDirectory } from "./source.ts";
 
 test("Pulumi keeps no stack trace for each promise, and an error of the program has its own", () => {
   const program = `

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { projectDirectory } from "../../cli/stack/stack.ts";
+import { projectDirectory } from "./source.ts";
 
 /** A workflow, as far as the rules look at it. */
 export interface Workflow {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { projectDirectory } from "../../cli/stack/stack.ts";
+import { projectDirectory } from "./source.ts";
 import { actionComplaints, called, parseWorkflow, rules, type Step } from "./workflow-rules.ts";
 
 const read = (path: string) => readFileSync(join(projectDirectory, ".github", path), "utf8");
