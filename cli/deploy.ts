@@ -35,7 +35,10 @@ export async function deploy(stack: Stack): Promise<number> {
   const state = await readState(stack);
   await removeOrphans(stack, began, state);
   const outputs = outputsIn(state);
-  if (outputs === undefined) throw new Error(`${stack.name}: its state has no outputs after the update`);
+  if (outputs === undefined)
+    throw new Error(
+      "index.ts: services: missing among its exports: end it with `export const { url, services } = stackOutputs();`",
+    );
   await recordRelease(stack, servedImages(outputs));
   const seen = await lookAndCure(stack.engine, stack.name);
   await report(stack, outputs, seen);

@@ -444,7 +444,7 @@ describe("routes", () => {
   });
 });
 
-describe("a service that comes after ServedRoutes", () => {
+describe("a service that comes after stackOutputs()", () => {
   test("is refused, as its route would be taken away", async () => {
     const late = record(() => {
       const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
@@ -460,7 +460,7 @@ describe("a service that comes after ServedRoutes", () => {
       });
     });
     await expect(late).rejects.toThrow(
-      "late: comes after ServedRoutes, which would take its route away: put it before that",
+      "late: comes after stackOutputs(), which would take its route away: put it before that",
     );
   });
 });
