@@ -1,6 +1,6 @@
 // What the program makes at Cloudflare, by the real engine and the real resource code, on an emulator of the API.
 import { randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
