@@ -234,7 +234,7 @@ export const { url, services } = stackOutputs();`;
   const without = edit(end, service("/docs"));
   expect(whatOf(await comesTrue("service-more"))).toEqual({ docs: "created" });
   edit('paths: ["/docs"]', 'paths: ["/guide"]');
-  expect(whatOf(await comesTrue("paths"))).toEqual({ docs: "rolled" });
+  expect(whatOf(await comesTrue("paths"))).toEqual({ docs: "rerouted" });
   without();
   expect(whatOf(await comesTrue("service-less"))).toEqual({ docs: "removed" });
 });
