@@ -62,6 +62,14 @@ const service = (name: string, more: object = {}) => ({
   ...more,
 });
 
+const jobOf = (role: string, name: string) => ({
+  restart: "no",
+  labels: [
+    { label: "bulkhead.role", value: role },
+    { label: "bulkhead.for", value: name },
+  ],
+});
+
 const said = (forecast: Forecast, more: Partial<Report> = {}) =>
   markdown({ ...forecast, stack: "prod", notAcknowledged: notAcknowledged(forecast.dataAtRisk, ""), ...more });
 
@@ -105,13 +113,13 @@ describe("what happens to a service", () => {
       const http = {
         routers: { web: { entryPoints: ["websecure"], rule: `PathPrefix(\`${path}/\`)`, service: "web" } },
       };
-      return { restart: "no", envs: [`ROUTE=${JSON.stringify({ http })}`, "ROUTE_FILE=web-route"] };
+      return { ...jobOf("route", "web"), envs: [`ROUTE=${JSON.stringify({ http })}`, "ROUTE_FILE=web-route"] };
     };
     const unchanged = { before: service("web"), after: service("web") };
     const job = { name: "web-route-job", ops: REPLACED, before: route("/docs"), after: route("/guide") };
     expect(ofOne(unchanged, job)).toMatchObject({ what: "rerouted", reasons: ["paths /docs → /guide"] });
     const asked = (path: string, seconds: number) => ({
-      restart: "no",
+      ...jobOf("route", "web"),
       envs: [...route("/docs").envs, `CHECK_PATH=${path}`, `CHECK_SECONDS=${seconds}`],
     });
     const other = { ...job, before: asked("/health", 5), after: asked("/ready", 9) };
@@ -119,7 +127,7 @@ describe("what happens to a service", () => {
       what: "rerouted",
       reasons: ["health path /health → /ready", "seconds for the health path 5 → 9"],
     });
-    const before = { name: "web-pre-deploy", ops: ["create"], after: { restart: "no" } };
+    const before = { name: "web-pre-deploy", ops: ["create"], after: jobOf("job", "web") };
     expect(ofOne(unchanged, before)).toMatchObject({ what: "same", preDeploy: true });
   });
 });
@@ -361,7 +369,7 @@ describe("the page", () => {
     const head = (forecast: Forecast, more: Partial<Report> = {}) => said(forecast, more).split("\n")[0];
     expect(head(told())).toBe("### ✅ `prod`: nothing changes");
     const change = { before: service("web"), after: service("web") };
-    const route = { name: "web-route-job", ops: REPLACED, before: { restart: "no" }, after: { restart: "no" } };
+    const route = { name: "web-route-job", ops: REPLACED, before: jobOf("route", "web"), after: jobOf("route", "web") };
     expect(head(told({ name: "web", ops: REPLACED, ...change }, route))).toBe(
       "### ✅ `prod`: rolled without downtime: web",
     );
