@@ -23,7 +23,7 @@ const CHECKPOINT = { version: 4, checkpoint: { stack: "organization/reach/prod",
 describe("`make up` starts Pulumi", () => {
   test("for the preview and the update alone, where the state is in files", async () => {
     const { stack, asked, requests } = await prod({ checkpoint: CHECKPOINT });
-    expect(await deploy(stack)).toBe(0);
+    expect(await deploy(stack, { yes: true })).toBe(0);
     expect(asked()).toEqual(["preview", "up"]);
     // What that state knows is no orphan, and what it says runs is recorded.
     expect(requests.filter((request) => request.startsWith("DELETE"))).toEqual(["DELETE /containers/orphan"]);
@@ -32,13 +32,13 @@ describe("`make up` starts Pulumi", () => {
 
   test("and once before and once after these for a state that is elsewhere", async () => {
     const { stack, asked } = await prod({});
-    expect(await deploy(stack)).toBe(0);
+    expect(await deploy(stack, { yes: true })).toBe(0);
     expect(asked()).toEqual(["stack export", "preview", "up", "stack export"]);
   });
 
   test("once to ask where the state is, unless a variable says it", async () => {
     const { stack, asked } = await prod({ checkpoint: CHECKPOINT, login: true });
-    expect(await deploy(stack)).toBe(0);
+    expect(await deploy(stack, { yes: true })).toBe(0);
     expect(asked()).toEqual(["whoami", "preview", "up"]);
   });
 });
@@ -81,7 +81,6 @@ async function prod(given: { checkpoint?: object; text?: string; compressed?: bo
   const engine = new Engine(fake.host);
   const backend = text === undefined ? "s3://bucket" : `file://${directory}`;
   const env = { PATH, PULUMI_BACKEND_URL: given.login ? undefined : backend };
-  vi.stubEnv("YES", "1");
   vi.stubEnv("PULUMI_BACKEND_URL", undefined);
   vi.spyOn(process.stderr, "write").mockReturnValue(true);
   vi.spyOn(console, "log").mockReturnValue();
