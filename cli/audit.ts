@@ -4,6 +4,7 @@ import { DONE, FAILED } from "./exit-codes.ts";
 import type { Finding } from "./audit/drift.ts";
 import { readBack } from "./audit/audit.ts";
 import { openStack } from "./stack/stack.ts";
+import { red } from "./report/colour.ts";
 import { table } from "./report/table.ts";
 
 interface Options extends StackOptions {
@@ -43,7 +44,7 @@ async function compare({ stack: name, json = false }: Options): Promise<number> 
 
 function report(found: readonly Finding[], all: string): void {
   if (found.length === 0) return console.log(`${all} as the stack promises.`);
-  const rows = found.map(({ resource, field, promised, found }) => [resource, field, promised, found]);
+  const rows = found.map(({ resource, field, promised, found }) => [resource, field, promised, red(found)]);
   console.log(table([["RESOURCE", "FIELD", "PROMISED", "FOUND"], ...rows]));
   for (const cure of new Set(found.map(({ cure }) => cure))) {
     const cured = found.filter((each) => each.cure === cure).map(({ resource, field }) => `${resource}: ${field}`);

@@ -17,6 +17,7 @@ import { complaints, lookAndCure, outsideOf, servicesIn, type Seen } from "./doc
 import { committedFile, prepareLocal, readStackFile, textIn, type Stack } from "./stack/stack.ts";
 import { programSettings } from "./stack/program-settings.ts";
 import { readState, type State } from "./stack/state-files.ts";
+import { green, yellow } from "./report/colour.ts";
 import { table } from "./report/table.ts";
 import { configKey, localDirectory, programDirectory } from "./stack/program.ts";
 
@@ -109,13 +110,17 @@ async function report(stack: Stack, outputs: Outputs, seen: readonly Seen[]): Pr
     Object.entries(outputs.services).map(async ([service, { container, image, url }]) => [
       service,
       url ?? "",
-      await healthOf(stack, container),
+      coloured(await healthOf(stack, container)),
       outsideOf(seen, service),
       // An image that was built here has no name but its id.
       image.replace(/^(sha256:.{12}).*/, "$1"),
     ]),
   );
   console.log(`\n${table([["SERVICE", "URL", "HEALTH", "FROM OUTSIDE", "IMAGE"], ...rows])}\n\nOpen ${outputs.url}`);
+}
+
+function coloured(health: string): string {
+  return health === "healthy" ? green(health) : yellow(health);
 }
 
 async function healthOf({ engine }: Stack, container: string): Promise<string> {

@@ -44,6 +44,7 @@ const verbs: readonly Command[] = [
 export const bulkhead = new Command("bulkhead")
   .description("Turns a plain Docker host into a hardened production platform, and keeps it one.")
   .usage("VERB [options]")
+  .helpOption("-h, --help", "show this")
   .helpCommand("help [verb]", "the options of a verb, and examples")
   .configureHelp({ styleTitle: (title) => styleText("bold", title, { validateStream: false }) })
   // What is wrong is said in one place, below.

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { styleText } from "node:util";
 import { parse, stringify } from "yaml";
 import { parseStackFile } from "../../components/settings/parse.ts";
 import { Engine, sshOptions } from "../../components/docker-engine/client.ts";
@@ -224,7 +225,9 @@ export async function runCommand(main: () => Promise<number>): Promise<void> {
   try {
     process.exitCode = await main();
   } catch (error) {
-    process.stderr.write(`${process.env["DEBUG"] ? (error as Error).stack : `error: ${(error as Error).message}`}\n`);
+    const { message, stack } = error as Error;
+    const said = `${styleText("red", "error:", { stream: process.stderr })} ${message}`;
+    process.stderr.write(`${process.env["DEBUG"] ? stack : said}\n`);
     process.exitCode = 1;
   }
 }
