@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { deploy } from "../../cli/deploy.ts";
+import { FAILED, NOT_REACHED } from "../../cli/exit-codes.ts";
 import { readState } from "../../cli/stack/state-files.ts";
 import type { Stack } from "../../cli/stack/stack.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
@@ -43,6 +44,12 @@ describe("`make up` starts Pulumi", () => {
   });
 });
 
+test("what Pulumi ends with is none of our exit codes: an update that failed is not one that is deployed", async () => {
+  const { stack, asked } = await prod({ checkpoint: CHECKPOINT, upEndsWith: NOT_REACHED });
+  expect(await deploy(stack, { yes: true })).toBe(FAILED);
+  expect(asked()).toEqual(["preview", "up"]);
+});
+
 test.each([
   ["of another version", { checkpoint: { ...CHECKPOINT, version: 5 } }],
   ["of another stack", { checkpoint: { ...CHECKPOINT, checkpoint: { stack: "organization/x/prod", latest: LATEST } } }],
@@ -59,7 +66,13 @@ test.each([
 });
 
 /** The stack prod with its state in a file, unless there is none, on a host with an orphan. */
-async function prod(given: { checkpoint?: object; text?: string; compressed?: boolean; login?: boolean }) {
+async function prod(given: {
+  checkpoint?: object;
+  text?: string;
+  compressed?: boolean;
+  login?: boolean;
+  upEndsWith?: number;
+}) {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-deploy-"));
   const stacks = join(directory, ".pulumi", "stacks", "reach");
   const text = given.text ?? (given.checkpoint && JSON.stringify(given.checkpoint));
@@ -69,7 +82,7 @@ async function prod(given: { checkpoint?: object; text?: string; compressed?: bo
   const exported = join(directory, "exported.json");
   writeFileSync(exported, JSON.stringify({ version: 3, deployment: LATEST }));
   const { PATH, asked } = fakePulumi(
-    `case "$1" in\nstack) cat '${exported}' ;;\nwhoami) echo '{"url":"file://${directory}"}' ;;\nesac`,
+    `case "$1" in\nstack) cat '${exported}' ;;\nwhoami) echo '{"url":"file://${directory}"}' ;;\nup) exit ${given.upEndsWith ?? 0} ;;\nesac`,
   );
   // When the release is recorded, the look from outside comes, which has tests of its own: it finds nothing to look at.
   let isRecorded = false;
