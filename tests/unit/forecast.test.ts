@@ -1,5 +1,6 @@
 // What a preview is said to mean: from the engine's events alone. That it comes true is for tests/e2e/preview.test.ts.
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import type { Agreement } from "../../cli/agreement.ts";
 import { isAgreed } from "../../cli/deploy.ts";
 import { acknowledgementOf, notAcknowledged } from "../../cli/preview/data.ts";
 import { previewOf, UNKNOWN } from "../../cli/preview/engine-events.ts";
@@ -421,19 +422,16 @@ describe("the page", () => {
 });
 
 describe("make up", () => {
-  afterEach(() => vi.unstubAllEnvs());
-
   /** A preview of these changes, and what comes of it where nobody is there to be asked. */
-  const agreed = (env: Record<string, string>, ...changes: Told[]) => agreedTo(log(...changes.flatMap(step)), env);
+  const agreed = (agreement: Agreement, ...changes: Told[]) => agreedTo(log(...changes.flatMap(step)), agreement);
 
-  async function agreedTo(events: string, env: Record<string, string>): Promise<boolean> {
+  async function agreedTo(events: string, agreement: Agreement): Promise<boolean> {
     const { PATH } = fakePulumi(`while [ "$1" != --event-log ]; do shift; done; cat > "$2" <<'END'\n${events}END`);
     const fake = await startFakeEngine(() => undefined, { info: () => ({ MemTotal: 2 ** 30, NCPU: 2 }) });
-    for (const [key, value] of Object.entries({ YES: "", ACKNOWLEDGED: "", ...env })) vi.stubEnv(key, value);
     vi.spyOn(console, "log").mockReturnValue();
     const engine = new Engine(fake.host);
     try {
-      return await isAgreed({ name: "prod", engine, env: { PATH } });
+      return await isAgreed({ name: "prod", engine, env: { PATH } }, agreement);
     } finally {
       engine.close();
     }
@@ -442,22 +440,29 @@ describe("make up", () => {
   const risky: Told = { name: "b", type: "cloudflare:index/r2Bucket:R2Bucket", ops: ["delete"], before: { name: "b" } };
 
   test("asks somebody, unless told not to", async () => {
-    await expect(agreed({})).rejects.toThrow("nobody is here to answer: YES=1");
-    expect(await agreed({ YES: "1" })).toBe(true);
+    await expect(agreed({})).rejects.toThrow("nobody is here to answer: --yes, or YES=1");
+    expect(await agreed({ yes: true })).toBe(true);
   });
 
   test("does not go on when the preview failed or a policy refused it", async () => {
     const policyEvent = { policyName: "container-user", enforcementLevel: "mandatory", message: "Why.\nweb: is root" };
-    expect(await agreedTo(log({ policyEvent }), { YES: "1" })).toBe(false);
-    expect(await agreedTo(log(diagnostic("error", "no such host")), { YES: "1" })).toBe(false);
+    expect(await agreedTo(log({ policyEvent }), { yes: true })).toBe(false);
+    expect(await agreedTo(log(diagnostic("error", "no such host")), { yes: true })).toBe(false);
     const advice = { policyEvent: { ...policyEvent, enforcementLevel: "advisory" } };
-    expect(await agreedTo(log(advice, diagnostic("warning", "old")), { YES: "1" })).toBe(true);
+    expect(await agreedTo(log(advice, diagnostic("warning", "old")), { yes: true })).toBe(true);
   });
 
   test("does not go on over data at risk, whatever else it was told, without the words", async () => {
-    expect(await agreed({ YES: "1" }, risky)).toBe(false);
-    expect(await agreed({ YES: "1", ACKNOWLEDGED: "I accept the loss of c" }, risky)).toBe(false);
-    await expect(agreed({}, risky)).rejects.toThrow('nobody is here to answer: ACKNOWLEDGED="I accept the loss of b"');
-    expect(await agreed({ YES: "1", ACKNOWLEDGED: "I accept the loss of b" }, risky)).toBe(true);
+    expect(await agreed({ yes: true }, risky)).toBe(false);
+    expect(await agreed({ yes: true, acceptDataLoss: ["c"], acknowledged: "I accept the loss of d" }, risky)).toBe(
+      false,
+    );
+    await expect(agreed({}, risky)).rejects.toThrow(
+      'nobody is here to answer: --accept-data-loss b, or ACKNOWLEDGED="I accept the loss of b"',
+    );
+    // A name is meant for the option: a description that says no more has accepted nothing.
+    expect(await agreed({ yes: true, acknowledged: "b" }, risky)).toBe(false);
+    expect(await agreed({ yes: true, acknowledged: "Less.\nI accept the loss of b." }, risky)).toBe(true);
+    expect(await agreed({ yes: true, acceptDataLoss: ["c", "b"] }, risky)).toBe(true);
   });
 });
