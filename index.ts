@@ -1,7 +1,5 @@
 // Reach: a backend, a frontend and tunnels, behind one edge.
-import { loadConfig } from "./components/settings/config.ts";
 import { domainAtCloudflare } from "./components/cloudflare/domain-at-cloudflare.ts";
-import { images } from "./images.ts";
 import { BuiltImage } from "./components/host/built-image.ts";
 import { Dns } from "./components/cloudflare/dns.ts";
 import { DockerHost } from "./components/host/docker-host.ts";
@@ -12,9 +10,10 @@ import { GeneratedSecret } from "./components/host/secret.ts";
 import { ServedRoutes } from "./components/edge/served-routes.ts";
 import { Tunnel } from "./components/cloudflare/tunnel.ts";
 import { WebService } from "./components/edge/web-service.ts";
+import { settings } from "./settings.ts";
 
-const config = loadConfig();
-const image = { ...images, ...config.images };
+const config = settings.load();
+const image = config.images;
 const { address, httpsPort, tunnelPort } = config.edge;
 
 // The host, and its three networks.
@@ -61,7 +60,7 @@ const toStorage = storage ? `; connect-src 'self' ${storage.endpoint}` : "";
 const backend = new WebService("backend", {
   edge,
   image:
-    config.images.backend ??
+    image.backend ??
     new BuiltImage("backend", { host, context: "apps/backend", buildArgs: { PYTHON_IMAGE: image.python } }).reference,
   port: 8765,
   health: { test: ["CMD", "bash", "health.sh"] },
@@ -84,7 +83,7 @@ const backend = new WebService("backend", {
 const frontend = new WebService("frontend", {
   edge,
   image:
-    config.images.frontend ??
+    image.frontend ??
     new BuiltImage("frontend", { host, context: "apps/frontend", buildArgs: { NODE_IMAGE: image.node } }).reference,
   port: 3000,
   health: { test: ["CMD", "bash", "health.sh"] },

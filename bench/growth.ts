@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { Engine } from "../components/docker-engine/client.ts";
-import { images } from "../images.ts";
+import { images } from "../tests/support/images.ts";
 import { provideImages } from "../toolchain/images.ts";
 import { keyOf } from "../toolchain/cache.ts";
 import { say } from "../toolchain/steps.ts";

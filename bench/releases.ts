@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { packageDirectory } from "../cli/stack/program.ts";
 import { Engine } from "../components/docker-engine/client.ts";
-import { images } from "../images.ts";
+import { everyStacks, images } from "../tests/support/images.ts";
 import { provideImages } from "../toolchain/images.ts";
 import { step } from "../toolchain/steps.ts";
 import { runCommand } from "../tests/support/command.ts";
@@ -19,7 +19,7 @@ export interface Releases {
 /** The images of this repository's program, built and loaded into the host, named as the program takes them. */
 export async function provideReleases(host: RemoteHost): Promise<Releases> {
   const engine = new Engine(process.env["DOCKER_HOST"]!);
-  const standIns = await provideImages(engine);
+  const standIns = await provideImages(engine, everyStacks);
   engine.close();
   const { traefik, haproxy, python, node } = { ...images, ...standIns };
   const app = (name: string) => join(packageDirectory, "apps", name);

@@ -13,6 +13,7 @@ import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { recordRelease } from "./stack/releases.ts";
 import { complaints, lookAndCure, outsideOf, type Seen } from "./doctor/outside.ts";
 import { committedFile, prepareLocal, readStackFile, textIn, type Stack } from "./stack/stack.ts";
+import { programSettings } from "./stack/program-settings.ts";
 import { readState, type State } from "./stack/state-files.ts";
 import { table } from "./report/table.ts";
 import { configKey, localDirectory, programDirectory } from "./stack/program.ts";
@@ -75,7 +76,9 @@ export async function prepareLocalStack(stack: Stack): Promise<string | undefine
   const ours = [certificate, privateKey].every((file) => file.startsWith(localDirectory + sep));
   const domain = textIn(config, configKey("domain")) ?? "localhost";
   const ca = ours ? await provideLocalCertificate({ certificate, privateKey, domain }) : undefined;
-  await prepareLocal(stack, await provideImages(stack.engine));
+  const { images } = await programSettings();
+  // A stack with a tunnel names its own, which is no stack of this machine's.
+  await prepareLocal(stack, await provideImages(stack.engine, { ...images, cloudflared: undefined }));
   return ca;
 }
 

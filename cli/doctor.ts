@@ -1,12 +1,14 @@
 // `make doctor`: what the host of a stack is, what is wrong with it, and the cure. It changes nothing there.
-import { parseStackFile } from "../components/settings/config.ts";
+import { parseStackFile } from "../components/settings/parse.ts";
 import { findDocker } from "../toolchain/docker.ts";
 import { checks } from "./doctor/host-checks.ts";
 import { gatherFacts, type StackFacts } from "./doctor/host-facts.ts";
 import { complaints, lookFromOutside } from "./doctor/outside.ts";
 import { committedFile, hostOf, readStackFile, connect, runCommand, stackName } from "./stack/stack.ts";
 import { table } from "./report/table.ts";
-import { projectName, stackLabel } from "./stack/program.ts";
+import { configKey, projectName, stackLabel } from "./stack/program.ts";
+import { programSettings } from "./stack/program-settings.ts";
+import { platform } from "../components/settings/platform.ts";
 
 await runCommand(async () => {
   const name = stackName();
@@ -34,13 +36,18 @@ await runCommand(async () => {
 
 async function stackFacts(name: string): Promise<StackFacts> {
   const { config = {} } = await readStackFile(committedFile(name));
-  const { domain, edge, cloudflare, backend, frontend } = parseStackFile(projectName(), config, [
-    "domain",
-    "edge",
-    "cloudflare",
-    "backend",
-    "frontend",
-  ]);
+  const { domain, edge, cloudflare } = parseStackFile(projectName(), config, ["domain", "edge", "cloudflare"]);
   const listens = cloudflare?.tunnel ? {} : { edge };
-  return { label: stackLabel(name), domain, ...listens, memoryMb: backend.memoryMb + frontend.memoryMb };
+  return { label: stackLabel(name), domain, ...listens, memoryMb: await servicesMemoryMb(config) };
+}
+
+/** What the services of the program may take together, by its own settings. */
+async function servicesMemoryMb(config: Record<string, unknown>): Promise<number> {
+  const { shape } = await programSettings();
+  const own = Object.entries(shape).filter(([key]) => !(key in platform));
+  const limits = own.map(([key, schema]) => {
+    const { data } = schema.safeParse(config[configKey(key)]);
+    return (data as { memoryMb?: unknown } | undefined)?.memoryMb;
+  });
+  return limits.reduce<number>((sum, memoryMb) => sum + (typeof memoryMb === "number" ? memoryMb : 0), 0);
 }

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { relative } from "node:path";
+import { programSettings } from "./stack/program-settings.ts";
 import { stackLike } from "./stack/stack-file.ts";
 import { committedFile, existingStack, runCommand } from "./stack/stack.ts";
 import { writeOnce } from "./stack/atomic-write.ts";
@@ -17,7 +18,12 @@ await runCommand(async () => {
   const file = committedFile(name);
   if (existsSync(file)) throw new Error(`NAME: there is a stack ${name} already: ${file}`);
   const wanted = { name, host, domain, address: process.env["ADDRESS"] || undefined };
-  const { text, differences, secrets } = stackLike(await readFile(committedFile(from), "utf8"), from, wanted);
+  const { text, differences, secrets } = stackLike(
+    await readFile(committedFile(from), "utf8"),
+    from,
+    wanted,
+    await programSettings(),
+  );
   await writeOnce(file, text, 0o644);
   console.log(`${relative(programDirectory, file)}: as ${from}, but\n  ${differences.join("\n  ")}\n`);
   console.log(

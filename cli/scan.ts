@@ -1,19 +1,20 @@
 // `make scan`: the known holes of the images that Bulkhead runs and builds, by Trivy. Ends with 1 if one can be closed.
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
-import { images } from "../images.ts";
 import { findDocker } from "../toolchain/docker.ts";
 import { run, step } from "../toolchain/steps.ts";
 import { provideTrivy } from "../toolchain/trivy.ts";
 import { holesIn, scanReport } from "./report/vulnerabilities.ts";
 import { runCommand } from "./stack/stack.ts";
 import { programDirectory } from "./stack/program.ts";
+import { programSettings } from "./stack/program-settings.ts";
 
 await runCommand(async () => {
+  const { images } = await programSettings();
   const trivy = await provideTrivy();
   const env = { DOCKER_HOST: await findDocker() };
   const built = await Promise.all(
-    Object.entries({ backend: `PYTHON_IMAGE=${images.python}`, frontend: `NODE_IMAGE=${images.node}` }).map(
+    Object.entries({ backend: `PYTHON_IMAGE=${images["python"]}`, frontend: `NODE_IMAGE=${images["node"]}` }).map(
       ([app, base]) => build(app, base, env),
     ),
   );

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { format } from "prettier";
-import { z } from "zod";
-import { shape } from "../components/settings/config.ts";
+import { settingsPage, stackSchema } from "../cli/report/settings-page.ts";
 import { resourceRules, stackRules } from "../policy/rules.ts";
+import { settings } from "../settings.ts";
 import { picture } from "./picture.ts";
 
 const PROJECT = "reach";
@@ -15,8 +15,11 @@ async function generated(): Promise<Record<string, string>> {
   const explained = readFileSync(new URL("../tests/e2e/explained/bucket-expiry.md", import.meta.url), "utf8");
   return {
     "README.md": readme.replace(/```mermaid\n.*?```/s, await picture()),
-    "stack.schema.json": await format(JSON.stringify(stackSchema()), { parser: "json", printWidth: 120 }),
-    "docs/configuration.md": await format(configurationPage(), { parser: "markdown", printWidth: 120 }),
+    "stack.schema.json": await format(JSON.stringify(stackSchema(PROJECT, settings)), {
+      parser: "json",
+      printWidth: 120,
+    }),
+    "docs/configuration.md": await format(settingsPage(PROJECT, settings), { parser: "markdown", printWidth: 120 }),
     "docs/policy.md": await format(
       policy.replace(/(?<=\n## The rules\n).*$/s, () => rulesTable()),
       { parser: "markdown", printWidth: 120 },
@@ -26,80 +29,6 @@ async function generated(): Promise<Record<string, string>> {
       { parser: "markdown", printWidth: 120 },
     ),
   };
-}
-
-interface JsonSchema {
-  description?: string;
-  default?: unknown;
-  properties?: Record<string, JsonSchema>;
-  oneOf?: JsonSchema[];
-  required?: string[];
-  const?: unknown;
-}
-
-const { properties: keys, required } = z.toJSONSchema(z.strictObject(shape), { io: "input" }) as {
-  properties: Record<string, JsonSchema>;
-  required: string[];
-};
-
-/** The JSON schema of stack files: editors complete and check them by it. */
-function stackSchema(): object {
-  const prefixed = Object.entries(keys).map(([key, schema]) => [`${PROJECT}:${key}`, orSecret(schema)] as const);
-  return {
-    $schema: "https://json-schema.org/draft/2020-12/schema",
-    title: `A stack file of ${PROJECT}: Pulumi.<stack>.yaml`,
-    type: "object",
-    properties: {
-      config: {
-        type: "object",
-        properties: Object.fromEntries(prefixed),
-        // Other namespaces are those of providers.
-        patternProperties: { [`^(?!${PROJECT}:)[^:]+:`]: {} },
-        required: required.map((key) => `${PROJECT}:${key}`),
-        additionalProperties: false,
-      },
-    },
-    required: ["config"],
-  };
-}
-
-/** Any value may stand encrypted in the file, as Pulumi writes it with `--secret`. */
-function orSecret(schema: JsonSchema): object {
-  const encrypted = { secure: { type: "string" } };
-  return {
-    anyOf: [schema, { type: "object", properties: encrypted, required: ["secure"], additionalProperties: false }],
-  };
-}
-
-function configurationPage(): string {
-  const rows = Object.entries(keys).flatMap(([key, schema]) => [
-    row(`${PROJECT}:${key}`, schema, required.includes(key)),
-    ...(schema.oneOf ?? [schema]).flatMap((variant) => fields(`${PROJECT}:${key}`, variant)),
-  ]);
-  return `# What a stack file may say
-
-\`Pulumi.<stack>.yaml\` says what differs between environments; the architecture is \`index.ts\`. Everything in it is read
-once, before anything is touched. All problems are named at once, each as \`path: what is wrong: how to cure it\`, and
-nothing is made while there is one. Editors complete and check stack files by \`stack.schema.json\`.
-
-This page is generated from the schemas in \`components/settings/config.ts\` by \`make generate\`.
-
-| key | meaning | |
-| --- | --- | --- |
-${rows.join("\n")}
-`;
-}
-
-function fields(path: string, schema: JsonSchema): string[] {
-  const kind = schema.properties?.["kind"]?.const;
-  const at = kind === undefined ? path : `${path} (kind: ${JSON.stringify(kind)})`;
-  return Object.entries(schema.properties ?? {})
-    .filter(([key]) => key !== "kind")
-    .map(([key, field]) => row(`${at}.${key}`, field, schema.required?.includes(key) === true));
-}
-
-function row(path: string, schema: JsonSchema, isRequired: boolean): string {
-  return `| \`${path}\` | ${schema.description ?? ""} | ${isRequired ? "required" : ""} |`;
 }
 
 /** The same rule for containers and for services is one row. */

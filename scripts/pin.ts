@@ -2,7 +2,8 @@
 // checksums of the Pulumi archives of package.json's versions, and writes them into images.ts and toolchain/pins.ts.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { images } from "../images.ts";
+import { images as platform } from "../components/images.ts";
+import { images as own } from "../images.ts";
 import { archiveNames, findChecksums, withChecksums, type ArchiveName } from "../toolchain/archives.ts";
 import { tagOf } from "../toolchain/reference.ts";
 import { resolveDigest } from "../toolchain/registry.ts";
@@ -19,10 +20,17 @@ await runCommand(async () => {
 /** What is pinned, and what became of its pin. */
 type Row = [what: string, pin: string];
 
+/** The images of the platform, and those of this repository's program. */
 async function pinImages(): Promise<Row[]> {
-  const references = Object.values(images);
+  return [
+    ...(await pinImagesIn("components/images.ts", Object.values(platform))),
+    ...(await pinImagesIn("images.ts", Object.values(own))),
+  ];
+}
+
+async function pinImagesIn(path: string, references: readonly string[]): Promise<Row[]> {
   const results = await Promise.allSettled(references.map(resolveDigest));
-  const file = join(packageDirectory, "images.ts");
+  const file = join(packageDirectory, path);
   let text = await readFile(file, "utf8");
   const rows = references.map((reference, index): Row => {
     const result = results[index]!;

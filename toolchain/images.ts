@@ -1,29 +1,30 @@
 import { createReadStream } from "node:fs";
 import { type Engine } from "../components/docker-engine/client.ts";
-import { images } from "../images.ts";
 import { reachable } from "./network.ts";
 import { nameOf, tagOf } from "./reference.ts";
 import { registryUrl } from "./registry.ts";
 import { say, step } from "./steps.ts";
-import { standInFor, type ImageKey, type StandIn } from "./stand-ins.ts";
+import { standInFor, type StandIn } from "./stand-ins.ts";
 
 /**
- * Makes sure that an engine has the images that Bulkhead runs: what is there is taken, the rest is pulled by digest,
+ * Makes sure that a Docker engine has the images that a program runs: what is there is taken, the rest is pulled by digest,
  * and what cannot be pulled because no registry can be reached gets a stand-in. Local use only: for any other stack an
  * image that cannot be pulled is an error, and the engine itself says so.
  *
- * @param wanted the images to provide; the others of images.ts are left alone. @default those that every stack runs
- * @returns the references that differ from images.ts, by key: those of the stand-ins.
+ * @param wanted the images to provide, by the keys that stack files call them.
+ * @returns the references that differ from those, by key: those of the stand-ins.
  */
 export async function provideImages(
   engine: Engine,
-  wanted: Partial<Record<ImageKey, string>> = { ...images, cloudflared: undefined },
-): Promise<Partial<Record<ImageKey, string>>> {
-  const overrides: Partial<Record<ImageKey, string>> = {};
-  for (const [key, reference] of Object.entries(wanted) as [ImageKey, string | undefined][]) {
+  wanted: Readonly<Record<string, string | undefined>>,
+): Promise<Record<string, string>> {
+  const overrides: Record<string, string> = {};
+  for (const [key, reference] of Object.entries(wanted)) {
     if (reference === undefined) continue;
     if ((await isPresent(engine, reference)) || (await pull(engine, reference))) continue;
-    const standIn = await standInFor(key, reference);
+    const standIn = await standInFor(reference);
+    // What Docker says of it when it is wanted is the truth.
+    if (standIn === undefined) continue;
     say(`STAND-IN for ${tagOf(reference)}: ${standIn.content}. For local use only, no registry can be reached.`);
     await load(engine, standIn);
     overrides[key] = standIn.reference;

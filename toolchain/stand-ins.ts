@@ -1,12 +1,11 @@
 import { readFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { images } from "../images.ts";
 import { filesUnder, keyOf, kept } from "./cache.ts";
 import { requirePrograms } from "./debian.ts";
 import { goBuild } from "./go.ts";
 import { sha256Of } from "./network.ts";
 import { architecture, goArchitecture, pins } from "./pins.ts";
-import { tagOf } from "./reference.ts";
+import { nameOf, tagOf } from "./reference.ts";
 import { run, step } from "./steps.ts";
 
 /** An image that stands in for one that cannot be pulled. */
@@ -21,8 +20,6 @@ export interface StandIn {
 
 /** The label on every stand-in, so that none is ever taken for the real image; its value is the key of its recipe. */
 export const STAND_IN_LABEL = "bulkhead.stand-in";
-
-export type ImageKey = keyof typeof images;
 
 /** What an image is made of: Debian packages, what is copied in, and a script that finishes it. */
 interface Recipe {
@@ -45,7 +42,8 @@ interface Recipe {
 const FORMAT = 2;
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-const recipes: Record<ImageKey, Recipe> = {
+/** By the last part of the image's name. */
+const recipes: Readonly<Record<string, Recipe>> = {
   traefik: {
     content: `Traefik ${pins.traefik}, built here, on Debian 12`,
     variant: "extract",
@@ -104,9 +102,11 @@ const recipes: Record<ImageKey, Recipe> = {
   },
 };
 
-/** The stand-in of an image; `reference` is the image's own, whose name and tag it carries too. */
-export async function standInFor(key: ImageKey, reference: string): Promise<StandIn> {
+/** The stand-in of an image by its reference, whose name and tag it carries too; undefined where there is none for it. */
+export async function standInFor(reference: string): Promise<StandIn | undefined> {
+  const key = nameOf(reference).split("/").at(-1)!;
   const recipe = recipes[key];
+  if (recipe === undefined) return undefined;
   const scripts = await Promise.all(
     recipe.scripts.map((name) => readFile(join(import.meta.dirname, "images", `${name}.sh`), "utf8")),
   );

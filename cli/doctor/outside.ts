@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseStackFile } from "../../components/settings/config.ts";
+import { parseStackFile } from "../../components/settings/parse.ts";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import { publishersOf, type Publisher } from "../../components/docker-engine/published-ports.ts";
 import { say } from "../../toolchain/steps.ts";

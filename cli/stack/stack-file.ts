@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { isMap, parseDocument, type Document, type Scalar, type YAMLMap } from "yaml";
-import { parseStackFile, shape } from "../../components/settings/config.ts";
+import type { z } from "zod";
+import type { Settings } from "../../components/settings/settings.ts";
+import { ConfigError, parseKeys } from "../../components/settings/parse.ts";
 import { holdsSecret } from "./stack.ts";
 import { configKey, projectName } from "./program.ts";
 
@@ -29,7 +31,12 @@ export interface NewStack {
  *
  * @throws Error with every problem: of what was asked for, and of the file that comes of it.
  */
-export function stackLike(text: string, from: string, wanted: Differences): NewStack {
+export function stackLike(
+  text: string,
+  from: string,
+  wanted: Differences,
+  settings: Pick<Settings<object>, "shape" | "secretKeys">,
+): NewStack {
   const document = parseDocument(text);
   const before = configOf(document);
   const [oldHost, oldDomain] = [String(before[configKey("host")]), String(before[configKey("domain")])];
@@ -69,7 +76,7 @@ export function stackLike(text: string, from: string, wanted: Differences): NewS
 
   const after = configOf(document);
   // What is wrong with it is said now and not at the first `make up`.
-  parseStackFile(projectName(), after, plainKeys(after));
+  refuseWhatIsWrong(after, settings);
   return { text: String(document), differences: differencesOf(before, after), secrets: secretsOf(before) };
 }
 
@@ -112,10 +119,18 @@ function secretsOf(config: Record<string, unknown>): string[] {
   return [...new Set(given)];
 }
 
-/** The keys that the program can check without a secret. */
-function plainKeys(config: Record<string, unknown>): (keyof typeof shape)[] {
-  const given = Object.keys(shape) as (keyof typeof shape)[];
-  return given.filter((key) => configKey(key) in config || !shape[key].safeParse(undefined).success);
+/** What can be checked without a secret. */
+function refuseWhatIsWrong(
+  config: Record<string, unknown>,
+  { shape, secretKeys }: Pick<Settings<object>, "shape" | "secretKeys">,
+): void {
+  const isPlain = ([key, schema]: [string, z.ZodType]) =>
+    configKey(key) in config || (!schema.safeParse(undefined).success && !secretKeys.includes(key));
+  const plain = Object.fromEntries(Object.entries(shape).filter(isPlain));
+  const given = new Map(Object.keys(plain).map((key) => [key, config[configKey(key)]]));
+  const problems: string[] = [];
+  parseKeys(plain, given, { project: projectName(), isSecret: () => false }, problems);
+  if (problems.length > 0) throw new ConfigError(problems);
 }
 
 /** `tunnels.old.example.com` as `tunnels.new.example.com`. */

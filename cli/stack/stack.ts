@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
-import { parseStackFile } from "../../components/settings/config.ts";
+import { parseStackFile } from "../../components/settings/parse.ts";
 import { Engine, sshOptions } from "../../components/docker-engine/client.ts";
 import { findDocker } from "../../toolchain/docker.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";

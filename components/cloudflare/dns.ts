@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from "node:net";
 import * as cloudflare from "@pulumi/cloudflare/dnsRecord.js";
 import * as pulumi from "@pulumi/pulumi";
-import type { Certificates } from "../settings/config.ts";
+import type { Certificates } from "../settings/certificates.ts";
 import { ownerComment, type OwnRecord } from "./cloudflare-account.ts";
 import type { Zone } from "./zone.ts";
 

@@ -3,7 +3,7 @@ import { ApiToken, zoneResource } from "./api-token.ts";
 import { CloudflareAccount } from "./cloudflare-account.ts";
 import { authoritiesOf, type DnsArgs } from "./dns.ts";
 import { Zone } from "./zone.ts";
-import type { Config } from "../settings/config.ts";
+import type { Config } from "../settings/settings.ts";
 
 export interface DomainAtCloudflare {
   account: CloudflareAccount;
@@ -51,29 +51,25 @@ export async function domainAtCloudflare(
 /**
  * What the stack file lets through and Cloudflare does not, on the way to the domain: bodies over 100 MB (more on its
  * larger plans) get 413, and an answer whose first byte takes more than 100 s gets 524.
+ *
+ * @param config any object in it may have maxBodyMb and responseTimeoutSeconds: the edge's, and those of services.
  */
-export function beyondCloudflare({ edge, backend, frontend }: Pick<Config, "edge" | "backend" | "frontend">): string[] {
-  const bodies = {
-    "edge.maxBodyMb": edge.maxBodyMb,
-    "backend.maxBodyMb": backend.maxBodyMb,
-    "frontend.maxBodyMb": frontend.maxBodyMb,
-  };
-  const waits = {
-    "backend.responseTimeoutSeconds": backend.responseTimeoutSeconds,
-    "frontend.responseTimeoutSeconds": frontend.responseTimeoutSeconds,
-  };
-  const more = (limits: Record<string, number | undefined>, most: number, what: string) =>
-    Object.entries(limits).flatMap(([path, limit]) =>
-      limit !== undefined && limit > most ? [`${path}: ${limit} is more than Cloudflare lets through: ${what}`] : [],
-    );
+export function beyondCloudflare(config: object): string[] {
+  const more = (limit: string, most: number, what: string) =>
+    Object.entries(config).flatMap(([key, value]) => {
+      const given = ((value ?? {}) as Record<string, unknown>)[limit];
+      return typeof given === "number" && given > most
+        ? [`${key}.${limit}: ${given} is more than Cloudflare lets through: ${what}`]
+        : [];
+    });
   return [
     ...more(
-      bodies,
+      "maxBodyMb",
       100,
       "it answers 413 to bodies over 100 MB, or over what your plan says; send large files to a bucket (cloudflare.files)",
     ),
     ...more(
-      waits,
+      "responseTimeoutSeconds",
       100,
       "it answers 524 when the first byte takes more than 100 s; begin the answer earlier, or make it a job that is asked for",
     ),

@@ -1,7 +1,7 @@
 import * as tunnels from "@pulumi/cloudflare/zeroTrustTunnelCloudflared.js";
 import * as configs from "@pulumi/cloudflare/zeroTrustTunnelCloudflaredConfig.js";
 import * as pulumi from "@pulumi/pulumi";
-import type { Certificates } from "../settings/config.ts";
+import type { Certificates } from "../settings/certificates.ts";
 import type { CloudflareAccount } from "./cloudflare-account.ts";
 import { Container } from "../host/container.ts";
 import type { Proxy } from "../edge/proxy.ts";

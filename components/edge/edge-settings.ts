@@ -1,4 +1,4 @@
-import type { Certificates } from "../settings/config.ts";
+import type { Certificates } from "../settings/certificates.ts";
 import { SECRETS_PATH } from "../host/secret.ts";
 
 /** What Traefik reads once, at its start. A change here replaces the container, behind the door. */

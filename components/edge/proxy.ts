@@ -1,6 +1,6 @@
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
-import type { Certificates } from "../settings/config.ts";
+import type { Certificates } from "../settings/certificates.ts";
 import type { Exception as PolicyException } from "../../policy/exceptions.ts";
 import { Container } from "../host/container.ts";
 import { Courier } from "../host/file-volume.ts";

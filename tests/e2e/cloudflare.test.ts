@@ -67,13 +67,13 @@ afterEach(() => {
 /** The program without what runs on a Docker host, so that each run takes seconds. */
 function keepOnlyCloudflare(path: string): void {
   const text = readFileSync(path, "utf8");
-  const imports = text.match(/^import .*\/(config|domain-at-cloudflare|dns)\.ts";\n/gm);
+  const imports = text.match(/^import .*\/(settings|domain-at-cloudflare|dns)\.ts";\n/gm);
   const parts = [/^\/\/ The domain at Cloudflare.*?;\n/ms, /^\/\/ How clients get there.*?\n}\n/ms];
   const [zonePart, namesPart] = parts.map((part) => part.exec(text)?.[0]);
   const noTunnel = namesPart?.replace(/^ {2}const tunnel = tunneled \? new Tunnel.*$/m, "  const tunnel = undefined;");
   if (imports?.length !== 3 || !zonePart || !noTunnel || noTunnel === namesPart)
     throw new Error("index.ts has no parts about Cloudflare where they are looked for");
-  const start = "const config = loadConfig();\nconst tunneled = false;\n";
+  const start = "const config = settings.load();\nconst tunneled = false;\n";
   const edge = "const edge = { containers: { door: [] } };\n";
   writeFileSync(path, imports.join("") + start + zonePart + edge + noTunnel);
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as tls from "node:tls";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { images as pinned } from "../../images.ts";
+import { images as pinned } from "../support/images.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import {
   addressSeen,

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Finding } from "../../cli/audit/drift.ts";
 import type { DaemonInfo } from "../../components/docker-engine/daemon-settings.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
-import { images as pinned } from "../../images.ts";
+import { everyStacks, images as pinned } from "../support/images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { rowsOfAuditPage } from "../support/audit-page.ts";
 import { makeCertificates } from "../support/certificates.ts";
@@ -110,7 +110,7 @@ async function startHosts(): Promise<void> {
 /** The edge's, and those of the services with what the frontend is built from. */
 async function builtImages() {
   const here = new Engine(process.env["DOCKER_HOST"]!);
-  const { traefik, haproxy, python, node } = { ...pinned, ...(await provideImages(here)) };
+  const { traefik, haproxy, python, node } = { ...pinned, ...(await provideImages(here, everyStacks)) };
   here.close();
   const backend = await variants.build(join(repository, "apps/backend"), { PYTHON_IMAGE: python });
   const frontend = await variants.build(join(repository, "apps/frontend"), { NODE_IMAGE: node });

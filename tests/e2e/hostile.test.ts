@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as tls from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
-import { images as pinned } from "../../images.ts";
+import { everyStacks, images as pinned } from "../support/images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import type { Attack, AttackResult } from "../support/attack.ts";
 import { makeCertificates } from "../support/certificates.ts";
@@ -29,7 +29,7 @@ let config: Record<string, unknown>;
 
 beforeAll(async () => {
   world = await startOutsideWorld();
-  const images = { ...pinned, ...(await provideImages(engine)) };
+  const images = { ...pinned, ...(await provideImages(engine, everyStacks)) };
   const certificates = await makeCertificates(DOMAIN);
   ca = certificates.ca;
   config = {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { notAcknowledged } from "../../cli/preview/data.ts";
 import { forecastOf, type Forecast } from "../../cli/preview/forecast.ts";
 import { markdown } from "../../cli/preview/report.ts";
-import { images as pinned } from "../../images.ts";
+import { images as pinned } from "../support/images.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { BOOTSTRAP } from "../support/cloudflare/access.ts";

@@ -4,7 +4,7 @@ import * as https from "node:https";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
-import { images as pinned } from "../../images.ts";
+import { everyStacks, images as pinned } from "../support/images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { lastLines } from "../support/command.ts";
@@ -19,7 +19,7 @@ let project: TestProject;
 let ca: string;
 
 beforeAll(async () => {
-  const images = { ...pinned, ...(await provideImages(engine)) };
+  const images = { ...pinned, ...(await provideImages(engine, everyStacks)) };
   const certificates = await makeCertificates(DOMAIN);
   ca = certificates.ca;
   project = await createTestProject({

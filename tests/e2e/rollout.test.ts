@@ -3,7 +3,7 @@
 import { openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { images as pinned } from "../../images.ts";
+import { images as pinned } from "../support/images.ts";
 import { startClients, type Clients } from "../support/clients.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { imageVariants } from "../support/image-variants.ts";

@@ -6,7 +6,7 @@ import * as https from "node:https";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { images } from "../../images.ts";
+import { images } from "../support/images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { makeCertificates } from "../support/certificates.ts";

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { Engine } from "../../components/docker-engine/client.ts";
+import { everyStacks } from "./images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { makeCertificates } from "./certificates.ts";
 import { lastLines, type CommandResult } from "./command.ts";
@@ -37,7 +38,7 @@ export async function prepareReach(options: ReachOptions): Promise<Reach> {
   const engine = options.engine ?? here;
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-reach-"));
   try {
-    const images = await provideImages(here);
+    const images = await provideImages(here, everyStacks);
     const { ca, certificate, privateKey } = await makeCertificates(options.domain);
     const files = { certificate: join(directory, "leaf.pem"), privateKey: join(directory, "leaf.key") };
     writeFileSync(files.certificate, certificate);

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, test } from "vitest";
-import { ConfigError, parseConfig, parseStackFile } from "../../components/settings/config.ts";
+import { ConfigError, parseStackFile } from "../../components/settings/parse.ts";
+import { settings } from "../../settings.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { projectDirectory } from "./source.ts";
 import { readStack, stacks } from "./stacks.ts";
@@ -40,7 +41,7 @@ function parsed(given: Given, secretKeys: string[] = ["dnsApiToken", "cloudflare
   const raw = Object.entries(given).flatMap(([key, value]) =>
     value === undefined ? [] : [[key.includes(":") ? key : `reach:${key}`, asText(value)]],
   );
-  return parseConfig(Object.fromEntries(raw) as Record<string, string>, {
+  return settings.parse(Object.fromEntries(raw) as Record<string, string>, {
     project: "reach",
     secretKeys: secretKeys.map((key) => `reach:${key}`),
     readFile: (path) => {
@@ -656,7 +657,7 @@ describe("a good stack file", () => {
       domain: "localhost",
       edge: { address: "0.0.0.0", httpsPort: 443, ...edgeDefaults },
       certificates: { kind: "files", certificatePem: files["certificate.pem"], privateKeyPem: files["private.key"] },
-      images: {},
+      images: settings.images,
       backend: { memoryMb: 512, cpus: 1, pids: 128, ...serviceDefaults },
       frontend: { memoryMb: 256, cpus: 0.5, pids: 64, ...serviceDefaults },
     });
@@ -701,7 +702,7 @@ describe("a good stack file", () => {
       dnsApiToken: TOKEN,
       cloudflare,
       cloudflareApiToken: CLOUDFLARE_TOKEN,
-      images: { traefik: `registry.example.com:5000/traefik:v3@${DIGEST}` },
+      images: { ...settings.images, traefik: `registry.example.com:5000/traefik:v3@${DIGEST}` },
       backend: { memoryMb: 512, cpus: 0.25, pids: 128, ...serviceDefaults, drainSeconds: 0 },
       frontend: { memoryMb: 256, cpus: 0.5, pids: 64, ...serviceDefaults },
     });
@@ -733,7 +734,7 @@ describe("a good stack file", () => {
   });
 
   test("may have stand-ins, where no public certificate depends on them", () => {
-    expect(parsed({ ...LOCAL, images: { traefik: STAND_IN } }).images).toEqual({ traefik: STAND_IN });
+    expect(parsed({ ...LOCAL, images: { traefik: STAND_IN } }).images.traefik).toBe(STAND_IN);
   });
 
   test("may name the zone itself as its domain", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Config } from "../../components/settings/config.ts";
+import type { Config } from "../../components/settings/settings.ts";
 import { beyondCloudflare } from "../../components/cloudflare/domain-at-cloudflare.ts";
 
 test("what the stack file lets through and Cloudflare does not is said", () => {

@@ -7,7 +7,7 @@ import { reviving } from "../../components/host/revive.ts";
 import { RouteFile } from "../../components/edge/route-file.ts";
 import { ServedRoutes } from "../../components/edge/served-routes.ts";
 import { WebService, type WebServiceArgs } from "../../components/edge/web-service.ts";
-import type { Certificates } from "../../components/settings/config.ts";
+import type { Certificates } from "../../components/settings/certificates.ts";
 import { container, containers, hex, label, ofType, record, type Recording } from "../../testing/recorder.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;

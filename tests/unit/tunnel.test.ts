@@ -6,7 +6,7 @@ import { DockerHost } from "../../components/host/docker-host.ts";
 import { Networks } from "../../components/host/networks.ts";
 import { Proxy } from "../../components/edge/proxy.ts";
 import { Tunnel } from "../../components/cloudflare/tunnel.ts";
-import type { Certificates } from "../../components/settings/config.ts";
+import type { Certificates } from "../../components/settings/certificates.ts";
 import { container, hex, ofType, record, type Recording } from "../../testing/recorder.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;

@@ -1,0 +1,13 @@
+// What the stack files of Reach may say, beside what those of every program may.
+import { defineSettings } from "./components/settings/settings.ts";
+import { serviceSettings } from "./components/settings/fields.ts";
+import { images } from "./images.ts";
+
+export const settings = defineSettings({
+  images,
+  builtImages: ["backend", "frontend"],
+  keys: {
+    backend: serviceSettings({ memoryMb: 512, cpus: 1, pids: 128 }).describe("Limits of the backend."),
+    frontend: serviceSettings({ memoryMb: 256, cpus: 0.5, pids: 64 }).describe("Limits of the frontend."),
+  },
+});
