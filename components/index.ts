@@ -6,13 +6,34 @@
  */
 
 // What differs between stacks: the settings in Pulumi.<stack>.yaml.
-export { loadConfig, ConfigError, type Certificates, type Config } from "./settings/config.ts";
+export {
+  defineSettings,
+  type Config,
+  type ProgramSettings,
+  type SecretSetting,
+  type Settings,
+} from "./settings/settings.ts";
+export {
+  imageReference,
+  largestBody,
+  object,
+  port,
+  serviceSettings,
+  text,
+  wholeNumber,
+  yesOrNo,
+  type ServiceDefaults,
+} from "./settings/fields.ts";
+export { type Certificates } from "./settings/certificates.ts";
+export { ConfigError } from "./settings/parse.ts";
+export { images } from "./images.ts";
 
 // The host and what runs on it.
 export { DockerHost, type DockerHostArgs } from "./host/docker-host.ts";
 export { Networks, type NetworksArgs } from "./host/networks.ts";
 export { BuiltImage, type BuiltImageArgs } from "./host/built-image.ts";
 export { Container, type ContainerArgs, type Health } from "./host/container.ts";
+export { httpHealth } from "./host/http-health.ts";
 export { Job, type JobArgs } from "./host/job.ts";
 export type { Capability, Exception, Limits, Posture } from "./host/hardening.ts";
 

@@ -158,7 +158,10 @@ export async function record(program: () => unknown, options: RecordOptions = {}
 }
 
 /** Configuration as Pulumi hands it over: full keys, everything as text. */
-function configOf(project: string, { config = {}, secretKeys = [], settings = {}, secretSettings = {} }: RecordOptions) {
+function configOf(
+  project: string,
+  { config = {}, secretKeys = [], settings = {}, secretSettings = {} }: RecordOptions,
+) {
   const given = Object.entries({ ...settings, ...secretSettings });
   const text = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
   return {
