@@ -22,7 +22,7 @@ let scripts: Source;
 let packed: { size: number; files: { path: string }[] };
 
 beforeAll(() => {
-  const inProject = { cwd: projectDirectory, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] } as const;
+  const inProject = { cwd: projectDirectory, encoding: "utf8" } as const;
   execFileSync(process.execPath, ["scripts/build.ts"], inProject);
   const npm = join(dirname(process.execPath), "npm");
   const said = execFileSync(npm, ["pack", "--dry-run", "--json", "--ignore-scripts"], inProject);
