@@ -11,7 +11,7 @@ import { timesStarted, type ContainerState } from "./audit/host-state.ts";
 import { hostTime, removeOrphans, settlePending } from "./stack/recovery.ts";
 import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { recordRelease } from "./stack/releases.ts";
-import { complaints, lookAndCure, outsideOf, type Seen } from "./doctor/outside.ts";
+import { complaints, lookAndCure, outsideOf, servicesIn, type Seen } from "./doctor/outside.ts";
 import { committedFile, prepareLocal, readStackFile, textIn, type Stack } from "./stack/stack.ts";
 import { programSettings } from "./stack/program-settings.ts";
 import { readState, type State } from "./stack/state-files.ts";
@@ -35,9 +35,12 @@ export async function deploy(stack: Stack): Promise<number> {
   const state = await readState(stack);
   await removeOrphans(stack, began, state);
   const outputs = outputsIn(state);
-  if (outputs === undefined) throw new Error(`${stack.name}: its state has no outputs after the update`);
+  if (outputs === undefined)
+    throw new Error(
+      "index.ts: services: missing among its exports: end it with `export const { url, services } = stackOutputs();`",
+    );
   await recordRelease(stack, servedImages(outputs));
-  const seen = await lookAndCure(stack.engine, stack.name);
+  const seen = await lookAndCure(stack.engine, stack.name, servicesIn(state.deployment.resources));
   await report(stack, outputs, seen);
   if (ca) say(`The certificate is signed by a CA of this machine: ${ca}`);
   say(`Up after ${formatSeconds((Date.now() - start) / 1000)}.`);

@@ -1,10 +1,21 @@
 // `make doctor`: what the host of a stack is, what is wrong with it, and the cure. It changes nothing there.
 import { parseStackFile } from "../components/settings/parse.ts";
+import type { Engine } from "../components/docker-engine/client.ts";
 import { findDocker } from "../toolchain/docker.ts";
 import { checks } from "./doctor/host-checks.ts";
 import { gatherFacts, type StackFacts } from "./doctor/host-facts.ts";
-import { complaints, lookFromOutside } from "./doctor/outside.ts";
-import { committedFile, hostOf, readStackFile, connect, runCommand, stackName } from "./stack/stack.ts";
+import { complaints, isDeployed, lookFromOutside, servicesIn, type Seen, type Services } from "./doctor/outside.ts";
+import {
+  committedFile,
+  environmentOf,
+  hostOf,
+  readStackFile,
+  connect,
+  runCommand,
+  stackName,
+  type Host,
+} from "./stack/stack.ts";
+import { readState } from "./stack/state-files.ts";
 import { table } from "./report/table.ts";
 import { configKey, projectName, stackLabel } from "./stack/program.ts";
 import { programSettings } from "./stack/program-settings.ts";
@@ -13,7 +24,8 @@ import { platform } from "../components/settings/platform.ts";
 await runCommand(async () => {
   const name = stackName();
   // Not by a connection that is there from before: the way in is part of what is asked.
-  const engine = await connect(await hostOf(name, findDocker), false);
+  const host = await hostOf(name, findDocker);
+  const engine = await connect(host, false);
   try {
     const facts = await gatherFacts(engine, await stackFacts(name));
     const findings = Object.entries(checks).map(([check, judge]) => ({ check, ...judge(facts) }));
@@ -22,7 +34,7 @@ await runCommand(async () => {
     );
     for (const { check, verdict, cure } of findings)
       if (cure.length > 0) console.log(`\n${check} (${verdict})\n${cure.map((line) => `  ${line}`).join("\n")}`);
-    const seen = await lookFromOutside(engine, name);
+    const seen = await seenOf(engine, name, host);
     if (seen.length > 0)
       console.log(
         `\n${table([["FROM OUTSIDE", "ASKED", "FOUND"], ...seen.map((each) => [each.resource, each.asked, each.found])])}`,
@@ -33,6 +45,25 @@ await runCommand(async () => {
     engine.close();
   }
 });
+
+/** On a host that has nothing of the stack, nothing is asked of its state, which may not be there. */
+async function seenOf(engine: Engine, name: string, host: Host): Promise<Seen[]> {
+  if (!(await isDeployed(engine, name))) return [];
+  return lookFromOutside(engine, name, await servicesOf(name, host));
+}
+
+/** None where the state cannot be read from here: the host and its ports are looked at all the same. */
+async function servicesOf(name: string, host: Host): Promise<Services> {
+  try {
+    const { deployment } = await readState({ name, env: await environmentOf(name, host) });
+    return servicesIn(deployment.resources);
+  } catch (error) {
+    console.log(
+      `\nNo service was asked from outside, as the stack's state cannot be read: ${(error as Error).message}`,
+    );
+    return [];
+  }
+}
 
 async function stackFacts(name: string): Promise<StackFacts> {
   const { config = {} } = await readStackFile(committedFile(name));

@@ -2,7 +2,7 @@ import { cloudflareFindings } from "./cloudflare-drift.ts";
 import { cloudflareState } from "./cloudflare-state.ts";
 import { findings, prunedOf, restartedOf, type Finding } from "./drift.ts";
 import { hostState } from "./host-state.ts";
-import { lookFromOutside } from "../doctor/outside.ts";
+import { lookFromOutside, servicesIn } from "../doctor/outside.ts";
 import { promises, type Deployment } from "./expected-state.ts";
 import { pulumi, type Stack } from "../stack/stack.ts";
 import { stackLabel } from "../stack/program.ts";
@@ -20,7 +20,8 @@ export interface ReadBack {
 /** Looks at a stack's state, its host, and what it has at Cloudflare. It changes nothing there. */
 export async function readBack(stack: Stack): Promise<ReadBack> {
   const exported = await pulumi(stack, ["stack", "export", "--show-secrets", "--stack", stack.name]);
-  const promised = promises((JSON.parse(exported) as { deployment: Deployment }).deployment);
+  const { deployment } = JSON.parse(exported) as { deployment: Deployment };
+  const promised = promises(deployment);
   if (promised.containers.length === 0)
     throw new Error(`${stack.name}: nothing is deployed, so nothing is promised: make up STACK=${stack.name}`);
   const { cloudflare } = promised;
@@ -30,7 +31,7 @@ export async function readBack(stack: Stack): Promise<ReadBack> {
     restarted: restartedOf(promised, host),
     found: [
       ...findings(promised, host, stackLabel(stack.name)),
-      ...(await lookFromOutside(stack.engine, stack.name))
+      ...(await lookFromOutside(stack.engine, stack.name, servicesIn(deployment.resources)))
         .filter(({ ok }) => !ok)
         .map(({ resource, asked, found, cure }) => ({
           ...{ resource, field: `from outside: ${asked}`, promised: "answers", found },

@@ -8,9 +8,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseStackFile } from "../../components/settings/parse.ts";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import { publishersOf, type Publisher } from "../../components/docker-engine/published-ports.ts";
+import type { FromOutside } from "../../components/edge/web-service.ts";
 import { say } from "../../toolchain/steps.ts";
 import { askHttps, askTcp, type Outcome, type Place } from "./client-probe.ts";
 import { committedFile, readStackFile } from "../stack/stack.ts";
+import type { StateResource } from "../stack/state-files.ts";
 import { programDirectory, projectName, stackLabel } from "../stack/program.ts";
 
 /** One thing that was asked, and what came of it. */
@@ -40,13 +42,9 @@ export interface Published {
   ca: readonly string[];
 }
 
-/** A published service, by the labels of its container. */
-export interface PublishedService {
+/** A service that clients reach. */
+export interface PublishedService extends FromOutside {
   name: string;
-  path: string;
-  /** The path is the one of its health, which has to be well; of another any answer will do. */
-  isHealthPath: boolean;
-  takesTcp: boolean;
 }
 
 interface Listed extends Publisher {
@@ -55,22 +53,24 @@ interface Listed extends Publisher {
   Status: string;
 }
 
+/** What a client can ask for. */
+export type Services = readonly PublishedService[];
+
 /** Looks, and changes nothing. Empty where nothing is deployed. */
-export async function lookFromOutside(engine: Engine, name: string): Promise<Seen[]> {
-  const published = await publishedOf(name);
+export async function lookFromOutside(engine: Engine, name: string, services: Services): Promise<Seen[]> {
+  const { edge, ...published } = await publishedOf(name);
   const containers = await containersOf(engine, name);
   if (containers.length === 0) return [];
-  const services = servicesOf(containers);
-  const straight = published.edge ? await lookStraight(engine, { ...published, edge: published.edge }, containers) : [];
+  const straight = edge ? await lookStraight(engine, { ...published, edge }, { containers, services }) : [];
   const byName = published.byName
-    ? await Promise.all(services.filter(({ path }) => path).map((service) => lookByName(published, service)))
+    ? await Promise.all(withPath(services).map((service) => lookByName({ ...published, edge }, service)))
     : [];
   return [...straight, ...byName];
 }
 
 /** Restarts a door whose port is dead for clients, says so, and looks again; as long as what was just started may take. */
-export async function lookAndCure(engine: Engine, name: string): Promise<Seen[]> {
-  const seen = await lookAgain(engine, name);
+export async function lookAndCure(engine: Engine, name: string, services: Services): Promise<Seen[]> {
+  const seen = await lookAgain(engine, name, services);
   if (!seen.some(({ dead }) => dead)) return seen;
   const { edge } = await publishedOf(name);
   const door = (await containersOf(engine, name)).find(
@@ -80,15 +80,15 @@ export async function lookAndCure(engine: Engine, name: string): Promise<Seen[]>
   const ports = seen.filter(({ dead }) => dead).map(({ asked }) => asked);
   say(`${ports.join(" and ")}: dead for every client, though the door runs: restarting ${door.Names[0]?.slice(1)}`);
   await engine.post(`/containers/${door.Id}/restart?t=5`);
-  return lookAgain(engine, name);
+  return lookAgain(engine, name, services);
 }
 
 /** What was just started needs a moment; a certificate from a CA needs some more. */
-async function lookAgain(engine: Engine, name: string): Promise<Seen[]> {
+async function lookAgain(engine: Engine, name: string, services: Services): Promise<Seen[]> {
   const { acme } = await publishedOf(name);
   const until = Date.now() + (acme ? 90_000 : 10_000);
   for (;;) {
-    const seen = await lookFromOutside(engine, name);
+    const seen = await lookFromOutside(engine, name, services);
     if (seen.every(({ ok }) => ok) || seen.some(({ dead }) => dead) || Date.now() > until) return seen;
     await delay(1_000);
   }
@@ -124,25 +124,36 @@ function containersOf(engine: Engine, name: string): Promise<Listed[]> {
   return engine.get(`/containers/json?all=1&filters=${filters}`);
 }
 
-/** Each once, though a release may have two containers. */
-export function servicesOf(containers: readonly Pick<Publisher, "Labels">[]): PublishedService[] {
-  const all = containers.flatMap(({ Labels }) => {
-    const { "bulkhead.name": name, "bulkhead.health-path": healthPath, "bulkhead.public-path": path } = Labels;
-    const takesTcp = Labels["bulkhead.tcp"] !== undefined;
-    if (name === undefined || (healthPath === undefined && path === undefined && !takesTcp)) return [];
-    return [
-      [name, { name, path: healthPath ?? path ?? "", isHealthPath: healthPath !== undefined, takesTcp }] as const,
-    ];
+/** Whether the host has anything of the stack. */
+export async function isDeployed(engine: Engine, name: string): Promise<boolean> {
+  return (await containersOf(engine, name)).length > 0;
+}
+
+/** As the state has them. One that was deployed before it said so there is asked for from its next update on. */
+export function servicesIn(resources: readonly Pick<StateResource, "urn" | "type" | "outputs">[] = []): Services {
+  const services = resources.flatMap(({ urn = "", type, outputs = {} }) => {
+    const { fromOutside } = outputs as { fromOutside?: FromOutside };
+    if (type !== "bulkhead:index:WebService" || fromOutside === undefined) return [];
+    return [{ name: urn.slice(urn.lastIndexOf("::") + 2), ...fromOutside }];
   });
-  return [...new Map(all).values()].sort((one, other) => one.name.localeCompare(other.name));
+  return services.sort((one, other) => one.name.localeCompare(other.name));
+}
+
+type WithPath = PublishedService & { path: string };
+
+function withPath(services: Services): WithPath[] {
+  return services.flatMap(({ path, ...service }) => (path === undefined ? [] : [{ ...service, path }]));
 }
 
 type WithEdge = Published & { edge: NonNullable<Published["edge"]> };
 
 /** Past DNS and whatever stands before the host: its own ports. */
-async function lookStraight(engine: Engine, published: WithEdge, containers: Listed[]): Promise<Seen[]> {
+async function lookStraight(
+  engine: Engine,
+  published: WithEdge,
+  { containers, services }: { containers: Listed[]; services: Services },
+): Promise<Seen[]> {
   const { edge, domain, ca } = published;
-  const services = servicesOf(containers);
   const addresses = clientAddresses(engine.host, edge.address, ownAddress());
   const ports = [edge.httpsPort, ...(services.some(({ takesTcp }) => takesTcp) ? [edge.tunnelPort] : [])];
   const places = addresses.flatMap(({ address, fromHost }) =>
@@ -181,17 +192,15 @@ async function lookStraight(engine: Engine, published: WithEdge, containers: Lis
   if (way === undefined || published.onlyThroughCloudflare) return doors;
   // The edge's own word for what no service has, to tell it from a service's.
   const nobody = await askHttps(way, { ...host("/"), host: "nobody.invalid" });
-  const routes = services
-    .filter(({ path }) => path !== "")
-    .map(async (service): Promise<Seen> => {
-      const outcome = await patiently(() => askHttps(way, host(service.path)));
-      const shown = `https://${domain}${way.port === 443 ? "" : `:${way.port}`}${service.path}`;
-      return { resource: service.name, asked: shown, ...judgeAnswer(outcome, { ...service, ...published, nobody }) };
-    });
+  const routes = withPath(services).map(async (service): Promise<Seen> => {
+    const outcome = await patiently(() => askHttps(way, host(service.path)));
+    const shown = `https://${domain}${way.port === 443 ? "" : `:${way.port}`}${service.path}`;
+    return { resource: service.name, asked: shown, ...judgeAnswer(outcome, { ...service, ...published, nobody }) };
+  });
   return [...doors, ...(await Promise.all(routes))];
 }
 
-async function lookByName(published: Published, service: PublishedService): Promise<Seen> {
+async function lookByName(published: Published, service: WithPath): Promise<Seen> {
   const { domain, ca, edge } = published;
   const port = edge?.httpsPort ?? 443;
   const outcome = await patiently(() => askHttps({ address: domain, port }, { domain, path: service.path, ca }));

@@ -35,7 +35,10 @@ const words: Record<string, (both: Both) => string | string[]> = {
   image: ({ before, after }) => `image ${imageName(before.image)} → ${imageName(after.image)}`,
   envs: ({ before, after }) => {
     if (settingOf(before, "ROUTE") !== undefined)
-      return routeReasons(settingOf(before, "ROUTE")!, settingOf(after, "ROUTE"));
+      return [
+        ...routeReasons(settingOf(before, "ROUTE")!, settingOf(after, "ROUTE")),
+        ...checkReasons({ before, after }),
+      ];
     // It is told by the time that the container has to end.
     const changed = changedKeys(settings(before.envs), settings(after.envs)).filter((key) => key !== "DRAIN_SECONDS");
     return changed.length > 0 ? `setting${changed.length > 1 ? "s" : ""} ${changed.join(", ")}` : [];
@@ -86,6 +89,15 @@ function routeReasons(before: string, after: string | undefined): string[] {
     return `${key.split(" ").slice(-2).join(".")} ${was ?? "none"} → ${is ?? "none"}`;
   });
   return [...new Set(said)].slice(0, 3);
+}
+
+/** How a release is tried before it gets a request. */
+function checkReasons({ before, after }: Pick<Both, "before" | "after">): string[] {
+  const said = { CHECK_PATH: "health path", CHECK_SECONDS: "seconds for the health path" };
+  return Object.entries(said).flatMap(([setting, words]) => {
+    const [was, is] = [settingOf(before, setting), settingOf(after, setting)];
+    return was === undefined || is === undefined || was === is ? [] : [`${words} ${was || "none"} → ${is || "none"}`];
+  });
 }
 
 /** Each value by the keys that lead to it. */

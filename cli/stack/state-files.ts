@@ -16,6 +16,7 @@ export interface State {
 }
 
 export interface StateResource {
+  urn?: string;
   type: string;
   id?: string;
   inputs?: { name?: string; restart?: string };

@@ -44,7 +44,12 @@ export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" 
 }
 
 /** What has routes of its own at an edge. */
-type Served = pulumi.Resource & { routeFile: string };
+export interface Served extends pulumi.Resource {
+  /** Name of the file with its routes. */
+  readonly routeFile: string;
+  readonly container: { name: pulumi.Output<string>; image: pulumi.Output<string> };
+  readonly url: string;
+}
 
 /**
  * The edge: Traefik without Docker's socket, without a capability, behind a door that holds the ports. It serves what
@@ -66,7 +71,7 @@ export class Proxy extends pulumi.ComponentResource {
   };
   readonly containers: { edge: Container; door: FrontDoor };
   /** What it serves, as far as the program has come. */
-  readonly #services: Served[] = [];
+  readonly #services = new Map<string, Served>();
   #isComplete = false;
 
   constructor(name: string, args: ProxyArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -182,12 +187,12 @@ export class Proxy extends pulumi.ComponentResource {
   /** For a service that is behind this edge from now on. */
   register(service: Served, name: string): void {
     if (this.#isComplete)
-      throw new Error(`${name}: comes after ServedRoutes, which would take its route away: put it before that`);
-    this.#services.push(service);
+      throw new Error(`${name}: comes after stackOutputs(), which would take its route away: put it before that`);
+    this.#services.set(name, service);
   }
 
-  /** All services that have registered; no more may come. */
-  endOfServices(): Served[] {
+  /** All services that have registered, by name; no more may come. */
+  endOfServices(): ReadonlyMap<string, Served> {
     this.#isComplete = true;
     return this.#services;
   }

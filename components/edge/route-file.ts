@@ -36,6 +36,9 @@ export interface DynamicConfiguration {
  * tries again.
  */
 export class RouteFile extends pulumi.ComponentResource {
+  /** Name of the job's container, known when every edge serves the new release. */
+  readonly switchedBy: pulumi.Output<string>;
+
   constructor(name: string, args: RouteFileArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:RouteFile", name, {}, { providers: [args.host.provider], ...opts });
     const { checkSeconds = 5 } = args;
@@ -43,7 +46,7 @@ export class RouteFile extends pulumi.ComponentResource {
       throw new Error(
         `${name}: healthTimeoutSeconds: ${checkSeconds} is not from 1 to 10: give the seconds of one answer`,
       );
-    new Job(
+    const job = new Job(
       `${name}-job`,
       {
         host: args.host,
@@ -71,7 +74,8 @@ export class RouteFile extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    this.registerOutputs({});
+    this.switchedBy = job.name;
+    this.registerOutputs({ switchedBy: this.switchedBy });
   }
 }
 

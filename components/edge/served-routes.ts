@@ -15,7 +15,7 @@ export class ServedRoutes extends pulumi.ComponentResource {
   constructor(name: string, args: ServedRoutesArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:ServedRoutes", name, {}, { providers: [args.edge.host.provider], ...opts });
     const { edge } = args;
-    const services = edge.endOfServices();
+    const services = [...edge.endOfServices().values()];
     new Job(
       `${name}-job`,
       {

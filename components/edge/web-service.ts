@@ -114,7 +114,6 @@ export class WebService extends pulumi.ComponentResource {
         command: args.command,
         health: reviving(name, args.health, args.reviveAfterHangs),
         env: { ...common.env, DRAIN_SECONDS: String(drainSeconds) },
-        labels: askedFromOutside(args),
         // Some seconds more than the drain, for what a process does after it.
         graceSeconds: drainSeconds + 5,
       },
@@ -124,7 +123,7 @@ export class WebService extends pulumi.ComponentResource {
     this.url = edge.url + (routes.paths[0] ?? "");
     this.routeFile = `${name}-route`;
     edge.register(this, name);
-    new RouteFile(
+    const route = new RouteFile(
       this.routeFile,
       {
         ...edge.routeFiles,
@@ -136,18 +135,29 @@ export class WebService extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: edge },
     );
-    this.registerOutputs({ container: this.container.name, url: this.url });
+    this.registerOutputs({
+      container: this.container.name,
+      url: this.url,
+      // In the state and not on the container, which would be replaced for it. Not before the route is switched: after a
+      // failed update, the commands ask for what clients are still served.
+      fromOutside: route.switchedBy.apply(() => fromOutside(args)),
+    });
   }
 }
 
-/** How the commands ask for it as a client does: by its health path, if that is public, or by a path that leads to it. */
-function askedFromOutside({ routes, healthPath, tunnelPort }: WebServiceArgs): Record<string, string> {
-  const { paths } = routes;
-  const isPublic = paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
-  return {
-    ...(isPublic ? { "bulkhead.health-path": healthPath } : paths[0] ? { "bulkhead.public-path": paths[0] } : {}),
-    ...(tunnelPort === undefined ? {} : { "bulkhead.tcp": "tunnel" }),
-  };
+/** How the commands ask for a service as a client does. */
+export interface FromOutside {
+  /** Its health path, if that is public, else a path that leads to it. Absent: no path does. */
+  path?: string;
+  /** The path is the one of its health, which has to be well; of another any answer will do. */
+  isHealthPath: boolean;
+  /** The edge's tunnel port leads to it. */
+  takesTcp: boolean;
+}
+
+function fromOutside({ routes: { paths }, healthPath, tunnelPort }: WebServiceArgs): FromOutside {
+  const isHealthPath = paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
+  return { path: isHealthPath ? healthPath : paths[0], isHealthPath, takesTcp: tunnelPort !== undefined };
 }
 
 /** Without a slash at its end, or whatever would end the rule that it stands in. */

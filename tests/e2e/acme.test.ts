@@ -1,17 +1,19 @@
 // Certificates by the real ACME protocol: Traefik asks Pebble, and proves who it is by records in an emulated zone, with
 // the token that was made for it.
 import { once } from "node:events";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import * as tls from "node:tls";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { servedCertificate } from "../../cli/doctor/served-certificate.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { requirePrograms } from "../../toolchain/debian.ts";
 import { BOOTSTRAP } from "../support/cloudflare/access.ts";
-import { startDnsServer } from "../support/cloudflare/dns-server.ts";
+import { startDnsServer, type DnsServer } from "../support/cloudflare/dns-server.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
-import { runCommand } from "../support/command.ts";
+import { runCommand, type CommandResult } from "../support/command.ts";
+import { RepositoryCopy } from "../support/copy.ts";
 import { startLoad } from "../support/load.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { startPebble, type Pebble } from "../support/pebble.ts";
@@ -21,9 +23,10 @@ const DOMAIN = "reach.example.com";
 /** Traefik renews what is valid for less than a day when 20 minutes of it are left, and looks each minute. */
 const VALIDITY_SECONDS = 20 * 60 + 60;
 
+const copy = new RepositoryCopy();
 let world: OutsideWorld;
 let emulator: CloudflareEmulator;
-let dns: { close: () => Promise<void> };
+let dns: DnsServer;
 let pebble: Pebble;
 let reach: Reach;
 let token: string;
@@ -37,7 +40,7 @@ beforeAll(async () => {
   dns = await startDnsServer(emulator.zones, address);
   pebble = await startPebble({ address, dnsServer: `${address}:53`, validitySeconds: VALIDITY_SECONDS });
   reach = await prepareReach({
-    ...{ stack: "acme", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222 },
+    ...{ stack: "acme", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222, program: copy.directory },
     config: {
       "reach:cloudflare": {
         ...{ accountId: emulator.account.id, zone: "example.com", addresses: ["203.0.113.10"] },
@@ -54,7 +57,7 @@ beforeAll(async () => {
 
 const caCertificate = () => join(reach.project.directory, "pebble-ca.pem");
 
-async function deploy(edge: object = {}): Promise<void> {
+async function configure(edge: object = {}): Promise<void> {
   reach.configure({
     "reach:edge": { ...(reach.config["reach:edge"] as object), ...edge },
     "reach:certificates": {
@@ -63,7 +66,22 @@ async function deploy(edge: object = {}): Promise<void> {
     },
   });
   await reach.project.setSecret("cloudflareApiToken", token);
+}
+
+async function deploy(edge: object = {}): Promise<void> {
+  await configure(edge);
   await reach.deploy();
+}
+
+/** As a user does it, on a machine that trusts the CA. */
+async function makeUp(): Promise<CommandResult> {
+  cpSync(reach.project.configFile, join(copy.directory, "Pulumi.acme.yaml"));
+  const ca = join(copy.directory, "ca.pem");
+  writeFileSync(ca, reach.ca);
+  const env = { ...reach.project.env, NODE_EXTRA_CA_CERTS: ca, STACK: "acme", YES: "1" };
+  const up = await copy.make("up", { env });
+  reach.runs.push(up);
+  return up;
 }
 
 afterAll(async () => {
@@ -72,6 +90,7 @@ afterAll(async () => {
   await dns?.close();
   await emulator?.close();
   await world?.stop();
+  copy.remove();
 });
 
 /** The certificate that the edge shows for a name, whoever made it. */
@@ -92,10 +111,24 @@ test("a CA that is away at first keeps nothing from starting: the edge shows a c
   expect(await servedCertificate(reach.engine, "reach-acme")).toBe("none yet");
 });
 
-test("when the CA is back, the next update that changes a route gets the certificate", async () => {
+test("when the CA is back, the next update that changes a route gets the certificate, and `make up` waits for it", async () => {
   await pebble.comeBack();
-  await deploy({ maxBodyMb: 11 });
-  await expect.poll(() => served(DOMAIN), { timeout: 60_000 }).toMatchObject({ trusted: true });
+  await configure({ maxBodyMb: 11 });
+  // The CA is not asked before the record of its challenge has got around.
+  dns.hide("TXT");
+  const running = makeUp();
+  const release = "/volumes/reach-acme-release-1";
+  const recorded = () => reach.engine.find(release);
+  onTestFinished(() => reach.engine.delete(release));
+  await expect.poll(recorded, { timeout: 240_000, interval: 200 }).toBeDefined();
+  // The update is over, and it looks from outside: for longer than any service of another stack may take.
+  await delay(11_000);
+  expect(await served(DOMAIN)).toMatchObject({ trusted: false });
+  dns.hide();
+  const up = await running;
+  expect(up, up.stderr).toMatchObject({ code: 0 });
+  expect(up.stdout).toMatch(/^frontend +\S+ +healthy +200 +\S+$/m);
+  expect(await served(DOMAIN)).toMatchObject({ trusted: true });
 });
 
 test("the edge gets one certificate for the domain and for all below it, from the CA that it was told", async () => {

@@ -1,5 +1,5 @@
 // What clients get, though every container says that it is well: ports that are dead, dropped packets, services that hang.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
@@ -47,18 +47,11 @@ test.each([
 });
 
 test("packets that a firewall drops are told from a dead port, and the door is left alone", async () => {
-  const rule = ["INPUT", "-i", "lo", "-p", "tcp", "--dport", "8443", "-j", "DROP"];
-  const iptables = async (...args: string[]) => expect(await runCommand("iptables", args)).toMatchObject({ code: 0 });
-  await iptables("-I", ...rule);
   const before = await doorStartedAt();
-  try {
-    const up = await make("up");
-    expect(up.code).toBe(2);
-    expect(up.stderr).toContain("door: https://127.0.0.1:8443: no answer: packets are dropped");
-    expect(up.stderr).not.toContain("restart");
-  } finally {
-    await iptables("-D", ...rule);
-  }
+  const up = await behindFirewall(() => make("up"));
+  expect(up.code).toBe(2);
+  expect(up.stderr).toContain("door: https://127.0.0.1:8443: no answer: packets are dropped");
+  expect(up.stderr).not.toContain("restart");
   expect(await doorStartedAt()).toBe(before);
   expect(await make("audit")).toMatchObject({ code: 0 });
 });
@@ -75,6 +68,60 @@ test("a service that hangs is red, and the others are not", async () => {
   expect(doctor.stdout).toMatch(/^frontend +https:\/\/localhost:8443\/health +200$/m);
   await unpause();
 });
+
+test("another health path switches the route alone, and is asked for from then on", async () => {
+  const { Id } = (await named("frontend"))!;
+  const undo = healthPathOfFrontend("/nothing");
+  const refused = await make("up");
+  expect(refused.code).toBe(2);
+  expect(refused.stdout + refused.stderr).toContain("answered 404");
+  // What clients are still served.
+  expect((await make("doctor")).stdout).toMatch(/^frontend +https:\/\/localhost:8443\/health +200$/m);
+  undo();
+  const back = healthPathOfFrontend("/");
+  onTestFinished(back);
+  expect(await make("up")).toMatchObject({ code: 0 });
+  expect((await make("doctor")).stdout).toMatch(/^frontend +https:\/\/localhost:8443\/ +200$/m);
+  expect(await make("audit")).toMatchObject({ code: 0 });
+  expect((await named("frontend"))!.Id).toBe(Id);
+});
+
+test("a rollback that clients cannot reach is one all the same: it ends with 3, and the stack file says it", async () => {
+  const stackFile = join(copy.directory, "Pulumi.local.yaml");
+  const released = readFileSync(stackFile, "utf8");
+  // No container is replaced for it.
+  appendFileSync(stackFile, "  reach:frontend:\n    healthTimeoutSeconds: 6\n");
+  expect(await make("up")).toMatchObject({ code: 0 });
+  const rollback = () =>
+    // `make` has one exit code for all that fails.
+    runCommand("bash", ["toolchain/run", "cli/rollback.ts"], { cwd: copy.directory, env: { STACK: "local" } });
+  const back = await behindFirewall(rollback);
+  expect(back, back.stderr).toMatchObject({ code: 3 });
+  expect(back.stderr).toContain(
+    "Deployed, but clients do not reach all of it:\ndoor: https://127.0.0.1:8443: no answer",
+  );
+  expect(back.stderr).toContain("Commit that file");
+  expect(readFileSync(stackFile, "utf8")).not.toContain("healthTimeoutSeconds");
+  writeFileSync(stackFile, released);
+  expect(await make("up")).toMatchObject({ code: 0 });
+});
+
+function healthPathOfFrontend(path: string): () => void {
+  const until = 'port: 3000,\n  health: { test: ["CMD", "bash", "health.sh"] },\n  healthPath: ';
+  return copy.edit("index.ts", `${until}"/health"`, `${until}"${path}"`);
+}
+
+/** While packets to the port are dropped. */
+async function behindFirewall<Result>(act: () => Promise<Result>): Promise<Result> {
+  const rule = ["INPUT", "-i", "lo", "-p", "tcp", "--dport", "8443", "-j", "DROP"];
+  const iptables = async (...args: string[]) => expect(await runCommand("iptables", args)).toMatchObject({ code: 0 });
+  await iptables("-I", ...rule);
+  try {
+    return await act();
+  } finally {
+    await iptables("-D", ...rule);
+  }
+}
 
 /** Docker's own process for a published port, in this namespace of processes: what is in another is not seen here. */
 function killProxyOf(port: number): void {

@@ -216,7 +216,7 @@ test("a port of the host", async () => {
 });
 
 test("a service more, other paths for it, and one less", async () => {
-  const end = 'new ServedRoutes("routes", { edge });';
+  const end = "export const { url, services } = stackOutputs();";
   const service = (path: string) => `
 const docs = new WebService("docs", {
   edge,
@@ -230,21 +230,18 @@ const docs = new WebService("docs", {
   drainSeconds: 1,
   routes: { paths: ["${path}"] },
 });
-new ServedRoutes("routes", { edge });`;
+export const { url, services } = stackOutputs();`;
   const without = edit(end, service("/docs"));
   expect(whatOf(await comesTrue("service-more"))).toEqual({ docs: "created" });
   edit('paths: ["/docs"]', 'paths: ["/guide"]');
-  expect(whatOf(await comesTrue("paths"))).toEqual({ docs: "rolled" });
+  expect(whatOf(await comesTrue("paths"))).toEqual({ docs: "rerouted" });
   without();
   expect(whatOf(await comesTrue("service-less"))).toEqual({ docs: "removed" });
 });
 
 test("a job before a release", async () => {
   edit("  tunnelPort: 2222,", '  tunnelPort: 2222,\n  preDeploy: { command: ["true"] },');
-  edit(
-    "drainSeconds: config.backend.drainSeconds,",
-    'drainSeconds: config.backend.drainSeconds, command: ["python3", "-m", "reach"],',
-  );
+  edit("  ...config.backend,", '  ...config.backend,\n  command: ["python3", "-m", "reach"],');
   expect(whatOf(await comesTrue("job"))).toEqual({ backend: "rolled" });
 });
 
@@ -290,8 +287,8 @@ new docker.Volume("notes", {
     "bulkhead.exceptions": JSON.stringify([{ rule: "stack-data-in-backup", why: "an experiment" }]),
   }),
 }, { provider: host.provider });
-export const url`;
-  const without = edit("export const url", volume);
+export const { url`;
+  const without = edit("export const { url", volume);
   expect((await comesTrue("volume")).dataAtRisk).toEqual([]);
   without();
   const { dataAtRisk } = await comesTrue("volume-less");

@@ -105,6 +105,13 @@ test("each client behind Cloudflare is counted by itself, whatever it says of it
   expect(new Set(await ask(BURST, () => "192.0.2.201"))).toEqual(new Set([200]));
 });
 
+test("a /64 of IPv6 behind Cloudflare is one client, and the next is another", async () => {
+  const answers = await ask(4 * BURST, (index) => `2001:db8:0:1::${index}`);
+  expect(answers.filter((status) => status === 200).length).toBeGreaterThanOrEqual(BURST);
+  expect(answers.filter((status) => status === 429).length).toBeGreaterThanOrEqual(BURST);
+  expect(new Set(await ask(BURST, () => "2001:db8:0:2::1"))).toEqual(new Set([200]));
+});
+
 test("a second update, and one whose answer comes in another order, change nothing", async () => {
   emulator.ranges.ipv6_cidrs.reverse();
   expect((await reach.deploy()).stdout).toMatch(/^Resources:\n\s+\d+ unchanged\n/m);

@@ -316,17 +316,30 @@ describe("WebService", () => {
     expect(container(recording, "api-secrets-courier").inputs.uploads).toMatchObject([{ owner: "0", group: "0" }]);
   });
 
-  test.each([
-    [{ routes: { paths: ["/api"] } }, { "bulkhead.public-path": "/api" }],
-    [{ routes: { paths: ["/"] } }, { "bulkhead.health-path": "/health" }],
-    [{ routes: { paths: ["/api"] }, healthPath: "/api/health" }, { "bulkhead.health-path": "/api/health" }],
-    [{ routes: { paths: ["/api"] }, healthPath: "/apical" }, { "bulkhead.public-path": "/api" }],
-    [{ routes: { paths: [] }, tunnelPort: 2222 }, { "bulkhead.tcp": "tunnel" }],
-  ])("%j says by labels how it is asked from outside", async (args, labels) => {
+  const TCP = { isHealthPath: false, takesTcp: true };
+  test.each<[Partial<WebServiceArgs>, object]>([
+    [{ routes: { paths: ["/api"] } }, { path: "/api", isHealthPath: false, takesTcp: false }],
+    [{ routes: { paths: ["/"] } }, { path: "/health", isHealthPath: true, takesTcp: false }],
+    [{ healthPath: "/api/health" }, { path: "/api/health", isHealthPath: true, takesTcp: false }],
+    [{ healthPath: "/apical" }, { path: "/api", isHealthPath: false, takesTcp: false }],
+    [{ routes: { paths: [] }, tunnelPort: 2222 }, TCP],
+  ])("%j says in the state how it is asked from outside", async (args, fromOutside) => {
     const { recording } = await system({}, args);
-    const all = (container(recording, "api").inputs.labels ?? []).map(({ label, value }) => [label, value]);
-    const own = all.filter(([label]) => /path$|tcp$/.test(String(label)));
-    expect(Object.fromEntries(own)).toEqual(labels);
+    expect(ofType(recording, "WebService")[0]!.outputs["fromOutside"]).toEqual(fromOutside);
+  });
+
+  test.each<[string, Partial<WebServiceArgs>]>([
+    ["another health path", { healthPath: "/api/ready" }],
+    ["more time for it", { healthTimeoutSeconds: 9 }],
+    ["other paths", { routes: { paths: ["/guide"] } }],
+    ["a tunnel", { tunnelPort: 2222 }],
+  ])("with %s, gets its route's job anew, and nothing else", async (_, args) => {
+    const [before, after] = [(await plainSystem()).recording, (await system({}, args)).recording];
+    const changed = containers(after).filter(({ name, inputs }) => {
+      const was = container(before, name).inputs;
+      return JSON.stringify(inputs) !== JSON.stringify(was);
+    });
+    expect(changed.map(({ name }) => name)).toEqual(["api-route-job"]);
   });
 
   test("gets its secrets as files, and not in its environment", async () => {
@@ -444,7 +457,7 @@ describe("routes", () => {
   });
 });
 
-describe("a service that comes after ServedRoutes", () => {
+describe("a service that comes after stackOutputs()", () => {
   test("is refused, as its route would be taken away", async () => {
     const late = record(() => {
       const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
@@ -460,7 +473,7 @@ describe("a service that comes after ServedRoutes", () => {
       });
     });
     await expect(late).rejects.toThrow(
-      "late: comes after ServedRoutes, which would take its route away: put it before that",
+      "late: comes after stackOutputs(), which would take its route away: put it before that",
     );
   });
 });

@@ -110,6 +110,15 @@ describe("what happens to a service", () => {
     const unchanged = { before: service("web"), after: service("web") };
     const job = { name: "web-route-job", ops: REPLACED, before: route("/docs"), after: route("/guide") };
     expect(ofOne(unchanged, job)).toMatchObject({ what: "rerouted", reasons: ["paths /docs → /guide"] });
+    const asked = (path: string, seconds: number) => ({
+      restart: "no",
+      envs: [...route("/docs").envs, `CHECK_PATH=${path}`, `CHECK_SECONDS=${seconds}`],
+    });
+    const other = { ...job, before: asked("/health", 5), after: asked("/ready", 9) };
+    expect(ofOne(unchanged, other)).toMatchObject({
+      what: "rerouted",
+      reasons: ["health path /health → /ready", "seconds for the health path 5 → 9"],
+    });
     const before = { name: "web-pre-deploy", ops: ["create"], after: { restart: "no" } };
     expect(ofOne(unchanged, before)).toMatchObject({ what: "same", preDeploy: true });
   });

@@ -8,7 +8,7 @@ import {
   judgeAnswer,
   judgePort,
   outsideOf,
-  servicesOf,
+  servicesIn,
 } from "../../cli/doctor/outside.ts";
 
 const PATIENCE = { connectMs: 1_000, answerMs: 300, stayMs: 200 };
@@ -114,14 +114,23 @@ test("an answer is the service's, and well, or it is red", () => {
   for (const outcome of others) expect(judge(outcome).ok, outcome.kind).toBe(false);
 });
 
-test("services are known by their labels, each once", () => {
-  const backend = { "bulkhead.name": "backend", "bulkhead.public-path": "/api", "bulkhead.tcp": "tunnel" };
-  const frontend = { "bulkhead.name": "frontend", "bulkhead.health-path": "/health" };
-  const all = [frontend, backend, backend, { "bulkhead.name": "edge" }].map((Labels) => ({ Labels }));
-  expect(servicesOf(all)).toEqual([
-    { name: "backend", path: "/api", isHealthPath: false, takesTcp: true },
-    { name: "frontend", path: "/health", isHealthPath: true, takesTcp: false },
+test("services are known by the state, and one that it says nothing of is left out", () => {
+  const service = (name: string, outputs: object, type = "bulkhead:index:WebService") => ({
+    ...{ urn: `urn:pulumi:prod::reach::${type}::${name}`, type, outputs },
+  });
+  const frontend = { path: "/health", isHealthPath: true, takesTcp: false };
+  const backend = { path: "/api", isHealthPath: false, takesTcp: true };
+  const all = [
+    service("frontend", { url: "https://prod.test", fromOutside: frontend }),
+    service("backend", { fromOutside: backend }),
+    service("deployed-before", { url: "https://prod.test" }),
+    service("another", { fromOutside: backend }, "acme:index:Thing"),
+  ];
+  expect(servicesIn(all)).toEqual([
+    { name: "backend", ...backend },
+    { name: "frontend", ...frontend },
   ]);
+  expect(servicesIn(undefined)).toEqual([]);
 });
 
 test("a cell shows what is red before what is well, and each complaint has its cure", () => {

@@ -195,7 +195,10 @@ func (b *body) Read(p []byte) (int, error) {
 	b.left -= int64(n)
 	if b.left < 0 {
 		if statusOf(b.rw) != 0 {
-			b.swallow(p)
+			// The service has answered already, such as with a 413 of its own: an error would end its connection, and with
+			// it the answer that is on its way.
+			b.extend()
+			discard(b.source, p, func() { b.extend() })
 			return 0, context.Canceled
 		}
 		b.tell("413: a body without a length grew beyond maxBodyMb, and was cut")
@@ -210,14 +213,6 @@ func (b *body) Read(p []byte) (int, error) {
 		b.tell("cut: nothing of the body came for " + strconv.Itoa(b.limits.config.BodyGapSeconds) + " s")
 	}
 	return n, err
-}
-
-// swallow takes what still comes when the service has answered already, such as with a 413 of its own: an error would
-// end its connection, and with it the answer that is on its way.
-func (b *body) swallow(p []byte) {
-	for err := error(nil); err == nil; _, err = b.source.Read(p) {
-		b.extend()
-	}
 }
 
 // Close leaves it open, for linger. The server closes it when the request is over.
@@ -288,9 +283,16 @@ func linger(rw http.ResponseWriter, req *http.Request) {
 	if control := readDeadline(rw); control != nil {
 		_ = control.SetReadDeadline(time.Now().Add(lingerFor))
 	}
-	piece := make([]byte, 32*1024)
-	for err := error(nil); err == nil; {
-		_, err = req.Body.Read(piece)
+	discard(req.Body, make([]byte, 32*1024), func() {})
+}
+
+// discard reads what nobody wants to its end, and says each time that some of it came.
+func discard(source io.Reader, into []byte, came func()) {
+	for {
+		if _, err := source.Read(into); err != nil {
+			return
+		}
+		came()
 	}
 }
 

@@ -3,8 +3,15 @@ import { once } from "node:events";
 import { AUTHORITATIVE_ANSWER, decode, encode, type Answer, type StringAnswer } from "dns-packet";
 import type { Zone, Zones } from "./zones.ts";
 
+export interface DnsServer {
+  /** Of this type it knows no record from now on: they have not got around yet. None: it knows all. */
+  hide: (type?: string) => void;
+  close: () => Promise<void>;
+}
+
 /** Answers for the zones of an emulator over real DNS (UDP), whatever is in them at that moment. */
-export async function startDnsServer(zones: Zones, address: string): Promise<{ close: () => Promise<void> }> {
+export async function startDnsServer(zones: Zones, address: string): Promise<DnsServer> {
+  let hidden: string | undefined;
   const socket = createSocket("udp4");
   socket.on("message", (message, { port, address: asker }) => {
     const { id, questions = [] } = decode(message);
@@ -12,7 +19,7 @@ export async function startDnsServer(zones: Zones, address: string): Promise<{ c
     if (!question) return;
     const name = question.name.toLowerCase();
     const zone = zones.holding(name);
-    const answers = zone ? answersOf(zone, name, question.type) : [];
+    const answers = zone && question.type !== hidden ? answersOf(zone, name, question.type) : [];
     const authorities = zone && answers.length === 0 ? [soa(zone)] : [];
     socket.send(
       encode({ type: "response", id, flags: AUTHORITATIVE_ANSWER, questions, answers, authorities }),
@@ -23,6 +30,7 @@ export async function startDnsServer(zones: Zones, address: string): Promise<{ c
   socket.bind(53, address);
   await once(socket, "listening");
   return {
+    hide: (type) => (hidden = type),
     close: async () => {
       socket.close();
       await once(socket, "close");

@@ -1,0 +1,87 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { CloudflareAccount } from "./cloudflare/cloudflare-account.ts";
+import { Dns } from "./cloudflare/dns.ts";
+import { domainAtCloudflare } from "./cloudflare/domain-at-cloudflare.ts";
+import { Tunnel } from "./cloudflare/tunnel.ts";
+import { Proxy, type Served } from "./edge/proxy.ts";
+import { ServedRoutes } from "./edge/served-routes.ts";
+import { DockerHost } from "./host/docker-host.ts";
+import { Networks } from "./host/networks.ts";
+import type { Config } from "./settings/settings.ts";
+
+/** What every program stands on. */
+export interface Platform {
+  host: DockerHost;
+  networks: Networks;
+  edge: Proxy;
+  /** For a stack with Cloudflare: what makes buckets and tokens there. */
+  account: CloudflareAccount | undefined;
+  /**
+   * What a program exports at its end: `export const { url, services } = stackOutputs();`. The commands show it. No service
+   * may come after it: the routes of those that are gone from the program are taken away.
+   */
+  stackOutputs: () => { url: string; services: Record<string, ServiceOutput> };
+}
+
+export interface ServiceOutput {
+  container: pulumi.Output<string>;
+  image: pulumi.Input<string>;
+  /** Where clients find it; the door and the edge have none. */
+  url?: string;
+}
+
+/**
+ * The host, its networks, the edge, and how clients get there: by the host's addresses, or by a tunnel that it opens. For
+ * a stack with Cloudflare, the zone's settings and names too. `const { edge, stackOutputs } = await platform(config);`
+ * begins a program.
+ *
+ * @param config what `settings.load()` gives.
+ * @throws Error if the host or the zone is not as it has to be, before anything is made.
+ */
+export async function platform(config: Config): Promise<Platform> {
+  const { images, certificates, cloudflare } = config;
+  const { address, httpsPort, tunnelPort } = config.edge;
+  const host = new DockerHost("host", { host: config.host, knownHosts: config.knownHosts, jobImage: images.traefik });
+  const tunneled = cloudflare?.tunnel ?? false;
+  const ports = { "edge.httpsPort": { address, port: httpsPort }, "edge.tunnelPort": { address, port: tunnelPort } };
+  await host.check(tunneled ? {} : ports);
+  const networks = new Networks("networks", { host, tunnel: tunneled });
+  const atCloudflare = cloudflare && (await domainAtCloudflare(config, cloudflare));
+
+  const edge = new Proxy("edge", {
+    networks,
+    images,
+    domain: config.domain,
+    certificates,
+    dnsApiToken: config.dnsApiToken ?? atCloudflare?.dnsApiToken,
+    dnsApiUrl: cloudflare?.apiUrl,
+    clientsThrough: atCloudflare?.clientsThrough,
+    ...config.edge,
+  });
+  if (atCloudflare) {
+    const { account, names } = atCloudflare;
+    const tunnel = tunneled
+      ? new Tunnel("tunnel", { account, image: images.cloudflared, edge, certificates })
+      : undefined;
+    new Dns("dns", { ...names, tunnel: tunnel?.hostname }, { dependsOn: tunnel ?? edge.containers.door });
+  }
+  return {
+    ...{ host, networks, edge, account: atCloudflare?.account },
+    stackOutputs: () => {
+      const services = [...edge.endOfServices()];
+      new ServedRoutes("routes", { edge });
+      return { url: edge.url, services: { ...ofEdge(edge, images), ...Object.fromEntries(services.map(ofService)) } };
+    },
+  };
+}
+
+function ofEdge({ containers: { door, edge } }: Proxy, images: Config["images"]): Record<string, ServiceOutput> {
+  return {
+    door: { container: door.name, image: images.haproxy },
+    edge: { container: edge.name, image: images.traefik },
+  };
+}
+
+function ofService([name, { container, url }]: readonly [string, Served]): [string, ServiceOutput] {
+  return [name, { container: container.name, image: container.image, url }];
+}
