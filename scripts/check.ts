@@ -17,7 +17,10 @@ const checks: Record<string, string[]> = {
 const failed = Object.entries(checks).filter(([name, [program, ...args]]) => {
   const start = Date.now();
   const file = join(packageDirectory, "node_modules", program!);
-  const { status } = spawnSync(process.execPath, [file, ...args], { cwd: packageDirectory, stdio: "inherit" });
+  const { status } = spawnSync(process.execPath, [...process.execArgv, file, ...args], {
+    cwd: packageDirectory,
+    stdio: "inherit",
+  });
   console.log(`${name}: ${status === 0 ? "ok" : "FAILED"} after ${formatSeconds((Date.now() - start) / 1000)}`);
   return status !== 0;
 });

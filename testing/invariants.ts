@@ -6,6 +6,7 @@ import type { NetworkArgs } from "@pulumi/docker/network.js";
 import type { RemoteImageArgs } from "@pulumi/docker/remoteImage.js";
 import type { VolumeArgs } from "@pulumi/docker/volume.js";
 import type * as pulumi from "@pulumi/pulumi";
+import { basesOf } from "./dockerfile.ts";
 import { containers, hex, label, ofType, type ContainerInputs, type Recorded, type Recording } from "./recorder.ts";
 
 type Container = Recorded<ContainerInputs>;
@@ -267,11 +268,8 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       ofType<pulumi.Unwrap<RemoteImageArgs>>(recording, "docker:index/remoteImage:RemoteImage"),
       ({ inputs: { build, name } }) => {
         if (build === undefined) return isPinned(name) ? [] : [`pulls ${name}`];
-        const bases = Object.entries(build.buildArgs ?? {}).filter(([key]) => key.endsWith("_IMAGE"));
-        return [
-          ...(bases.length > 0 ? [] : ["is built from no image that is named"]),
-          ...bases.filter(([, base]) => !isPinned(base)).map(([, base]) => `is built from ${base}`),
-        ];
+        const bases = basesOf(build.context ?? ".", build.buildArgs);
+        return bases.filter((base) => !isPinned(base)).map((base) => `is built from ${base}, without a digest`);
       },
     ),
   ],

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { ContainerArgs } from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
 import * as state from "@pulumi/pulumi/runtime/state.js";
+import { projectName } from "../cli/stack/program.ts";
 import type { RegisterResourceOutputsRequest, RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 
 /** A resource as the engine would have been asked for it. Plain data: a test may clone it and break it. */
@@ -47,8 +48,14 @@ export interface Recording {
 export type ContainerInputs = pulumi.Unwrap<ContainerArgs>;
 
 export interface RecordOptions {
+  /** The project's name. @default that in the Pulumi.yaml of this folder, or of the nearest one above */
+  project?: string;
   /** @default "test" */
   stack?: string;
+  /** The stack's settings, by keys without the project's name: `{ domain: "example.com" }`. @default {} */
+  settings?: Record<string, unknown>;
+  /** Those of them that are secret. @default {} */
+  secretSettings?: Record<string, string>;
   /** The stack's configuration, as Pulumi hands it over. @default {} */
   config?: Record<string, string>;
   /** Keys of config whose values are secret. @default [] */
@@ -65,15 +72,14 @@ export interface RecordOptions {
 
 type Answer = (inputs: Record<string, unknown>) => Record<string, unknown>;
 
-const PROJECT = "reach";
-
 /**
  * Runs a program against an engine that only writes down what it is asked for.
  *
  * @throws the first thing that went wrong in it, also in an `.apply` that nobody waits for.
  */
 export async function record(program: () => unknown, options: RecordOptions = {}): Promise<Recording> {
-  const { stack = "test", config = {}, secretKeys = [], preview = true } = options;
+  const { project = projectName(), stack = "test", preview = true } = options;
+  const { config, secretKeys } = configOf(project, options);
   const { getZones = oneZone, getDnsRecords = () => ({ results: [] }) } = options.cloudflare ?? {};
   const { getPermissionGroups = permissionGroups } = options.cloudflare ?? {};
   const calls: Record<string, Answer> = {
@@ -95,7 +101,7 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   const failed = new Promise<never>((_, reject) => (fail = reject));
   failed.catch(() => undefined);
 
-  const kinds = kindsOf(`${PROJECT}-${stack}`, secrets);
+  const kinds = kindsOf(`${project}-${stack}`, secrets);
   await pulumi.runtime.setMocks(
     {
       call: ({ token, inputs }) => {
@@ -112,7 +118,7 @@ export async function record(program: () => unknown, options: RecordOptions = {}
         return kind(name, inputs as Record<string, unknown>);
       },
     },
-    PROJECT,
+    project,
     stack,
     preview,
   );
@@ -148,7 +154,20 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   }
   const recorded = [...resources.values()];
   const root = recorded.find(({ type }) => type === STACK_TYPE)!;
-  return { stackName: `${PROJECT}-${stack}`, resources: recorded, outputs: root.outputs, secrets, hooks };
+  return { stackName: `${project}-${stack}`, resources: recorded, outputs: root.outputs, secrets, hooks };
+}
+
+/** Configuration as Pulumi hands it over: full keys, everything as text. */
+function configOf(
+  project: string,
+  { config = {}, secretKeys = [], settings = {}, secretSettings = {} }: RecordOptions,
+) {
+  const given = Object.entries({ ...settings, ...secretSettings });
+  const text = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+  return {
+    config: { ...config, ...Object.fromEntries(given.map(([key, value]) => [`${project}:${key}`, text(value)])) },
+    secretKeys: [...secretKeys, ...Object.keys(secretSettings).map((key) => `${project}:${key}`)],
+  };
 }
 
 /** All resources of a type, like `docker:index/container:Container`; its last part is enough. */

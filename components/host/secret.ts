@@ -24,7 +24,7 @@ export class GeneratedSecret extends pulumi.ComponentResource {
 }
 
 export interface SecretFilesArgs extends Omit<CourierArgs, "files"> {
-  /** Name of the setting to its value: REACH_API_KEY becomes the file reach_api_key and REACH_API_KEY_FILE. */
+  /** Name of the setting to its value: API_KEY becomes the file api_key and API_KEY_FILE. */
   secrets: Record<string, pulumi.Input<string>>;
 }
 

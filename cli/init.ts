@@ -1,0 +1,52 @@
+// `bulkhead init`: a program of one service, in this folder.
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Command, Option } from "commander";
+import { answered, problemsOf, suggestedName, type InitOptions } from "./init/answers.ts";
+import { programFiles } from "./init/program-files.ts";
+import { packageFile } from "./init/package-file.ts";
+
+export const init = new Command("init")
+  .description("write a program of one service into this folder; deploys nothing")
+  .addOption(new Option("--dockerfile <folder>", "the service is built from this folder, which has a Dockerfile"))
+  .addOption(new Option("--image <image>", "the service is this image: name:tag@sha256:…").conflicts("dockerfile"))
+  .option("--name <name>", "the project's name, which every name on the host begins with (default: this folder's)")
+  .option("--service <name>", "the service's name (default: that of its folder or image)")
+  .option("--port <port>", "the port in the container that speaks HTTP")
+  .option("--health-path <path>", "a path that answers 2xx when the service can serve (default: /)")
+  .option("--domain <domain>", "the name that the edge serves (default: localhost)")
+  .option("--workflows", "write workflows for GitHub too: checks, previews, deploys and a look for drift")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  bulkhead init                                             # asks
+  bulkhead init --dockerfile ./app --port 3000 --health-path /health
+  bulkhead init --image ghcr.io/me/app:1.4@sha256:… --port 8080 --domain localhost
+
+At a terminal it asks for what is not given.`,
+  )
+  .action(async (given: InitOptions) => {
+    const directory = process.cwd();
+    const options = await answered(given, suggestedName(directory));
+    const problems = problemsOf(options, directory);
+    if (problems.length > 0) throw new Error(`nothing was written:\n${problems.map((line) => `  ${line}`).join("\n")}`);
+    const files = { ...(await programFiles(options)), "package.json": await packageFile(options, directory) };
+    for (const [file, content] of Object.entries(files)) {
+      const path = join(directory, file);
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, content);
+    }
+    console.log(`Written: ${Object.keys(files).sort().join(", ")}\n`);
+    console.log(["Next:", ...nextSteps(directory)].join("\n"));
+  });
+
+function nextSteps(directory: string): string[] {
+  const isInstalled = existsSync(join(directory, "node_modules", "bulkhead"));
+  return [
+    ...(isInstalled ? [] : ["  npm install        # the package, at the version that wrote these files"]),
+    "  npx bulkhead up    # deploys to this machine's Docker; index.ts is what runs",
+    "  npm test           # what the program asks Docker for, without a Docker",
+  ];
+}

@@ -1,0 +1,56 @@
+import { readFile } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import type { Program } from "./answers.ts";
+
+/** Each file of a program, and its template: one that a tool would take for its own has another name there. */
+const FILES = {
+  "index.ts": "index.ts",
+  "settings.ts": "settings.ts",
+  "program.test.ts": "program.test.ts",
+  "Pulumi.yaml": "Pulumi.yaml",
+  "Pulumi.local.yaml": "Pulumi.local.yaml",
+  "tsconfig.json": "program.tsconfig.json",
+  ".gitignore": "gitignore",
+};
+
+const WORKFLOWS = {
+  ".github/workflows/checks.yml": "workflows/checks.yml",
+  ".github/workflows/preview.yml": "workflows/preview.yml",
+  ".github/workflows/deploy.yml": "workflows/deploy.yml",
+  ".github/workflows/drift.yml": "workflows/drift.yml",
+  ".github/actions/stack/action.yml": "workflows/stack-action.yml",
+};
+
+/** The files of a program, by path. The templates are a program too, with names that stand nowhere else. */
+export async function programFiles(program: Program): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  for (const [file, template] of Object.entries({ ...FILES, ...(program.workflows ? WORKFLOWS : {}) })) {
+    const text = await readFile(join(import.meta.dirname, "template", template), "utf8");
+    files[file] = filled(ofImage(text, program), program);
+  }
+  return files;
+}
+
+function filled(text: string, { name, service, port, healthPath, domain, dockerfile }: Program): string {
+  const context = relative(process.cwd(), resolve(dockerfile ?? "."));
+  const key = service.includes("-") ? `["${service}"]` : `.${service}`;
+  const property = service.includes("-") ? `"${service}":` : `${service}:`;
+  return text
+    .replaceAll('images["template-service"]', () => `images${key}`)
+    .replaceAll('"template-service":', () => property)
+    .replaceAll("template-project", () => name)
+    .replaceAll("template-service", () => service)
+    .replaceAll("65001", () => port)
+    .replaceAll("/template-health", () => healthPath)
+    .replaceAll("template.localhost", () => domain)
+    .replaceAll('context: "app"', () => `context: ${JSON.stringify(context)}`);
+}
+
+/** The service of the templates is built; this makes it one of an image, if the program is to have that. */
+function ofImage(text: string, { image }: Program): string {
+  if (image === undefined) return text;
+  return text
+    .replace(/ \?\? new BuiltImage\(.*?\)\.reference/, "")
+    .replace("BuiltImage, ", "")
+    .replace('builtImages: ["template-service"]', () => `images: { "template-service": ${JSON.stringify(image)} }`);
+}

@@ -1,0 +1,6 @@
+// What may differ between stacks. It stands in Pulumi.<stack>.yaml, beside the platform's own keys.
+import { defineSettings } from "bulkhead";
+
+export const settings = defineSettings({
+  builtImages: ["template-service"],
+});
