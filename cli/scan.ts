@@ -1,6 +1,7 @@
 // `make scan`: the known holes of the images that Bulkhead runs and builds, by Trivy. Ends with 1 if one can be closed.
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
+import { buildSecrets } from "../components/host/build-secrets.ts";
 import { images } from "../images.ts";
 import { findDocker } from "../toolchain/docker.ts";
 import { run, step } from "../toolchain/steps.ts";
@@ -30,6 +31,9 @@ await runCommand(async () => {
 async function build(app: string, base: string, env: NodeJS.ProcessEnv): Promise<string> {
   const tag = `bulkhead.local/${app}:scan`;
   const context = join(programDirectory, "apps", app);
-  await step(`building ${tag}`, () => run("docker", ["build", "--tag", tag, "--build-arg", base, context], { env }));
+  const secrets = buildSecrets().flatMap(({ id, src }) => ["--secret", `id=${id},src=${src}`]);
+  const args = ["build", "--tag", tag, "--build-arg", base, ...secrets, context];
+  // Which an older CLI has to be asked for.
+  await step(`building ${tag}`, () => run("docker", args, { env: { ...env, DOCKER_BUILDKIT: "1" } }));
   return tag;
 }
