@@ -73,11 +73,17 @@ function setting(file: string | undefined, key: string): string | undefined {
   return file && new RegExp(`^\\s*${key}\\s*=\\s*(.+?)\\s*$`, "m").exec(readFileSync(file, "utf8"))?.[1];
 }
 
-/** A file that only this user may read, and that is gone when this program is. */
+/** A file that only this user may read, and that is gone when this program is: one for all its builds. */
 function fileOf(content: string): string {
-  const directory = mkdtempSync(join(tmpdir(), "bulkhead-build-"));
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
-  const file = join(directory, "build.env");
-  writeFileSync(file, content, { mode: 0o600 });
-  return file;
+  if (!written) {
+    const directory = mkdtempSync(join(tmpdir(), "bulkhead-build-"));
+    process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+    written = { file: join(directory, "build.env"), content: "" };
+  }
+  // A build may be reading it.
+  if (written.content !== content) writeFileSync(written.file, content, { mode: 0o600 });
+  written.content = content;
+  return written.file;
 }
+
+let written: { file: string; content: string } | undefined;
