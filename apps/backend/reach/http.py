@@ -1,7 +1,6 @@
 """What every route shares: answers as JSON, bodies with a limit, and a line in the log for each request."""
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -91,9 +90,12 @@ class Conversation:
                 # Asked now and not before: a drain may have begun while the handler ran.
                 if self._draining.is_set():
                     message["headers"] = [*message["headers"], (b"Connection", b"close")]
-            # Else the server itself has refused what came after the header, and said so.
-            with contextlib.suppress(LocalProtocolError):
+            try:
                 await send(message)
+            except LocalProtocolError:
+                # The server itself has refused what came after the header, has said so, and hangs up.
+                while (await receive())["type"] != "http.disconnect":
+                    pass
 
         path = scope["path"][:200]
         try:

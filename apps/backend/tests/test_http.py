@@ -125,8 +125,8 @@ class Refusals(ServerTest):
             ("a negative length", post + "Content-Length: -1\r\n\r\n"),
             ("a signed length", post + "Content-Length: +1\r\n\r\n"),
             ("two lengths", post + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n"),
-            ("length and chunks", post + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"),
-            ("chunks in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            ("length and chunks", post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            ("chunks in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
             ("another encoding", post + "Transfer-Encoding: gzip, chunked\r\n\r\n"),
             ("a chunk size that is none", chunked + "0x1\r\n"),
             ("a negative chunk", chunked + "-1\r\n"),
@@ -159,7 +159,11 @@ class Refusals(ServerTest):
     async def test_no_client_can_fill_the_log_with_faults(self):
         logging.disable(logging.NOTSET)
         with self.assertNoLogs("reach.http", "ERROR"), self.assertNoLogs("uvicorn.error", "ERROR"):
-            for sent in ("Transfer-Encoding: chunked\r\n\r\n0x1\r\n", "Content-Length: 5\r\n\r\n1"):
+            for sent in (
+                "Transfer-Encoding: chunked\r\n\r\n0x1\r\n",
+                "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0x1\r\n",
+                "Content-Length: 5\r\n\r\n1",
+            ):
                 connection = await self.connect()
                 await connection.send("POST / HTTP/1.1\r\nHost: a\r\n" + sent)
                 await asyncio.sleep(0.05)
