@@ -320,6 +320,10 @@ export async function removeStack(engine: Engine, stackLabel: string): Promise<v
   await Promise.all(containers.map(({ Id }) => engine.delete(`/containers/${Id}?force=1&v=1`)));
   await Promise.all(networks.map((id) => engine.delete(`/networks/${id}`)));
   await Promise.all(volumes.map((name) => engine.delete(`/volumes/${name}`)));
+  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=${stackLabel}`] }));
+  for (const { Id } of await engine.get<{ Id: string }[]>(`/images/json?filters=${filters}`))
+    // One that another is built from stays.
+    await engine.delete(`/images/${Id}?force=1`).catch(() => undefined);
 }
 
 function mustSucceed(what: string, result: CommandResult): CommandResult {
