@@ -125,6 +125,8 @@ async function container(name: string, stack: string): Promise<string> {
   const { Id } = await engine.post<{ Id: string }>(`/containers/create?name=${name}`, {
     ...{ Image: (await lanes[0]!.containers())[0]!.Image, Entrypoint: ["sleep", "3600"] },
     Labels: { "bulkhead.stack": stack, "bulkhead.name": "backend" },
+    // Without it no signal ends it, and who removes it waits for as long as an edge may take to end.
+    HostConfig: { Init: true },
   });
   await engine.post(`/containers/${Id}/start`);
   return Id;
