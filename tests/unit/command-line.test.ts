@@ -203,7 +203,7 @@ test("what a verb gives is the exit code", async () => {
   expect(process.exitCode).toBe(3);
 });
 
-test("where there is no program, that is what is said", () => {
+test("where there is no program, that is what is said", { timeout: 60_000 }, () => {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-nowhere-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(projectDirectory, "cli/main.ts"), "up"], {
