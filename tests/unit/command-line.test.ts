@@ -80,7 +80,7 @@ describe("the help", () => {
     "of %s has examples that hold",
     async (line, verb) => {
       const lines = helpOf(verb).split("\nExamples:\n")[1]!.split("\n");
-      const commands = lines.filter((line) => /^ {2}\S/.test(line)).map((line) => line.trim());
+      const commands = lines.filter((line) => /^ {2}\S/.test(line)).map((line) => line.replace(/ +#.*/, "").trim());
       expect(commands.length).toBeGreaterThan(0);
       isReading = true;
       for (const command of commands) {
