@@ -12,6 +12,7 @@ import { doctor } from "./doctor.ts";
 import { down } from "./down.ts";
 import { env } from "./env.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { init } from "./init.ts";
 import { newStack } from "./new-stack.ts";
 import { preview } from "./preview.ts";
 import { promote } from "./promote.ts";
@@ -23,6 +24,7 @@ import { up } from "./up.ts";
 
 /** Every verb, in the order in which the help lists them. */
 const verbs: readonly Command[] = [
+  init,
   up,
   preview,
   rollback,

@@ -12,7 +12,7 @@ export const up = withAgreement(stackCommand("up", "deploy a stack: from a fresh
       ["bulkhead up", "the stack local, on this machine; it is not asked about"],
       ["bulkhead up --stack prod", "shows what would happen, and asks"],
       ["bulkhead up --stack prod --yes", "shows it, and goes on unless data is at risk"],
-      ["bulkhead up --stack prod --accept-data-loss reach-prod-files", "that one may be lost"],
+      ["bulkhead up --stack prod --accept-data-loss blog-prod-files", "that one may be lost"],
     ),
   )
   .action(

@@ -80,7 +80,7 @@ describe("the help", () => {
     "of %s has examples that hold",
     async (line, verb) => {
       const lines = helpOf(verb).split("\nExamples:\n")[1]!.split("\n");
-      const commands = lines.filter((line) => /^ {2}\S/.test(line)).map((line) => line.trim());
+      const commands = lines.filter((line) => /^ {2}\S/.test(line)).map((line) => line.replace(/ +#.*/, "").trim());
       expect(commands.length).toBeGreaterThan(0);
       isReading = true;
       for (const command of commands) {
@@ -203,7 +203,7 @@ test("what a verb gives is the exit code", async () => {
   expect(process.exitCode).toBe(3);
 });
 
-test("where there is no program, that is what is said", () => {
+test("where there is no program, that is what is said", { timeout: 60_000 }, () => {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-nowhere-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(projectDirectory, "cli/main.ts"), "up"], {

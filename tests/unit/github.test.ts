@@ -120,7 +120,7 @@ describe("the issue", () => {
   });
 });
 
-describe("the command that comments", () => {
+describe("the command that comments", { timeout: 60_000 }, () => {
   const run = (env: Record<string, string | undefined>) =>
     runCommand(process.execPath, ["cli/main.ts", "ci", "comment"], {
       cwd: projectDirectory,
