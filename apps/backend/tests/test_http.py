@@ -181,7 +181,7 @@ class Refusals(ServerTest):
 
 
 class TimeLimits(ServerTest):
-    limits = {"CONNECTIONS": 4, "IDLE_SECONDS": 0.3, "HEADER_SECONDS": 0.3, "BODY_SECONDS": 0.3, "WRITE_SECONDS": 1}
+    limits = {"IDLE_SECONDS": 0.3, "HEADER_SECONDS": 0.3, "BODY_SECONDS": 0.3, "WRITE_SECONDS": 1}
 
     async def test_an_idle_connection_is_closed_without_a_word(self):
         for sent in ("", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
@@ -229,6 +229,10 @@ class TimeLimits(ServerTest):
                 await asyncio.sleep(0.05)
             while self.server.connections:
                 await asyncio.sleep(0.05)
+
+
+class CountLimit(ServerTest):
+    limits = {"CONNECTIONS": 4}
 
     async def test_connections_are_limited(self):
         for _ in range(3):
