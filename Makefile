@@ -1,4 +1,5 @@
-# Every target runs a program in cli/ or scripts/ with the tools that toolchain/run provides.
+# Every target runs a verb of cli/main.ts or a program in scripts/ with the tools that toolchain/run provides. A variable
+# stands for the option of the verb that its help says.
 .DEFAULT_GOAL := help
 .PHONY: help up preview doctor audit stack promote rollback down unlock test soak check scan fmt pin env generate
 RUN := @bash toolchain/run --import ./scripts/given.ts
@@ -13,39 +14,39 @@ help: ## this list
 
 up: takes += STACK=<stack> YES=1 ACKNOWLEDGED=<words>
 up: ## from a fresh machine to the stack answering; a table at the end
-	$(RUN) cli/up.ts
+	$(RUN) cli/main.ts up
 
-preview: takes += STACK=<stack> REPORT=<file> ACKNOWLEDGED=<words>
+preview: takes += STACK=<stack> REPORT=<file> ACKNOWLEDGED=<words> FORMAT=json
 preview: ## what the next `make up` would do, explained (REPORT for a pull request); changes nothing
-	$(RUN) cli/preview.ts
+	$(RUN) cli/main.ts preview
 
-doctor: takes += STACK=<stack>
+doctor: takes += STACK=<stack> FORMAT=json
 doctor: ## what the stack's host is, what is wrong with it, and the cure; changes nothing
-	$(RUN) cli/doctor.ts
+	$(RUN) cli/main.ts doctor
 
 audit: takes += STACK=<stack> FORMAT=json
 audit: ## whether the host is as the stack promises, field by field (FORMAT for machines); changes nothing
-	$(RUN) cli/audit.ts
+	$(RUN) cli/main.ts audit
 
 stack: takes += NAME=<new> FROM=<stack> HOST=<host> DOMAIN=<domain> ADDRESS=<address>
 stack: ## a new stack like another one
-	$(RUN) cli/new-stack.ts
+	$(RUN) cli/main.ts stack
 
 promote: takes += FROM=<stack> TO=<stack>
 promote: ## the images that one stack runs into the file of another
-	$(RUN) cli/promote.ts
+	$(RUN) cli/main.ts promote
 
 rollback: takes += STACK=<stack> TO=<number> YES=1 ACKNOWLEDGED=<words>
 rollback: ## back to the release before, by a preview and an update (TO: to that one)
-	$(RUN) cli/rollback.ts
+	$(RUN) cli/main.ts rollback
 
 down: takes += STACK=<stack> DATA=delete|keep YES=1
 down: ## remove it all; asks about data (DATA for scripts)
-	$(RUN) cli/down.ts
+	$(RUN) cli/main.ts down
 
 unlock: takes += STACK=<stack> UNLOCK=<stack>
 unlock: ## release the lock of a run that was killed on another machine (UNLOCK for scripts)
-	$(RUN) cli/unlock.ts
+	$(RUN) cli/main.ts unlock
 
 test: ## every test: unit first, then end to end
 	$(RUN) scripts/test.ts
@@ -58,7 +59,7 @@ check: ## types, lint, format and unit tests: what to run before a commit
 
 scan: takes += REPORT=<file>
 scan: ## known holes of the images, by Trivy; ends with an error if one can be closed
-	$(RUN) cli/scan.ts
+	$(RUN) cli/main.ts scan
 
 fmt: ## format everything
 	$(RUN) node_modules/prettier/bin/prettier.cjs --write .
@@ -68,7 +69,7 @@ pin: ## resolve the digests of images.ts and the checksums of Pulumi's archives 
 
 env: takes += STACK=<stack>
 env: ## for eval "$$(make -s env)": a shell in which plain pulumi works
-	$(RUN) cli/env.ts
+	$(RUN) cli/main.ts env
 
-generate: ## write what is made from the program: stack.schema.json, docs/configuration.md, the README's picture
+generate: ## write what is made from the program: stack.schema.json, docs/configuration.md, docs/commands.md, the README's picture
 	$(RUN) scripts/generate.ts

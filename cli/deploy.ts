@@ -2,6 +2,8 @@
 import { resolve, sep } from "node:path";
 import { provideImages } from "../toolchain/images.ts";
 import { formatSeconds, say } from "../toolchain/steps.ts";
+import type { Agreement } from "./agreement.ts";
+import { DONE, FAILED, NOT_REACHED } from "./exit-codes.ts";
 import { ask } from "./report/prompt.ts";
 import { provideLocalCertificate } from "./stack/local-certificates.ts";
 import { acknowledgementOf } from "./preview/data.ts";
@@ -15,23 +17,25 @@ import { complaints, lookAndCure, outsideOf, servicesIn, type Seen } from "./doc
 import { committedFile, prepareLocal, readStackFile, textIn, type Stack } from "./stack/stack.ts";
 import { programSettings } from "./stack/program-settings.ts";
 import { readState, type State } from "./stack/state-files.ts";
+import { green, yellow } from "./report/colour.ts";
 import { table } from "./report/table.ts";
 import { configKey, localDirectory, programDirectory } from "./stack/program.ts";
 
 /** Preview, question and update, then what a killed run left is removed, and a table; gives the exit code. */
-export async function deploy(stack: Stack): Promise<number> {
+export async function deploy(stack: Stack, agreement: Agreement): Promise<number> {
   const start = Date.now();
   await ensureAlone(stack);
   const local = stack.name === "local";
   const ca = local ? await prepareLocalStack(stack) : undefined;
   await settlePending(stack);
   const began = await hostTime(stack);
-  if (!local && !(await isAgreed(stack))) {
+  if (!local && !(await isAgreed(stack, agreement))) {
     say("Nothing was changed.");
-    return 1;
+    return FAILED;
   }
   const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview"]);
-  if (code !== 0) return code;
+  // Pulumi's own codes mean other things than ours.
+  if (code !== 0) return FAILED;
   const state = await readState(stack);
   await removeOrphans(stack, began, state);
   const outputs = outputsIn(state);
@@ -45,25 +49,25 @@ export async function deploy(stack: Stack): Promise<number> {
   if (ca) say(`The certificate is signed by a CA of this machine: ${ca}`);
   say(`Up after ${formatSeconds((Date.now() - start) / 1000)}.`);
   const red = complaints(seen);
-  if (red.length === 0) return 0;
+  if (red.length === 0) return DONE;
   say(`\nDeployed, but clients do not reach all of it:\n${red.join("\n")}`);
   return NOT_REACHED;
 }
 
-/** The exit code for a stack that is deployed, and that clients do not reach. */
-export const NOT_REACHED = 3;
-
 /** Shows what would happen, and asks for a word: nothing is lost because nobody looked. */
-export async function isAgreed(stack: Stack): Promise<boolean> {
-  const report = await explainedPreview(stack);
+export async function isAgreed(stack: Stack, agreement: Agreement): Promise<boolean> {
+  const report = await explainedPreview(stack, agreement);
   console.log(`\n${markdown(report, { brief: true })}`);
   if (isRefused(report)) return false;
-  if (process.env["YES"] === "1") return report.notAcknowledged.length === 0;
+  if (agreement.yes) return report.notAcknowledged.length === 0;
   for (const risk of report.notAcknowledged) {
     const words = acknowledgementOf(risk);
-    if ((await ask(`To go on, type: ${words}\n`, `ACKNOWLEDGED="${words}"`)) !== words) return false;
+    if (
+      (await ask(`To go on, type: ${words}\n`, `--accept-data-loss ${risk.name}, or ACKNOWLEDGED="${words}"`)) !== words
+    )
+      return false;
   }
-  return (await ask("Update the stack? (yes or no) ", "YES=1")) === "yes";
+  return (await ask("Update the stack? (yes or no) ", "--yes, or YES=1")) === "yes";
 }
 
 /**
@@ -106,13 +110,17 @@ async function report(stack: Stack, outputs: Outputs, seen: readonly Seen[]): Pr
     Object.entries(outputs.services).map(async ([service, { container, image, url }]) => [
       service,
       url ?? "",
-      await healthOf(stack, container),
+      coloured(await healthOf(stack, container)),
       outsideOf(seen, service),
       // An image that was built here has no name but its id.
       image.replace(/^(sha256:.{12}).*/, "$1"),
     ]),
   );
   console.log(`\n${table([["SERVICE", "URL", "HEALTH", "FROM OUTSIDE", "IMAGE"], ...rows])}\n\nOpen ${outputs.url}`);
+}
+
+function coloured(health: string): string {
+  return health === "healthy" ? green(health) : yellow(health);
 }
 
 async function healthOf({ engine }: Stack, container: string): Promise<string> {

@@ -1,50 +1,72 @@
-// `make doctor`: what the host of a stack is, what is wrong with it, and the cure. It changes nothing there.
+// `bulkhead doctor`: what the host of a stack is, what is wrong with it, and the cure. It changes nothing there.
 import { parseStackFile } from "../components/settings/parse.ts";
 import type { Engine } from "../components/docker-engine/client.ts";
 import { findDocker } from "../toolchain/docker.ts";
-import { checks } from "./doctor/host-checks.ts";
+import { say } from "../toolchain/steps.ts";
+import { examples, exitsWith, jsonFlag, stackCommand, type StackOptions } from "./command.ts";
+import { DONE, FAILED } from "./exit-codes.ts";
+import { checks, type Finding, type Verdict } from "./doctor/host-checks.ts";
 import { gatherFacts, type StackFacts } from "./doctor/host-facts.ts";
 import { complaints, isDeployed, lookFromOutside, servicesIn, type Seen, type Services } from "./doctor/outside.ts";
-import {
-  committedFile,
-  environmentOf,
-  hostOf,
-  readStackFile,
-  connect,
-  runCommand,
-  stackName,
-  type Host,
-} from "./stack/stack.ts";
+import { committedFile, environmentOf, hostOf, readStackFile, connect, type Host } from "./stack/stack.ts";
 import { readState } from "./stack/state-files.ts";
+import { green, red, yellow } from "./report/colour.ts";
 import { table } from "./report/table.ts";
 import { configKey, projectName, stackLabel } from "./stack/program.ts";
 import { programSettings } from "./stack/program-settings.ts";
 import { platform } from "../components/settings/platform.ts";
 
-await runCommand(async () => {
-  const name = stackName();
+interface Options extends StackOptions {
+  json?: boolean;
+}
+
+export const doctor = stackCommand(
+  "doctor",
+  "tell what a stack's host is, what is wrong with it, and the cure; changes nothing",
+)
+  .addOption(jsonFlag())
+  .addHelpText(
+    "after",
+    examples(
+      ["bulkhead doctor", "this machine"],
+      ["bulkhead doctor --stack prod", "the host of prod, and what clients get of it"],
+      ["bulkhead doctor --stack prod --json", "{ checks: [...], outside: [...] }"],
+    ),
+  )
+  .action(exitsWith(examine));
+
+async function examine({ stack: name, json = false }: Options): Promise<number> {
   // Not by a connection that is there from before: the way in is part of what is asked.
   const host = await hostOf(name, findDocker);
   const engine = await connect(host, false);
   try {
     const facts = await gatherFacts(engine, await stackFacts(name));
     const findings = Object.entries(checks).map(([check, judge]) => ({ check, ...judge(facts) }));
-    console.log(
-      table([["CHECK", "FOUND", "VERDICT"], ...findings.map(({ check, found, verdict }) => [check, found, verdict])]),
-    );
-    for (const { check, verdict, cure } of findings)
-      if (cure.length > 0) console.log(`\n${check} (${verdict})\n${cure.map((line) => `  ${line}`).join("\n")}`);
+    // Before the look from outside, which takes its time.
+    if (!json) showFindings(findings);
     const seen = await seenOf(engine, name, host);
-    if (seen.length > 0)
-      console.log(
-        `\n${table([["FROM OUTSIDE", "ASKED", "FOUND"], ...seen.map((each) => [each.resource, each.asked, each.found])])}`,
-      );
-    for (const complaint of complaints(seen)) console.log(`\n${complaint}`);
-    return findings.some(({ verdict }) => verdict === "bad") || seen.some(({ ok }) => !ok) ? 1 : 0;
+    if (json) console.log(JSON.stringify({ checks: findings, outside: seen }, undefined, 2));
+    else showSeen(seen);
+    return findings.some(({ verdict }) => verdict === "bad") || seen.some(({ ok }) => !ok) ? FAILED : DONE;
   } finally {
     engine.close();
   }
-});
+}
+
+function showFindings(findings: readonly ({ check: string } & Finding)[]): void {
+  const rows = findings.map(({ check, found, verdict }) => [check, found, COLOURS[verdict](verdict)]);
+  console.log(table([["CHECK", "FOUND", "VERDICT"], ...rows]));
+  for (const { check, verdict, cure } of findings)
+    if (cure.length > 0) console.log(`\n${check} (${verdict})\n${cure.map((line) => `  ${line}`).join("\n")}`);
+}
+
+function showSeen(seen: readonly Seen[]): void {
+  const rows = seen.map(({ resource, asked, found, ok }) => [resource, asked, ok ? found : red(found)]);
+  if (rows.length > 0) console.log(`\n${table([["FROM OUTSIDE", "ASKED", "FOUND"], ...rows])}`);
+  for (const complaint of complaints(seen)) console.log(`\n${complaint}`);
+}
+
+const COLOURS: Record<Verdict, (text: string) => string> = { ok: green, warn: yellow, bad: red, unknown: yellow };
 
 /** On a host that has nothing of the stack, nothing is asked of its state, which may not be there. */
 async function seenOf(engine: Engine, name: string, host: Host): Promise<Seen[]> {
@@ -58,9 +80,7 @@ async function servicesOf(name: string, host: Host): Promise<Services> {
     const { deployment } = await readState({ name, env: await environmentOf(name, host) });
     return servicesIn(deployment.resources);
   } catch (error) {
-    console.log(
-      `\nNo service was asked from outside, as the stack's state cannot be read: ${(error as Error).message}`,
-    );
+    say(`\nNo service was asked from outside, as the stack's state cannot be read: ${(error as Error).message}`);
     return [];
   }
 }

@@ -1,11 +1,22 @@
-// `eval "$(make -s env)"` gives a shell in which plain `pulumi` works on the stack.
+// `eval "$(bulkhead env)"` gives a shell in which plain `pulumi` works on the stack.
 import { existsSync } from "node:fs";
 import { findDocker, SYSTEM_SOCKET } from "../toolchain/docker.ts";
 import { say } from "../toolchain/steps.ts";
-import { environmentOf, hostOf, localFile, runCommand, stackName } from "./stack/stack.ts";
+import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
+import { DONE } from "./exit-codes.ts";
+import { environmentOf, hostOf, localFile } from "./stack/stack.ts";
 
-await runCommand(async () => {
-  const name = stackName();
+export const env = stackCommand("env", "print the environment in which plain pulumi works on a stack")
+  .addHelpText(
+    "after",
+    examples(
+      ['eval "$(bulkhead env)"', "a shell in which plain pulumi works on the stack local"],
+      ['eval "$(bulkhead env --stack prod)"', "and on prod"],
+    ),
+  )
+  .action(exitsWith(print));
+
+async function print({ stack: name }: StackOptions): Promise<number> {
   if (name === "local" && !existsSync(localFile)) say("the stack local is not there yet: `make up` makes it");
   // Much of what pulumi does needs no Docker.
   const host = await hostOf(name, () =>
@@ -15,8 +26,8 @@ await runCommand(async () => {
     }),
   );
   for (const [key, value] of Object.entries(await environmentOf(name, host))) console.log(shellLine(key, value));
-  return 0;
-});
+  return DONE;
+}
 
 function shellLine(name: string, value: string | undefined): string {
   return value === undefined ? `unset ${name}` : `export ${name}='${value.replaceAll("'", `'\\''`)}'`;

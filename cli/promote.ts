@@ -1,21 +1,38 @@
-// `make promote`: the images that one stack runs, by digest, into the file of another. Nothing is deployed.
+// `bulkhead promote`: the images that one stack runs, by digest, into the file of another. Nothing is deployed.
 import { readFile } from "node:fs/promises";
 import { relative } from "node:path";
+import { Command, Option } from "commander";
+import { examples, exitsWith, givenAs } from "./command.ts";
+import { DONE } from "./exit-codes.ts";
 import { outputsIn, servedImages } from "./deploy.ts";
 import { withImages } from "./stack/stack-file.ts";
-import { committedFile, existingStack, openStack, runCommand } from "./stack/stack.ts";
+import { committedFile, existingStack, openStack } from "./stack/stack.ts";
 import { readState } from "./stack/state-files.ts";
 import { writeWhole } from "./stack/atomic-write.ts";
 import { programDirectory } from "./stack/program.ts";
 
-await runCommand(async () => {
-  const from = existingStack("FROM", process.env["FROM"] ?? "");
-  const to = existingStack("TO", process.env["TO"] ?? "");
-  if (from === to) throw new Error(`TO: is ${from} too: give the stack that is to get the images`);
+interface Options {
+  from?: string;
+  to?: string;
+}
+
+export const promote = new Command("promote")
+  .description("write the images that one stack runs, by digest, into the file of another; deploys nothing")
+  .addOption(new Option("--from <stack>", "the stack that runs them").env("FROM"))
+  .addOption(new Option("--to <stack>", "the stack that is to get them").env("TO"))
+  .addHelpText("after", examples(["bulkhead promote --from staging --to prod", "then: bulkhead up --stack prod"]))
+  .action(exitsWith(copyImages));
+
+async function copyImages(options: Options, command: Command): Promise<number> {
+  const from = existingStack(givenAs(command, "from"), options.from);
+  const to = existingStack(givenAs(command, "to"), options.to);
+  if (from === to)
+    throw new Error(`${givenAs(command, "to")}: is ${from} too: give the stack that is to get the images`);
   const stack = await openStack(from);
   try {
     const outputs = outputsIn(await readState(stack));
-    if (outputs?.services === undefined) throw new Error(`FROM: ${from} runs nothing yet: make up STACK=${from}`);
+    if (outputs?.services === undefined)
+      throw new Error(`${givenAs(command, "from")}: ${from} runs nothing yet: make up STACK=${from}`);
     const images = servedImages(outputs);
     const file = committedFile(to);
     const before = await readFile(file, "utf8");
@@ -26,8 +43,8 @@ await runCommand(async () => {
       `${relative(programDirectory, file)} ${after === before ? "has" : "now has"} what ${from} runs:\n${rows.join("\n")}`,
     );
     console.log(`\nmake up STACK=${to} rolls them out.`);
-    return 0;
+    return DONE;
   } finally {
     stack.engine.close();
   }
-});
+}

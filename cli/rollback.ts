@@ -1,18 +1,39 @@
-// `make rollback`: back to the release before, by an ordinary preview and update of its settings and images.
+// `bulkhead rollback`: back to the release before, by an ordinary preview and update of its settings and images.
 import { readFile, writeFile } from "node:fs/promises";
+import { Option, type Command } from "commander";
 import { say } from "../toolchain/steps.ts";
-import { deploy, NOT_REACHED } from "./deploy.ts";
+import { withAgreement, type Agreement } from "./agreement.ts";
+import { examples, exitsWith, givenAs, stackCommand, wholeNumber, type StackOptions } from "./command.ts";
+import { deploy } from "./deploy.ts";
+import { DONE, NOT_REACHED } from "./exit-codes.ts";
 import { lostImages } from "./stack/release-images.ts";
 import { releases, releaseToReturnTo, stackFileOf, type Release } from "./stack/releases.ts";
-import { committedFile, openStack, runCommand, stackName } from "./stack/stack.ts";
+import { committedFile, openStack } from "./stack/stack.ts";
 import { table } from "./report/table.ts";
 
-await runCommand(async () => {
-  const name = stackName();
+interface Options extends StackOptions, Agreement {
+  to?: number;
+}
+
+export const rollback = withAgreement(
+  stackCommand("rollback", "go back to the release before, by a preview and an update").addOption(
+    new Option("--to <number>", "go back to that release").env("TO").argParser(wholeNumber),
+  ),
+)
+  .addHelpText(
+    "after",
+    examples(
+      ["bulkhead rollback --stack prod", "to the release before the one that runs"],
+      ["bulkhead rollback --stack prod --to 7 --yes", "to release 7, without asking"],
+    ),
+  )
+  .action(exitsWith(goBack));
+
+async function goBack({ stack: name, to, ...agreement }: Options, command: Command): Promise<number> {
   const stack = await openStack(name);
   try {
     const known = await releases(stack);
-    const target = releaseToReturnTo(known, process.env["TO"] || undefined);
+    const target = releaseToReturnTo(known, to, givenAs(command, "to"));
     console.log(`${list(known, target)}\n`);
     const lost = await lostImages(stack, target);
     if (lost.length > 0)
@@ -26,12 +47,12 @@ await runCommand(async () => {
     const after = stackFileOf(before, target);
     await writeFile(path, after);
     say(`Back to release ${target.number}: ${path} now says what it said then. Secrets stay as they are.`);
-    const code = await deploy(stack).catch(async (error: Error) => {
+    const code = await deploy(stack, agreement).catch(async (error: Error) => {
       await writeFile(path, before);
       throw error;
     });
     // Deployed it is, though not reached.
-    if (code !== 0 && code !== NOT_REACHED) {
+    if (code !== DONE && code !== NOT_REACHED) {
       await writeFile(path, before);
       say(`Not rolled back: ${path} is as it was`);
     } else if (after !== before)
@@ -40,7 +61,7 @@ await runCommand(async () => {
   } finally {
     stack.engine.close();
   }
-});
+}
 
 function list(known: readonly Release[], target: Release): string {
   const rows = known.map((release, index) => [

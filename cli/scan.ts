@@ -1,15 +1,33 @@
-// `make scan`: the known holes of the images that Bulkhead runs and builds, by Trivy. Ends with 1 if one can be closed.
+// `bulkhead scan`: the known holes of the images that Bulkhead runs and builds, by Trivy. Ends with 1 if one can be closed.
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Command, Option } from "commander";
 import { findDocker } from "../toolchain/docker.ts";
 import { run, step } from "../toolchain/steps.ts";
 import { provideTrivy } from "../toolchain/trivy.ts";
+import { examples, exitsWith } from "./command.ts";
+import { DONE, FAILED } from "./exit-codes.ts";
 import { holesIn, scanReport } from "./report/vulnerabilities.ts";
-import { runCommand } from "./stack/stack.ts";
 import { programDirectory } from "./stack/program.ts";
 import { programSettings } from "./stack/program-settings.ts";
 
-await runCommand(async () => {
+interface Options {
+  report?: string;
+}
+
+export const scan = new Command("scan")
+  .description("list the known holes of the images that run and are built from, by Trivy")
+  .addOption(new Option("--report <file>", "append what was found to that file too").env("REPORT"))
+  .addHelpText(
+    "after",
+    examples(
+      ["bulkhead scan", "ends with 1 if an update closes a critical or high hole"],
+      ['bulkhead scan --report "$GITHUB_STEP_SUMMARY"', "in a workflow"],
+    ),
+  )
+  .action(exitsWith(look));
+
+async function look({ report: file }: Options): Promise<number> {
   const { images } = await programSettings();
   const trivy = await provideTrivy();
   const env = { DOCKER_HOST: await findDocker() };
@@ -23,10 +41,9 @@ await runCommand(async () => {
   for (const image of scanned) holes.push(...(await step(`looking at ${image}`, () => holesIn(trivy, image, env))));
   const report = scanReport(scanned, holes);
   console.log(report);
-  const file = process.env["REPORT"];
-  if (file) await appendFile(file, report);
-  return holes.length > 0 ? 1 : 0;
-});
+  if (file !== undefined) await appendFile(file, report);
+  return holes.length > 0 ? FAILED : DONE;
+}
 
 async function build(app: string, base: string, env: NodeJS.ProcessEnv): Promise<string> {
   const tag = `bulkhead.local/${app}:scan`;

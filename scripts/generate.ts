@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { format } from "prettier";
 import { settingsPage, stackSchema } from "../cli/report/settings-page.ts";
 import { resourceRules, stackRules } from "../policy/rules.ts";
 import { settings } from "../settings.ts";
+import { commandsPage } from "./commands-page.ts";
 import { picture } from "./picture.ts";
 
 const PROJECT = "reach";
@@ -20,6 +21,7 @@ async function generated(): Promise<Record<string, string>> {
       printWidth: 120,
     }),
     "docs/configuration.md": await format(settingsPage(PROJECT, settings), { parser: "markdown", printWidth: 120 }),
+    "docs/commands.md": await format(commandsPage(), { parser: "markdown", printWidth: 120 }),
     "docs/policy.md": await format(
       policy.replace(/(?<=\n## The rules\n).*$/s, () => rulesTable()),
       { parser: "markdown", printWidth: 120 },
@@ -51,7 +53,7 @@ ${[...rows].map(([rest, names]) => `| ${names.join(", ")} | ${rest}`).join("\n")
 const check = process.argv.includes("--check");
 for (const [path, content] of Object.entries(await generated())) {
   const url = new URL(`../${path}`, import.meta.url);
-  if (content === readFileSync(url, "utf8")) continue;
+  if (existsSync(url) && content === readFileSync(url, "utf8")) continue;
   if (check) process.exitCode = 1;
   else writeFileSync(url, content);
   console.log(`${path} ${check ? "is not what the program says: run `make generate`" : "written"}`);

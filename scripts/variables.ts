@@ -1,4 +1,5 @@
-import { closest, distance } from "fastest-levenshtein";
+import { distance } from "fastest-levenshtein";
+import { nearest } from "../cli/report/nearest.ts";
 
 /**
  * What is wrong with the variables that `make` was given, each `NAME: what is wrong: how to fix it`. The Makefile says
@@ -79,9 +80,8 @@ function isKnown(takers: ReadonlyMap<string, readonly Variable[]>, name: string)
 }
 
 function cure(typed: string, names: readonly string[], goals: readonly string[]): string {
-  const nearest = closest(typed.toUpperCase(), names);
-  const isNear = distance(typed.toUpperCase(), nearest) <= nearest.length / 2;
-  return isNear ? `did you mean ${nearest}?` : `make ${goals.join(" ")} takes ${names.join(", ")}`;
+  const meant = nearest(typed.toUpperCase(), names);
+  return meant !== undefined ? `did you mean ${meant}?` : `make ${goals.join(" ")} takes ${names.join(", ")}`;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Role } from "../../components/host/container.ts";
 import type { ContainerArgs } from "@pulumi/docker/container.js";
 import type { NetworkArgs } from "@pulumi/docker/network.js";
 import type * as pulumi from "@pulumi/pulumi";
@@ -28,6 +29,11 @@ export interface PromisedContainer {
   /** Its name on the host. */
   hostName: string;
   inputs: ContainerInputs;
+}
+
+/** Whether a container is this, by its label. */
+export function hasRole({ labels = [] }: ContainerInputs, role: Role): boolean {
+  return labels.some(({ label, value }) => label === "bulkhead.role" && value === role);
 }
 
 /** A record, a setting, a bucket… at Cloudflare. */

@@ -1,6 +1,6 @@
 import type { Engine, ArchivedFile } from "../../components/docker-engine/client.ts";
 import type { EngineFacts } from "../doctor/host-facts.ts";
-import type { Promised, PromisedContainer } from "./expected-state.ts";
+import { hasRole, type Promised, type PromisedContainer } from "./expected-state.ts";
 
 /** `docker inspect`, as far as it is compared. */
 export interface ContainerState {
@@ -116,7 +116,7 @@ export async function hostState(engine: Engine, { containers, networks, volumes 
     const files = place && (await engine.files(...place));
     return files && ([courier.name, files] as const);
   });
-  const edge = containers.filter(({ name }) => name === "edge").find(isThere);
+  const edge = containers.filter(({ inputs }) => hasRole(inputs, "edge")).find(isThere);
   return {
     engine: await engine.get<EngineFacts>("/info"),
     containers: found,

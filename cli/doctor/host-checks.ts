@@ -302,7 +302,7 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
 
   certificate: ({ certificate, now, stack: { label, domain } }) => {
     if (certificate === undefined) return unknown("no edge runs there");
-    const log = `  docker logs $(docker ps -q -f label=bulkhead.stack=${label} -f label=bulkhead.name=edge) 2>&1 | grep -i acme`;
+    const log = `  docker logs $(docker ps -q -f label=bulkhead.stack=${label} -f label=bulkhead.role=edge) 2>&1 | grep -i acme`;
     if (certificate === "none yet")
       return bad("none yet: clients are shown one of the edge's own", [
         "The CA has not given one: the edge's log says why. It asks again when a route changes, as in a release. On the host:",

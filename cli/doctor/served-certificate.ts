@@ -12,7 +12,7 @@ export type ServedCertificate =
  * Undefined where no edge of the stack runs.
  */
 export async function servedCertificate(engine: Engine, stackLabel: string): Promise<ServedCertificate | undefined> {
-  const filters = { label: [`bulkhead.stack=${stackLabel}`, "bulkhead.name=edge"], status: ["running"] };
+  const filters = { label: [`bulkhead.stack=${stackLabel}`, "bulkhead.role=edge"], status: ["running"] };
   const path = `/containers/json?filters=${encodeURIComponent(JSON.stringify(filters))}`;
   const [edge] = await engine.get<{ Id: string }[]>(path);
   if (edge === undefined) return undefined;

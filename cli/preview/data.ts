@@ -29,7 +29,7 @@ export function dataAtRisk(changes: readonly Change[], services: readonly Contai
 }
 
 /** The line that a person writes to say that it may be lost. */
-export function acknowledgementOf({ name }: DataAtRisk): string {
+export function acknowledgementOf({ name }: Pick<DataAtRisk, "name">): string {
   return `I accept the loss of ${name}`;
 }
 

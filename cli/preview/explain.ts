@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Engine } from "../../components/docker-engine/client.ts";
+import { acceptedIn, type Acceptance } from "../agreement.ts";
 import { pulumiForPerson, type Stack } from "../stack/stack.ts";
 import { notAcknowledged } from "./data.ts";
 import { previewOf } from "./engine-events.ts";
@@ -12,21 +13,22 @@ import type { Capacity, Report } from "./report.ts";
 /** Runs `pulumi preview` for the person at the terminal, and explains what it found. */
 export async function explainedPreview(
   stack: Omit<Stack, "engine"> & { engine?: Engine },
-  args: readonly string[] = [],
+  accepted: Acceptance,
+  options: {
+    /** More arguments of `pulumi preview`. */
+    args?: readonly string[];
+    /** What Pulumi prints goes to stderr. @default to stdout */
+    keepStdout?: boolean;
+  } = {},
 ): Promise<Report> {
   const directory = await mkdtemp(join(tmpdir(), "bulkhead-preview-"));
   const log = join(directory, "events");
   try {
     // The flag is that of Pulumi's Automation API, which the CLI shows with this variable alone.
     const env = { ...stack.env, PULUMI_DEBUG_COMMANDS: "true" };
-    const { code } = await pulumiForPerson({ ...stack, env }, [
-      "preview",
-      "--stack",
-      stack.name,
-      "--event-log",
-      log,
-      ...args,
-    ]);
+    const { args = [], keepStdout } = options;
+    const preview = ["preview", "--stack", stack.name, "--event-log", log, ...args];
+    const { code } = await pulumiForPerson({ ...stack, env }, preview, keepStdout);
     const forecast = forecastOf(previewOf(existsSync(log) ? await readFile(log, "utf8") : ""));
     const untold = code !== 0 && forecast.errors.length === 0 && !forecast.findings.some(({ mandatory }) => mandatory);
     return {
@@ -36,7 +38,7 @@ export async function explainedPreview(
       }),
       stack: stack.name,
       capacity: await capacityOf(stack.engine),
-      notAcknowledged: notAcknowledged(forecast.dataAtRisk, process.env["ACKNOWLEDGED"] ?? ""),
+      notAcknowledged: notAcknowledged(forecast.dataAtRisk, acceptedIn(accepted)),
     };
   } finally {
     await rm(directory, { recursive: true });

@@ -49,6 +49,19 @@ export function markdown(report: Report, options: { brief?: boolean } = {}): str
     .concat("\n");
 }
 
+/** The same for programs. Of what the program asks for there are names alone: values may be secret. */
+export function reportForPrograms(report: Report): object {
+  const { stack, services, dataAtRisk, notAcknowledged, secrets, cloudflare, certificates, limits, capacity } = report;
+  return {
+    ...{ stack, refused: isRefused(report), errors: report.errors, warnings: report.warnings },
+    // JSON has no undefined.
+    services: services.map((service) => ({ ...service, gapSeconds: service.gapSeconds ?? null })),
+    ...{ dataAtRisk, notAcknowledged, secrets, cloudflare, certificates, limits, capacity: capacity ?? null },
+    ...{ findings: report.findings, newExceptions: report.newExceptions },
+    changes: report.changes.map(({ name, type, op }) => ({ name, type, op })),
+  };
+}
+
 /** Whether the preview did not come to its end, or a policy stands against it. */
 export function isRefused({ errors, findings }: Forecast): boolean {
   return errors.length > 0 || findings.some(({ mandatory }) => mandatory);

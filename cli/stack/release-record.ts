@@ -39,7 +39,7 @@ const FOLDER = "/routes";
 const FILE = "releases.json";
 
 async function edgeOf({ engine, name }: Stack) {
-  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`, "bulkhead.name=edge"] });
+  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`, "bulkhead.role=edge"] });
   const found = await engine.get<
     { Id: string; ImageID: string; Mounts?: { Name?: string; Destination: string }[] }[] | null
   >(`/containers/json?filters=${encodeURIComponent(filters)}`);

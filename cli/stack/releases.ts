@@ -47,14 +47,20 @@ async function inVolumes({ engine, name }: Stack): Promise<Release[]> {
   }));
 }
 
-/** The newest release before the one that runs that is not the same, or the one of that number. */
-export function releaseToReturnTo(known: readonly Release[], number?: string): Release {
+/**
+ * The newest release before the one that runs that is not the same, or the one of that number.
+ *
+ * @param given what the number came by, such as `--to`.
+ */
+export function releaseToReturnTo(known: readonly Release[], number?: number, given = "--to"): Release {
   const [current, ...earlier] = known;
   if (current === undefined) throw new Error("no release is recorded on the host: the first `make up` records one");
   if (number !== undefined) {
-    const found = known.find((release) => String(release.number) === number);
+    const found = known.find((release) => release.number === number);
     if (found) return found;
-    throw new Error(`TO: there is no release ${number}: give one of ${known.map(({ number }) => number).join(", ")}`);
+    throw new Error(
+      `${given}: there is no release ${number}: give one of ${known.map(({ number }) => number).join(", ")}`,
+    );
   }
   const previous = earlier.find((release) => differs(release, current));
   if (previous) return previous;

@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { styleText } from "node:util";
 import { parse, stringify } from "yaml";
 import { parseStackFile } from "../../components/settings/parse.ts";
 import { Engine, sshOptions } from "../../components/docker-engine/client.ts";
@@ -10,6 +11,7 @@ import { findDocker } from "../../toolchain/docker.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { run } from "../../toolchain/steps.ts";
 import { explainUnreachable } from "../../components/docker-engine/connection-errors.ts";
+import { nearest } from "../report/nearest.ts";
 import { writeOnce, writeWhole } from "./atomic-write.ts";
 import { configKey, localDirectory, packageDirectory, programDirectory, projectName } from "./program.ts";
 
@@ -28,16 +30,22 @@ export interface StackFile {
   config?: Record<string, unknown>;
 }
 
-/** What names the stack of a command: `STACK=prod make up`. */
-export function stackName(): string {
-  return existingStack("STACK", process.env["STACK"] || "local");
-}
-
-/** @throws Error that names the variable, unless there is such a stack. */
-export function existingStack(variable: string, name: string): string {
-  if (name === "") throw new Error(`${variable}: missing: give the name of a stack`);
-  if (/^[A-Za-z0-9_.-]+$/.test(name) && existsSync(committedFile(name))) return name;
-  throw new Error(`${variable}: no stack ${name}: there is no Pulumi.${name}.yaml`);
+/**
+ * @param given what the name came by, such as `--stack`.
+ * @throws Error that begins with it, unless there is such a stack.
+ */
+export function existingStack(given: string, name: string | undefined): string {
+  // Where there is no program there is no stack, and that is what to say.
+  projectName();
+  const known = readdirSync(programDirectory)
+    .flatMap((file) => /^Pulumi\.([A-Za-z0-9_.-]+)\.yaml$/.exec(file)?.[1] ?? [])
+    .sort();
+  if (name !== undefined && known.includes(name)) return name;
+  const meant = nearest(name ?? "", known);
+  const listed =
+    known.length > 0 ? `give one of ${known.join(", ")}` : `write a Pulumi.local.yaml in ${programDirectory} first`;
+  if (!name) throw new Error(`${given}: missing: ${listed}`);
+  throw new Error(`${given}: there is no stack ${name}: ${meant ? `did you mean ${meant}? Else ` : ""}${listed}`);
 }
 
 /**
@@ -178,17 +186,20 @@ export function pulumi(stack: Pick<Stack, "env">, args: readonly string[], cwd =
 /**
  * Runs pulumi for the person at the terminal. Where it finds the stack locked, what it says is kept back: it recommends a
  * command that takes the lock from a run that may be alive.
+ *
+ * @param keepStdout what pulumi prints goes to stderr, as stdout is for something else.
  */
 export function pulumiForPerson(
   stack: Omit<Stack, "engine">,
   args: readonly string[],
+  keepStdout = false,
 ): Promise<{ code: number; lockedBy: string | undefined }> {
   const configFile = stack.name === "local" ? ["--config-file", localFile] : [];
   return new Promise((resolve, reject) => {
     const child = spawn("pulumi", [...args, ...configFile], {
       cwd: programDirectory,
       env: { ...process.env, ...stack.env },
-      stdio: ["inherit", "inherit", "pipe"],
+      stdio: ["inherit", keepStdout ? process.stderr : "inherit", "pipe"],
     });
     let lockedBy: string | undefined;
     child.stderr.on("data", (chunk: Buffer) => {
@@ -214,7 +225,9 @@ export async function runCommand(main: () => Promise<number>): Promise<void> {
   try {
     process.exitCode = await main();
   } catch (error) {
-    process.stderr.write(`${process.env["DEBUG"] ? (error as Error).stack : `error: ${(error as Error).message}`}\n`);
+    const { message, stack } = error as Error;
+    const said = `${styleText("red", "error:", { stream: process.stderr })} ${message}`;
+    process.stderr.write(`${process.env["DEBUG"] ? stack : said}\n`);
     process.exitCode = 1;
   }
 }

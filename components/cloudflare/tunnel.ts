@@ -77,6 +77,7 @@ export class Tunnel extends pulumi.ComponentResource {
       name,
       {
         host,
+        role: "tunnel",
         image,
         run: "always",
         user: `${CLOUDFLARED_UID}:${CLOUDFLARED_UID}`,

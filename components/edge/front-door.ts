@@ -61,7 +61,7 @@ export class FrontDoor extends pulumi.ComponentResource {
           { name: networks.door.name },
           ...(networks.tunnel ? [{ name: networks.tunnel.name, aliases: ["door"] }] : []),
         ],
-        isDoor: ports !== undefined,
+        role: "door",
         ports: ports && [
           { address: ports.address, external: ports.https, internal: 8443 },
           { address: ports.address, external: ports.tunnel, internal: 2222 },

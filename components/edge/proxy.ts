@@ -115,6 +115,7 @@ export class Proxy extends pulumi.ComponentResource {
       name,
       {
         host,
+        role: "edge",
         image: images.traefik,
         run: "always",
         user: `${TRAEFIK_UID}:${TRAEFIK_UID}`,
@@ -159,6 +160,7 @@ export class Proxy extends pulumi.ComponentResource {
       this.routeFile,
       {
         ...this.routeFiles,
+        worksFor: name,
         content: pulumi
           .all([edge.name, doorSubnets, settled])
           .apply(([release, subnets, settings]) => edgeSettings(settings, release, subnets)),

@@ -6,6 +6,8 @@ import { Job } from "../host/job.ts";
 
 export interface RouteFileArgs {
   host: DockerHost;
+  /** Name of the service, or of the edge, whose routes they are. */
+  worksFor: string;
   /** The network on which every edge answers to the alias `edge`. */
   doorNetwork: pulumi.Input<string>;
   routesVolume: pulumi.Input<string>;
@@ -50,6 +52,8 @@ export class RouteFile extends pulumi.ComponentResource {
       `${name}-job`,
       {
         host: args.host,
+        role: "route",
+        worksFor: args.worksFor,
         script: CUTOVER,
         user: "0:0",
         exceptions: [

@@ -105,11 +105,13 @@ export class WebService extends pulumi.ComponentResource {
       volumes: files ? [files.volume] : [],
     };
     const preDeploy =
-      args.preDeploy && new Job(`${name}-pre-deploy`, preDeployJob(common, args.preDeploy), { parent: this });
+      args.preDeploy &&
+      new Job(`${name}-pre-deploy`, { ...preDeployJob(common, args.preDeploy), worksFor: name }, { parent: this });
     this.container = new Container(
       name,
       {
         ...common,
+        role: "service",
         run: "always",
         command: args.command,
         health: reviving(name, args.health, args.reviveAfterHangs),
@@ -127,6 +129,7 @@ export class WebService extends pulumi.ComponentResource {
       this.routeFile,
       {
         ...edge.routeFiles,
+        worksFor: name,
         content: this.container.name.apply((release) => serviceRoute(name, release, args)),
         candidate: this.container.name.apply((release) => candidateRoute(release, args)),
         release: this.container.name,

@@ -3,8 +3,26 @@ import * as pulumi from "@pulumi/pulumi";
 import type { DockerHost } from "./docker-host.ts";
 import { hardened, type Posture } from "./hardening.ts";
 
+/** What a container is, for whoever looks at the host: its label bulkhead.role. Nothing is found by its name. */
+export type Role =
+  /** What holds the published ports. The policies refuse ports of anything else. */
+  | "door"
+  /** What serves, by the route files of services. */
+  | "edge"
+  | "service"
+  /** What opens a tunnel to Cloudflare. */
+  | "tunnel"
+  /** What switches a route. */
+  | "route"
+  | "job"
+  /** What carried files into a volume, and never starts. */
+  | "file-volume";
+
 export interface ContainerArgs extends Posture {
   host: DockerHost;
+  role: Role;
+  /** The name of what it works for: its label bulkhead.for. @default none */
+  worksFor?: string;
   /** `name:tag@sha256:…`, or the id of an image that was built on the host. Anything else is refused. */
   image: pulumi.Input<string>;
   /**
@@ -20,8 +38,6 @@ export interface ContainerArgs extends Posture {
   volumes?: { name: pulumi.Input<string>; path: string; writable?: boolean }[];
   /** Ports of the host, each bound to an address. @default [] */
   ports?: { address: string; external: number; internal: number }[];
-  /** Whether it may publish ports: the policies refuse them of anything else. @default false */
-  isDoor?: boolean;
   /** What is told of it beside its name, like how clients ask for it. @default {} */
   labels?: Record<string, string>;
   /** Plain settings. A secret never goes here: see secret.ts. @default {} */
@@ -81,7 +97,9 @@ export class Container extends pulumi.ComponentResource {
           ...args.labels,
           "bulkhead.name": name,
           "bulkhead.pids": String(args.limits.pids),
-          ...(args.isDoor ? { "bulkhead.publishes": ports.map(publishedAt).join(" ") } : {}),
+          "bulkhead.role": args.role,
+          ...(args.worksFor !== undefined && { "bulkhead.for": args.worksFor }),
+          ...(args.role === "door" && ports.length > 0 && { "bulkhead.publishes": ports.map(publishedAt).join(" ") }),
           ...(exceptions.length > 0 ? { "bulkhead.exceptions": JSON.stringify(exceptions) } : {}),
         }),
         networkMode: mode,

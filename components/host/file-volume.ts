@@ -32,6 +32,7 @@ export class Courier extends pulumi.ComponentResource {
       `${name}-courier`,
       {
         host,
+        role: "file-volume",
         image: host.jobImage,
         run: "never",
         // Not every image names a command, and the engine makes no container without one.

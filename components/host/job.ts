@@ -6,6 +6,10 @@ export interface JobArgs extends Partial<
   Pick<ContainerArgs, "image" | "limits" | "tmpfsMb" | "env" | "networks" | "volumes">
 > {
   host: DockerHost;
+  /** @default "job" */
+  role?: "job" | "route";
+  /** The name of what it works for. @default none */
+  worksFor?: string;
   /**
    * For a POSIX shell, which the image has to have. It calls `finish` when its work is done; ending in any other way
    * fails the update.
@@ -39,6 +43,7 @@ export class Job extends pulumi.ComponentResource {
         image: args.host.jobImage,
         limits: { memoryMb: 32, cpus: 0.5, pids: 32 },
         ...rest,
+        role: args.role ?? "job",
         run: "once",
         entrypoint: ["/bin/sh", "-c", FINISH + script, name],
         command: scriptArguments,

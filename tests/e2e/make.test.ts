@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
-import type { CommandResult } from "../support/command.ts";
+import { runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy, repository } from "../support/copy.ts";
 import { inspectAll } from "../support/reach.ts";
 
@@ -74,6 +74,22 @@ test("`make audit` finds nothing on it, and what somebody changed", async () => 
   expect(json).toMatchObject([{ resource: "edge", field: "pids", found: "4000" }]);
   expect(await make("up")).toMatchObject({ code: 0 });
   expect(await make("audit")).toMatchObject({ code: 0 });
+});
+
+test("what is written for programs is JSON and nothing else", async () => {
+  const json = async (verb: string) => {
+    const args = [verb, "--stack", "local", "--json"];
+    const { stdout, stderr } = await runCommand(join(directory, "bulkhead"), args, { cwd: directory, timeoutMs: 300_000 });
+    return { stderr, said: JSON.parse(stdout) as unknown };
+  };
+  const preview = await json("preview");
+  expect(preview.said).toMatchObject({ stack: "local", refused: false, errors: [], dataAtRisk: [] });
+  expect(preview.stderr, "what Pulumi says").toMatch(/^ +\d+ unchanged$/m);
+  expect((await json("doctor")).said).toMatchObject({
+    checks: expect.arrayContaining([expect.objectContaining({ check: "engine", verdict: "ok" })]) as object[],
+    outside: expect.arrayContaining([expect.objectContaining({ resource: "backend", ok: true })]) as object[],
+  });
+  expect((await json("audit")).said).toEqual([]);
 });
 
 test("a run that is alive keeps its lock", async () => {

@@ -217,13 +217,13 @@ describe("going back to a release", () => {
   });
 
   test("takes the one that is named", () => {
-    expect(releaseToReturnTo([release(3, "c"), release(2, "b"), release(1, "a")], "1").number).toBe(1);
+    expect(releaseToReturnTo([release(3, "c"), release(2, "b"), release(1, "a")], 1).number).toBe(1);
   });
 
-  test.each<[string, Release[], string | undefined, string]>([
+  test.each<[string, Release[], number | undefined, string]>([
     ["none is recorded", [], undefined, "no release is recorded on the host: the first `make up` records one"],
     ["one is", [release(1, "a")], undefined, "release 1 is the only one that is recorded: there is none to go back to"],
-    ["it is unknown", [release(2, "b"), release(1, "a")], "7", "TO: there is no release 7: give one of 2, 1"],
+    ["it is unknown", [release(2, "b"), release(1, "a")], 7, "--to: there is no release 7: give one of 2, 1"],
   ])("says so when %s", (_, known, number, message) => {
     expect(() => releaseToReturnTo(known, number)).toThrow(message);
   });

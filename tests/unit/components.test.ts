@@ -31,7 +31,15 @@ function onHost(build: (host: DockerHost) => void, options?: RecordOptions) {
 
 async function containerOf(args: Partial<ContainerArgs>) {
   const recording = await onHost((host) => {
-    new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS, ...args });
+    new Container("it", {
+      host,
+      role: "service",
+      image: IMAGE,
+      run: "always",
+      health: HEALTH,
+      limits: LIMITS,
+      ...args,
+    });
   });
   return container(recording, "it");
 }
@@ -157,6 +165,7 @@ describe("Container", () => {
       labels: [
         { label: "bulkhead.name", value: "it" },
         { label: "bulkhead.pids", value: "32" },
+        { label: "bulkhead.role", value: "service" },
         { label: "bulkhead.stack", value: "reach-test" },
       ],
       networkMode: "none",
@@ -245,7 +254,7 @@ describe("Container", () => {
       { address: "2001:db8::1", external: 443, internal: 8443 },
     ];
     const published = async (args: object) => label(await containerOf(args), "bulkhead.publishes");
-    expect(await published({ ports, isDoor: true })).toBe("192.0.2.1:443 [2001:db8::1]:443");
+    expect(await published({ ports, role: "door" })).toBe("192.0.2.1:443 [2001:db8::1]:443");
     expect(await published({ ports })).toBeUndefined();
     expect(await published({})).toBeUndefined();
   });
@@ -325,7 +334,15 @@ describe("the pids limit", () => {
       return { Warnings: null };
     });
     const made = onHost(
-      (host) => void new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS }),
+      (host) =>
+        void new Container("it", {
+          host,
+          role: "service",
+          image: IMAGE,
+          run: "always",
+          health: HEALTH,
+          limits: LIMITS,
+        }),
       { preview: false },
     );
     return { engine, told, made };
@@ -356,7 +373,15 @@ describe("the pids limit", () => {
   ])("fails the update when the container %s", async (_, answer, message) => {
     await startFakeEngine(answer);
     const made = onHost(
-      (host) => void new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS }),
+      (host) =>
+        void new Container("it", {
+          host,
+          role: "service",
+          image: IMAGE,
+          run: "always",
+          health: HEALTH,
+          limits: LIMITS,
+        }),
       { preview: false },
     );
     await expect(made).rejects.toThrow(message);
@@ -374,7 +399,14 @@ describe("the pids limit", () => {
     let seen: number | undefined;
     await onHost(
       (host) => {
-        const it = new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS });
+        const it = new Container("it", {
+          host,
+          role: "service",
+          image: IMAGE,
+          run: "always",
+          health: HEALTH,
+          limits: LIMITS,
+        });
         it.name.apply(() => (seen = asked));
       },
       { preview: false },
@@ -436,7 +468,15 @@ describe("a container that fails", () => {
   async function creation(answer: (request: string) => object | undefined, args: Partial<ContainerArgs> = {}) {
     const { requests, stop } = await startFakeEngine(answer);
     const recording = await onHost((host) => {
-      new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS, ...args });
+      new Container("it", {
+        host,
+        role: "service",
+        image: IMAGE,
+        run: "always",
+        health: HEALTH,
+        limits: LIMITS,
+        ...args,
+      });
     });
     const said: string[] = [];
     for (const level of ["error", "warn"] as const) {
@@ -651,7 +691,15 @@ describe("Courier", () => {
     const recording = await onHost((host) => {
       const { volumeName } = new Courier("files", { host, files: { a: "b" }, readerUid: "99" });
       const volumes = [{ name: volumeName, path: "/files" }];
-      new Container("reader", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS, volumes });
+      new Container("reader", {
+        host,
+        role: "service",
+        image: IMAGE,
+        run: "always",
+        health: HEALTH,
+        limits: LIMITS,
+        volumes,
+      });
     });
     expect(container(recording, "reader").options.dependencies).toContain(container(recording, "files-courier").urn);
   });
@@ -939,7 +987,7 @@ describe("DockerHost", () => {
         const recording = await record(async () => {
           const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
           await host.check({});
-          new Container("it", { host, image: IMAGE, run: "always", health: HEALTH, limits: LIMITS });
+          new Container("it", { host, role: "service", image: IMAGE, run: "always", health: HEALTH, limits: LIMITS });
         });
         const { interval, startPeriod, startInterval } = container(recording, "it").inputs.healthcheck!;
         expect({ interval, startPeriod, startInterval }).toEqual(wanted);

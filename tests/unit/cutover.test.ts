@@ -29,6 +29,7 @@ beforeAll(async () => {
     const host = new DockerHost("host", { host: "local", jobImage: `example:1@sha256:${hex("example", 64)}` });
     const common = {
       host,
+      worksFor: "api",
       doorNetwork: "door",
       routesVolume: "routes",
       release: "api-2",

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { deploy } from "../../cli/deploy.ts";
+import { FAILED, NOT_REACHED } from "../../cli/exit-codes.ts";
 import { readState } from "../../cli/stack/state-files.ts";
 import type { Stack } from "../../cli/stack/stack.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
@@ -23,7 +24,7 @@ const CHECKPOINT = { version: 4, checkpoint: { stack: "organization/reach/prod",
 describe("`make up` starts Pulumi", () => {
   test("for the preview and the update alone, where the state is in files", async () => {
     const { stack, asked, requests } = await prod({ checkpoint: CHECKPOINT });
-    expect(await deploy(stack)).toBe(0);
+    expect(await deploy(stack, { yes: true })).toBe(0);
     expect(asked()).toEqual(["preview", "up"]);
     // What that state knows is no orphan, and what it says runs is recorded.
     expect(requests.filter((request) => request.startsWith("DELETE"))).toEqual(["DELETE /containers/orphan"]);
@@ -32,15 +33,21 @@ describe("`make up` starts Pulumi", () => {
 
   test("and once before and once after these for a state that is elsewhere", async () => {
     const { stack, asked } = await prod({});
-    expect(await deploy(stack)).toBe(0);
+    expect(await deploy(stack, { yes: true })).toBe(0);
     expect(asked()).toEqual(["stack export", "preview", "up", "stack export"]);
   });
 
   test("once to ask where the state is, unless a variable says it", async () => {
     const { stack, asked } = await prod({ checkpoint: CHECKPOINT, login: true });
-    expect(await deploy(stack)).toBe(0);
+    expect(await deploy(stack, { yes: true })).toBe(0);
     expect(asked()).toEqual(["whoami", "preview", "up"]);
   });
+});
+
+test("what Pulumi ends with is none of our exit codes: an update that failed is not one that is deployed", async () => {
+  const { stack, asked } = await prod({ checkpoint: CHECKPOINT, upEndsWith: NOT_REACHED });
+  expect(await deploy(stack, { yes: true })).toBe(FAILED);
+  expect(asked()).toEqual(["preview", "up"]);
 });
 
 test.each([
@@ -59,7 +66,13 @@ test.each([
 });
 
 /** The stack prod with its state in a file, unless there is none, on a host with an orphan. */
-async function prod(given: { checkpoint?: object; text?: string; compressed?: boolean; login?: boolean }) {
+async function prod(given: {
+  checkpoint?: object;
+  text?: string;
+  compressed?: boolean;
+  login?: boolean;
+  upEndsWith?: number;
+}) {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-deploy-"));
   const stacks = join(directory, ".pulumi", "stacks", "reach");
   const text = given.text ?? (given.checkpoint && JSON.stringify(given.checkpoint));
@@ -69,7 +82,7 @@ async function prod(given: { checkpoint?: object; text?: string; compressed?: bo
   const exported = join(directory, "exported.json");
   writeFileSync(exported, JSON.stringify({ version: 3, deployment: LATEST }));
   const { PATH, asked } = fakePulumi(
-    `case "$1" in\nstack) cat '${exported}' ;;\nwhoami) echo '{"url":"file://${directory}"}' ;;\nesac`,
+    `case "$1" in\nstack) cat '${exported}' ;;\nwhoami) echo '{"url":"file://${directory}"}' ;;\nup) exit ${given.upEndsWith ?? 0} ;;\nesac`,
   );
   // When the release is recorded, the look from outside comes, which has tests of its own: it finds nothing to look at.
   let isRecorded = false;
@@ -81,7 +94,6 @@ async function prod(given: { checkpoint?: object; text?: string; compressed?: bo
   const engine = new Engine(fake.host);
   const backend = text === undefined ? "s3://bucket" : `file://${directory}`;
   const env = { PATH, PULUMI_BACKEND_URL: given.login ? undefined : backend };
-  vi.stubEnv("YES", "1");
   vi.stubEnv("PULUMI_BACKEND_URL", undefined);
   vi.spyOn(process.stderr, "write").mockReturnValue(true);
   vi.spyOn(console, "log").mockReturnValue();

@@ -211,7 +211,7 @@ const rows: Row[] = [
     at("2026-04-12"),
     "warn",
     "until 2026-05-02, 20 days",
-    "label=bulkhead.name=edge) 2>&1 | grep -i acme",
+    "label=bulkhead.role=edge) 2>&1 | grep -i acme",
   ],
   [
     "certificate",

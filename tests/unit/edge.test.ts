@@ -395,7 +395,7 @@ describe("RouteFile", () => {
     const content = { http: { rule: "{{ env `SECRET` }} {{{", deep: ["{{"] } };
     const recording = await record(() => {
       const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
-      const common = { host, doorNetwork: "door", routesVolume: "routes", release: "r-1" };
+      const common = { host, worksFor: "x", doorNetwork: "door", routesVolume: "routes", release: "r-1" };
       new RouteFile("x", { ...common, content });
     });
     const route = setting(recording, "x-job", "ROUTE");

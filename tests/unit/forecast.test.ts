@@ -1,5 +1,6 @@
 // What a preview is said to mean: from the engine's events alone. That it comes true is for tests/e2e/preview.test.ts.
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import type { Agreement } from "../../cli/agreement.ts";
 import { isAgreed } from "../../cli/deploy.ts";
 import { acknowledgementOf, notAcknowledged } from "../../cli/preview/data.ts";
 import { previewOf, UNKNOWN } from "../../cli/preview/engine-events.ts";
@@ -62,6 +63,14 @@ const service = (name: string, more: object = {}) => ({
   ...more,
 });
 
+const jobOf = (role: string, name: string) => ({
+  restart: "no",
+  labels: [
+    { label: "bulkhead.role", value: role },
+    { label: "bulkhead.for", value: name },
+  ],
+});
+
 const said = (forecast: Forecast, more: Partial<Report> = {}) =>
   markdown({ ...forecast, stack: "prod", notAcknowledged: notAcknowledged(forecast.dataAtRisk, ""), ...more });
 
@@ -105,13 +114,13 @@ describe("what happens to a service", () => {
       const http = {
         routers: { web: { entryPoints: ["websecure"], rule: `PathPrefix(\`${path}/\`)`, service: "web" } },
       };
-      return { restart: "no", envs: [`ROUTE=${JSON.stringify({ http })}`, "ROUTE_FILE=web-route"] };
+      return { ...jobOf("route", "web"), envs: [`ROUTE=${JSON.stringify({ http })}`, "ROUTE_FILE=web-route"] };
     };
     const unchanged = { before: service("web"), after: service("web") };
     const job = { name: "web-route-job", ops: REPLACED, before: route("/docs"), after: route("/guide") };
     expect(ofOne(unchanged, job)).toMatchObject({ what: "rerouted", reasons: ["paths /docs → /guide"] });
     const asked = (path: string, seconds: number) => ({
-      restart: "no",
+      ...jobOf("route", "web"),
       envs: [...route("/docs").envs, `CHECK_PATH=${path}`, `CHECK_SECONDS=${seconds}`],
     });
     const other = { ...job, before: asked("/health", 5), after: asked("/ready", 9) };
@@ -119,7 +128,7 @@ describe("what happens to a service", () => {
       what: "rerouted",
       reasons: ["health path /health → /ready", "seconds for the health path 5 → 9"],
     });
-    const before = { name: "web-pre-deploy", ops: ["create"], after: { restart: "no" } };
+    const before = { name: "web-pre-deploy", ops: ["create"], after: jobOf("job", "web") };
     expect(ofOne(unchanged, before)).toMatchObject({ what: "same", preDeploy: true });
   });
 });
@@ -361,7 +370,7 @@ describe("the page", () => {
     const head = (forecast: Forecast, more: Partial<Report> = {}) => said(forecast, more).split("\n")[0];
     expect(head(told())).toBe("### ✅ `prod`: nothing changes");
     const change = { before: service("web"), after: service("web") };
-    const route = { name: "web-route-job", ops: REPLACED, before: { restart: "no" }, after: { restart: "no" } };
+    const route = { name: "web-route-job", ops: REPLACED, before: jobOf("route", "web"), after: jobOf("route", "web") };
     expect(head(told({ name: "web", ops: REPLACED, ...change }, route))).toBe(
       "### ✅ `prod`: rolled without downtime: web",
     );
@@ -413,19 +422,16 @@ describe("the page", () => {
 });
 
 describe("make up", () => {
-  afterEach(() => vi.unstubAllEnvs());
-
   /** A preview of these changes, and what comes of it where nobody is there to be asked. */
-  const agreed = (env: Record<string, string>, ...changes: Told[]) => agreedTo(log(...changes.flatMap(step)), env);
+  const agreed = (agreement: Agreement, ...changes: Told[]) => agreedTo(log(...changes.flatMap(step)), agreement);
 
-  async function agreedTo(events: string, env: Record<string, string>): Promise<boolean> {
+  async function agreedTo(events: string, agreement: Agreement): Promise<boolean> {
     const { PATH } = fakePulumi(`while [ "$1" != --event-log ]; do shift; done; cat > "$2" <<'END'\n${events}END`);
     const fake = await startFakeEngine(() => undefined, { info: () => ({ MemTotal: 2 ** 30, NCPU: 2 }) });
-    for (const [key, value] of Object.entries({ YES: "", ACKNOWLEDGED: "", ...env })) vi.stubEnv(key, value);
     vi.spyOn(console, "log").mockReturnValue();
     const engine = new Engine(fake.host);
     try {
-      return await isAgreed({ name: "prod", engine, env: { PATH } });
+      return await isAgreed({ name: "prod", engine, env: { PATH } }, agreement);
     } finally {
       engine.close();
     }
@@ -434,22 +440,29 @@ describe("make up", () => {
   const risky: Told = { name: "b", type: "cloudflare:index/r2Bucket:R2Bucket", ops: ["delete"], before: { name: "b" } };
 
   test("asks somebody, unless told not to", async () => {
-    await expect(agreed({})).rejects.toThrow("nobody is here to answer: YES=1");
-    expect(await agreed({ YES: "1" })).toBe(true);
+    await expect(agreed({})).rejects.toThrow("nobody is here to answer: --yes, or YES=1");
+    expect(await agreed({ yes: true })).toBe(true);
   });
 
   test("does not go on when the preview failed or a policy refused it", async () => {
     const policyEvent = { policyName: "container-user", enforcementLevel: "mandatory", message: "Why.\nweb: is root" };
-    expect(await agreedTo(log({ policyEvent }), { YES: "1" })).toBe(false);
-    expect(await agreedTo(log(diagnostic("error", "no such host")), { YES: "1" })).toBe(false);
+    expect(await agreedTo(log({ policyEvent }), { yes: true })).toBe(false);
+    expect(await agreedTo(log(diagnostic("error", "no such host")), { yes: true })).toBe(false);
     const advice = { policyEvent: { ...policyEvent, enforcementLevel: "advisory" } };
-    expect(await agreedTo(log(advice, diagnostic("warning", "old")), { YES: "1" })).toBe(true);
+    expect(await agreedTo(log(advice, diagnostic("warning", "old")), { yes: true })).toBe(true);
   });
 
   test("does not go on over data at risk, whatever else it was told, without the words", async () => {
-    expect(await agreed({ YES: "1" }, risky)).toBe(false);
-    expect(await agreed({ YES: "1", ACKNOWLEDGED: "I accept the loss of c" }, risky)).toBe(false);
-    await expect(agreed({}, risky)).rejects.toThrow('nobody is here to answer: ACKNOWLEDGED="I accept the loss of b"');
-    expect(await agreed({ YES: "1", ACKNOWLEDGED: "I accept the loss of b" }, risky)).toBe(true);
+    expect(await agreed({ yes: true }, risky)).toBe(false);
+    expect(await agreed({ yes: true, acceptDataLoss: ["c"], acknowledged: "I accept the loss of d" }, risky)).toBe(
+      false,
+    );
+    await expect(agreed({}, risky)).rejects.toThrow(
+      'nobody is here to answer: --accept-data-loss b, or ACKNOWLEDGED="I accept the loss of b"',
+    );
+    // A name is meant for the option: a description that says no more has accepted nothing.
+    expect(await agreed({ yes: true, acknowledged: "b" }, risky)).toBe(false);
+    expect(await agreed({ yes: true, acknowledged: "Less.\nI accept the loss of b." }, risky)).toBe(true);
+    expect(await agreed({ yes: true, acceptDataLoss: ["c", "b"] }, risky)).toBe(true);
   });
 });

@@ -122,7 +122,7 @@ describe("the issue", () => {
 
 describe("the command that comments", () => {
   const run = (env: Record<string, string | undefined>) =>
-    runCommand(process.execPath, ["cli/ci/pull-request-comment.ts"], {
+    runCommand(process.execPath, ["cli/main.ts", "ci", "comment"], {
       cwd: projectDirectory,
       env: { ...github.env, STACK: "prod", PULL_REQUEST: "7", COMMIT: "0123456789abcdef", REPORT: report, ...env },
     });
@@ -150,9 +150,14 @@ describe("the command that comments", () => {
   });
 
   test.each([
-    [{ PULL_REQUEST: "seven" }, "PULL_REQUEST: not a number: give that of the pull request"],
-    [{ STACK: "nowhere" }, "STACK: no stack nowhere: there is no Pulumi.nowhere.yaml"],
-    [{ COMMIT: undefined }, "COMMIT: missing: GitHub Actions sets it, or the workflow's step has to"],
+    [
+      { PULL_REQUEST: "seven" },
+      "option '--pull-request <number>' value 'seven' from env 'PULL_REQUEST' is invalid. Give a whole number from 1 on.",
+    ],
+    [{ STACK: "nowhere" }, "STACK: there is no stack nowhere: give one of local, prod"],
+    [{ COMMIT: undefined }, "required option '--commit <sha>' not specified"],
+    [{ COMMIT: "" }, "required option '--commit <sha>' not specified"],
+    [{ GITHUB_TOKEN: undefined }, "GITHUB_TOKEN: missing: GitHub Actions sets it, or the workflow's step has to"],
   ])("is refused with %o", async (env, message) => {
     expect(await run(env)).toMatchObject({ code: 1, stderr: `error: ${message}\n` });
     expect(github.asked).toEqual([]);

@@ -247,7 +247,7 @@ describe("an invariant complains of one broken property", () => {
       invariant: secret,
       breaks: "in a label",
       by: ({ inputs }) => inputs.labels!.push({ label: "token", value: TEST_SECRET }),
-      complaint: "backend: labels.5.value holds a secret",
+      complaint: "backend: labels.4.value holds a secret",
     },
     {
       invariant: secret,

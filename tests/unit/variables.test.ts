@@ -3,6 +3,8 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { variablesOf } from "../../cli/command.ts";
+import { bulkhead } from "../../cli/main.ts";
 import { problemsOf, variablesOfTargets } from "../../scripts/variables.ts";
 
 const project = join(import.meta.dirname, "../..");
@@ -86,21 +88,30 @@ test("all that is wrong is said at once", () => {
   ]);
 });
 
-test("the Makefile says of every variable that a command reads which targets take it, and of no other", () => {
-  const sources = ["cli", "scripts"]
-    .flatMap((folder) =>
-      readdirSync(join(project, folder), { recursive: true, encoding: "utf8" }).map((file) =>
-        join(project, folder, file),
-      ),
-    )
-    .filter((file) => file.endsWith(".ts"))
-    .map((file) => readFileSync(file, "utf8"))
-    .join("\n");
-  const taken = new Set([...variablesOfTargets(makefile).values()].flat().map(({ name }) => name));
-  const read = [...sources.matchAll(/process\.env\["([A-Z_]+)"\]/g)].map(([, name]) => name!);
-  const forTools = /^(PULUMI|DOCKER|CLOUDFLARE|MAKE)/;
-  expect(read.filter((name) => !taken.has(name) && !forTools.test(name))).toEqual([]);
-  expect([...taken].filter((name) => !sources.includes(`"${name}"`))).toEqual([]);
+describe("what a target takes is what its verb reads, and DEBUG", () => {
+  const takers = variablesOfTargets(makefile);
+  test.each(bulkhead.commands.filter((verb) => takers.has(verb.name())).map((verb) => [verb.name(), verb] as const))(
+    "%s",
+    (target, verb) => {
+      const taken = takers.get(target)!.map(({ name }) => name);
+      expect(taken.sort()).toEqual([...variablesOf(verb), "DEBUG"].sort());
+    },
+  );
+
+  test("and no source reads another variable by itself", () => {
+    const sources = ["cli", "scripts"]
+      .flatMap((folder) =>
+        readdirSync(join(project, folder), { recursive: true, encoding: "utf8" }).map((file) =>
+          join(project, folder, file),
+        ),
+      )
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => readFileSync(file, "utf8"))
+      .join("\n");
+    const read = [...sources.matchAll(/process\.env\["([A-Z_]+)"\]/g)].map(([, name]) => name!);
+    const forTools = /^(PULUMI|DOCKER|CLOUDFLARE|MAKE)/;
+    expect([...new Set(read.filter((name) => !forTools.test(name)))]).toEqual(["DEBUG"]);
+  });
 });
 
 test("every program of a target is checked first, and the lines of the table are lines of targets", () => {
@@ -141,7 +152,7 @@ describe("make itself", { timeout: 60_000 }, () => {
   });
 
   test("gives the command what it takes", () => {
-    const refusal = "error: STACK: no stack no-such-stack: there is no Pulumi.no-such-stack.yaml";
+    const refusal = "error: STACK: there is no stack no-such-stack: give one of local, prod";
     expect(make(["doctor", "STACK=no-such-stack"]).errors).toEqual([refusal]);
     expect(make(["doctor"], { STACK: "no-such-stack" }).errors).toEqual([refusal]);
   });

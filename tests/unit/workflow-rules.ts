@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Command } from "commander";
 import { parse } from "yaml";
+import { bulkhead } from "../../cli/main.ts";
 import { projectDirectory } from "./source.ts";
 
 /** A workflow, as far as the rules look at it. */
@@ -46,8 +48,8 @@ export const rules: Record<string, (workflow: Workflow, text: string) => string[
     const calls = (script: string) => steps.some(({ run }) => run?.includes(script));
     const allowed = [
       ...(steps.some(({ uses }) => uses !== undefined) ? ["contents: read"] : []),
-      ...(calls("cli/ci/pull-request-comment.ts") ? ["pull-requests: write"] : []),
-      ...(calls("cli/ci/drift-issue.ts") ? ["issues: write"] : []),
+      ...(calls("cli/main.ts ci comment") ? ["pull-requests: write"] : []),
+      ...(calls("cli/main.ts ci drift-issue") ? ["issues: write"] : []),
     ];
     return Object.entries(permissions)
       .map(([scope, access]) => `${scope}: ${access}`)
@@ -81,6 +83,12 @@ export const rules: Record<string, (workflow: Workflow, text: string) => string[
     called(run)
       .filter((path) => !existsSync(join(projectDirectory, path)))
       .map((path) => `calls ${path}, which is not there`),
+  ),
+
+  "every verb of the command is there": eachStep(({ run = "" }) =>
+    [...run.matchAll(/cli\/main\.ts (.*)/g)]
+      .filter(([, verb]) => !isVerb(verb!.split(" "), bulkhead))
+      .map(([, verb]) => `runs ${verb}, which the command has not`),
   ),
 
   "every `make` is of a target that is there": eachStep(({ run = "" }) =>
@@ -122,6 +130,11 @@ export function actionComplaints(action: { runs: { steps: Step[] } }, text: stri
 }
 
 const makefile = readFileSync(join(projectDirectory, "Makefile"), "utf8");
+
+function isVerb([name, ...rest]: readonly string[], command: Command): boolean {
+  const found = command.commands.find((each) => each.name() === name);
+  return found !== undefined && (found.commands.length === 0 || isVerb(rest, found));
+}
 
 function unpinned(text: string): string[] {
   return [...text.matchAll(/^ *(?:- )?uses: (.*)$/gm)].flatMap(([, used]) => {

@@ -44,10 +44,10 @@ test("prod is deployed after staging", () => {
 });
 
 test("the scripts that are called are known by their names", () => {
-  expect(called("sudo bash .ci/run\nbash toolchain/run cli/ci/drift-issue.ts\n")).toEqual([
+  expect(called("sudo bash .ci/run\nbash toolchain/run cli/main.ts ci drift-issue\n")).toEqual([
     ".ci/run",
     "toolchain/run",
-    "cli/ci/drift-issue.ts",
+    "cli/main.ts",
   ]);
 });
 
@@ -97,12 +97,9 @@ test.each<[file: string, from: string, to: string, complaint: string]>([
     'run: echo "${{ github.event.pull_request.title }}"',
     'preview runs echo "${{ github.event.pull_request.title }}"',
   ],
-  [
-    "drift",
-    "cli/ci/drift-issue.ts",
-    "cli/ci/drift-issues.ts",
-    "drift calls cli/ci/drift-issues.ts, which is not there",
-  ],
+  ["drift", "cli/main.ts", "cli/mian.ts", "drift calls cli/mian.ts, which is not there"],
+  ["drift", "ci drift-issue", "ci drift-issues", "drift runs ci drift-issues, which the command has not"],
+  ["drift", "ci drift-issue", "drift-issue", "drift runs drift-issue, which the command has not"],
   ["deploy", "make up", "make deploy", "staging makes deploy, which the Makefile has not"],
   [
     "images",

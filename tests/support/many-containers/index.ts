@@ -19,6 +19,7 @@ for (let number = 1; number <= config.requireNumber("containers"); number++) {
   const runs = number <= config.requireNumber("running");
   new Container(name, {
     host,
+    role: "service",
     image,
     limits,
     run: runs ? "always" : "never",
