@@ -6,6 +6,7 @@ import { everyStacks, images } from "../tests/support/images.ts";
 import { provideImages } from "../toolchain/images.ts";
 import { step } from "../toolchain/steps.ts";
 import { runCommand } from "../tests/support/command.ts";
+import { buildFolder } from "../tests/support/image-variants.ts";
 import type { RemoteHost } from "../tests/support/remote-host.ts";
 
 export interface Releases {
@@ -23,8 +24,8 @@ export async function provideReleases(host: RemoteHost): Promise<Releases> {
   engine.close();
   const { traefik, haproxy, python, node } = { ...images, ...standIns };
   const app = (name: string) => join(packageDirectory, "apps", name);
-  await build("bulkhead-test/backend:bench", ["--build-arg", `PYTHON_IMAGE=${python}`, app("backend")]);
-  await build("bulkhead-test/frontend:bench", ["--build-arg", `NODE_IMAGE=${node}`, app("frontend")]);
+  await buildFolder("bulkhead-test/backend:bench", app("backend"), { PYTHON_IMAGE: python });
+  await buildFolder("bulkhead-test/frontend:bench", app("frontend"), { NODE_IMAGE: node });
   const frontend = await variant("frontend", []);
   const [one, two] = [await variant("backend", ["ENV RELEASE=one"]), await variant("backend", ["ENV RELEASE=two"])];
   // The host pulls others itself.

@@ -2,6 +2,7 @@
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { buildSecrets } from "../components/host/build-secrets.ts";
 import { findDocker } from "../toolchain/docker.ts";
 import { run, step } from "../toolchain/steps.ts";
 import { provideTrivy } from "../toolchain/trivy.ts";
@@ -48,6 +49,9 @@ async function look({ report: file }: Options): Promise<number> {
 async function build(app: string, base: string, env: NodeJS.ProcessEnv): Promise<string> {
   const tag = `bulkhead.local/${app}:scan`;
   const context = join(programDirectory, "apps", app);
-  await step(`building ${tag}`, () => run("docker", ["build", "--tag", tag, "--build-arg", base, context], { env }));
+  const secrets = buildSecrets().flatMap(({ id, src }) => ["--secret", `id=${id},src=${src}`]);
+  const args = ["build", "--tag", tag, "--build-arg", base, ...secrets, context];
+  // Which an older CLI has to be asked for.
+  await step(`building ${tag}`, () => run("docker", args, { env: { ...env, DOCKER_BUILDKIT: "1" } }));
   return tag;
 }

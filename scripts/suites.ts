@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { requirePrograms } from "../toolchain/debian.ts";
+import { pythonPackages } from "../toolchain/python.ts";
 import { provideToolchain } from "../toolchain/pulumi.ts";
 import { formatSeconds } from "../toolchain/steps.ts";
 import { packageDirectory } from "../cli/stack/program.ts";
@@ -33,8 +33,9 @@ export const fastSuites: readonly Suite[] = [
   {
     name: "backend",
     run: async () => {
-      await requirePrograms("the backend's tests", { python3: "python3" });
-      const { code, text } = await inProject("python3", ["-m", "unittest"], join(packageDirectory, "apps/backend"));
+      const backend = join(packageDirectory, "apps/backend");
+      const env = { PYTHONPATH: await pythonPackages(join(backend, "requirements.txt")) };
+      const { code, text } = await inProject("python3", ["-m", "unittest"], backend, env);
       return atLeastOneFailure(code, unittestCounts(text));
     },
   },
@@ -178,9 +179,10 @@ function inProject(
   command: string,
   args: readonly string[],
   cwd = packageDirectory,
+  env: NodeJS.ProcessEnv = {},
 ): Promise<{ code: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
     let text = "";
     for (const [from, to] of [
       [child.stdout, process.stdout],

@@ -25,6 +25,7 @@ export interface Recorded<Inputs = Record<string, unknown>> {
     retainOnDelete: boolean;
     deleteBeforeReplace: boolean;
     replaceOnChanges: string[];
+    ignoreChanges: string[];
     /** Names that it had before. */
     aliases: string[];
     replacementTrigger?: { value: unknown; isSecret: boolean };
@@ -348,6 +349,7 @@ function recordedOf(urn: string, request: RegisterResourceRequest): Recorded {
       retainOnDelete: request.getRetainondelete() ?? false,
       deleteBeforeReplace: request.getDeletebeforereplace(),
       replaceOnChanges: request.getReplaceonchangesList(),
+      ignoreChanges: request.getIgnorechangesList(),
       aliases: request.getAliasesList().flatMap((alias) => alias.getSpec()?.getName() || []),
       replacementTrigger: triggerOf(request),
       dependencies: request.getDependenciesList(),

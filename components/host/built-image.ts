@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import dockerignore from "@balena/dockerignore";
 import * as docker from "@pulumi/docker/remoteImage.js";
 import * as pulumi from "@pulumi/pulumi";
+import { buildSecrets } from "./build-secrets.ts";
 import type { DockerHost } from "./docker-host.ts";
 
 export interface BuiltImageArgs {
@@ -14,7 +15,10 @@ export interface BuiltImageArgs {
   buildArgs?: Record<string, string>;
 }
 
-/** An image built on the host that runs it, with no registry between. Another content of the folder is another image. */
+/**
+ * An image built on the host that runs it, with no registry between. Another content of the folder is another image;
+ * where its packages come from (see `buildSecrets`) is this machine's affair and makes no difference.
+ */
 export class BuiltImage extends pulumi.ComponentResource {
   /** The image's id: the digest of what it is. */
   readonly reference: pulumi.Output<string>;
@@ -27,18 +31,21 @@ export class BuiltImage extends pulumi.ComponentResource {
       `${name}-image`,
       {
         name: `${host.named(name)}:${tag}`,
-        // Buildx would build on the engine of the user's docker context, wherever this stack's host is.
+        // Not by buildx, which would build on the engine of the user's docker context, wherever this stack's host is.
+        // What the provider calls legacy is BuildKit too, in the engine itself; the provider hands it the secrets.
         build: {
           context,
           buildArgs,
           forceRemove: true,
           useLegacyBuilder: true,
           labels: { "bulkhead.stack": host.stackName },
+          secrets: buildSecrets(),
         },
         // A rollback needs the image of the release before. `make up` removes what no release needs any more.
         keepLocally: true,
       },
-      { parent: this },
+      // The name says what is built. Another machine has its files elsewhere: no reason to build anything anew.
+      { parent: this, ignoreChanges: ["build"] },
     );
     this.reference = image.imageId;
     this.registerOutputs({ reference: this.reference });

@@ -36,8 +36,8 @@ beforeAll(async () => {
     backend: await variants.of(
       await variants.build(join(program.directory, "apps/backend"), { PYTHON_IMAGE: python }),
       "USER 0:0",
-      "RUN sed -i 's/^        # Bytes that nobody.*/        print(request.body.decode())/' reach/app.py" +
-        " && grep -q print.request reach/app.py && rm reach/__pycache__/app.*",
+      "RUN sed -i 's/^        # Bytes that nobody.*/        print((await request.body()).decode())/' reach/app.py" +
+        " && grep -q request.body reach/app.py && rm reach/__pycache__/app.*",
       "USER 1000:1000",
       "ENV LOG_LEVEL=warning",
     ),

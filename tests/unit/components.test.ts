@@ -849,6 +849,24 @@ describe("BuiltImage", () => {
     const name = await nameOf(folder(files), { A: "1", B: "2" });
     expect(await nameOf(folder({ ...files, "notes.md": "2" }), { B: "2", A: "1" })).toBe(name);
   });
+
+  test("is not another one where packages come from elsewhere, which no state and no argument tells", async () => {
+    const settings = folder({ "pip.conf": "[global]\nindex-url = https://user:hunter2@packages.test/simple\n" });
+    const environment = {
+      PIP_CONFIG_FILE: join(settings, "pip.conf"),
+      HTTPS_PROXY: "http://user:hunter2@proxy.test",
+    };
+    const context = folder(files);
+    const before = await nameOf(context);
+    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const recording = await onHost((host) => void new BuiltImage("app", { host, context }));
+    const [image] = ofType<{ name: string; build: object }>(recording, "docker:index/remoteImage:RemoteImage");
+    expect(image!.inputs.name).toBe(before);
+    expect(image!.options.ignoreChanges).toEqual(["build"]);
+    expect(image!.inputs.build).not.toHaveProperty("buildArgs.HTTPS_PROXY");
+    expect(JSON.stringify(image)).not.toMatch(/hunter2|packages\.test|proxy\.test/);
+  });
 });
 
 describe("DockerHost", () => {

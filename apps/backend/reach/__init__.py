@@ -1,3 +1,3 @@
-"""Reach's backend: an HTTP API, an event stream and a TCP tunnel in one process, on the standard library alone."""
+"""Reach's backend: an HTTP API, an event stream and a TCP tunnel in one process."""
 
 VERSION = "1.0.0"

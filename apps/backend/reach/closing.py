@@ -1,4 +1,4 @@
-"""How a connection ends well, for HTTP and the tunnel alike."""
+"""How a tunnel ends well."""
 
 import asyncio
 import time

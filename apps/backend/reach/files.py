@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from reach.http import HttpError
+from starlette.exceptions import HTTPException
 
 UPLOAD_SECONDS = 15 * 60
 DOWNLOAD_SECONDS = 24 * 60 * 60
@@ -48,16 +48,16 @@ def read_file(body: bytes, max_mb: int) -> File:
     except ValueError:
         described = None
     if not isinstance(described, dict):
-        raise HttpError(400, "describe the file: name, type and size")
+        raise HTTPException(400, "describe the file: name, type and size")
     name, kind, size = (described.get(key) for key in ("name", "type", "size"))
     if not isinstance(name, str) or not 0 < len(name) <= 200 or not name.isprintable() or "/" in name or "\\" in name:
-        raise HttpError(400, "name: give 1 to 200 characters without a slash")
+        raise HTTPException(400, "name: give 1 to 200 characters without a slash")
     if not isinstance(kind, str) or len(kind) > 100 or not kind.isascii() or not kind.isprintable():
-        raise HttpError(400, "type: give a media type, or an empty text")
+        raise HTTPException(400, "type: give a media type, or an empty text")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise HttpError(400, "size: give the bytes")
+        raise HTTPException(400, "size: give the bytes")
     if size > max_mb * 1024 * 1024:
-        raise HttpError(413, f"the file is larger than {max_mb} MiB")
+        raise HTTPException(413, f"the file is larger than {max_mb} MiB")
     # With single spaces, as signatures are made of them.
     return File(name, " ".join(kind.split()) or "application/octet-stream", size)
 

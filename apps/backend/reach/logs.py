@@ -4,23 +4,41 @@ What must never be logged: bodies, query strings, the Authorization header, clie
 each field that they log; nothing is dumped whole.
 """
 
-import json
 import logging
 import sys
 import traceback
 from datetime import UTC, datetime
 
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
 
 def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter())
-    # On the root logger, so that what asyncio itself reports comes out in the same shape.
+    handler.setFormatter(formatter())
+    # On the root logger, so that what asyncio and uvicorn report comes out in the same shape.
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # What it says of its own start and end, the app says too.
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
 
 
-def log(logger: logging.Logger, level: int, event: str, **fields: object) -> None:
-    if logger.isEnabledFor(level):
-        logger.log(level, event, extra={"fields": fields})
+def formatter() -> logging.Formatter:
+    """The same for structlog's lines and for those of libraries, which use Python's own logging."""
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            describe_error,
+            in_order,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
 
 
 def timestamp(moment: float | None = None) -> str:
@@ -29,20 +47,22 @@ def timestamp(moment: float | None = None) -> str:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class JsonFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "timestamp": timestamp(record.created),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
-        if record.exc_info and record.exc_info[1]:
-            # The kind and the places, not the message: messages quote their input, and input can be a secret.
-            line["error"] = type(record.exc_info[1]).__name__
-            line["stack"] = [
-                f"{frame.filename}:{frame.lineno} {frame.name}"
-                for frame in traceback.extract_tb(record.exc_info[2])
-            ]
-        return json.dumps(line)
+def describe_error(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """The kind and the places, not the message: messages quote their input, and input can be a secret."""
+    record: logging.LogRecord = line["_record"]
+    given = line.pop("exc_info", None) or record.exc_info
+    error = sys.exc_info()[1] if given is True else given if isinstance(given, BaseException) else given and given[1]
+    if error:
+        line["error"] = type(error).__name__
+        line["stack"] = [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+        ]
+    return line
+
+
+def in_order(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    record: logging.LogRecord = line.pop("_record")
+    line.pop("_from_structlog")
+    head = {"timestamp": timestamp(record.created)}
+    head |= {name: line.pop(name) for name in ("level", "logger", "event")}
+    return {**head, **line}

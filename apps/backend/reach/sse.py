@@ -5,7 +5,10 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator
 
-from reach.http import HttpError, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
 from reach.logs import timestamp
 
 EVENT_SECONDS = 1
@@ -21,10 +24,11 @@ class EventStreams:
         self._leaving = leaving
         self.count = 0
 
-    def open(self, last_event_id: str) -> Response:
+    def open(self, request: Request) -> Response:
         """A stream. A client that comes back says which event it saw last, and the count goes on from there."""
         if self.count >= MAX_STREAMS:
-            raise HttpError(503, "too many streams", {"Retry-After": "5"})
+            raise HTTPException(503, "too many streams", {"Retry-After": "5"})
+        last_event_id = request.headers.get("last-event-id", "")
         known = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 15
         headers = {
             "Content-Type": "text/event-stream",
@@ -32,7 +36,9 @@ class EventStreams:
             # Asks proxies that collect answers before they pass them on not to do so here.
             "X-Accel-Buffering": "no",
         }
-        return Response(200, self._events(int(last_event_id) if known else 0), headers)
+        if request.method == "HEAD":
+            return Response(headers=headers)
+        return StreamingResponse(self._events(int(last_event_id) if known else 0), headers=headers)
 
     async def _events(self, counter: int) -> AsyncGenerator[bytes, None]:
         self.count += 1

@@ -3,15 +3,16 @@
 import asyncio
 import itertools
 import json
-import logging
 import socket
 import time
 from dataclasses import dataclass, field
 
-from reach.closing import finish, hang_up
-from reach.logs import log, timestamp
+import structlog
 
-logger = logging.getLogger("reach.tunnel")
+from reach.closing import finish, hang_up
+from reach.logs import timestamp
+
+logger = structlog.stdlib.get_logger("reach.tunnel")
 
 LINE_BYTES = 4096
 MAX_CLIENTS = 256
@@ -85,7 +86,7 @@ class Tunnel:
         life = asyncio.timeout_at(self._end)
         client = Client(next(self._numbers), life)
         self.clients.add(client)
-        log(logger, logging.INFO, "client_connected", client_id=client.number)
+        logger.info("client_connected", client_id=client.number)
         try:
             async with life:
                 writer.write(line({"service": "reach-tunnel", "release": self._release, "clientId": client.number}))
@@ -101,7 +102,7 @@ class Tunnel:
             reason = f"a line is longer than {LINE_BYTES} bytes"
         finally:
             self.clients.discard(client)
-            log(logger, logging.INFO, "client_disconnected", client_id=client.number, reason=reason)
+            logger.info("client_disconnected", client_id=client.number, reason=reason)
         if reason:
             writer.write(line({"event": "bye", "reason": reason}))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+from reach import logs
 from reach.app import App
 from reach.settings import Settings
 
@@ -69,6 +70,7 @@ class Connection:
 
 def silence(test: unittest.TestCase) -> None:
     """Keeps the log of the tested code out of the report of the tests."""
+    logs.configure("info")
     logging.disable()
     test.addCleanup(logging.disable, logging.NOTSET)
 
@@ -89,7 +91,7 @@ class AppTest(unittest.IsolatedAsyncioTestCase):
     async def asyncTearDown(self) -> None:
         for connection in self._connections:
             connection.writer.close()
-        with mock.patch("reach.http.NOTICE_SECONDS", 0), mock.patch("reach.app.LEAVE_SECONDS", SETTINGS.drain_seconds):
+        with mock.patch("reach.server.NOTICE_SECONDS", 0), mock.patch("reach.app.LEAVE_SECONDS", SETTINGS.drain_seconds):
             await self.app.drain()
 
     async def connect(self, port: int | None = None) -> Connection:

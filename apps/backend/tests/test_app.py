@@ -3,9 +3,11 @@ import logging
 import unittest
 from unittest import mock
 
+from starlette.requests import Request
+
 from reach.app import client_address
-from reach.http import Request
-from tests.support import API_KEY, AppTest
+from reach.logs import formatter
+from tests.support import API_KEY, SETTINGS, AppTest
 
 
 class Health(AppTest):
@@ -71,7 +73,7 @@ class Api(AppTest):
         self.assertEqual(status, {"release": "r1", "version": "1.0.0", "clients": 1, "streams": 0})
 
     async def test_unknown_paths(self):
-        for path in ("/", "/api", "/api/", "/api/status/", "/api/../health", "/API/status", "/api/%73tatus"):
+        for path in ("/", "/api", "/api/", "/api/status/", "/api/../health", "/API/status"):
             with self.subTest(path):
                 answer = await self.request("GET", path)
                 self.assertEqual((answer.status, answer.json()), (404, {"error": "not found"}))
@@ -108,6 +110,12 @@ class Api(AppTest):
                 self.assertEqual(answer.headers["www-authenticate"], 'Bearer realm="reach"')
                 self.assertNotIn(API_KEY.encode(), answer.body)
 
+    async def test_two_keys_are_none(self):
+        connection = await self.connect()
+        given = f"Authorization: Bearer {API_KEY}\r\n"
+        await connection.send(f"GET /api/clients HTTP/1.1\r\nHost: reach\r\n{given}{given}\r\n")
+        self.assertEqual((await connection.answer()).status, 401)
+
     async def test_clients_lists_the_tunnels(self):
         tunnel = await self.connect(self.app.tunnel.port)
         await tunnel.until(b"\n")
@@ -128,33 +136,40 @@ class Api(AppTest):
         self.assertEqual((await self.request("GET", "/api/clients", {"Authorization": "Bearer rotated"})).status, 200)
 
     async def test_a_fault_in_a_handler_is_answered_and_logged_without_its_message(self):
-        async def broken(_):
-            raise ValueError("hunter2")
+        class Broken(set):
+            def __len__(self):
+                raise ValueError("hunter2")
 
-        self.app._routes["/api/status"]["GET"] = broken
         logging.disable(logging.NOTSET)
-        with self.assertLogs("reach.http", "ERROR") as logs:
+        broken = mock.patch.object(self.app.tunnel, "clients", Broken())
+        with broken, self.assertLogs("reach.http", "ERROR") as logs:
             answer = await self.request("GET", "/api/status")
         self.assertEqual((answer.status, answer.json()), (500, {"error": "internal error"}))
         self.assertEqual(len(logs.records), 1)
+        self.assertNotIn("hunter2", formatter().format(logs.records[0]))
+        logging.disable()
 
 
 class Whoami(unittest.TestCase):
+    def address(self, *forwarded: str) -> str:
+        headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
+        return client_address(Request({"type": "http", "headers": headers, "client": ("192.0.2.1", 1)}))
+
     def test_believes_only_the_nearest_proxy(self):
-        for header, address in (
-            ("203.0.113.7", "203.0.113.7"),
-            ("10.0.0.1, 203.0.113.7", "203.0.113.7"),
-            ("2001:DB8::1", "2001:db8::1"),
-            ("203.0.113.7, nonsense", "192.0.2.1"),
-            ("<script>", "192.0.2.1"),
-            ("", "192.0.2.1"),
+        for headers, address in (
+            (["203.0.113.7"], "203.0.113.7"),
+            (["10.0.0.1, 203.0.113.7"], "203.0.113.7"),
+            (["10.0.0.1", "203.0.113.7"], "203.0.113.7"),
+            (["2001:DB8::1"], "2001:db8::1"),
+            (["203.0.113.7, nonsense"], "192.0.2.1"),
+            (["<script>"], "192.0.2.1"),
+            ([""], "192.0.2.1"),
         ):
-            with self.subTest(header):
-                request = Request("GET", "/", {"x-forwarded-for": header}, b"", "192.0.2.1", True, True)
-                self.assertEqual(client_address(request), address)
+            with self.subTest(headers):
+                self.assertEqual(self.address(*headers), address)
 
     def test_is_the_peer_without_a_proxy(self):
-        self.assertEqual(client_address(Request("GET", "/", {}, b"", "192.0.2.1", True, True)), "192.0.2.1")
+        self.assertEqual(self.address(), "192.0.2.1")
 
 
 class Sse(AppTest):
@@ -169,6 +184,11 @@ class Sse(AppTest):
         self.assertEqual(head.headers["content-type"], "text/event-stream")
         self.assertEqual(head.headers["cache-control"], "no-store")
         self.assertEqual(head.headers["x-accel-buffering"], "no")
+
+    async def test_head_does_not_open_a_stream(self):
+        answer = await self.request("HEAD", "/sse")
+        self.assertEqual((answer.status, answer.headers["content-type"]), (200, "text/event-stream"))
+        self.assertEqual(self.app.streams.count, 0)
 
     async def test_an_event_comes_at_once_and_then_each_second(self):
         loop = asyncio.get_running_loop()
@@ -207,13 +227,14 @@ class Sse(AppTest):
         connection, _ = await self.open()
         await connection.chunk()
         await connection.chunk()
-        self.app.draining.set()
-        self.assertTrue((await connection.chunk()).startswith(b"id: 2\n"))
-        self.app.leaving.set()
+        with mock.patch("reach.app.LEAVE_SECONDS", SETTINGS.drain_seconds - 1.5):
+            drain = asyncio.create_task(self.app.drain())
+            self.assertTrue((await connection.chunk()).startswith(b"id: 2\n"))
         self.assertEqual(await connection.chunk(), b'event: bye\ndata: {"release": "r1"}\n\n')
         self.assertEqual(await connection.chunk(), b"")
         # And no wait for another request on this connection.
         self.assertEqual(await connection.rest(), b"")
+        await drain
 
     async def test_streams_are_limited(self):
         self.app.streams.count = 512
