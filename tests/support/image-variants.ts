@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Engine } from "../../components/docker-engine/client.ts";
-import { images } from "../../images.ts";
+import { images } from "./images.ts";
 import { lastLines, runCommand } from "./command.ts";
 import { createTestProject } from "./pulumi.ts";
 
