@@ -72,8 +72,8 @@ test("the policies of the package judge the program", async () => {
   const refused = await bulkhead("up");
   writeFileSync(file, text);
   expect(refused.code).toBe(1);
-  expect(refused.stdout).toMatch(/\[mandatory\] +bulkhead.*container-read-only-root/);
-  expect(refused.stdout).toContain("has a writable root");
+  expect(refused.stdout).toMatch(/\[mandatory\] +container-read-only-root/);
+  expect(refused.stdout).toContain("has a writable root (its exception ended on 2020-01-01)");
 });
 
 test("its types are right, and its own test passes, and fails for what is not so", async () => {
