@@ -3,6 +3,8 @@ import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Command, Option } from "commander";
+import { examples, exitsWith } from "./command.ts";
+import { DONE } from "./exit-codes.ts";
 import { answered, problemsOf, suggestedName, type InitOptions } from "./init/answers.ts";
 import { programFiles } from "./init/program-files.ts";
 import { packageFile } from "./init/package-file.ts";
@@ -19,28 +21,29 @@ export const init = new Command("init")
   .option("--workflows", "write workflows for GitHub too: checks, previews, deploys and a look for drift")
   .addHelpText(
     "after",
-    `
-Examples:
-  bulkhead init                                             # asks
-  bulkhead init --dockerfile ./app --port 3000 --health-path /health
-  bulkhead init --image ghcr.io/me/app:1.4@sha256:… --port 8080 --domain localhost
-
-At a terminal it asks for what is not given.`,
+    examples(
+      ["bulkhead init", "asks, at a terminal, for what is not given"],
+      ["bulkhead init --dockerfile ./app --port 3000 --health-path /health", "builds it on the host"],
+      ["bulkhead init --image ghcr.io/me/app:1.4@sha256:… --port 8080", "takes it from a registry"],
+    ),
   )
-  .action(async (given: InitOptions) => {
-    const directory = process.cwd();
-    const options = await answered(given, suggestedName(directory));
-    const problems = problemsOf(options, directory);
-    if (problems.length > 0) throw new Error(`nothing was written:\n${problems.map((line) => `  ${line}`).join("\n")}`);
-    const files = { ...(await programFiles(options)), "package.json": await packageFile(options, directory) };
-    for (const [file, content] of Object.entries(files)) {
-      const path = join(directory, file);
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, content);
-    }
-    console.log(`Written: ${Object.keys(files).sort().join(", ")}\n`);
-    console.log(["Next:", ...nextSteps(directory)].join("\n"));
-  });
+  .action(exitsWith(write));
+
+async function write(given: InitOptions): Promise<number> {
+  const directory = process.cwd();
+  const options = await answered(given, suggestedName(directory));
+  const problems = problemsOf(options, directory);
+  if (problems.length > 0) throw new Error(`nothing was written:\n${problems.map((line) => `  ${line}`).join("\n")}`);
+  const files = { ...(await programFiles(options)), "package.json": await packageFile(options, directory) };
+  for (const [file, content] of Object.entries(files)) {
+    const path = join(directory, file);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, content);
+  }
+  console.log(`Written: ${Object.keys(files).sort().join(", ")}\n`);
+  console.log(["Next:", ...nextSteps(directory)].join("\n"));
+  return DONE;
+}
 
 function nextSteps(directory: string): string[] {
   const isInstalled = existsSync(join(directory, "node_modules", "bulkhead"));

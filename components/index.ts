@@ -1,9 +1,12 @@
 /**
  * All that a program imports: `import { DockerHost, Networks, Proxy, WebService } from "bulkhead"`.
  *
- * A program makes a host, its networks and an edge, then its services. Each component says in its arguments what it
- * takes, in which unit, and what it does without.
+ * A program loads its settings, makes the platform (host, networks, edge, domain), then its services. Each component
+ * says in its arguments what it takes, in which unit, and what it does without.
  */
+
+// What every program stands on.
+export { platform, type Platform, type ServiceOutput } from "./platform.ts";
 
 // What differs between stacks: the settings in Pulumi.<stack>.yaml.
 export {
@@ -28,7 +31,7 @@ export { type Certificates } from "./settings/certificates.ts";
 export { ConfigError } from "./settings/parse.ts";
 export { images } from "./images.ts";
 
-// The host and what runs on it.
+// The parts of the platform, for a program that puts them together otherwise: the host and what runs on it.
 export { DockerHost, type DockerHostArgs } from "./host/docker-host.ts";
 export { Networks, type NetworksArgs } from "./host/networks.ts";
 export { BuiltImage, type BuiltImageArgs } from "./host/built-image.ts";

@@ -34,10 +34,8 @@ export async function programFiles(program: Program): Promise<Record<string, str
 function filled(text: string, { name, service, port, healthPath, domain, dockerfile }: Program): string {
   const context = relative(process.cwd(), resolve(dockerfile ?? "."));
   const key = service.includes("-") ? `["${service}"]` : `.${service}`;
-  const property = service.includes("-") ? `"${service}":` : `${service}:`;
   return text
     .replaceAll('images["template-service"]', () => `images${key}`)
-    .replaceAll('"template-service":', () => property)
     .replaceAll("template-project", () => name)
     .replaceAll("template-service", () => service)
     .replaceAll("65001", () => port)
@@ -52,5 +50,6 @@ function ofImage(text: string, { image }: Program): string {
   return text
     .replace(/ \?\? new BuiltImage\(.*?\)\.reference/, "")
     .replace("BuiltImage, ", "")
+    .replace("{ host, edge,", "{ edge,")
     .replace('builtImages: ["template-service"]', () => `images: { "template-service": ${JSON.stringify(image)} }`);
 }

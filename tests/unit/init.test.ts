@@ -84,7 +84,6 @@ test("a program of a folder builds it", async () => {
   expect(files["index.ts"]).toContain(
     'image: images.web ?? new BuiltImage("web", { host, context: "web" }).reference,',
   );
-  expect(files["index.ts"]).toContain("\n  web: {");
   expect(Object.keys(files)).not.toContain(".github/workflows/deploy.yml");
 });
 

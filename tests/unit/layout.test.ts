@@ -57,6 +57,7 @@ const ALLOWED_NAMES: Record<string, string> = {
   "components/settings/platform.ts: tunnelPort": "goes with tunnelPort",
   "components/settings/settings.ts: /** One zod schema a key": "an example",
   "components/host/networks.ts: * on `internal` alone": "an example",
+  'cli/up.ts: ["bulkhead up --stack prod --accept-data-loss': "an example",
   "cli/scan.ts: Object.entries({ backend:": "builds Reach's images, until a program says what it builds",
 };
 

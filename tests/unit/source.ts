@@ -17,9 +17,16 @@ export function programSource(): Source {
     const text = readFileSync(join(projectDirectory, path), "utf8");
     source[path] = text;
     for (const { specifier } of importsOf(parsed(path, text)))
-      if (specifier.startsWith(".")) waiting.push(join(dirname(path), specifier));
+      if (specifier.startsWith(".") || specifier === SELF) waiting.push(sourceOf(path, specifier));
   }
   return source;
+}
+
+/** The package as its own programs import it: package.json leads to the file by the condition bulkhead-source. */
+const SELF = "bulkhead";
+
+function sourceOf(path: string, specifier: string): string {
+  return specifier === SELF ? "components/index.ts" : join(dirname(path), specifier);
 }
 
 /** Where a `docker.Container` is constructed. */
@@ -65,8 +72,8 @@ export function unresolvedImports(source: Source, dependencies: Record<string, s
   };
   return inEach(source, (file) =>
     importsOf(file).flatMap(({ specifier, typeOnly }) => {
-      if (specifier.startsWith(".")) {
-        const path = join(dirname(file.fileName), specifier);
+      if (specifier.startsWith(".") || specifier === SELF) {
+        const path = sourceOf(file.fileName, specifier);
         return path.endsWith(".ts") && path in source ? [] : [`imports ${specifier}, which is not there`];
       }
       if (isBuiltin(specifier)) return specifier.startsWith("node:") ? [] : [`imports ${specifier} without node:`];
@@ -114,11 +121,18 @@ function importsOf(file: ts.SourceFile): Import[] {
             .filter(ts.isIdentifier)
             .map(({ text }) => text),
   }));
+  const handedOn = file.statements
+    .filter(ts.isExportDeclaration)
+    .flatMap(({ moduleSpecifier, isTypeOnly }) =>
+      moduleSpecifier === undefined
+        ? []
+        : [{ specifier: (moduleSpecifier as ts.StringLiteral).text, typeOnly: isTypeOnly, locals: [] }],
+    );
   const dynamic = nodesOf(file)
     .filter(ts.isCallExpression)
     .filter(({ expression }) => expression.kind === ts.SyntaxKind.ImportKeyword)
     .map((call) => ({ specifier: (call.arguments[0] as ts.StringLiteral).text, typeOnly: false, locals: [] }));
-  return [...declared, ...dynamic];
+  return [...declared, ...handedOn, ...dynamic];
 }
 
 /** Name in the file to the module that it comes from. */

@@ -48,8 +48,8 @@ export const rules: Record<string, (workflow: Workflow, text: string) => string[
     const calls = (script: string) => steps.some(({ run }) => run?.includes(script));
     const allowed = [
       ...(steps.some(({ uses }) => uses !== undefined) ? ["contents: read"] : []),
-      ...(calls("cli/main.ts ci comment") ? ["pull-requests: write"] : []),
-      ...(calls("cli/main.ts ci drift-issue") ? ["issues: write"] : []),
+      ...(calls("ci comment") ? ["pull-requests: write"] : []),
+      ...(calls("ci drift-issue") ? ["issues: write"] : []),
     ];
     return Object.entries(permissions)
       .map(([scope, access]) => `${scope}: ${access}`)
@@ -109,7 +109,8 @@ export const rules: Record<string, (workflow: Workflow, text: string) => string[
   ]),
 
   "a deploy is alone on its stack, and none is ended that is under way": eachJob((job) => {
-    const stack = job.steps.find(({ run }) => run?.includes("make up"))?.env?.["STACK"] as string | undefined;
+    const stack = job.steps.find(({ run }) => /\b(make|bulkhead) up\b/.test(run ?? ""))?.env?.["STACK"] as
+      string | undefined;
     if (stack === undefined) return [];
     return [
       ...(job.concurrency?.group === `deploy-${stack}` ? [] : [`deploys in the group ${job.concurrency?.group}`]),

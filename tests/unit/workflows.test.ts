@@ -9,6 +9,8 @@ const read = (path: string) => readFileSync(join(projectDirectory, ".github", pa
 const workflows = readdirSync(join(projectDirectory, ".github/workflows"));
 const actions = readdirSync(join(projectDirectory, ".github/actions")).map((name) => `actions/${name}/action.yml`);
 
+const TEMPLATES = "cli/init/template/workflows";
+
 function complaints(text: string): string[] {
   const workflow = parseWorkflow(text);
   return Object.values(rules).flatMap((rule) => rule(workflow, text));
@@ -17,6 +19,18 @@ function complaints(text: string): string[] {
 describe.each(workflows)("%s", (file) => {
   const text = read(`workflows/${file}`);
   test.each(Object.entries(rules))("%s", (_, rule) => expect(rule(parseWorkflow(text), text)).toEqual([]));
+});
+
+/** What init writes for a program. */
+const written = readdirSync(join(projectDirectory, TEMPLATES)).filter((file) => file !== "stack-action.yml");
+
+describe.each(written)("%s of init", (file) => {
+  const text = readFileSync(join(projectDirectory, TEMPLATES, file), "utf8");
+  test.each(Object.entries(rules))("%s", (_, rule) => expect(rule(parseWorkflow(text), text)).toEqual([]));
+  test("it needs nothing of this repository", () => {
+    expect(parseWorkflow(text).jobs).not.toEqual({});
+    expect(text).not.toMatch(/toolchain\/|cli\/|\bmake\b|reach/);
+  });
 });
 
 test.each(actions)("%s is pinned, and runs no text that it was given", (file) => {

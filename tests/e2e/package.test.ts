@@ -1,0 +1,140 @@
+// The package as its users have it: packed, installed into an empty folder outside of this repository, and nothing but it.
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import * as https from "node:https";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { requirePrograms } from "../../toolchain/debian.ts";
+import { findProgram } from "../../toolchain/steps.ts";
+import { lastLines, runCommand, type CommandResult } from "../support/command.ts";
+import { repository } from "../support/copy.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "bulkhead-package-"));
+/** What a user makes before there is anything else. */
+const program = join(directory, "shop");
+const npm = join(dirname(process.execPath), "npm");
+const npx = join(dirname(process.execPath), "npx");
+/** Of one run, in this repository or outside: nothing here may lead to the sources. */
+const env = { NODE_OPTIONS: undefined, STACK: undefined, npm_config_update_notifier: "false" };
+let tarball: string;
+
+beforeAll(async () => {
+  await succeed(await runCommand(process.execPath, ["scripts/build.ts"], { cwd: repository, timeoutMs: 300_000 }));
+  const packed = await runCommand(npm, ["pack", "--silent", "--ignore-scripts", "--pack-destination", directory], {
+    cwd: repository,
+  });
+  tarball = join(directory, (await succeed(packed)).stdout.trim());
+  mkdirSync(join(program, "app", "www"), { recursive: true });
+  await requirePrograms("a small service", { busybox: "busybox-static" });
+  copyFileSync(findProgram("busybox")!, join(program, "app", "busybox"));
+  writeFileSync(join(program, "app", "www", "index.html"), "first\n");
+  writeFileSync(join(program, "app", "Dockerfile"), DOCKERFILE);
+});
+
+afterAll(async () => {
+  await bulkhead("down", "--delete-data", "--yes").catch(() => undefined);
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** It is built from nothing that would have to be pulled. */
+const DOCKERFILE = `FROM scratch
+COPY busybox /bin/busybox
+RUN ["/bin/busybox", "--install", "-s", "/bin"]
+COPY www /www
+CMD ["httpd", "-f", "-p", "8000", "-h", "/www"]
+`;
+
+test("from an empty folder to an answer: install, init, up", async () => {
+  const start = performance.now();
+  await succeed(
+    await runCommand(npm, ["install", "--loglevel=error", tarball], { cwd: program, env, timeoutMs: 300_000 }),
+  );
+  const installed = performance.now();
+  await succeed(await bulkhead("init", "--dockerfile", "./app", "--port", "8000"));
+  const up = await succeed(await bulkhead("up"));
+  expect(await get("/")).toEqual({ status: 200, text: "first\n" });
+  const seconds = (from: number) => ((performance.now() - from) / 1000).toFixed(0);
+  const lines = readFileSync(join(program, "index.ts"), "utf8").trim().split("\n").length;
+  console.log(
+    `From an empty folder to an answer: ${seconds(start)} s, ${seconds(installed)} s of them after npm install.`,
+  );
+  console.log(`index.ts: ${lines} lines.`);
+  expect(lines).toBeLessThanOrEqual(40);
+  expect(up.stdout).toContain("Open https://localhost:8443");
+  expect(up.stdout).toMatch(/^app +https:\/\/localhost:8443\/ +healthy/m);
+});
+
+test("the policies of the package judge the program", async () => {
+  const file = join(program, "index.ts");
+  const text = readFileSync(file, "utf8");
+  const weak = 'exceptions: [{ writableRoot: true, why: "a test", until: "2020-01-01" }],\n  drainSeconds: 10,';
+  writeFileSync(file, text.replace("drainSeconds: 10,", weak));
+  const refused = await bulkhead("up");
+  writeFileSync(file, text);
+  expect(refused.code).toBe(1);
+  expect(refused.stdout).toMatch(/\[mandatory\] +container-read-only-root/);
+  expect(refused.stdout).toContain("has a writable root (its exception ended on 2020-01-01)");
+});
+
+test("its types are right, and its own test passes, and fails for what is not so", async () => {
+  await succeed(await runCommand(npm, ["install", "--loglevel=error"], { cwd: program, env, timeoutMs: 300_000 }));
+  await succeed(await runCommand(npm, ["run", "check"], { cwd: program, env }));
+  const passed = await succeed(await runCommand(npm, ["test"], { cwd: program, env }));
+  expect(passed.stdout).toMatch(/^. fail 0$/m);
+  const file = join(program, "index.ts");
+  const text = readFileSync(file, "utf8");
+  writeFileSync(file, text.replace("memoryMb: 256", "memoryMb: 512"));
+  const failed = await runCommand(npm, ["test"], { cwd: program, env });
+  writeFileSync(file, text);
+  expect(failed.code).not.toBe(0);
+  expect(failed.stdout).toMatch(/^. fail 1$/m);
+});
+
+test("an edit and an update later it answers anew", async () => {
+  writeFileSync(join(program, "app", "www", "index.html"), "second\n");
+  await succeed(await bulkhead("up"));
+  expect(await get("/")).toEqual({ status: 200, text: "second\n" });
+});
+
+test("a second service is one edit", async () => {
+  const file = join(program, "index.ts");
+  const text = readFileSync(file, "utf8");
+  const block = /^new WebService\("app", \{\n.*?^\}\);\n/ms.exec(text)![0];
+  const second = block.replace('WebService("app"', 'WebService("api"').replace('paths: ["/"]', 'paths: ["/api"]');
+  writeFileSync(file, text.replace(block, `${block}${second.replace('BuiltImage("app"', 'BuiltImage("api"')}`));
+  mkdirSync(join(program, "app", "www", "api"));
+  writeFileSync(join(program, "app", "www", "api", "index.html"), "api\n");
+  const up = await succeed(await bulkhead("up"));
+  expect(await get("/api/")).toEqual({ status: 200, text: "api\n" });
+  expect(await get("/")).toEqual({ status: 200, text: "second\n" });
+  expect(up.stdout).toMatch(/^api +https:\/\/localhost:8443\/api +healthy/m);
+});
+
+test("down leaves nothing", async () => {
+  await succeed(await bulkhead("down", "--delete-data", "--yes"));
+  const left = await runCommand("docker", ["ps", "--all", "--quiet", "--filter", "label=bulkhead.stack=shop-local"]);
+  expect(left).toMatchObject({ code: 0, stdout: "" });
+});
+
+function bulkhead(...args: string[]): Promise<CommandResult> {
+  return runCommand(npx, ["--no-install", "bulkhead", ...args], { cwd: program, env, timeoutMs: 600_000 });
+}
+
+function succeed(result: CommandResult): Promise<CommandResult> {
+  if (result.code === 0) return Promise.resolve(result);
+  throw new Error(`exit ${result.code}\n${lastLines(result.stdout, 30)}\n${lastLines(result.stderr, 30)}`);
+}
+
+function get(path: string): Promise<{ status: number | undefined; text: string }> {
+  const ca = readFileSync(join(program, ".bulkhead/certificates/ca.pem"));
+  return new Promise((resolve, reject) => {
+    const options = { ca, agent: false, family: 4, timeout: 10_000 } as const;
+    const request = https.get(`https://localhost:8443${path}`, options, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8").on("data", (part: string) => (text += part));
+      answer.on("end", () => resolve({ status: answer.statusCode, text }));
+    });
+    request.on("timeout", () => request.destroy(new Error("no answer in 10 s")));
+    request.on("error", reject);
+  });
+}

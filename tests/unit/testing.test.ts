@@ -1,0 +1,43 @@
+// `bulkhead` and `bulkhead/testing` as a program imports them, shown on the program that init writes.
+import { DockerHost } from "bulkhead";
+import { container, invariants, label, record, type Recording } from "bulkhead/testing";
+import { beforeAll, describe, expect, test } from "vitest";
+import * as source from "../../components/host/docker-host.ts";
+
+const IMAGE = `ghcr.io/me/app:1.4@sha256:${"0".repeat(64)}`;
+const TOKEN = "a-token-of-the-test-0123456789-0123456789";
+
+let recording: Recording;
+
+beforeAll(async () => {
+  recording = await record(() => import("../../cli/init/template/index.ts"), {
+    project: "shop",
+    settings: {
+      host: "local",
+      domain: "example.com",
+      certificates: { kind: "acme", email: "you@example.com" },
+      images: { "template-service": IMAGE },
+    },
+    secretSettings: { dnsApiToken: TOKEN },
+  });
+});
+
+test("in this repository the package is its own source", () => {
+  expect(DockerHost).toBe(source.DockerHost);
+});
+
+test("a program is recorded under the name and with the settings that are given", () => {
+  expect(recording.stackName).toBe("shop-test");
+  expect(label(container(recording, "template-service"), "bulkhead.stack")).toBe("shop-test");
+  expect(container(recording, "template-service").inputs.image).toBe(IMAGE);
+  expect(recording.secrets).toContain(TOKEN);
+  expect(recording.outputs["url"]).toBe("https://example.com");
+});
+
+describe("the program that init writes keeps every invariant", () => {
+  test.each(Object.entries(invariants))("%s", (_, complaints) => expect(complaints(recording)).toEqual([]));
+});
+
+test("without a name it is that of the Pulumi.yaml here", async () => {
+  expect((await record(() => undefined)).stackName).toBe("reach-test");
+});
