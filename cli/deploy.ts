@@ -19,18 +19,21 @@ import { table } from "./report/table.ts";
 import { configKey, localDirectory, programDirectory } from "./stack/program.ts";
 
 /** Preview, question and update, then what a killed run left is removed, and a table; gives the exit code. */
-export async function deploy(stack: Stack): Promise<number> {
+export async function deploy(
+  stack: Stack,
+  { args = [], asks = stack.name !== "local" }: DeployOptions = {},
+): Promise<number> {
   const start = Date.now();
   await ensureAlone(stack);
   const local = stack.name === "local";
   const ca = local ? await prepareLocalStack(stack) : undefined;
   await settlePending(stack);
   const began = await hostTime(stack);
-  if (!local && !(await isAgreed(stack))) {
+  if (asks && !(await isAgreed(stack, args))) {
     say("Nothing was changed.");
     return 1;
   }
-  const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview"]);
+  const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview", ...args]);
   if (code !== 0) return code;
   const state = await readState(stack);
   await removeOrphans(stack, began, state);
@@ -50,12 +53,19 @@ export async function deploy(stack: Stack): Promise<number> {
   return NOT_REACHED;
 }
 
+export interface DeployOptions {
+  /** More for `pulumi preview` and `pulumi up`. @default [] */
+  args?: readonly string[];
+  /** Whether the preview is shown first, and a word is asked for. @default unless it is the stack of this machine */
+  asks?: boolean;
+}
+
 /** The exit code for a stack that is deployed, and that clients do not reach. */
 export const NOT_REACHED = 3;
 
 /** Shows what would happen, and asks for a word: nothing is lost because nobody looked. */
-export async function isAgreed(stack: Stack): Promise<boolean> {
-  const report = await explainedPreview(stack);
+export async function isAgreed(stack: Stack, args: readonly string[] = []): Promise<boolean> {
+  const report = await explainedPreview(stack, args);
   console.log(`\n${markdown(report, { brief: true })}`);
   if (isRefused(report)) return false;
   if (process.env["YES"] === "1") return report.notAcknowledged.length === 0;

@@ -113,7 +113,7 @@ async function addressesOf(name: string): Promise<string[]> {
 }
 
 /** Where the engine runs: on this machine, or where ssh leads. Not in a virtual machine, and not at the end of tcp. */
-async function lookAround(engine: Engine, info: EngineFacts): Promise<ShellFacts | undefined> {
+export async function lookAround(engine: Engine, info: EngineFacts): Promise<ShellFacts | undefined> {
   const script = `root='${info.DockerRootDir.replaceAll("'", "'\\''")}'\n${LOOK}`;
   if (engine.host.startsWith("ssh:"))
     return shellFacts(await output("ssh", sshArguments(engine.host, engine.sshOptions, "sh", "-s"), script));
