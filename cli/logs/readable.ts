@@ -34,7 +34,7 @@ const MESSAGES = ["message", "msg", "event"];
 function jsonObject(text: string): object | undefined {
   if (!text.startsWith("{")) return undefined;
   try {
-    const parsed = JSON.parse(text, function (this: unknown, key: string, value: unknown, ...more: unknown[]) {
+    const parsed = JSON.parse(text, function (this: unknown, _: string, value: unknown, ...more: unknown[]) {
       const { source } = (more[0] ?? {}) as { source?: string };
       // A number of more digits than JavaScript keeps is told as it was written.
       return typeof value === "number" && source !== undefined && source !== String(value) ? source : value;
