@@ -42,6 +42,8 @@ Examples:
       throw new Error("--release previous: it writes nothing more: leave out --follow");
     if (options.tail !== undefined && !/^\d+$/.test(options.tail))
       throw new Error(`--tail: ${options.tail}: give a number of lines`);
+    // Whoever reads only the first lines, like `head`, has what he wanted.
+    process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
     const name = existingStack("STACK", options.stack);
     const engine = await connect(await hostOf(name, findDocker));
     try {

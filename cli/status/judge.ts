@@ -89,7 +89,8 @@ function hostNeeds({ stack, domain, engine, shell, certificate, now, containers 
   return (["disk", "updates", "certificate"] as const).flatMap((about) => {
     const { found, verdict, cure } = checks[about]!(facts);
     // Without an edge there is no certificate, and the edge is told of already.
-    return verdict === "bad" || verdict === "warn"
+    // Updates wait on most days, and are told with the host: doctor says how they are made.
+    return verdict === "bad" || (verdict === "warn" && about !== "updates")
       ? [{ about, what: found, cure: cure.map((line) => line.trim()).join(" ") }]
       : [];
   });

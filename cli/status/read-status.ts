@@ -35,6 +35,7 @@ export interface Status {
 
 export interface ServingContainer {
   name: string;
+  role: string;
   id: string;
   image: string;
   state: ContainerState["State"] & { StartedAt: string; FinishedAt?: string; OOMKilled?: boolean };
@@ -69,7 +70,7 @@ export async function readStatus(engine: Engine, stack: string, memory: Memory):
     stateOf(stack),
   ]);
   if (memory.shell === undefined || Date.now() - memory.shell.at > 60_000)
-    memory.shell = { at: Date.now(), facts: lookAround(engine, info).catch(() => undefined) };
+    memory.shell = { at: Date.now(), facts: shellFacts(engine, info) };
   const services = servicesIn(state?.state?.deployment.resources);
   const [seen, certificate, known, shell] = await Promise.all([
     lookFromOutside(engine, stack, services),
@@ -96,6 +97,20 @@ export async function readStatus(engine: Engine, stack: string, memory: Memory):
 
 const CPU_WINDOW_MS = 500;
 
+/** How many updates wait is left out where apt takes too long to say so. */
+async function shellFacts(engine: Engine, info: EngineFacts): Promise<ShellFacts | undefined> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), UPDATES_MS);
+  const all = lookAround(engine, info, { signal: stop.signal }).catch(() => undefined);
+  const quick = await lookAround(engine, info, { updates: false }).catch(() => undefined);
+  const facts = await all;
+  clearTimeout(timer);
+  // One that was stopped has no more than what came before.
+  return stop.signal.aborted ? quick : facts;
+}
+
+const UPDATES_MS = 3_000;
+
 interface Stats {
   read: string;
   cpu_stats: { cpu_usage: { total_usage: number } };
@@ -115,7 +130,14 @@ async function servingContainers(engine: Engine, stack: string, { cpu }: Memory)
       const stats = runs ? await engine.find<Stats>(`/containers/${Id}/stats?stream=0&one-shot=1`) : undefined;
       return [
         {
-          ...{ id: Id, name: nameOf(container), image: Config.Image, state, restarts: RestartCount },
+          ...{
+            id: Id,
+            name: nameOf(container),
+            role: container.Labels["bulkhead.role"]!,
+            image: Config.Image,
+            state,
+            restarts: RestartCount,
+          },
           memoryLimitMb: HostConfig.Memory / 2 ** 20,
           cpuLimit: HostConfig.NanoCpus / 1e9,
           ...(stats && { memoryMb: memoryOf(stats), cpus: cpusOf(cpu, Id, stats) }),

@@ -13,13 +13,17 @@ const COLUMNS = ["service", "release", "health", "outside", "since", "restarts",
 export function screen(status: Status, needs: readonly Need[]): string {
   const { containers, missing, seen, now, stack } = status;
   const rows = [
-    ...containers.map((container) => rowOf(container, outsideOf(seen, container.name), now)),
+    ...containers.map((container) => rowOf(container, outsideOf(seen, resourceOf(container)), now)),
     ...missing.map((name) => [name, "", "missing", "", "", "", "", ""]),
   ];
   const lines = table([COLUMNS.map((column) => column.toUpperCase()), ...rows]).split("\n");
-  const names = [undefined, ...containers.map(({ name }) => name), ...missing];
+  const names = [[], ...containers.map((each) => [each.name, resourceOf(each)]), ...missing.map((name) => [name])];
   const shown = lines.map((line, index) =>
-    index === 0 ? coloured(BOLD, line) : needs.some(({ about }) => about === names[index]) ? coloured(RED, line) : line,
+    index === 0
+      ? coloured(BOLD, line)
+      : needs.some(({ about }) => names[index]!.includes(about))
+        ? coloured(RED, line)
+        : line,
   );
   const wrong = needs.map(({ about, what, cure }) => `${coloured(RED, `${about}: ${what}`)}\n  ${cure}`);
   return [
@@ -29,6 +33,11 @@ export function screen(status: Status, needs: readonly Need[]): string {
     "",
     ...(wrong.length > 0 ? wrong : [`All is well with the stack ${stack}.`]),
   ].join("\n");
+}
+
+/** What the look from outside calls it. */
+function resourceOf({ name, role }: ServingContainer): string {
+  return role === "door" ? "door" : name;
 }
 
 function rowOf(container: ServingContainer, outside: string, now: Date): string[] {

@@ -49,7 +49,7 @@ test("status: all is well, and of a container that was stopped what is wrong and
   const well = await bulkhead("status");
   console.log(well.stdout, JSON.stringify({ statusSeconds: well.seconds }));
   expect(well, well.stdout + well.stderr).toMatchObject({ code: 0 });
-  expect(well.stdout).toMatch(/^counter +node\S+ +healthy +answers.* 0 +\d+ of 256 MiB +\d\.\d\d of 1$/m);
+  expect(well.stdout).toMatch(/^counter +node\S+ +healthy +200 +\S+(?: min)? +0 +\d+ of 256 MiB +\d\.\d\d of 1$/m);
   expect(well.stdout).toMatch(/^last update +\S+; release 1 of \S+, by \S+@\S+$/m);
   expect(well.stdout).toContain("All is well with the stack local.");
   // Not on a terminal.

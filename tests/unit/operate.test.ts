@@ -191,7 +191,7 @@ test("a generated secret is found by its name, and what is to be deleted is not 
 
 describe("what needs a hand", () => {
   const container: ServingContainer = {
-    ...{ name: "app", id: "1", image: "registry.test/app:1@sha256:0123456789abcdef", restarts: 0 },
+    ...{ name: "app", role: "service", id: "1", image: "registry.test/app:1@sha256:0123456789abcdef", restarts: 0 },
     state: { Status: "running", Health: { Status: "healthy" }, StartedAt: "2026-02-01T00:00:00Z" },
     ...{ memoryLimitMb: 256, cpuLimit: 1, memoryMb: 100, cpus: 0.25 },
   };
