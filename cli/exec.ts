@@ -12,8 +12,8 @@ export const exec: Command = stackCommand("exec", "a command in the running cont
   .addHelpText(
     "after",
     `
-It has a terminal if this command has one, and ends with the exit code of what it ran: 126 and 127
-are what Docker answers for a program that may not be run, or is not there.
+It has a terminal if this command has one, and ends with the exit code of what it ran: 126 or 127
+is what Docker answers for a program that may not be run, or is not there.
 
 Examples:
   bulkhead exec backend --stack prod -- sh

@@ -11,8 +11,8 @@ const APP = `
 const { hostname } = require("node:os");
 let n = 0;
 const say = (message) => console.log(JSON.stringify({ level: "info", message, run: hostname(), n: ++n }));
-setInterval(() => say("count"), 20);
-process.on("SIGTERM", () => { say("last"); setTimeout(() => process.exit(), 50); });
+const counting = setInterval(() => say("count"), 20);
+process.on("SIGTERM", () => { clearInterval(counting); say("last"); setTimeout(() => process.exit(), 50); });
 require("node:http").createServer((request, response) => response.end("well")).listen(8000);
 `;
 const CHECK = "fetch('http://127.0.0.1:8000/').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))";
