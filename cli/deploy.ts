@@ -22,18 +22,22 @@ import { table } from "./report/table.ts";
 import { configKey, localDirectory, programDirectory } from "./stack/program.ts";
 
 /** Preview, question and update, then what a killed run left is removed, and a table; gives the exit code. */
-export async function deploy(stack: Stack, agreement: Agreement): Promise<number> {
+export async function deploy(
+  stack: Stack,
+  agreement: Agreement,
+  { args = [], asks = stack.name !== "local" }: DeployOptions = {},
+): Promise<number> {
   const start = Date.now();
   await ensureAlone(stack);
   const local = stack.name === "local";
   const ca = local ? await prepareLocalStack(stack) : undefined;
   await settlePending(stack);
   const began = await hostTime(stack);
-  if (!local && !(await isAgreed(stack, agreement))) {
+  if (asks && !(await isAgreed(stack, agreement, args))) {
     say("Nothing was changed.");
     return FAILED;
   }
-  const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview"]);
+  const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview", ...args]);
   // Pulumi's own codes mean other things than ours.
   if (code !== 0) return FAILED;
   const state = await readState(stack);
@@ -54,9 +58,20 @@ export async function deploy(stack: Stack, agreement: Agreement): Promise<number
   return NOT_REACHED;
 }
 
+export interface DeployOptions {
+  /** More for `pulumi preview` and `pulumi up`. @default [] */
+  args?: readonly string[];
+  /** Whether the preview is shown first, and a word is asked for. @default unless it is the stack of this machine */
+  asks?: boolean;
+}
+
 /** Shows what would happen, and asks for a word: nothing is lost because nobody looked. */
-export async function isAgreed(stack: Stack, agreement: Agreement): Promise<boolean> {
-  const report = await explainedPreview(stack, agreement);
+export async function isAgreed(
+  stack: Stack,
+  agreement: Agreement,
+  args: readonly string[] = [],
+): Promise<boolean> {
+  const report = await explainedPreview(stack, agreement, { args });
   console.log(`\n${markdown(report, { brief: true })}`);
   if (isRefused(report)) return false;
   if (agreement.yes) return report.notAcknowledged.length === 0;

@@ -17,7 +17,12 @@ import { newStack } from "./new-stack.ts";
 import { preview } from "./preview.ts";
 import { promote } from "./promote.ts";
 import { rollback } from "./rollback.ts";
+import { exec } from "./exec.ts";
+import { logs } from "./logs.ts";
+import { releases } from "./releases.ts";
+import { rotate } from "./rotate.ts";
 import { scan } from "./scan.ts";
+import { status } from "./status.ts";
 import { runCommand } from "./stack/stack.ts";
 import { unlock } from "./unlock.ts";
 import { up } from "./up.ts";
@@ -29,6 +34,11 @@ const verbs: readonly Command[] = [
   preview,
   rollback,
   down,
+  status,
+  logs,
+  exec,
+  releases,
+  rotate,
   doctor,
   audit,
   newStack,

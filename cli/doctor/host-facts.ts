@@ -112,13 +112,22 @@ async function addressesOf(name: string): Promise<string[]> {
   return found.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
 }
 
-/** Where the engine runs: on this machine, or where ssh leads. Not in a virtual machine, and not at the end of tcp. */
-async function lookAround(engine: Engine, info: EngineFacts): Promise<ShellFacts | undefined> {
-  const script = `root='${info.DockerRootDir.replaceAll("'", "'\\''")}'\n${LOOK}`;
+/**
+ * Where the engine runs: on this machine, or where ssh leads. Not in a virtual machine, and not at the end of tcp.
+ *
+ * @param options `updates`: false to leave out how many wait, which takes apt seconds. `signal` ends the look.
+ */
+export async function lookAround(
+  engine: Engine,
+  info: EngineFacts,
+  { updates = true, signal }: { updates?: boolean; signal?: AbortSignal } = {},
+): Promise<ShellFacts | undefined> {
+  const look = updates ? LOOK : LOOK.replace(/^section updates .*\n/m, "");
+  const script = `root='${info.DockerRootDir.replaceAll("'", "'\\''")}'\n${look}`;
   if (engine.host.startsWith("ssh:"))
-    return shellFacts(await output("ssh", sshArguments(engine.host, engine.sshOptions, "sh", "-s"), script));
+    return shellFacts(await output("ssh", sshArguments(engine.host, engine.sshOptions, "sh", "-s"), script, signal));
   const isHere = engine.host.startsWith("unix:") && process.platform === "linux" && info.Name === hostname();
-  return isHere ? shellFacts(await output("sh", ["-s"], script)) : undefined;
+  return isHere ? shellFacts(await output("sh", ["-s"], script, signal)) : undefined;
 }
 
 /** Sections that begin with `@@name`. What is not there, or not for this user to see, is an empty one. */
@@ -146,12 +155,14 @@ section reboot ls /run/reboot-required /var/run/reboot-required
 
 const LOOK_TIMEOUT_MS = 30_000;
 
-function output(command: string, args: readonly string[], input: string): Promise<string> {
+function output(command: string, args: readonly string[], input: string, signal?: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ["pipe", "pipe", "ignore"], timeout: LOOK_TIMEOUT_MS });
     let text = "";
     child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
     child.on("error", reject);
+    // What it started may hold the pipe open for as long as it runs.
+    signal?.addEventListener("abort", () => (child.kill(), child.stdout.destroy()));
     // The last section may have failed; that is its own matter.
     child.on("close", () => resolve(text));
     child.stdin.on("error", () => undefined);

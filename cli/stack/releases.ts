@@ -1,4 +1,5 @@
 // What ran, release by release. The record is kept on the host that ran it, so that whoever deploys finds it there.
+import { hostname, userInfo } from "node:os";
 import { isDeepStrictEqual } from "node:util";
 import { parseDocument } from "yaml";
 import { keepBesideRoutes, recordBesideRoutes } from "./release-record.ts";
@@ -14,12 +15,14 @@ export interface Release {
   images: Record<string, string>;
   /** The stack file's keys of this project, without those that are or hold a secret. */
   settings: Record<string, unknown>;
+  /** Who deployed it, like deploy@ci-7. @default not recorded */
+  by?: string;
 }
 
 /** Writes down what runs after a good update, if it is not what ran before. */
 export async function recordRelease(stack: Stack, images: Record<string, string>): Promise<void> {
   const known = await releases(stack);
-  const record = { images, settings: await plainSettings(stack.name) };
+  const record = { images, settings: await plainSettings(stack.name), by: whoDeploys() };
   if (known[0] === undefined || differs(known[0], record))
     await stack.engine.post("/volumes/create", {
       Name: `${stackLabel(stack.name)}-release-${(known[0]?.number ?? 0) + 1}`,
@@ -41,7 +44,7 @@ async function inVolumes({ engine, name }: Stack): Promise<Release[]> {
     Volumes: { Name: string; CreatedAt: string; Labels: Record<string, string> }[] | null;
   }>(`/volumes?filters=${encodeURIComponent(filters)}`);
   return (Volumes ?? []).map(({ Name, CreatedAt, Labels }) => ({
-    ...(JSON.parse(Labels[LABEL]!) as Pick<Release, "images" | "settings">),
+    ...(JSON.parse(Labels[LABEL]!) as Pick<Release, "images" | "settings" | "by">),
     number: Number(/\d+$/.exec(Name)?.[0]),
     deployedAt: CreatedAt,
   }));
@@ -110,6 +113,11 @@ function differs(release: Pick<Release, "images" | "settings">, other: Pick<Rele
 async function plainSettings(stack: string): Promise<Record<string, unknown>> {
   const { config = {} } = await readStackFile(committedFile(stack));
   return Object.fromEntries(Object.entries(config).filter(([key, value]) => isPlainSetting(key, value)));
+}
+
+/** In a workflow the machine's own user says nothing. */
+function whoDeploys(): string {
+  return `${process.env["GITHUB_ACTOR"] || userInfo().username}@${hostname()}`;
 }
 
 /** Secrets are not rolled back: an old token may be one that was revoked. */

@@ -9,7 +9,7 @@ import { programDirectory, projectName } from "./program.ts";
 /** The state of a stack, as far as these commands look into it. Secrets in it are encrypted. */
 export interface State {
   deployment: {
-    manifest?: object;
+    manifest?: { time?: string };
     resources?: StateResource[];
     pending_operations?: { type: string; resource: StateResource }[];
   };
@@ -17,6 +17,7 @@ export interface State {
 
 export interface StateResource {
   urn?: string;
+  parent?: string;
   type: string;
   id?: string;
   inputs?: { name?: string; restart?: string };
@@ -38,7 +39,7 @@ export async function exportState(stack: Pick<Stack, "name" | "env">): Promise<S
  * Undefined unless it is just as is known here: what is in no state is taken for an orphan, so that what is not
  * understood must not look like a state with nothing in it.
  */
-async function stateInFile(stack: Omit<Stack, "engine">): Promise<State | undefined> {
+export async function stateInFile(stack: Omit<Stack, "engine">): Promise<State | undefined> {
   const directory = await stateDirectory(stack);
   if (directory === undefined) return undefined;
   const file = join(directory, "stacks", projectName(), `${stack.name}.json`);

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { lstatSync, mkdirSync } from "node:fs";
 import * as http from "node:http";
 import { Readable, type Duplex } from "node:stream";
+import { FrameDecoder } from "./frames.ts";
 import { sshStream } from "./ssh-stream.ts";
 
 /**
@@ -78,11 +79,13 @@ export class Engine {
   /** The last lines that a container wrote. */
   async logs(container: string, lines: number): Promise<string> {
     const answer = await this.#request("GET", `/containers/${container}/logs?stdout=1&stderr=1&tail=${lines}`);
-    let text = "";
-    // Frames: a byte for the stream, three of nothing, four for the length, and the text.
-    for (let at = 0; at + 8 <= answer.length; at += 8 + answer.readUInt32BE(at + 4))
-      text += answer.toString("utf8", at + 8, at + 8 + answer.readUInt32BE(at + 4));
-    return text;
+    const frames = new FrameDecoder().push(answer);
+    return Buffer.concat(frames.map(({ content }) => content)).toString();
+  }
+
+  /** All that a container wrote and that a query asks for, as Docker sends it. */
+  rawLogs(container: string, query: string): Promise<Buffer> {
+    return this.#request("GET", `/containers/${container}/logs?${query}`, undefined, STREAM_SILENCE_MS);
   }
 
   /** The files in a folder of a container, or one file; undefined if there is no such thing. */
@@ -276,7 +279,7 @@ const ANSWER_TIMEOUT_MS = 20_000;
 /** An engine that unpacks a large image says nothing for long. */
 const STREAM_SILENCE_MS = 300_000;
 
-function messageIn(text: string): string {
+export function messageIn(text: string): string {
   try {
     return (JSON.parse(text) as { message: string }).message;
   } catch {
@@ -285,7 +288,7 @@ function messageIn(text: string): string {
 }
 
 /** Opens connections to the engine; one is kept alive, so that a run over ssh costs one `ssh`. */
-class EngineAgent extends http.Agent {
+export class EngineAgent extends http.Agent {
   readonly #host: string;
   readonly #sshOptions: readonly string[];
 

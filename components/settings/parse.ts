@@ -82,10 +82,16 @@ function describe(key: string, issue: z.core.$ZodIssue, value: unknown, secret: 
 
 /** With the nearest known key, unless none is near. */
 export function unknownKey(at: string, key: string, known: string[]): string {
-  const [typed, spelled] = [key.toLowerCase(), known.map((name) => name.toLowerCase())];
-  const nearest = known[spelled.indexOf(closest(typed, spelled))]!;
-  const isNear = distance(typed, nearest.toLowerCase()) <= key.length / 2;
-  return `${at}${key}: unknown key: ${isNear ? `did you mean ${at}${nearest}?` : `give one of ${known.join(", ")}`}`;
+  const nearest = nearestTo(key, known);
+  return `${at}${key}: unknown key: ${nearest === undefined ? `give one of ${known.join(", ")}` : `did you mean ${at}${nearest}?`}`;
+}
+
+/** What somebody may have meant. Undefined if none is near. */
+export function nearestTo(typed: string, known: readonly string[]): string | undefined {
+  if (known.length === 0) return undefined;
+  const [lower, spelled] = [typed.toLowerCase(), known.map((name) => name.toLowerCase())];
+  const nearest = known[spelled.indexOf(closest(lower, spelled))]!;
+  return distance(lower, nearest.toLowerCase()) <= typed.length / 2 ? nearest : undefined;
 }
 
 /** The keys that an object in a stack file may have, at a path in the value of a key. */

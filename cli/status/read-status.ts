@@ -1,0 +1,197 @@
+// What `bulkhead status` knows of a stack. It looks, changes nothing, and never starts Pulumi.
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseStackFile } from "../../components/settings/parse.ts";
+import type { Engine } from "../../components/docker-engine/client.ts";
+import type { ContainerState } from "../audit/host-state.ts";
+import { lookAround, type EngineFacts, type ShellFacts } from "../doctor/host-facts.ts";
+import { lookFromOutside, servicesIn, type Seen } from "../doctor/outside.ts";
+import { servedCertificate, type ServedCertificate } from "../doctor/served-certificate.ts";
+import { listContainers, nameOf, serves } from "../stack/containers.ts";
+import { lockHolders, whereabouts, type Holder } from "../stack/lock.ts";
+import { localDirectory, projectName, stackLabel } from "../stack/program.ts";
+import { releases, type Release } from "../stack/releases.ts";
+import { committedFile, readStackFile } from "../stack/stack.ts";
+import { stateDirectory, stateInFile, type State } from "../stack/state-files.ts";
+
+export interface Status {
+  stack: string;
+  domain: string;
+  now: Date;
+  containers: readonly ServingContainer[];
+  /** Promised by the state, and not on the host. */
+  missing: readonly string[];
+  seen: readonly Seen[];
+  certificate?: ServedCertificate;
+  engine: EngineFacts;
+  shell?: ShellFacts;
+  /** The newest that is recorded. */
+  release?: Release;
+  /** Undefined where the state is not in files that are seen from here. */
+  state?: { updatedAt?: string; pending: number; holders: readonly (Holder & { where: string })[] };
+}
+
+export interface ServingContainer {
+  name: string;
+  role: string;
+  id: string;
+  image: string;
+  state: ContainerState["State"] & { StartedAt: string; FinishedAt?: string; OOMKilled?: boolean };
+  restarts: number;
+  memoryLimitMb: number;
+  cpuLimit: number;
+  /** Of one that runs. */
+  memoryMb?: number;
+  cpus?: number;
+}
+
+/** What does not change from one look to the next within a minute, and what is counted from look to look. */
+export interface Memory {
+  cpu: Map<string, CpuSample>;
+  shell?: { at: number; facts: Promise<ShellFacts | undefined> };
+}
+
+interface CpuSample {
+  /** Nanoseconds of CPU that it has had. */
+  used: number;
+  /** Milliseconds, by the host's clock. */
+  at: number;
+}
+
+export async function readStatus(engine: Engine, stack: string, memory: Memory): Promise<Status> {
+  const { config = {} } = await readStackFile(committedFile(stack));
+  const { domain } = parseStackFile(projectName(), config, ["domain"]);
+  const isFirst = memory.cpu.size === 0;
+  const [containers, info, state] = await Promise.all([
+    servingContainers(engine, stack, memory),
+    engine.get<EngineFacts>("/info"),
+    stateOf(stack),
+  ]);
+  if (memory.shell === undefined || Date.now() - memory.shell.at > 60_000)
+    memory.shell = { at: Date.now(), facts: shellFacts(engine, info) };
+  const services = servicesIn(state?.state?.deployment.resources);
+  const [seen, certificate, known, shell] = await Promise.all([
+    lookFromOutside(engine, stack, services),
+    servedCertificate(engine, stackLabel(stack)),
+    releases({ name: stack, engine, env: {} }),
+    memory.shell.facts,
+    // CPU is what was used between two looks.
+    isFirst ? delay(CPU_WINDOW_MS) : undefined,
+  ]);
+  return {
+    ...{ stack, domain, now: new Date(), seen, certificate, engine: info, shell },
+    containers: isFirst ? await servingContainers(engine, stack, memory) : containers,
+    missing: missing(state?.state, containers),
+    release: known[0],
+    ...(state && {
+      state: {
+        updatedAt: state.state?.deployment.manifest?.time,
+        pending: (state.state?.deployment.pending_operations ?? []).length,
+        holders: state.holders,
+      },
+    }),
+  };
+}
+
+const CPU_WINDOW_MS = 500;
+
+/** How many updates wait is left out where apt takes too long to say so. */
+async function shellFacts(engine: Engine, info: EngineFacts): Promise<ShellFacts | undefined> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), UPDATES_MS);
+  const all = lookAround(engine, info, { signal: stop.signal }).catch(() => undefined);
+  const quick = await lookAround(engine, info, { updates: false }).catch(() => undefined);
+  const facts = await all;
+  clearTimeout(timer);
+  // One that was stopped has no more than what came before.
+  return stop.signal.aborted ? quick : facts;
+}
+
+const UPDATES_MS = 3_000;
+
+interface Stats {
+  read: string;
+  cpu_stats: { cpu_usage: { total_usage: number } };
+  memory_stats: { usage?: number; stats?: { inactive_file?: number; total_inactive_file?: number } };
+}
+
+async function servingContainers(engine: Engine, stack: string, { cpu }: Memory): Promise<ServingContainer[]> {
+  const listed = (await listContainers(engine, stack)).filter(serves);
+  const found = await Promise.all(
+    listed.map(async (container): Promise<ServingContainer[]> => {
+      const { Id } = container;
+      const inspected = await engine.find<ContainerState>(`/containers/${Id}/json`);
+      if (inspected === undefined) return [];
+      const { HostConfig, RestartCount, Config } = inspected;
+      const state = inspected.State as ServingContainer["state"];
+      const runs = state.Status === "running";
+      const stats = runs ? await engine.find<Stats>(`/containers/${Id}/stats?stream=0&one-shot=1`) : undefined;
+      return [
+        {
+          ...{
+            id: Id,
+            name: nameOf(container),
+            role: container.Labels["bulkhead.role"]!,
+            image: Config.Image,
+            state,
+            restarts: RestartCount,
+          },
+          memoryLimitMb: HostConfig.Memory / 2 ** 20,
+          cpuLimit: HostConfig.NanoCpus / 1e9,
+          ...(stats && { memoryMb: memoryOf(stats), cpus: cpusOf(cpu, Id, stats) }),
+        },
+      ];
+    }),
+  );
+  return found.flat().sort((one, other) => one.name.localeCompare(other.name));
+}
+
+/** As `docker stats` has it: what the kernel can take back at once is not counted. */
+function memoryOf({ memory_stats: { usage = 0, stats = {} } }: Stats): number {
+  return (usage - (stats.inactive_file ?? stats.total_inactive_file ?? 0)) / 2 ** 20;
+}
+
+function cpusOf(samples: Memory["cpu"], id: string, { read, cpu_stats }: Stats): number | undefined {
+  const now = { used: cpu_stats.cpu_usage.total_usage, at: new Date(read).getTime() };
+  const before = samples.get(id);
+  samples.set(id, now);
+  return before === undefined || now.at <= before.at
+    ? undefined
+    : Math.max(0, (now.used - before.used) / 1e6 / (now.at - before.at));
+}
+
+/** Services of the state that have no container. */
+function missing(state: State | undefined, containers: readonly ServingContainer[]): string[] {
+  const promised = (state?.deployment.resources ?? []).filter(
+    ({ type, inputs, delete: toDelete }) =>
+      type === "docker:index/container:Container" && inputs?.restart === "always" && !toDelete,
+  );
+  return promised
+    .filter(({ id }) => !containers.some((container) => container.id === id))
+    .map(({ urn = "" }) => urn.slice(urn.lastIndexOf("::") + 2));
+}
+
+/** Where the state is in files, since to ask anywhere else means to start Pulumi. */
+async function stateOf(stack: string) {
+  const backend =
+    stack === "local"
+      ? `file://${join(localDirectory, "state")}`
+      : (process.env["PULUMI_BACKEND_URL"] ?? loggedInTo() ?? "");
+  if (!backend.startsWith("file:")) return undefined;
+  const pulumi = { name: stack, env: { PULUMI_BACKEND_URL: backend } };
+  if ((await stateDirectory(pulumi)) === undefined) return undefined;
+  const holders = await lockHolders(pulumi);
+  return {
+    state: await stateInFile(pulumi),
+    holders: await Promise.all(holders.map(async (each) => ({ ...each, where: await whereabouts(each) }))),
+  };
+}
+
+/** What `pulumi login` wrote. */
+function loggedInTo(): string | undefined {
+  const file = join(process.env["PULUMI_HOME"] ?? join(homedir(), ".pulumi"), "credentials.json");
+  if (!existsSync(file)) return undefined;
+  return (JSON.parse(readFileSync(file, "utf8")) as { current?: string }).current;
+}

@@ -1,0 +1,97 @@
+// One screen of `bulkhead status`.
+import { checks } from "../doctor/host-checks.ts";
+import type { HostFacts } from "../doctor/host-facts.ts";
+import { outsideOf } from "../doctor/outside.ts";
+import { bold, red } from "../report/colour.ts";
+import { table } from "../report/table.ts";
+import { runOf } from "../stack/lock.ts";
+import type { Need } from "./judge.ts";
+import type { ServingContainer, Status } from "./read-status.ts";
+
+const COLUMNS = ["service", "release", "health", "outside", "since", "restarts", "memory", "cpu"] as const;
+
+export function screen(status: Status, needs: readonly Need[]): string {
+  const { containers, missing, seen, now, stack } = status;
+  const rows = [
+    ...containers.map((container) => rowOf(container, outsideOf(seen, resourceOf(container)), now)),
+    ...missing.map((name) => [name, "", "missing", "", "", "", "", ""]),
+  ];
+  const lines = table([COLUMNS.map((column) => column.toUpperCase()), ...rows]).split("\n");
+  const names = [[], ...containers.map((each) => [each.name, resourceOf(each)]), ...missing.map((name) => [name])];
+  const shown = lines.map((line, index) =>
+    index === 0
+      ? bold(line)
+      : needs.some(({ about }) => names[index]!.includes(about))
+        ? red(line)
+        : line,
+  );
+  const wrong = needs.map(({ about, what, cure }) => `${red(`${about}: ${what}`)}\n  ${cure}`);
+  return [
+    ...shown,
+    "",
+    ...about(status),
+    "",
+    ...(wrong.length > 0 ? wrong : [`All is well with the stack ${stack}.`]),
+  ].join("\n");
+}
+
+/** What the look from outside calls it. */
+function resourceOf({ name, role }: ServingContainer): string {
+  return role === "door" ? "door" : name;
+}
+
+function rowOf(container: ServingContainer, outside: string, now: Date): string[] {
+  const { name, image, state, restarts, memoryMb, memoryLimitMb, cpus, cpuLimit } = container;
+  const runs = state.Status === "running";
+  return [
+    ...[name, shortImage(image), (runs ? state.Health?.Status : undefined) ?? state.Status, outside],
+    ...[ago(runs ? state.StartedAt : (state.FinishedAt ?? state.StartedAt), now), String(restarts)],
+    memoryMb === undefined ? "" : `${Math.round(memoryMb)} of ${Math.round(memoryLimitMb)} MiB`,
+    cpus === undefined ? "" : `${cpus.toFixed(2)} of ${cpuLimit}`,
+  ];
+}
+
+/** The name without its registry, and the first letters of the digest. */
+function shortImage(image: string): string {
+  return image.replace(/^.*\/(?=[^/]+$)/, "").replace(/(sha256:.{12}).*/, "$1");
+}
+
+/** Like `4 min`, `3 h` or `12 d`. */
+export function ago(time: string, now: Date): string {
+  const minutes = Math.max(0, Math.floor((now.getTime() - new Date(time).getTime()) / 60_000));
+  if (minutes < 1) return "now";
+  return minutes < 120
+    ? `${minutes} min`
+    : minutes < 2880
+      ? `${Math.floor(minutes / 60)} h`
+      : `${Math.floor(minutes / 1440)} d`;
+}
+
+function about({ engine, shell, certificate, now, domain, stack, release, state }: Status): string[] {
+  const facts = { engine, shell, certificate, now, stack: { label: stack, domain } } as unknown as HostFacts;
+  const found = (check: string) => checks[check]!(facts).found;
+  const updated = state?.updatedAt ?? release?.deployedAt;
+  const who = release?.by === undefined ? "" : `, by ${release.by}`;
+  const holders = state?.holders ?? [];
+  return table([
+    ["certificate", found("certificate")],
+    ["disk", found("disk")],
+    ["host", found("updates")],
+    [
+      "last update",
+      updated === undefined
+        ? "none is recorded"
+        : `${updated}${release === undefined ? "" : `; release ${release.number} of ${release.deployedAt}${who}`}`,
+    ],
+    [
+      "waits",
+      state === undefined
+        ? "not known: the state is not in files that can be read from here"
+        : holders.length > 0
+          ? holders.map((holder) => `${runOf(holder)} works on it`).join("; ")
+          : state.pending > 0
+            ? `${state.pending} operations of a killed run`
+            : "nothing",
+    ],
+  ]).split("\n");
+}
