@@ -66,11 +66,7 @@ export interface DeployOptions {
 }
 
 /** Shows what would happen, and asks for a word: nothing is lost because nobody looked. */
-export async function isAgreed(
-  stack: Stack,
-  agreement: Agreement,
-  args: readonly string[] = [],
-): Promise<boolean> {
+export async function isAgreed(stack: Stack, agreement: Agreement, args: readonly string[] = []): Promise<boolean> {
   const report = await explainedPreview(stack, agreement, { args });
   console.log(`\n${markdown(report, { brief: true })}`);
   if (isRefused(report)) return false;

@@ -18,6 +18,7 @@ import { preview } from "./preview.ts";
 import { promote } from "./promote.ts";
 import { rollback } from "./rollback.ts";
 import { exec } from "./exec.ts";
+import { generate } from "./generate.ts";
 import { logs } from "./logs.ts";
 import { releases } from "./releases.ts";
 import { rotate } from "./rotate.ts";
@@ -46,6 +47,7 @@ const verbs: readonly Command[] = [
   unlock,
   scan,
   env,
+  generate,
   new Command("ci")
     .description("what the workflows on GitHub run")
     .addCommand(checkCommit)

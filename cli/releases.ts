@@ -30,7 +30,8 @@ Examples:
     const engine = await connect(await hostOf(name, findDocker));
     try {
       const known = await recorded({ name, engine, env: {} });
-      if (known.length === 0) throw new Error("no release is recorded on the host: the first `bulkhead up` records one");
+      if (known.length === 0)
+        throw new Error("no release is recorded on the host: the first `bulkhead up` records one");
       if (from === undefined) {
         console.log(options.json ? JSON.stringify(known, undefined, 2) : listing(known));
         return;

@@ -3,7 +3,7 @@ import type { Release } from "../stack/releases.ts";
 
 /** One image or setting that is not the same in two releases. What a release does not have is not there. */
 export interface Difference {
-  /** Like `image of backend` or `reach:edge.burst`. */
+  /** Like `image of backend` or `shop:edge.burst`. */
   what: string;
   before?: string;
   after?: string;

@@ -175,12 +175,12 @@ function missing(state: State | undefined, containers: readonly ServingContainer
 
 /** Where the state is in files, since to ask anywhere else means to start Pulumi. */
 async function stateOf(stack: string) {
-  const backend =
+  const stateUrl =
     stack === "local"
       ? `file://${join(localDirectory, "state")}`
       : (process.env["PULUMI_BACKEND_URL"] ?? loggedInTo() ?? "");
-  if (!backend.startsWith("file:")) return undefined;
-  const pulumi = { name: stack, env: { PULUMI_BACKEND_URL: backend } };
+  if (!stateUrl.startsWith("file:")) return undefined;
+  const pulumi = { name: stack, env: { PULUMI_BACKEND_URL: stateUrl } };
   if ((await stateDirectory(pulumi)) === undefined) return undefined;
   const holders = await lockHolders(pulumi);
   return {

@@ -19,11 +19,7 @@ export function screen(status: Status, needs: readonly Need[]): string {
   const lines = table([COLUMNS.map((column) => column.toUpperCase()), ...rows]).split("\n");
   const names = [[], ...containers.map((each) => [each.name, resourceOf(each)]), ...missing.map((name) => [name])];
   const shown = lines.map((line, index) =>
-    index === 0
-      ? bold(line)
-      : needs.some(({ about }) => names[index]!.includes(about))
-        ? red(line)
-        : line,
+    index === 0 ? bold(line) : needs.some(({ about }) => names[index]!.includes(about)) ? red(line) : line,
   );
   const wrong = needs.map(({ about, what, cure }) => `${red(`${about}: ${what}`)}\n  ${cure}`);
   return [

@@ -266,7 +266,7 @@ describe("what needs a hand", () => {
   test("red on a terminal alone, and not where the user wants none", () => {
     vi.stubEnv("NO_COLOR", "");
     onTestFinished(() => void vi.unstubAllEnvs());
-    expect([coloured("red", "x", true), coloured("red", "x", false)]).toEqual(["\x1b[31mx\x1b[0m", "x"]);
+    expect([coloured("red", "x", true), coloured("red", "x", false)]).toEqual(["\x1b[31mx\x1b[39m", "x"]);
     vi.stubEnv("NO_COLOR", "1");
     expect(coloured("red", "x", true)).toBe("x");
   });

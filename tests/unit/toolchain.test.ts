@@ -696,13 +696,16 @@ describe("toolchain/run", () => {
   };
 
   test.each(["v22.18.0", "v23.6.0", "v24.0.0", "v26.1.0"])("takes an installed Node %s", (version) => {
-    expect(machine(installed(version))("a", "b c")).toMatchObject({ status: 0, stdout: "installed a b c\n" });
+    expect(machine(installed(version))("a", "b c")).toMatchObject({
+      status: 0,
+      stdout: "installed --conditions=bulkhead-source a b c\n",
+    });
   });
 
   test.each(["v20.20.2", "v22.17.1", "v23.5.0", "v8.1.0"])("takes the pinned one rather than Node %s", (version) => {
     const runIt = machine(installed(version));
     place(`${pinned()}/bin/node`, '#!/bin/sh\necho "pinned $*"\n', 0o755);
-    expect(runIt("a")).toMatchObject({ status: 0, stdout: "pinned a\n" });
+    expect(runIt("a")).toMatchObject({ status: 0, stdout: "pinned --conditions=bulkhead-source a\n" });
   });
 
   test("says what to do when no Node can be had, and leaves nothing behind", () => {

@@ -109,7 +109,7 @@ describe("what a target takes is what its verb reads, and DEBUG", () => {
       .map((file) => readFileSync(file, "utf8"))
       .join("\n");
     const read = [...sources.matchAll(/process\.env\["([A-Z_]+)"\]/g)].map(([, name]) => name!);
-    const forTools = /^(PULUMI|DOCKER|CLOUDFLARE|MAKE)/;
+    const forTools = /^(PULUMI|DOCKER|CLOUDFLARE|MAKE|GITHUB)|^(NO_COLOR|TERM|USER|LOGNAME)$/;
     expect([...new Set(read.filter((name) => !forTools.test(name)))]).toEqual(["DEBUG"]);
   });
 });
