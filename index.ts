@@ -1,9 +1,5 @@
 // Reach: a backend, a frontend and tunnels, behind one edge.
-import { ObjectStorage } from "./components/cloudflare/object-storage.ts";
-import { WebService } from "./components/edge/web-service.ts";
-import { BuiltImage } from "./components/host/built-image.ts";
-import { GeneratedSecret } from "./components/host/secret.ts";
-import { platform } from "./components/platform.ts";
+import { BuiltImage, GeneratedSecret, ObjectStorage, platform, WebService } from "bulkhead";
 import { settings } from "./settings.ts";
 
 const config = settings.load();

@@ -1,6 +1,5 @@
 // What the stack files of Reach may say, beside what those of every program may.
-import { defineSettings } from "./components/settings/settings.ts";
-import { serviceSettings } from "./components/settings/fields.ts";
+import { defineSettings, serviceSettings } from "bulkhead/settings";
 import { images } from "./images.ts";
 
 export const settings = defineSettings({

@@ -9,26 +9,7 @@
 export { platform, type Platform, type ServiceOutput } from "./platform.ts";
 
 // What differs between stacks: the settings in Pulumi.<stack>.yaml.
-export {
-  defineSettings,
-  type Config,
-  type ProgramSettings,
-  type SecretSetting,
-  type Settings,
-} from "./settings/settings.ts";
-export {
-  imageReference,
-  largestBody,
-  object,
-  port,
-  serviceSettings,
-  text,
-  wholeNumber,
-  yesOrNo,
-  type ServiceDefaults,
-} from "./settings/fields.ts";
-export { type Certificates } from "./settings/certificates.ts";
-export { ConfigError } from "./settings/parse.ts";
+export * from "./settings/index.ts";
 export { images } from "./images.ts";
 
 // The parts of the platform, for a program that puts them together otherwise: the host and what runs on it.

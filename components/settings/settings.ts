@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import * as pulumi from "@pulumi/pulumi";
+import { secret, type Output } from "@pulumi/pulumi/output.js";
 import { allConfig } from "@pulumi/pulumi/runtime/config.js";
 import { getProject } from "@pulumi/pulumi/runtime/settings.js";
 import type { z } from "zod";
@@ -61,7 +61,7 @@ export type Config<
 > = Omit<Platform, "certificates"> & {
   certificates: Certificates;
   images: Record<keyof typeof platformImages | Image, string> & Partial<Record<Built, string>>;
-} & { [Key in keyof Keys]: z.output<Keys[Key]> } & Record<Secret, pulumi.Output<string>>;
+} & { [Key in keyof Keys]: z.output<Keys[Key]> } & Record<Secret, Output<string>>;
 
 export interface Source {
   project: string;
@@ -119,7 +119,7 @@ export function defineSettings<
 
     const instead = (read["images"] ?? {}) as Record<string, string | undefined>;
     const secretValues = ownSecrets.flatMap((key) =>
-      read[key] === undefined ? [] : [[key, pulumi.secret(read[key] as string)]],
+      read[key] === undefined ? [] : [[key, secret(read[key] as string)]],
     );
     return {
       ...read,

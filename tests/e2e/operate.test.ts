@@ -14,28 +14,15 @@ const STACK = "operate-local";
 const copy = new RepositoryCopy();
 const program = join(copy.directory, "tests/programs/operate");
 const engine = new Engine(process.env["DOCKER_HOST"]!);
-
-/** The command, of these verbs alone. */
-const COMMAND = `
-import { Command } from "commander";
-import { exec } from "./exec.ts";
-import { logs } from "./logs.ts";
-import { releases } from "./releases.ts";
-import { rotate } from "./rotate.ts";
-import { status } from "./status.ts";
-import { runCommand } from "./stack/stack.ts";
-const verbs = new Command("bulkhead");
-for (const verb of [exec, logs, releases, rotate, status]) verbs.addCommand(verb);
-await runCommand(async () => (await verbs.parseAsync(), process.exitCode ?? 0));
-`;
+/** The command runs from source. */
+const SOURCE = "--conditions=bulkhead-source";
 
 beforeAll(async () => {
-  writeFileSync(join(copy.directory, "cli/these-verbs.ts"), COMMAND);
   await up();
 });
 
 afterAll(async () => {
-  const down = await runCommand(process.execPath, [join(copy.directory, "cli/down.ts")], {
+  const down = await runCommand(process.execPath, [SOURCE, join(copy.directory, "cli/main.ts"), "down"], {
     ...{ cwd: program, timeoutMs: 300_000, env: { STACK: "local", DATA: "delete" } },
   });
   const left = await inspectAll(engine, STACK);
@@ -152,7 +139,7 @@ test("rotate: says who is rolled, does it, and no request fails", async () => {
 });
 
 function follow(): { child: ChildProcess; text: () => string } {
-  const args = [join(copy.directory, "cli/these-verbs.ts"), "logs", "--follow", "counter"];
+  const args = [SOURCE, join(copy.directory, "cli/main.ts"), "logs", "--follow", "counter"];
   const child = spawn(process.execPath, args, { cwd: program, stdio: ["ignore", "pipe", "inherit"] });
   let text = "";
   child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
@@ -169,7 +156,7 @@ function edit(from: string, to: string): void {
 }
 
 async function up(): Promise<void> {
-  const result = await runCommand(process.execPath, [join(copy.directory, "cli/up.ts")], {
+  const result = await runCommand(process.execPath, [SOURCE, join(copy.directory, "cli/main.ts"), "up"], {
     ...{ cwd: program, timeoutMs: 300_000, env: { STACK: "local" } },
   });
   expect(result, result.stderr + result.stdout).toMatchObject({ code: 0 });
@@ -180,7 +167,7 @@ function bulkhead(...args: string[]): Promise<CommandResult> {
 }
 
 function verb(args: string[], options: CommandOptions = {}): Promise<CommandResult> {
-  return runCommand(process.execPath, [join(copy.directory, "cli/these-verbs.ts"), ...args], {
+  return runCommand(process.execPath, [SOURCE, join(copy.directory, "cli/main.ts"), ...args], {
     ...{ cwd: program, timeoutMs: 300_000, ...options },
   });
 }

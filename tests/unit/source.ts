@@ -17,16 +17,19 @@ export function programSource(): Source {
     const text = readFileSync(join(projectDirectory, path), "utf8");
     source[path] = text;
     for (const { specifier } of importsOf(parsed(path, text)))
-      if (specifier.startsWith(".") || specifier === SELF) waiting.push(sourceOf(path, specifier));
+      if (specifier.startsWith(".") || specifier in SELF) waiting.push(sourceOf(path, specifier));
   }
   return source;
 }
 
 /** The package as its own programs import it: package.json leads to the file by the condition bulkhead-source. */
-const SELF = "bulkhead";
+const SELF: Readonly<Record<string, string>> = {
+  bulkhead: "components/index.ts",
+  "bulkhead/settings": "components/settings/index.ts",
+};
 
 function sourceOf(path: string, specifier: string): string {
-  return specifier === SELF ? "components/index.ts" : join(dirname(path), specifier);
+  return SELF[specifier] ?? join(dirname(path), specifier);
 }
 
 /** Where a `docker.Container` is constructed. */
@@ -72,7 +75,7 @@ export function unresolvedImports(source: Source, dependencies: Record<string, s
   };
   return inEach(source, (file) =>
     importsOf(file).flatMap(({ specifier, typeOnly }) => {
-      if (specifier.startsWith(".") || specifier === SELF) {
+      if (specifier.startsWith(".") || specifier in SELF) {
         const path = sourceOf(file.fileName, specifier);
         return path.endsWith(".ts") && path in source ? [] : [`imports ${specifier}, which is not there`];
       }
