@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Engine } from "../../components/docker-engine/client.ts";
-import { images } from "../../images.ts";
+
 import { lastLines, runCommand } from "./command.ts";
+import { images } from "./images.ts";
 import { createTestProject } from "./pulumi.ts";
 
 /** Images that differ from another one in some lines of a Dockerfile. */
