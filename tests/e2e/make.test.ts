@@ -79,7 +79,10 @@ test("`make audit` finds nothing on it, and what somebody changed", async () => 
 test("what is written for programs is JSON and nothing else", async () => {
   const json = async (verb: string) => {
     const args = [verb, "--stack", "local", "--json"];
-    const { stdout, stderr } = await runCommand(join(directory, "bulkhead"), args, { cwd: directory, timeoutMs: 300_000 });
+    const { stdout, stderr } = await runCommand(join(directory, "bulkhead"), args, {
+      cwd: directory,
+      timeoutMs: 300_000,
+    });
     return { stderr, said: JSON.parse(stdout) as unknown };
   };
   const preview = await json("preview");

@@ -1,11 +1,12 @@
 // What clients get, though every container says that it is well: ports that are dead, dropped packets, services that hang.
-import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
-import { inspectAll } from "../support/reach.ts";
+import { inspectAll, removeStack } from "../support/reach.ts";
+import { inSoak } from "../support/soak.ts";
 
 const copy = new RepositoryCopy();
 const engine = new Engine(process.env["DOCKER_HOST"]!);
@@ -20,31 +21,31 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  if (existsSync(join(copy.directory, ".bulkhead", "Pulumi.local.yaml"))) await make("down", { DATA: "delete" });
+  await removeStack(engine, "reach-local");
   engine.close();
   copy.remove();
 });
 
-test.each([
-  { port: 8443, asked: "https://127.0.0.1:8443" },
-  { port: 2222, asked: "tcp://127.0.0.1:2222" },
-])("port $port is dead while all is healthy: audit and doctor are red, `make up` cures it", async ({ port, asked }) => {
-  killProxyOf(port);
-  await allHealthy();
-  const audit = await make("audit");
-  expect(audit).toMatchObject({ code: 2 });
-  expect(audit.stdout).toMatch(new RegExp(`^door +from outside: ${asked} +answers +dead: refused`, "m"));
-  expect(audit.stdout).toContain("`make up STACK=local` restarts the door.");
-  const doctor = await make("doctor");
-  expect(doctor).toMatchObject({ code: 2 });
-  expect(doctor.stdout).toContain(`door: ${asked}: dead: refused`);
-  const up = await make("up");
-  expect(up, up.stderr).toMatchObject({ code: 0 });
-  expect(up.stderr).toMatch(
-    new RegExp(`^${asked}: dead for every client.*: restarting reach-local-edge-door-\\w+$`, "m"),
-  );
-  expect(await make("audit")).toMatchObject({ code: 0 });
-});
+test.each([{ port: 8443, asked: "https://127.0.0.1:8443" }, ...inSoak({ port: 2222, asked: "tcp://127.0.0.1:2222" })])(
+  "port $port is dead while all is healthy: audit and doctor are red, `make up` cures it",
+  async ({ port, asked }) => {
+    killProxyOf(port);
+    await allHealthy();
+    const audit = await make("audit");
+    expect(audit).toMatchObject({ code: 2 });
+    expect(audit.stdout).toMatch(new RegExp(`^door +from outside: ${asked} +answers +dead: refused`, "m"));
+    expect(audit.stdout).toContain("`make up STACK=local` restarts the door.");
+    const doctor = await make("doctor");
+    expect(doctor).toMatchObject({ code: 2 });
+    expect(doctor.stdout).toContain(`door: ${asked}: dead: refused`);
+    const up = await make("up");
+    expect(up, up.stderr).toMatchObject({ code: 0 });
+    expect(up.stderr).toMatch(
+      new RegExp(`^${asked}: dead for every client.*: restarting reach-local-edge-door-\\w+$`, "m"),
+    );
+    expect(await make("audit")).toMatchObject({ code: 0 });
+  },
+);
 
 test("packets that a firewall drops are told from a dead port, and the door is left alone", async () => {
   const before = await doorStartedAt();

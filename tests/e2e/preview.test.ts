@@ -1,8 +1,10 @@
-// What a preview says will happen, in words, and whether it then does: every kind of change, with clients that ask all the
-// time. What is said is in tests/e2e/explained/, a page for each.
-import { writeFileSync } from "node:fs";
+// What a preview says will happen, in words, and whether it then does, with clients that ask all the time. What is said of
+// each change is in tests/e2e/explained/, a page for each. `make test` lets every kind of outcome come true, and what does
+// not touch each other at once; `make soak` every change by itself.
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { parse } from "yaml";
 import { notAcknowledged } from "../../cli/preview/data.ts";
 import { forecastOf, type Forecast } from "../../cli/preview/forecast.ts";
 import { markdown } from "../../cli/preview/report.ts";
@@ -15,6 +17,7 @@ import { RepositoryCopy } from "../support/copy.ts";
 import { imageVariants } from "../support/image-variants.ts";
 import { loadDuring } from "../support/load.ts";
 import { prepareReach, snapshot, type ContainerInspect, type Reach } from "../support/reach.ts";
+import { SOAK } from "../support/soak.ts";
 
 const DOMAIN = "reach.example.com";
 
@@ -22,15 +25,17 @@ const program = new RepositoryCopy();
 const variants = imageVariants();
 let emulator: CloudflareEmulator;
 let reach: Reach;
-let token: string;
 /** What the stack file says now. */
 let config: Record<string, unknown> = {};
+/** What it said at the last update, and what undoes the edits of the program since then. */
+let deployed = config;
+let undo: (() => void)[] = [];
 
 beforeAll(async () => {
   const { env } = await provideToolchain({ cloudflare: true });
   emulator = await CloudflareEmulator.start();
   emulator.zones.add("example.com");
-  token = emulator.addToken({
+  const token = emulator.addToken({
     name: "bootstrap",
     permissions: [...BOOTSTRAP, "Workers R2 Storage Write", "Account API Tokens Write"],
   }).value;
@@ -38,7 +43,11 @@ beforeAll(async () => {
     ...{ stack: "explained", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222, program: program.directory },
     env: { ...env, CLOUDFLARE_BASE_URL: emulator.baseUrl },
   });
-  await configure({ "reach:cloudflare": cloudflare() });
+  await reach.project.setSecret("cloudflareApiToken", token);
+  const { "reach:cloudflareApiToken": encrypted } = (
+    parse(readFileSync(reach.project.configFile, "utf8")) as { config: Record<string, unknown> }
+  ).config;
+  configure({ "reach:cloudflareApiToken": encrypted, "reach:cloudflare": cloudflare() });
 });
 
 afterAll(async () => {
@@ -55,10 +64,9 @@ const cloudflare = (more: object = {}) => ({
   ...more,
 });
 
-async function configure(changes: Record<string, unknown>): Promise<void> {
+function configure(changes: Record<string, unknown>): void {
   config = { ...config, ...changes };
   reach.configure(config);
-  await reach.project.setSecret("cloudflareApiToken", token);
 }
 
 /** The same for every machine and run, and whatever release of an image is pinned. */
@@ -72,6 +80,31 @@ function page(forecast: Forecast): string {
     .replaceAll(/\b[0-9a-f]{12}\b/g, "ID")
     .replaceAll(program.directory, "PROGRAM")
     .replaceAll(emulator.account.id, "ACCOUNT");
+}
+
+/** What is said of a change that is taken back. */
+async function said(name: string): Promise<Forecast> {
+  const forecast = await explained(name);
+  takeBack();
+  return forecast;
+}
+
+/** What is said of a change that is taken back; in `make soak` it comes true before. */
+async function comesTrueInSoak(name: string): Promise<Forecast> {
+  if (!SOAK) return said(name);
+  const [before, edits] = [deployed, undo];
+  const forecast = await comesTrue(name);
+  [deployed, undo] = [before, edits];
+  takeBack();
+  await reach.deploy();
+  return forecast;
+}
+
+function takeBack(): void {
+  for (const undoOne of undo.reverse()) undoOne();
+  undo = [];
+  config = deployed;
+  reach.configure(config);
 }
 
 /** What is said of a change. */
@@ -93,6 +126,7 @@ async function comesTrue(name: string): Promise<Forecast> {
   const { loads } = await loadDuring({ backend: asked("/api/status"), frontend: asked("/health") }, () =>
     reach.deploy(),
   );
+  [deployed, undo] = [config, []];
   await isAsSaid(forecast, before);
   for (const [service, { requests, failed, longestSilenceSeconds }] of Object.entries(loads)) {
     const [gap] = forecast.services
@@ -139,14 +173,15 @@ async function isAsSaid({ services, limits, cloudflare, secrets }: Forecast, bef
 const whatOf = ({ services }: Forecast) =>
   Object.fromEntries(services.filter(({ what }) => what !== "same").map(({ name, what }) => [name, what]));
 
-/** Another program, until something else is done. */
-function edit(from: string, to: string, file = "index.ts"): () => void {
-  return program.edit(file, from, to);
+/** Another program. */
+function edit(from: string, to: string, file = "index.ts"): void {
+  undo.push(program.edit(file, from, to));
 }
 
 test("a first deployment", async () => {
   const forecast = await explained("first-deployment");
   await reach.deploy();
+  deployed = config;
   await isAsSaid(forecast, new Map());
   expect(whatOf(forecast)).toEqual({
     backend: "created",
@@ -164,60 +199,72 @@ test("an image", async () => {
   const { python } = { ...pinned, ...(reach.config["reach:images"] as Record<string, string>) };
   const built = await variants.build(join(program.directory, "apps/backend"), { PYTHON_IMAGE: python });
   const images = reach.config["reach:images"] as object;
-  await configure({ "reach:images": { ...images, backend: await variants.of(built, "LABEL release=2") } });
-  expect(whatOf(await comesTrue("image"))).toEqual({ backend: "rolled" });
+  configure({ "reach:images": { ...images, backend: await variants.of(built, "LABEL release=2") } });
+  expect(whatOf(await comesTrueInSoak("image"))).toEqual({ backend: "rolled" });
 });
 
 test("a setting", async () => {
   edit("env: { API_URL: backend.internalUrl,", 'env: { API_URL: backend.internalUrl, GREETING: "hello",');
-  expect(whatOf(await comesTrue("setting"))).toEqual({ frontend: "rolled" });
+  expect(whatOf(await comesTrueInSoak("setting"))).toEqual({ frontend: "rolled" });
 });
 
 test("limits that a running container takes, beyond what the host has", async () => {
-  await configure({ "reach:backend": { drainSeconds: 5, memoryMb: 8192 } });
-  expect(whatOf(await comesTrue("memory"))).toEqual({ backend: "updated" });
-});
-
-test("limits that only a new container takes", async () => {
-  await configure({
-    "reach:backend": { drainSeconds: 5 },
-    "reach:frontend": { drainSeconds: 5, pids: 96, cpus: 0.75 },
-  });
-  expect(whatOf(await comesTrue("limits"))).toEqual({ backend: "updated", frontend: "rolled" });
+  configure({ "reach:backend": { drainSeconds: 5, memoryMb: 8192 } });
+  expect(whatOf(await comesTrueInSoak("memory"))).toEqual({ backend: "updated" });
 });
 
 test("a secret that is generated anew", async () => {
   edit("{ length: 64 }", "{ length: 65 }");
-  expect(whatOf(await comesTrue("secret"))).toEqual({ backend: "rolled" });
+  expect(whatOf(await comesTrueInSoak("secret"))).toEqual({ backend: "rolled" });
 });
 
+const rateLimit = () => ({ "reach:edge": { ...(reach.config["reach:edge"] as object), burst: 100_000 } });
+
 test("the edge's rate limit", async () => {
-  await configure({ "reach:edge": { ...(reach.config["reach:edge"] as object), burst: 100_000 } });
-  expect(whatOf(await comesTrue("rate-limit"))).toEqual({ edge: "rerouted" });
+  configure(rateLimit());
+  expect(whatOf(await comesTrueInSoak("rate-limit"))).toEqual({ edge: "rerouted" });
+});
+
+test("limits that a running container takes, that only a new one takes, and that are no container's", async () => {
+  configure({
+    "reach:backend": { drainSeconds: 5, memoryMb: 640 },
+    "reach:frontend": { drainSeconds: 5, pids: 96, cpus: 0.75 },
+    ...rateLimit(),
+  });
+  expect(whatOf(await comesTrue("limits"))).toEqual({ backend: "updated", frontend: "rolled", edge: "rerouted" });
 });
 
 test("the edge's certificate", async () => {
   const renewed = await makeCertificates(DOMAIN);
   const files = reach.config["reach:certificates"] as Record<string, string>;
-  writeFileSync(files["certificate"]!, renewed.certificate);
-  writeFileSync(files["privateKey"]!, renewed.privateKey);
+  for (const key of ["certificate", "privateKey"] as const) {
+    const before = readFileSync(files[key]!);
+    undo.push(() => writeFileSync(files[key]!, before));
+    writeFileSync(files[key]!, renewed[key]);
+  }
   reach.ca += renewed.ca;
-  expect(whatOf(await comesTrue("certificate"))).toEqual({ edge: "rolled" });
+  expect(whatOf(await comesTrueInSoak("certificate"))).toEqual({ edge: "rolled" });
 });
+
+const editEdge = () => edit('idletimeout": "90s"', 'idletimeout": "80s"', "components/edge/edge-settings.ts");
 
 test("the edge's own settings", async () => {
-  edit('idletimeout": "90s"', 'idletimeout": "80s"', "components/edge/edge-settings.ts");
-  expect(whatOf(await comesTrue("edge"))).toEqual({ edge: "rolled" });
+  editEdge();
+  expect(whatOf(await comesTrueInSoak("edge"))).toEqual({ edge: "rolled" });
 });
 
-test("a port of the host", async () => {
-  await configure({ "reach:edge": { ...(config["reach:edge"] as object), tunnelPort: 2223 } });
-  expect(whatOf(await comesTrue("port"))).toEqual({ "edge-door": "restarted" });
+function addJob(): void {
+  edit("  tunnelPort: 2222,", '  tunnelPort: 2222,\n  preDeploy: { command: ["true"] },');
+  edit("  ...config.backend,", '  ...config.backend,\n  command: ["python3", "-m", "reach"],');
+}
+
+test("a job before a release", async () => {
+  addJob();
+  expect(whatOf(await comesTrueInSoak("job"))).toEqual({ backend: "rolled" });
 });
 
-test("a service more, other paths for it, and one less", async () => {
-  const end = "export const { url, services } = stackOutputs();";
-  const service = (path: string) => `
+const LAST = "export const { url, services } = stackOutputs();";
+const WITH_SERVICE = `
 const docs = new WebService("docs", {
   edge,
   image: backend.container.image,
@@ -228,56 +275,13 @@ const docs = new WebService("docs", {
   secrets: { REACH_API_KEY: apiKey.value },
   limits: { memoryMb: 64, cpus: 0.5, pids: 64 },
   drainSeconds: 1,
-  routes: { paths: ["${path}"] },
+  routes: { paths: ["/docs"] },
 });
-export const { url, services } = stackOutputs();`;
-  const without = edit(end, service("/docs"));
-  expect(whatOf(await comesTrue("service-more"))).toEqual({ docs: "created" });
-  edit('paths: ["/docs"]', 'paths: ["/guide"]');
-  expect(whatOf(await comesTrue("paths"))).toEqual({ docs: "rerouted" });
-  without();
-  expect(whatOf(await comesTrue("service-less"))).toEqual({ docs: "removed" });
-});
-
-test("a job before a release", async () => {
-  edit("  tunnelPort: 2222,", '  tunnelPort: 2222,\n  preDeploy: { command: ["true"] },');
-  edit("  ...config.backend,", '  ...config.backend,\n  command: ["python3", "-m", "reach"],');
-  expect(whatOf(await comesTrue("job"))).toEqual({ backend: "rolled" });
-});
-
-test("an exception to a policy", async () => {
-  edit(
-    "  tunnelPort: 2222,",
-    '  exceptions: [{ writableRoot: true, why: "it writes beside its code", until: "2099-01-31" }],\n  tunnelPort: 2222,',
-  );
-  expect(whatOf(await comesTrue("exception"))).toEqual({ backend: "rolled" });
-});
-
-test("an address", async () => {
-  await configure({
-    "reach:cloudflare": cloudflare({ addresses: ["203.0.113.11"], tunnelHost: "tunnels.example.com" }),
-  });
-  expect(whatOf(await comesTrue("address"))).toEqual({});
-});
-
-test("a bucket, what is deleted in it, and the bucket itself", async () => {
-  const files = { bucket: "reach-files", jurisdiction: "eu", expireAfterDays: 30 };
-  await configure({ "reach:cloudflare": cloudflare({ files }) });
-  expect(whatOf(await comesTrue("bucket"))).toEqual({ backend: "rolled", frontend: "rolled" });
-  await configure({ "reach:cloudflare": cloudflare({ files: { ...files, expireAfterDays: 7 } }) });
-  const sooner = await comesTrue("bucket-expiry");
-  expect(sooner.dataAtRisk).toEqual([{ name: "reach-files", fate: "deletes everything that is older than 7 days" }]);
-  await configure({ "reach:cloudflare": cloudflare() });
-  const refused = await explained("bucket-protected");
-  expect(refused.errors.join("\n")).toContain("protect");
-  await reach.project.unprotect();
-  const gone = await comesTrue("bucket-less");
-  expect(gone.dataAtRisk).toHaveLength(1);
-  expect(emulator.buckets.all.has("eu_reach-files")).toBe(true);
-});
-
-test("a volume with data", async () => {
-  const volume = `
+${LAST}`;
+const FILES = { bucket: "reach-files", jurisdiction: "eu", expireAfterDays: 30 };
+const withFiles = () => ({ "reach:cloudflare": cloudflare({ files: FILES }) });
+const SECRETS = "// Generated secrets.";
+const WITH_VOLUME = `
 import * as docker from "@pulumi/docker/volume.js";
 new docker.Volume("notes", {
   name: "notes",
@@ -287,39 +291,112 @@ new docker.Volume("notes", {
     "bulkhead.exceptions": JSON.stringify([{ rule: "stack-data-in-backup", why: "an experiment" }]),
   }),
 }, { provider: host.provider });
-export const { url`;
-  const without = edit("export const { url", volume);
-  expect((await comesTrue("volume")).dataAtRisk).toEqual([]);
-  without();
-  const { dataAtRisk } = await comesTrue("volume-less");
-  expect(dataAtRisk).toEqual([{ name: "notes", fate: "is deleted with all that is in it" }]);
+${SECRETS}`;
+
+test("a service more, a bucket, a volume with data", async () => {
+  edit(LAST, WITH_SERVICE);
+  expect(whatOf(await said("service-more"))).toEqual({ docs: "created" });
+  configure(withFiles());
+  expect(whatOf(await said("bucket"))).toEqual({ backend: "rolled", frontend: "rolled" });
+  edit(SECRETS, WITH_VOLUME);
+  expect((await said("volume")).dataAtRisk).toEqual([]);
+});
+
+test("all of it at once, with a job before the release and other settings of the edge", async () => {
+  editEdge();
+  addJob();
+  edit(LAST, WITH_SERVICE);
+  configure(withFiles());
+  edit(SECRETS, WITH_VOLUME);
+  const more = await comesTrue("more");
+  expect(whatOf(more)).toEqual({ backend: "rolled", docs: "created", edge: "rolled", frontend: "rolled" });
+  expect(more.dataAtRisk).toEqual([]);
+});
+
+test("other paths", async () => {
+  edit('paths: ["/docs"]', 'paths: ["/guide"]');
+  expect(whatOf(await comesTrueInSoak("paths"))).toEqual({ docs: "rerouted" });
+});
+
+test("an exception to a policy", async () => {
+  edit(
+    "  tunnelPort: 2222,",
+    '  exceptions: [{ writableRoot: true, why: "it writes beside its code", until: "2099-01-31" }],\n  tunnelPort: 2222,',
+  );
+  expect(whatOf(await comesTrueInSoak("exception"))).toEqual({ backend: "rolled" });
+});
+
+test("an address", async () => {
+  configure({
+    "reach:cloudflare": cloudflare({ files: FILES, addresses: ["203.0.113.11"], tunnelHost: "tunnels.example.com" }),
+  });
+  expect(whatOf(await comesTrueInSoak("address"))).toEqual({});
+});
+
+test("a bucket that deletes sooner, and one that is protected", async () => {
+  configure({ "reach:cloudflare": cloudflare({ files: { ...FILES, expireAfterDays: 7 } }) });
+  const sooner = await comesTrueInSoak("bucket-expiry");
+  expect(sooner.dataAtRisk).toEqual([{ name: "reach-files", fate: "deletes everything that is older than 7 days" }]);
+  configure({ "reach:cloudflare": cloudflare() });
+  const refused = await said("bucket-protected");
+  expect(refused.errors.join("\n")).toContain("protect");
+});
+
+test("a service less, the bucket, and the volume with its data", async () => {
+  await reach.project.unprotect();
+  edit(WITH_SERVICE, LAST);
+  expect(whatOf(await said("service-less"))).toEqual({ docs: "removed" });
+  configure({ "reach:cloudflare": cloudflare() });
+  expect((await said("bucket-less")).dataAtRisk).toHaveLength(1);
+  edit(WITH_VOLUME, SECRETS);
+  const deleted = { name: "notes", fate: "is deleted with all that is in it" };
+  expect((await said("volume-less")).dataAtRisk).toEqual([deleted]);
+  // All of it at once.
+  edit(WITH_SERVICE, LAST);
+  configure({ "reach:cloudflare": cloudflare() });
+  edit(WITH_VOLUME, SECRETS);
+  const less = await comesTrue("less");
+  expect(whatOf(less)).toEqual({ backend: "rolled", docs: "removed", frontend: "rolled" });
+  expect(less.dataAtRisk).toHaveLength(2);
+  expect(less.dataAtRisk).toContainEqual(deleted);
+  expect(emulator.buckets.all.has("eu_reach-files")).toBe(true);
   expect((await snapshot(reach.engine)).volumes).not.toContain("notes");
 });
 
-test("a network that is another one", async () => {
-  edit('network("web", false)', 'network("web", true)', "components/host/networks.ts");
-  expect(whatOf(await comesTrue("network"))).toEqual({ backend: "restarted", frontend: "restarted" });
+const otherPort = () => ({ "reach:edge": { ...(config["reach:edge"] as object), tunnelPort: 2223 } });
+const otherNetwork = () => edit('network("web", false)', 'network("web", true)', "components/host/networks.ts");
+
+test("a port of the host, a network that is another one, and both at once", async () => {
+  configure(otherPort());
+  expect(whatOf(await comesTrueInSoak("port"))).toEqual({ "edge-door": "restarted" });
+  otherNetwork();
+  expect(whatOf(await comesTrueInSoak("network"))).toEqual({ backend: "restarted", frontend: "restarted" });
+  configure(otherPort());
+  otherNetwork();
+  expect(whatOf(await comesTrue("gaps"))).toEqual({
+    backend: "restarted",
+    "edge-door": "restarted",
+    frontend: "restarted",
+  });
 });
 
 test("what the policies refuse, and what cannot be previewed", async () => {
-  const refuse = edit("privileged: false", "privileged: true", "components/host/hardening.ts");
-  const { findings } = await explained("policy");
+  edit("privileged: false", "privileged: true", "components/host/hardening.ts");
+  const { findings } = await said("policy");
   expect(findings.some(({ mandatory, policy }) => mandatory && policy === "container-privileged")).toBe(true);
-  refuse();
-  await configure({ "reach:backend": { drainSeconds: -1 } });
-  expect((await explained("mistake")).errors).not.toEqual([]);
-  await configure({ "reach:backend": { drainSeconds: 5 } });
+  configure({ "reach:backend": { drainSeconds: -1 } });
+  expect((await said("mistake")).errors).not.toEqual([]);
 });
 
 test("other certificates, and a tunnel in place of ports, as far as a preview tells", async () => {
-  await configure({
+  configure({
     "reach:certificates": { kind: "acme", email: "ops@example.com" },
     // The official ones: stand-ins are for this machine alone.
     "reach:images": {},
     "reach:cloudflare": cloudflare(),
   });
   expect((await explained("acme")).certificates).toHaveLength(1);
-  await configure({
+  configure({
     "reach:edge": { burst: 100 },
     "reach:cloudflare": { accountId: emulator.account.id, zone: "example.com", tunnel: true },
   });

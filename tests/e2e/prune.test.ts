@@ -5,12 +5,14 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { LABEL } from "../../cli/stack/releases.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { startLoad, type Load } from "../support/load.ts";
-import { inspectAll, type ContainerInspect } from "../support/reach.ts";
+import { inspectAll, removeStack, type ContainerInspect } from "../support/reach.ts";
 import { startRegistry, type Registry } from "../support/registry.ts";
+import { SOAK } from "../support/soak.ts";
 
 const copy = new RepositoryCopy();
 const engine = new Engine(process.env["DOCKER_HOST"]!);
@@ -43,13 +45,14 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await load?.stop().catch(() => undefined);
-  const down = await make("down", { DATA: "delete" });
+  // `make down` takes the time that a drain takes: make.test.ts shows it.
+  const down = SOAK ? await make("down", { DATA: "delete" }) : await removeStack(engine, "reach-local");
   await registry?.stop();
   const left = await inspectAll(engine, "reach-local");
   engine.close();
   copy.remove();
   rmSync(folder, { recursive: true });
-  expect(down, down.stderr).toMatchObject({ code: 0 });
+  if (down) expect(down, down.stderr).toMatchObject({ code: 0 });
   expect(left).toEqual([]);
 });
 
@@ -92,7 +95,8 @@ test("the audit still sees what somebody does to a secret whose courier is gone"
   expect(await inVolume("chmod 0400 *")).toMatchObject({ code: 0 });
 });
 
-test("the next `make up` is content, and replaces no service", async () => {
+// The test after it has a refresh before its `make up`.
+test.runIf(SOAK)("the next `make up` is content, and replaces no service", async () => {
   await succeed("up");
   expect(await services()).toEqual(serving);
   expect((await make("audit")).stdout).toContain("The host is as the stack promises.");
@@ -148,7 +152,10 @@ test("of twelve releases by digest the host keeps the images of ten, and a rollb
   // Somebody else has the first by a name of his own, and nothing that runs.
   await engine.pull(releases[0]!);
   await runCommand("docker", ["tag", releases[0]!, "somebodys:own"]);
-  for (const reference of releases) {
+  // `make soak` rolls out all of them, `make test` the three by which the record gets too long.
+  const recorded = SOAK ? [] : releases.slice(0, -3);
+  for (const [index, reference] of recorded.entries()) await recordAsDeployed(1000 + index, reference);
+  for (const reference of releases.slice(recorded.length)) {
     writeFileSync(stackFile, `${committed}  reach:images:\n    backend: ${reference}\n`);
     await succeed("up");
   }
@@ -171,6 +178,18 @@ test("no request of all these failed", async () => {
   expect(requests).toBeGreaterThan(1000);
   expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
 });
+
+/** Leaves on the host what a good `make up` leaves there of a release that another one has followed. */
+async function recordAsDeployed(number: number, backend: string): Promise<void> {
+  await engine.pull(backend);
+  await engine.post("/volumes/create", {
+    Name: `reach-local-release-${number}`,
+    Labels: {
+      "bulkhead.stack": "reach-local",
+      [LABEL]: JSON.stringify({ images: { backend }, settings: {} }),
+    },
+  });
+}
 
 async function prune(): Promise<void> {
   const pruned = await runCommand("docker", ["system", "prune", "--all", "--force", "--volumes"]);

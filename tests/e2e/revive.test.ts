@@ -10,6 +10,8 @@ import { makeCertificates } from "../support/certificates.ts";
 import { lastLines } from "../support/command.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { logsOf } from "../support/probe.ts";
+import { removeStack } from "../support/reach.ts";
+import { SOAK } from "../support/soak.ts";
 
 const DOMAIN = "revive.test";
 /** What docs/services.md states, for the slower of its two intervals. */
@@ -37,7 +39,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await project?.destroy();
+  await removeStack(engine, "revive-revive");
   project?.remove();
   engine.close();
 });
@@ -70,7 +72,9 @@ test(
     expect([after.Id, after.RestartCount]).toEqual([revived.Id, 1]);
     expect((await logsOf(after.Id)).stderr).toContain("bulkhead: 10 health checks in a row got no answer");
 
-    await sleep(Math.max(0, STATED_SECONDS - seconds()) * 1000);
+    // The other one hangs for as long, and is looked at as often: `make soak` waits for all of the stated time.
+    const more = SOAK ? STATED_SECONDS - seconds() : 30;
+    await sleep(Math.max(0, more) * 1000);
     expect((await inspect("left")).RestartCount).toBe(0);
     expect((await inspect("left")).State.Health.Status).toBe("unhealthy");
     expect(await ask("/left")).not.toBe(200);

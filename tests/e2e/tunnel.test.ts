@@ -74,7 +74,8 @@ const tunnelThere = () => {
 async function configureTunnel(connector = cloudflared): Promise<void> {
   reach.configure({
     "reach:cloudflare": { ...account(), tunnel: true },
-    "reach:edge": LIMIT,
+    // An edge that is replaced is waited for as long.
+    "reach:edge": { ...LIMIT, keepAliveSeconds: 4 },
     "reach:images": { ...(reach.config["reach:images"] as object), cloudflared: connector },
   });
   await reach.project.setSecret("cloudflareApiToken", token);

@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Engine } from "../../components/docker-engine/client.ts";
-
-import { lastLines, runCommand } from "./command.ts";
 import { images } from "./images.ts";
+import { lastLines, runCommand } from "./command.ts";
 import { createTestProject } from "./pulumi.ts";
 
 /** Images that differ from another one in some lines of a Dockerfile. */

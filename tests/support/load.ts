@@ -140,8 +140,12 @@ export async function loadDuring<T>(
   options: Record<string, LoadOptions>,
   act: () => Promise<T>,
 ): Promise<{ result: T; loads: Record<string, LoadResult> }> {
-  const running = Object.entries(options).map(([name, load]) => ({ name, load: startLoad(load) }));
-  const answered = () => Promise.all(running.map(({ load }) => load.advance(50)));
+  const running = Object.entries(options).map(([name, load]) => ({
+    ...{ name, load: startLoad(load) },
+    // Of a second, at most.
+    requests: Math.min(50, load.requestsPerSecond ?? 50),
+  }));
+  const answered = () => Promise.all(running.map(({ load, requests }) => load.advance(requests)));
   const ended: [string, LoadResult][] = [];
   let result: T;
   try {

@@ -11,6 +11,7 @@ import { provideImages } from "../../toolchain/images.ts";
 import { makeCertificates } from "./certificates.ts";
 import { lastLines, type CommandResult } from "./command.ts";
 import { createTestProject, type TestProject } from "./pulumi.ts";
+import { SOAK } from "./soak.ts";
 
 export interface ReachOptions {
   stack: string;
@@ -150,10 +151,11 @@ export class Reach {
     return this.project.outputs<Outputs>();
   }
 
-  /** Takes away all that was deployed and made. */
+  /** Takes away all that was deployed and made. That Pulumi can destroy it is shown where a test says so, and in `make soak`. */
   async stop(): Promise<void> {
     try {
-      await this.destroy();
+      if (SOAK) await this.destroy();
+      else await removeStack(this.engine, `reach-${this.project.stack}`);
     } finally {
       this.engine.close();
       this.project.remove();
@@ -310,6 +312,18 @@ export async function snapshot(engine: Engine, stackLabel?: string) {
       .map(({ Name }) => Name)
       .sort(),
   };
+}
+
+/** Takes away what Docker has of a stack at once, without a drain and without Pulumi. */
+export async function removeStack(engine: Engine, stackLabel: string): Promise<void> {
+  const { containers, networks, volumes } = await snapshot(engine, stackLabel);
+  await Promise.all(containers.map(({ Id }) => engine.delete(`/containers/${Id}?force=1&v=1`)));
+  await Promise.all(networks.map((id) => engine.delete(`/networks/${id}`)));
+  await Promise.all(volumes.map((name) => engine.delete(`/volumes/${name}`)));
+  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=${stackLabel}`] }));
+  for (const { Id } of await engine.get<{ Id: string }[]>(`/images/json?filters=${filters}`))
+    // One that another is built from stays.
+    await engine.delete(`/images/${Id}?force=1`).catch(() => undefined);
 }
 
 function mustSucceed(what: string, result: CommandResult): CommandResult {
