@@ -172,6 +172,7 @@ export class Proxy extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    const routed: Promise<pulumi.Resource[]> = this.#complete.then((services) => [settings, ...services]);
     const door = new FrontDoor(
       `${name}-door`,
       {
@@ -188,7 +189,7 @@ export class Proxy extends pulumi.ComponentResource {
       // of another generation, which shares neither name nor routes with the one before.
       {
         parent: this,
-        dependsOn: this.#complete.then((services): pulumi.Input<pulumi.Resource>[] => [settings, ...services]),
+        dependsOn: routed,
       },
     );
     this.ready = [edge, settings];

@@ -379,7 +379,8 @@ describe("WebService", () => {
     expect(setting(recording, "api-route-job", "ROUTE_FILE")).toBe("api-route");
     expect(container(recording, "api-route-job").options.dependencies).toContain(container(recording, "api").urn);
     const [route] = ofType(recording, "bulkhead:index:RouteFile").filter(({ name }) => name === "api-route");
-    expect(route!.options.dependencies).toContain(container(recording, "edge-door").urn);
+    expect(route!.options.dependencies).toContain(container(recording, "edge-settings-job").urn);
+    expect(route!.options.dependencies).not.toContain(container(recording, "edge-door").urn);
   });
 
   test.each([
