@@ -12,7 +12,7 @@ candidate="/routes/$ROUTE_FILE.$me.candidate.yml"
 put() { cat "$1" >"$2.tmp" && chmod 0644 "$2.tmp" && mv "$2.tmp" "$2"; }
 
 edges() {
-  nslookup edge 2>/dev/null | awk '/^Name:/ { answers = 1 } answers' | grep -oE '([0-9]+[.]){3}[0-9]+' | sort -u
+  nslookup edge-2 2>/dev/null | awk '/^Name:/ { answers = 1 } answers' | grep -oE '([0-9]+[.]){3}[0-9]+' | sort -u
 }
 
 # Leaves what $edge answers to a GET of $1 in /tmp/heard. Not by wget, which goes wherever it is sent to: the answer from

@@ -73,6 +73,10 @@ export class Proxy extends pulumi.ComponentResource {
   /** What it serves, as far as the program has come. */
   readonly #services = new Map<string, Served>();
   #isComplete = false;
+  #completed: (services: Served[]) => void = () => undefined;
+  readonly #complete = new Promise<Served[]>((resolve) => (this.#completed = resolve));
+  /** What a route needs before it can be switched. */
+  readonly ready: pulumi.Resource[];
 
   constructor(name: string, args: ProxyArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Proxy", name, {}, { providers: [args.networks.host.provider], ...opts });
@@ -85,8 +89,8 @@ export class Proxy extends pulumi.ComponentResource {
     this.url = `https://${domain}${httpsPort === 443 || networks.tunnel ? "" : `:${httpsPort}`}`;
 
     const routes = new docker.Volume(
-      `${name}-routes`,
-      { name: host.named("routes"), labels: host.labels() },
+      `${name}-routes-2`,
+      { name: host.named("routes-2"), labels: host.labels() },
       { parent: this, deleteBeforeReplace: true },
     );
     this.routeFiles = { host, doorNetwork: networks.door.name, routesVolume: routes.name };
@@ -130,8 +134,8 @@ export class Proxy extends pulumi.ComponentResource {
               },
             ],
         networks: [
-          { name: networks.door.name, aliases: ["edge"] },
-          { name: networks.proxy.name, aliases: ["edge"] },
+          { name: networks.door.name, aliases: [EDGE_ALIAS] },
+          { name: networks.proxy.name, aliases: [EDGE_ALIAS] },
         ],
         volumes: [
           { name: routes.name, path: "/routes" },
@@ -168,6 +172,7 @@ export class Proxy extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    const routed: Promise<pulumi.Resource[]> = this.#complete.then((services) => [settings, ...services]);
     const door = new FrontDoor(
       `${name}-door`,
       {
@@ -180,8 +185,14 @@ export class Proxy extends pulumi.ComponentResource {
         sharedAddresses,
         idleSeconds,
       },
-      { parent: this, dependsOn: settings },
+      // Last of all: a door that is replaced leads to an edge that has every route. What it is replaced with may be an edge
+      // of another generation, which shares neither name nor routes with the one before.
+      {
+        parent: this,
+        dependsOn: routed,
+      },
     );
+    this.ready = [edge, settings];
     this.containers = { edge, door };
     this.registerOutputs({ url: this.url });
   }
@@ -196,6 +207,7 @@ export class Proxy extends pulumi.ComponentResource {
   /** All services that have registered, by name; no more may come. */
   endOfServices(): ReadonlyMap<string, Served> {
     this.#isComplete = true;
+    this.#completed([...this.#services.values()]);
     return this.#services;
   }
 
@@ -236,6 +248,12 @@ export class Proxy extends pulumi.ComponentResource {
     };
   }
 }
+
+/**
+ * The name of every edge that can read the routes that are written now. Raise it, and the volume's, when an edge of before
+ * cannot: such an edge then serves what it has, to the door of before, until both are gone.
+ */
+export const EDGE_ALIAS = "edge-2";
 
 /** Any user but root; the official image names none. */
 const TRAEFIK_UID = "65532";

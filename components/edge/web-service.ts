@@ -121,7 +121,7 @@ export class WebService extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: preDeploy },
     );
-    this.internalUrl = `http://edge:8081/services/${name}`;
+    this.internalUrl = `http://edge-2:8081/services/${name}`;
     this.url = edge.url + (routes.paths[0] ?? "");
     this.routeFile = `${name}-route`;
     edge.register(this, name);
@@ -136,7 +136,7 @@ export class WebService extends pulumi.ComponentResource {
         checkPath: args.healthPath,
         checkSeconds: args.healthTimeoutSeconds,
       },
-      { parent: this, dependsOn: edge },
+      { parent: this, dependsOn: edge.ready },
     );
     this.registerOutputs({
       container: this.container.name,

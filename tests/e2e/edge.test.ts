@@ -131,11 +131,11 @@ listen(8082, waiting.append)`;
     expect(started).toMatchObject({ code: 0 });
     // It gets its name when it already listens, or the door's first check would be refused.
     await sleep(1_000);
-    const named = await docker("network", "connect", "--alias", "edge", network!, started.stdout.trim());
+    const named = await docker("network", "connect", "--alias", "edge-2", network!, started.stdout.trim());
     expect(named).toMatchObject({ code: 0 });
     await sleep(4_000);
     // It was found: the door had to decide.
-    const { stdout } = await docker("exec", Id, "nslookup", "edge", "127.0.0.11");
+    const { stdout } = await docker("exec", Id, "nslookup", "edge-2", "127.0.0.11");
     expect(stdout.match(/^Address.*: (?!127)/gm), stdout).toHaveLength(2);
   });
 });

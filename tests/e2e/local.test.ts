@@ -439,9 +439,9 @@ while True: server.accept()[0].close()
   test("lets the real services reach what they need", async () => {
     const ask = (url: string) =>
       `import urllib.request; print(urllib.request.urlopen("${url}", timeout=5).read().decode())`;
-    const page = await execIn("backend", "python", "-c", ask("http://edge:8081/services/frontend/health"));
+    const page = await execIn("backend", "python", "-c", ask("http://edge-2:8081/services/frontend/health"));
     expect(page).toMatchObject({ code: 0, stdout: expect.stringContaining('"status":"healthy"') as string });
-    const script = 'fetch("http://edge:8081/services/backend/api/status").then((a) => a.text()).then(console.log)';
+    const script = 'fetch("http://edge-2:8081/services/backend/api/status").then((a) => a.text()).then(console.log)';
     const status = await execIn("frontend", "node", "-e", script);
     expect(status).toMatchObject({ code: 0, stdout: expect.stringContaining('"release"') as string });
   });

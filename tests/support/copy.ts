@@ -12,11 +12,7 @@ export class RepositoryCopy {
   readonly directory = mkdtempSync(join(tmpdir(), "bulkhead-copy-"));
 
   constructor() {
-    const list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    for (const file of execFileSync("git", list, { cwd: repository }).toString().split("\0"))
-      if (file !== "" && existsSync(join(repository, file)))
-        cpSync(join(repository, file), join(this.directory, file), { preserveTimestamps: true });
-    symlinkSync(join(repository, "node_modules"), join(this.directory, "node_modules"));
+    copyWorkingTree(this.directory);
   }
 
   make(target: string, options: CommandOptions = {}): Promise<CommandResult> {
@@ -37,4 +33,13 @@ export class RepositoryCopy {
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Puts the repository as it stands, with its npm packages, into an empty folder. */
+export function copyWorkingTree(directory: string): void {
+  const list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+  for (const file of execFileSync("git", list, { cwd: repository }).toString().split("\0"))
+    if (file !== "" && existsSync(join(repository, file)))
+      cpSync(join(repository, file), join(directory, file), { preserveTimestamps: true });
+  symlinkSync(join(repository, "node_modules"), join(directory, "node_modules"));
 }

@@ -191,7 +191,7 @@ describe("a service's routes", () => {
     });
     expect(route.http.middlewares["api-as-client"]).toEqual(AS_CLIENT);
     expect(route.http.middlewares["api-services"]).toEqual({ stripPrefix: { prefixes: ["/services/api"] } });
-    expect(sound.service.internalUrl).toBe("http://edge:8081/services/api");
+    expect(sound.service.internalUrl).toBe("http://edge-2:8081/services/api");
   });
 
   test("have one for the cutover, which only this release has", () => {
@@ -379,7 +379,8 @@ describe("WebService", () => {
     expect(setting(recording, "api-route-job", "ROUTE_FILE")).toBe("api-route");
     expect(container(recording, "api-route-job").options.dependencies).toContain(container(recording, "api").urn);
     const [route] = ofType(recording, "bulkhead:index:RouteFile").filter(({ name }) => name === "api-route");
-    expect(route!.options.dependencies).toContain(container(recording, "edge-door").urn);
+    expect(route!.options.dependencies).toContain(container(recording, "edge-settings-job").urn);
+    expect(route!.options.dependencies).not.toContain(container(recording, "edge-door").urn);
   });
 
   test.each([
@@ -453,7 +454,7 @@ describe("routes", () => {
     expect(setting(recording, "routes-job", "SERVED")).toBe("edge-settings api-route");
     const [component] = ofType(recording, "bulkhead:index:Job").filter(({ name }) => name === "routes-job");
     expect(component!.options.dependencies).toContain(container(recording, "api-route-job").urn);
-    expect(job.inputs).toMatchObject({ networkMode: "none", volumes: [{ volumeName: "reach-test-routes" }] });
+    expect(job.inputs).toMatchObject({ networkMode: "none", volumes: [{ volumeName: "reach-test-routes-2" }] });
   });
 });
 
@@ -735,13 +736,13 @@ describe("the edge", () => {
       ...{ user: "65532:65532", readOnly: true, capabilities: { drops: ["ALL"], adds: [] }, ports: [] },
       ...{ memory: 512, envs: ["GOMEMLIMIT=384MiB"], tmpfs: { "/tmp": expect.stringContaining("size=16m") as string } },
       volumes: [
-        { volumeName: "reach-test-routes", containerPath: "/routes", readOnly: true },
+        { volumeName: "reach-test-routes-2", containerPath: "/routes", readOnly: true },
         { containerPath: "/plugins-local/src/bulkhead", readOnly: true },
         { containerPath: "/run/secrets", readOnly: true },
       ],
       networksAdvanced: [
-        { name: "reach-test-door", aliases: ["edge"] },
-        { name: "reach-test-proxy", aliases: ["edge"] },
+        { name: "reach-test-door", aliases: ["edge-2"] },
+        { name: "reach-test-proxy", aliases: ["edge-2"] },
       ],
     });
     expect(inputs.command).toContain("--entrypoints.websecure.proxyprotocol.trustedips=172.21.0.0/16");
@@ -791,8 +792,8 @@ describe("the front door", () => {
   });
 
   test.each([
-    ["https", "edge:8443"],
-    ["tunnel", "edge:2222"],
+    ["https", "edge-2:8443"],
+    ["tunnel", "edge-2:2222"],
   ])("hands on to every edge that serves, and says whose connection it is: %s", (name, target) => {
     expect(section("defaults")).toContain("http-check send meth GET uri /release/edge ");
     expect(section("defaults")).toContain("http-check expect status 200");
@@ -877,7 +878,7 @@ describe("the front door", () => {
 
   test("is healthy when it sees an edge", () => {
     expect(section("frontend health")).toContain("monitor fail if { nbsrv(edges) lt 1 }");
-    expect(section("backend edges")).toMatch(/^ {2}server-template edge \d+ edge:8082 check init-state down$/m);
+    expect(section("backend edges")).toMatch(/^ {2}server-template edge \d+ edge-2:8082 check init-state down$/m);
     expect(container(recording, "edge-door").inputs.healthcheck?.tests).toContain("http://127.0.0.1:8080/health");
   });
 

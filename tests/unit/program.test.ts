@@ -282,8 +282,8 @@ describe("an invariant complains of one broken property", () => {
     {
       invariant: secret,
       breaks: "in a volume",
-      by: (_, recording) => (resource(recording, "edge-routes").inputs["driverOpts"] = { token: TEST_SECRET }),
-      complaint: "edge-routes: driverOpts.token holds a secret",
+      by: (_, recording) => (resource(recording, "edge-routes-2").inputs["driverOpts"] = { token: TEST_SECRET }),
+      complaint: "edge-routes-2: driverOpts.token holds a secret",
     },
     {
       invariant: secret,
@@ -816,8 +816,8 @@ describe("an invariant complains of one broken property", () => {
       invariant: volume,
       breaks: "a folder of the host behind it",
       by: (_, recording) =>
-        (resource(recording, "edge-routes").inputs["driverOpts"] = { type: "none", o: "bind", device: "/etc" }),
-      complaint: "edge-routes: has the driver of the options",
+        (resource(recording, "edge-routes-2").inputs["driverOpts"] = { type: "none", o: "bind", device: "/etc" }),
+      complaint: "edge-routes-2: has the driver of the options",
     },
     {
       invariant: owner,

@@ -27,6 +27,7 @@ async function tunnelOf(certificates: Certificates = FILES, networksHaveOne = tr
     });
     const account = new CloudflareAccount("cloudflare", { id: "0".repeat(32), apiToken: "t".repeat(40) });
     new Tunnel("tunnel", { account, image: IMAGE, edge, certificates });
+    edge.endOfServices();
   });
 }
 
