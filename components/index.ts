@@ -26,6 +26,7 @@ export {
 } from "./settings/fields.ts";
 export { type Certificates } from "./settings/certificates.ts";
 export { ConfigError } from "./settings/parse.ts";
+export type { TcpPorts } from "./settings/platform.ts";
 export { images } from "./images.ts";
 
 // The host and what runs on it.

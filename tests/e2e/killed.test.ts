@@ -177,10 +177,10 @@ class Lane {
   /** The containers of a stack, as a first run makes them that nothing interrupts. */
   static wanted: string[] | undefined;
 
-  static async prepare(stack: string, httpsPort: number, tunnelPort: number): Promise<Lane> {
+  static async prepare(stack: string, httpsPort: number, tcpPort: number): Promise<Lane> {
     const copy = new RepositoryCopy();
     const reach = await prepareReach({
-      ...{ stack, domain: `${stack}.test`, httpsPort, tunnelPort, program: copy.directory },
+      ...{ stack, domain: `${stack}.test`, httpsPort, tcpPort, program: copy.directory },
       config: { "reach:backend": { drainSeconds: 1 }, "reach:frontend": { drainSeconds: 1 } },
     });
     symlinkSync(reach.project.configFile, join(copy.directory, `Pulumi.${stack}.yaml`));

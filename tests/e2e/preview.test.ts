@@ -35,7 +35,7 @@ beforeAll(async () => {
     permissions: [...BOOTSTRAP, "Workers R2 Storage Write", "Account API Tokens Write"],
   }).value;
   reach = await prepareReach({
-    ...{ stack: "explained", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222, program: program.directory },
+    ...{ stack: "explained", domain: DOMAIN, httpsPort: 8443, tcpPort: 2222, program: program.directory },
     env: { ...env, CLOUDFLARE_BASE_URL: emulator.baseUrl },
   });
   await configure({ "reach:cloudflare": cloudflare() });
@@ -211,7 +211,7 @@ test("the edge's own settings", async () => {
 });
 
 test("a port of the host", async () => {
-  await configure({ "reach:edge": { ...(config["reach:edge"] as object), tunnelPort: 2223 } });
+  await configure({ "reach:edge": { ...(config["reach:edge"] as object), tcp: { clients: 2223 } } });
   expect(whatOf(await comesTrue("port"))).toEqual({ "edge-door": "restarted" });
 });
 
@@ -240,22 +240,22 @@ export const { url, services } = stackOutputs();`;
 });
 
 test("a job before a release", async () => {
-  edit("  tunnelPort: 2222,", '  tunnelPort: 2222,\n  preDeploy: { command: ["true"] },');
+  edit("  tcp: { clients: 2222 },", '  tcp: { clients: 2222 },\n  preDeploy: { command: ["true"] },');
   edit("  ...config.backend,", '  ...config.backend,\n  command: ["python3", "-m", "reach"],');
   expect(whatOf(await comesTrue("job"))).toEqual({ backend: "rolled" });
 });
 
 test("an exception to a policy", async () => {
   edit(
-    "  tunnelPort: 2222,",
-    '  exceptions: [{ writableRoot: true, why: "it writes beside its code", until: "2099-01-31" }],\n  tunnelPort: 2222,',
+    "  tcp: { clients: 2222 },",
+    '  exceptions: [{ writableRoot: true, why: "it writes beside its code", until: "2099-01-31" }],\n  tcp: { clients: 2222 },',
   );
   expect(whatOf(await comesTrue("exception"))).toEqual({ backend: "rolled" });
 });
 
 test("an address", async () => {
   await configure({
-    "reach:cloudflare": cloudflare({ addresses: ["203.0.113.11"], tunnelHost: "tunnels.example.com" }),
+    "reach:cloudflare": cloudflare({ addresses: ["203.0.113.11"], directHost: "tunnels.example.com" }),
   });
   expect(whatOf(await comesTrue("address"))).toEqual({});
 });

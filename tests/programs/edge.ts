@@ -23,7 +23,7 @@ export async function testEdge(config: Config): Promise<{ edge: Proxy; images: T
       certificatePem: config.require("certificatePem"),
       privateKeyPem: config.require("privateKeyPem"),
     },
-    ...{ address: "0.0.0.0", httpsPort: 8443, tunnelPort: 2222 },
+    ...{ address: "0.0.0.0", httpsPort: 8443, tcp: { clients: 2222, echo: 2300 } },
     ...{ requestsPerSecond: 100, burst: 200 },
     ...config.getObject<Partial<ProxyArgs>>("edge"),
   });
