@@ -88,12 +88,7 @@ async function servicesOf(name: string, host: Host): Promise<Services> {
 async function stackFacts(name: string): Promise<StackFacts> {
   const { config = {} } = await readStackFile(committedFile(name));
   const { shape } = await programSettings();
-  const { domain, edge, cloudflare } = parseStackFile(
-    projectName(),
-    config,
-    ["domain", "edge", "cloudflare"],
-    shape,
-  );
+  const { domain, edge, cloudflare } = parseStackFile(projectName(), config, ["domain", "edge", "cloudflare"], shape);
   const listens = cloudflare?.tunnel ? {} : { edge };
   return { label: stackLabel(name), domain, ...listens, memoryMb: await servicesMemoryMb(config) };
 }

@@ -113,12 +113,10 @@ export class Proxy extends pulumi.ComponentResource {
     const { connections, requests } = edgeCapacity(memoryMb);
     const limits = { requestsPerSecond, burst, connectionsPerClient, sharedAddresses, keepAliveSeconds, requests };
     this.#tcp = new Map(Object.keys(tcp).map((port) => [port, undefined]));
-    const settled = pulumi
-      .output(clientsThrough)
-      .apply((known): EdgeSettings => ({
-        ...{ domain, certificates, ...limits, tcp: Object.keys(tcp) },
-        clientsThrough: known,
-      }));
+    const settled = pulumi.output(clientsThrough).apply((known): EdgeSettings => ({
+      ...{ domain, certificates, ...limits, tcp: Object.keys(tcp) },
+      clientsThrough: known,
+    }));
     const edge = new Container(
       name,
       {
@@ -219,7 +217,8 @@ export class Proxy extends pulumi.ComponentResource {
   /** @throws Error if a TCP port leads to no service: it would be open for nothing. */
   refuseIdleTcp(): void {
     const idle = [...this.#tcp].flatMap(([port, service]) => (service === undefined ? [port] : []));
-    const cure = "say in a service's arguments where it leads, like `tcp: { NAME: 2222 }`, or take it out of settings.ts";
+    const cure =
+      "say in a service's arguments where it leads, like `tcp: { NAME: 2222 }`, or take it out of settings.ts";
     const problems = idle.map((port) => `edge.tcp.${port}: leads to no service: ${cure.replace("NAME", port)}`);
     if (problems.length > 0) throw new Error(problems.join("\n"));
   }
@@ -272,7 +271,9 @@ function nearest(port: string, known: string[]): string {
   const declare = `declare it in settings.ts, \`tcp: { ${port}: 2222 }\``;
   if (known.length === 0) return declare;
   const near = closest(port, known);
-  return distance(port, near) <= port.length / 2 ? `did you mean ${near}?` : `give ${known.join(" or ")}, or ${declare}`;
+  return distance(port, near) <= port.length / 2
+    ? `did you mean ${near}?`
+    : `give ${known.join(" or ")}, or ${declare}`;
 }
 
 /** Any user but root; the official image names none. */

@@ -14,15 +14,19 @@ export type TcpPorts = Readonly<Record<string, number>>;
 /** What the edge publishes. @param tcp the ports that the program declares: without one there is no key for them */
 export function edgeField(tcp: TcpPorts) {
   const ports = Object.entries(tcp).map(([name, given]) => [name, tcpPort(name, given)] as const);
-  const field = object(Object.fromEntries(ports)).prefault({}).optional().describe("TCP ports of the host, by name.");
-  const fields = { ...edge, ...(ports.length > 0 && { tcp: field }) } as typeof edge & { tcp: typeof field };
-  return object(fields)
+  const list = Object.entries(tcp).map(([name, given]) => `${name} (default ${given})`);
+  const field = object(Object.fromEntries(ports))
     .prefault({})
-    .describe("What the edge publishes, and its limits.");
+    .optional()
+    .describe(`TCP ports of the host, by name: ${list.join(", ")}.`);
+  const fields = { ...edge, ...(ports.length > 0 && { tcp: field }) } as typeof edge & { tcp: typeof field };
+  return object(fields).prefault({}).describe("What the edge publishes, and its limits.");
 }
 
 function tcpPort(name: string, given: number) {
-  return port(`clients of ${name} connect`).default(given).describe(`Port of ${name}, which is TCP. Default ${given}.`);
+  return port(`TCP clients of ${name} connect`)
+    .default(given)
+    .describe(`Port of ${name}, which is TCP. Default ${given}.`);
 }
 
 const edge = {

@@ -84,7 +84,7 @@ const SERVICE =
   "give an object with memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds or reviveAfterHangs";
 const HTTPS_PORT = "is not a whole number from 1 to 65535: give the port of the host on which the edge serves HTTPS";
 const TUNNEL_PORT =
-  "is not a whole number from 1 to 65535: give the port of the host on which clients of clients connect";
+  "is not a whole number from 1 to 65535: give the port of the host on which TCP clients of clients connect";
 const PIN = "is not pinned: give name:tag@sha256:<64 hex digits>; `make pin` finds the digest of a tag";
 const MEMORY = "is not a whole number from 16 to 1048576: give the memory limit in MiB; there is no swap beyond it";
 const PIDS = "is not a whole number from 8 to 32768: give the most processes and threads that the service may have";
@@ -436,14 +436,14 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     `cloudflare.addresses: missing, and edge.address is 0.0.0.0: ${ADDRESSES}`,
   ],
   [
-    "a name for tunnels outside the zone",
+    "a name for TCP outside the zone",
     inZone({ directHost: "tunnels.example.net" }),
     "cloudflare.directHost: tunnels.example.net is not in the zone example.com: give a name in it, or the right zone",
   ],
   [
-    "a name for tunnels that is none",
+    "a name for TCP that is none",
     inZone({ directHost: "tunnels:2222" }),
-    'cloudflare.directHost: "tunnels:2222" is not a host name: give the name at which tunnels arrive, or leave the key out',
+    'cloudflare.directHost: "tunnels:2222" is not a host name: give the name at which TCP clients arrive, or leave the key out',
   ],
   [
     "tunnels at the domain",
@@ -745,7 +745,7 @@ describe("a good stack file", () => {
 describe("some keys of a stack file", () => {
   test("are read with their defaults, whatever stands beside them", () => {
     const config = { "reach:host": "local", "reach:edge": { httpsPort: 8443 }, "reach:domain": 5, "other:key": 1 };
-    expect(parseStackFile("reach", config, ["host", "knownHosts", "edge"])).toMatchObject({
+    expect(parseStackFile("reach", config, ["host", "knownHosts", "edge"], settings.shape)).toMatchObject({
       host: "local",
       edge: { address: "0.0.0.0", httpsPort: 8443, tcp: { clients: 2222 } },
     });

@@ -516,7 +516,9 @@ describe("the edge's TCP ports", () => {
   test("lead to one service each", async () => {
     const recording = await records({ a: 2222, b: 2300 }, { one: { b: 1 }, two: { a: 2 } }, true);
     const tcpOf = (name: string) =>
-      Object.values((jsonFile(recording, name) as { tcp: { routers: object } }).tcp.routers);
+      Object.values(
+        (JSON.parse(setting(recording, `${name}-route-job`, "ROUTE")) as { tcp: { routers: object } }).tcp.routers,
+      );
     expect(tcpOf("one")).toMatchObject([{ entryPoints: ["tcp-b"] }]);
     expect(tcpOf("two")).toMatchObject([{ entryPoints: ["tcp-a"] }]);
   });
@@ -612,9 +614,6 @@ describe("the edge", () => {
   });
 
   test("takes shared addresses for as many clients as it is told, and believes no request of whom it is", () => {
-    expect(envs((await system({ tcp: {} })).recording)).toEqual([
-      ...["CONNECTIONS=2343", "HALF_OF_CONNECTIONS=1171", "CONNECTIONS_PER_CLIENT=100", "IDLE_SECONDS=86400"],
-    ]);
     const sharedAddresses = [{ range: "203.0.113.7/32", clients: 40 }];
     const clientOf = (change: object) => of(change).http.middlewares["client"];
     expect(sourcesOf(of({ sharedAddresses }))).toEqual(twice({ requestHeaderName: "Bulkhead-Client" }));
@@ -733,8 +732,8 @@ describe("the edge", () => {
     });
     expect(Object.keys(settings).filter((key) => /acme|certresolver/.test(key))).toEqual([]);
     const acme = (certificates: Certificates) =>
-      traefikArguments(subnets, { domain: "example.com", certificates, keepAliveSeconds: 60 }).filter((argument) =>
-        /acme|certresolver|tls\.domains/.test(argument),
+      traefikArguments(subnets, { domain: "example.com", certificates, keepAliveSeconds: 60, tcp: [] }).filter(
+        (argument) => /acme|certresolver|tls\.domains/.test(argument),
       );
     const usual = [
       "--entrypoints.websecure.http.tls.certresolver=acme",
@@ -858,7 +857,9 @@ describe("the front door", () => {
       { ip: "192.0.2.1", external: 8443, internal: 8443, protocol: "tcp" },
     ]);
     // In the order in which they are given; the policies read it.
-    expect(label(container(recording, "edge-door"), "bulkhead.publishes")).toBe("192.0.2.1:8443 192.0.2.1:2022 192.0.2.1:25");
+    expect(label(container(recording, "edge-door"), "bulkhead.publishes")).toBe(
+      "192.0.2.1:8443 192.0.2.1:2022 192.0.2.1:25",
+    );
   });
 
   test("listens on these, and for its own health on itself", () => {

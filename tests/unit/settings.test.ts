@@ -70,15 +70,23 @@ test.each<[Record<string, number>, object, string[]]>([
   [{ clients: 2222 }, { tcp: { client: 1 } }, ["edge.tcp.client: unknown key: did you mean store:edge.tcp.clients?"]],
   [{ a: 2222, b: 2300 }, { tcp: { b: 2222 } }, ["edge.tcp.b: 2222 is edge.tcp.a too: give another port"]],
   [{ a: 443 }, {}, ["edge.tcp.a: 443 is the httpsPort too: give another port"]],
-  [{ a: 2222 }, { tcp: { a: 0, c: 1 }, tunnelPort: 2222 }, [
-    "edge.tcp.a: 0 is not a whole number from 1 to 65535: give the port of the host on which clients of a connect",
-    "edge.tcp.c: unknown key: did you mean store:edge.tcp.a?",
-    `edge.tunnelPort: ${MOVED}`,
-  ]],
-  [{}, { tcp: { a: 1 } }, [
-    "edge.tcp: unknown key: give one of address, httpsPort, requestsPerSecond, burst, maxBodyMb, memoryMb, " +
-      "connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds",
-  ]],
+  [
+    { a: 2222 },
+    { tcp: { a: 0, c: 1 }, tunnelPort: 2222 },
+    [
+      "edge.tcp.a: 0 is not a whole number from 1 to 65535: give the port of the host on which TCP clients of a connect",
+      "edge.tcp.c: unknown key: give one of a",
+      `edge.tunnelPort: ${MOVED}`,
+    ],
+  ],
+  [
+    {},
+    { tcp: { a: 1 } },
+    [
+      "edge.tcp: unknown key: give one of address, httpsPort, requestsPerSecond, burst, maxBodyMb, memoryMb, " +
+        "connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds",
+    ],
+  ],
 ])("with the TCP ports %j, edge: %j is refused", (tcp, edge, problems) => {
   let found: readonly string[] = [];
   try {

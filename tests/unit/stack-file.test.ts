@@ -57,7 +57,7 @@ describe("a stack like another", () => {
   test("never shares a bucket, nor a name that does not tell whose it is", () => {
     const other = PROD.replace("tunnels.reach.example.com", "ssh.example.com").replace("reach-prod-files", "uploads");
     const { text } = stackLike(other, "prod", STAGING, settings);
-    expect(text).toContain("directHost: tunnels.staging.example.com\n");
+    expect(text).toContain("directHost: direct.staging.example.com\n");
     expect(text).toContain("bucket: uploads-staging\n");
   });
 
