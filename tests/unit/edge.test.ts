@@ -517,7 +517,8 @@ describe("the edge's TCP ports", () => {
     const recording = await records({ a: 2222, b: 2300 }, { one: { b: 1 }, two: { a: 2 } }, true);
     const tcpOf = (name: string) =>
       Object.values(
-        (JSON.parse(setting(recording, `${name}-route-job`, "ROUTE")) as { tcp: { routers: object } }).tcp.routers,
+        (JSON.parse(setting(recording, `${name}-route-job`, "ROUTE")) as { tcp: { routers: Record<string, object> } })
+          .tcp.routers,
       );
     expect(tcpOf("one")).toMatchObject([{ entryPoints: ["tcp-b"] }]);
     expect(tcpOf("two")).toMatchObject([{ entryPoints: ["tcp-a"] }]);
