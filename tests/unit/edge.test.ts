@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { edgeSettings, traefikArguments } from "../../components/edge/edge-settings.ts";
 import { Networks } from "../../components/host/networks.ts";
+import { configuration } from "../../components/edge/front-door.ts";
 import { Proxy, type ProxyArgs } from "../../components/edge/proxy.ts";
 import { reviving } from "../../components/host/revive.ts";
 import { RouteFile } from "../../components/edge/route-file.ts";
@@ -873,27 +874,29 @@ describe("the front door", () => {
   });
 
   test.each([
-    ["https", "edge:8443"],
-    ["tcp-clients", "edge:2222"],
-    ["tcp-mail", "edge:2223"],
-  ])("hands on to every edge that serves, and says whose connection it is: %s", (name, target) => {
+    ["https", "https-", "edge:8443"],
+    ["tcp-clients", "tcp-clients_", "edge:2222"],
+    ["tcp-mail", "tcp-mail_", "edge:2223"],
+  ])("hands on to every edge that serves, and says whose connection it is: %s", (name, of, target) => {
     expect(section("defaults")).toContain("http-check send meth GET uri /release/edge ");
     expect(section("defaults")).toContain("http-check expect status 200");
-    expect(section(`frontend ${name}`)).toContain(`default_backend ${name}-edges`);
-    expect(section(`backend ${name}-edges`)).toMatch(
+    expect(section(`frontend ${name}`)).toContain(`default_backend ${of}edges`);
+    expect(section(`backend ${of}edges`)).toMatch(
       new RegExp(`server-template edge \\d+ ${target} check port 8082 init-state down send-proxy-v2$`, "m"),
     );
     // Where none of them seems to be well, any is better than none.
-    expect(section(`frontend ${name}`)).toContain(`use_backend ${name}-any if { nbsrv(${name}-edges) lt 1 }`);
-    expect(section(`backend ${name}-any`)).toMatch(
-      new RegExp(`server-template edge \\d+ ${target} send-proxy-v2$`, "m"),
-    );
+    expect(section(`frontend ${name}`)).toContain(`use_backend ${of}any if { nbsrv(${of}edges) lt 1 }`);
+    expect(section(`backend ${of}any`)).toMatch(new RegExp(`server-template edge \\d+ ${target} send-proxy-v2$`, "m"));
   });
 
   test("gives no two of its parts the same name, which HAProxy 3.3 and newer refuse", () => {
     const names = lines.flatMap((line) => /^(?:front|back)end (\S+)/.exec(line)?.[1] ?? []);
     expect(names.length).toBe(12);
     expect(new Set(names).size).toBe(names.length);
+    const alike = [...configuration(["x", "x-edges", "x-any"]).matchAll(/^(?:front|back)end (\S+)/gm)].map(
+      ([, name]) => name,
+    );
+    expect(new Set(alike).size).toBe(alike.length);
   });
 
   test("leaves an edge that refuses a check at once, and one that is only slow not", () => {
