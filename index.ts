@@ -37,7 +37,7 @@ const backend = new WebService("backend", {
   limits: config.backend,
   ...config.backend,
   routes: { paths: ["/api", "/sse"] },
-  tunnelPort: 2222,
+  tcp: { clients: 2222 },
 });
 new WebService("frontend", {
   edge,

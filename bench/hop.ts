@@ -29,7 +29,7 @@ interface Figures {
 await insideEngine(import.meta.filename, async () => {
   await requirePrograms("the bench of the hop", { wrk: "wrk" });
   const machine = await describeMachine(currentTestEngine());
-  const reach = await prepareReach({ stack: "hop", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222 });
+  const reach = await prepareReach({ stack: "hop", domain: DOMAIN, httpsPort: 8443, tcpPort: 2222 });
   try {
     await step("deploying", () => reach.deploy());
     const measured = { door: [] as Figures[], edge: [] as Figures[] };

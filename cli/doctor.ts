@@ -87,7 +87,8 @@ async function servicesOf(name: string, host: Host): Promise<Services> {
 
 async function stackFacts(name: string): Promise<StackFacts> {
   const { config = {} } = await readStackFile(committedFile(name));
-  const { domain, edge, cloudflare } = parseStackFile(projectName(), config, ["domain", "edge", "cloudflare"]);
+  const { shape } = await programSettings();
+  const { domain, edge, cloudflare } = parseStackFile(projectName(), config, ["domain", "edge", "cloudflare"], shape);
   const listens = cloudflare?.tunnel ? {} : { edge };
   return { label: stackLabel(name), domain, ...listens, memoryMb: await servicesMemoryMb(config) };
 }

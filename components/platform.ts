@@ -40,10 +40,13 @@ export interface ServiceOutput {
  */
 export async function platform(config: Config): Promise<Platform> {
   const { images, certificates, cloudflare } = config;
-  const { address, httpsPort, tunnelPort } = config.edge;
+  const { address, httpsPort, tcp = {} } = config.edge;
   const host = new DockerHost("host", { host: config.host, knownHosts: config.knownHosts, jobImage: images.traefik });
   const tunneled = cloudflare?.tunnel ?? false;
-  const ports = { "edge.httpsPort": { address, port: httpsPort }, "edge.tunnelPort": { address, port: tunnelPort } };
+  const ports = {
+    "edge.httpsPort": { address, port: httpsPort },
+    ...Object.fromEntries(Object.entries(tcp).map(([name, port]) => [`edge.tcp.${name}`, { address, port }])),
+  };
   await host.check(tunneled ? {} : ports);
   const networks = new Networks("networks", { host, tunnel: tunneled });
   const atCloudflare = cloudflare && (await domainAtCloudflare(config, cloudflare));
@@ -68,6 +71,7 @@ export async function platform(config: Config): Promise<Platform> {
   return {
     ...{ host, networks, edge, account: atCloudflare?.account },
     stackOutputs: () => {
+      edge.refuseIdleTcp();
       const services = [...edge.endOfServices()];
       new ServedRoutes("routes", { edge });
       return { url: edge.url, services: { ...ofEdge(edge, images), ...Object.fromEntries(services.map(ofService)) } };

@@ -13,7 +13,7 @@ export async function startBulkhead(
   const port = 8443;
   const ssh = sshOptions(host.url, host.knownHostsFile);
   const reach = await prepareReach({
-    ...{ stack: "bench", domain: common.domain, httpsPort: port, tunnelPort: 2222, listen: "0.0.0.0" },
+    ...{ stack: "bench", domain: common.domain, httpsPort: port, tcpPort: 2222, listen: "0.0.0.0" },
     address: host.address,
     engine: new Engine(host.url, ssh),
     env: { ...host.env, DOCKER_HOST: "unix:///nowhere/docker.sock" },

@@ -25,7 +25,7 @@ const edge = new Proxy("edge", {
     certificatePem: config.require("certificatePem"),
     privateKeyPem: config.require("privateKeyPem"),
   },
-  ...{ address: "127.0.0.1", httpsPort: 8443, tunnelPort: 2222 },
+  ...{ address: "127.0.0.1", httpsPort: 8443, tcp: { clients: 2222 } },
   ...{ requestsPerSecond: 100, burst: 200, maxBodyMb: 10 },
 });
 

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { overlap, publishersOf } from "../../components/docker-engine/published-ports.ts";
 import { isAtLeast } from "../../toolchain/pins.ts";
 import { type HostFacts, type Space } from "./host-facts.ts";
+import { enumerated } from "../report/markdown.ts";
 
 /** `bad`: the stack cannot run there, or should not. `unknown`: it could not be learned. */
 export type Verdict = "ok" | "warn" | "bad" | "unknown";
@@ -240,16 +241,20 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
 
   ports: (facts) => {
     if (!facts.stack.edge) return ok(NO_PORT);
-    const { address, httpsPort, tunnelPort } = facts.stack.edge;
-    const holders = Object.entries({ "edge.httpsPort": httpsPort, "edge.tunnelPort": tunnelPort }).flatMap(
-      ([path, port]) => holdersOf(facts, address, port).map((holder) => `${path}: ${port} is held by ${holder}`),
+    const { address, httpsPort, tcp = {} } = facts.stack.edge;
+    const ports = [
+      ["edge.httpsPort", httpsPort] as const,
+      ...Object.entries(tcp).map(([name, port]) => [`edge.tcp.${name}`, port] as const),
+    ];
+    const holders = ports.flatMap(([path, port]) =>
+      holdersOf(facts, address, port).map((holder) => `${path}: ${port} is held by ${holder}`),
     );
-    const found = `${httpsPort} and ${tunnelPort} on ${address}`;
+    const found = `${enumerated(ports.map(([, port]) => String(port)))} on ${address}`;
     if (holders.length === 0)
       return facts.shell?.listening === undefined ? unknown(`${found}: no other container's`) : ok(found);
     return bad(holders.join("; "), [
       "Stop what holds it, or give another port in the stack file. As root on the host:",
-      `  ss -ltnp '( sport = :${httpsPort} or sport = :${tunnelPort} )'    # names the process`,
+      `  ss -ltnp '( ${ports.map(([, port]) => `sport = :${port}`).join(" or ")} )'    # names the process`,
     ]);
   },
 

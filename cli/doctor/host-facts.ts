@@ -34,7 +34,7 @@ export interface StackFacts {
   label: string;
   domain: string;
   /** Absent: clients come through a tunnel, and nothing listens. */
-  edge?: { address: string; httpsPort: number; tunnelPort: number };
+  edge?: { address: string; httpsPort: number; tcp?: Readonly<Record<string, number>> };
   /** What its services may use together. */
   memoryMb: number;
 }

@@ -6,11 +6,13 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseStackFile } from "../../components/settings/parse.ts";
+import type { TcpPorts } from "../../components/settings/platform.ts";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import { publishersOf, type Publisher } from "../../components/docker-engine/published-ports.ts";
 import type { FromOutside } from "../../components/edge/web-service.ts";
 import { say } from "../../toolchain/steps.ts";
 import { askHttps, askTcp, type Outcome, type Place } from "./client-probe.ts";
+import { programSettings } from "../stack/program-settings.ts";
 import { committedFile, readStackFile } from "../stack/stack.ts";
 import type { StateResource } from "../stack/state-files.ts";
 import { programDirectory, projectName, stackLabel } from "../stack/program.ts";
@@ -33,7 +35,7 @@ export interface Published {
   name: string;
   domain: string;
   /** Absent: clients come through a tunnel. */
-  edge?: { address: string; httpsPort: number; tunnelPort: number };
+  edge?: { address: string; httpsPort: number; tcp?: TcpPorts };
   /** Clients come through Cloudflare, by the name. */
   byName: boolean;
   /** The door takes connections from Cloudflare alone. */
@@ -96,8 +98,9 @@ async function lookAgain(engine: Engine, name: string, services: Services): Prom
 
 async function publishedOf(name: string): Promise<Published> {
   const { config = {} } = await readStackFile(committedFile(name));
+  const { shape } = await programSettings();
   const keys = ["domain", "edge", "cloudflare", "certificates"] as const;
-  const { domain, edge, cloudflare, certificates } = parseStackFile(projectName(), config, [...keys]);
+  const { domain, edge, cloudflare, certificates } = parseStackFile(projectName(), config, [...keys], shape);
   return {
     ...{ name, domain },
     ...(cloudflare?.tunnel ? {} : { edge }),
@@ -134,7 +137,8 @@ export function servicesIn(resources: readonly Pick<StateResource, "urn" | "type
   const services = resources.flatMap(({ urn = "", type, outputs = {} }) => {
     const { fromOutside } = outputs as { fromOutside?: FromOutside };
     if (type !== "bulkhead:index:WebService" || fromOutside === undefined) return [];
-    return [{ name: urn.slice(urn.lastIndexOf("::") + 2), ...fromOutside }];
+    const { path, isHealthPath, tcp = [] } = fromOutside as Partial<FromOutside>;
+    return [{ name: urn.slice(urn.lastIndexOf("::") + 2), path, isHealthPath: isHealthPath ?? false, tcp }];
   });
   return services.sort((one, other) => one.name.localeCompare(other.name));
 }
@@ -155,7 +159,7 @@ async function lookStraight(
 ): Promise<Seen[]> {
   const { edge, domain, ca } = published;
   const addresses = clientAddresses(engine.host, edge.address, ownAddress());
-  const ports = [edge.httpsPort, ...(services.some(({ takesTcp }) => takesTcp) ? [edge.tunnelPort] : [])];
+  const ports = [edge.httpsPort, ...tcpPortsOf(services, edge.tcp)];
   const places = addresses.flatMap(({ address, fromHost }) =>
     ports.map((port): Place => ({ address, port, ...(fromHost ? { from: engine } : {}) })),
   );
@@ -198,6 +202,12 @@ async function lookStraight(
     return { resource: service.name, asked: shown, ...judgeAnswer(outcome, { ...service, ...published, nobody }) };
   });
   return [...doors, ...(await Promise.all(routes))];
+}
+
+/** Those that lead to a service: one that was only declared is not open yet. */
+function tcpPortsOf(services: Services, ports: TcpPorts = {}): number[] {
+  const taken = new Set(services.flatMap(({ tcp }) => tcp));
+  return Object.entries(ports).flatMap(([name, port]) => (taken.has(name) ? [port] : []));
 }
 
 async function lookByName(published: Published, service: WithPath): Promise<Seen> {

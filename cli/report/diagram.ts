@@ -54,7 +54,7 @@ const STYLES: Record<Mark, string> = {
 
 interface Route {
   http: { routers: Record<string, { entryPoints: string[]; rule: string; service: string }> };
-  tcp?: { routers: Record<string, { service: string }> };
+  tcp?: { routers: Record<string, { entryPoints: string[]; service: string }> };
 }
 
 function routes({ http, tcp }: Route): string[] {
@@ -65,8 +65,12 @@ function routes({ http, tcp }: Route): string[] {
     // A service has two routes for the same paths: the other is for bodies that do not say how long they are.
     paths.set(service, [...new Set([...(paths.get(service) ?? []), ...pathsIn(rule)])]);
   }
-  for (const { service } of Object.values(tcp?.routers ?? {}))
-    paths.set(service, [...(paths.get(service) ?? []), "tunnels"]);
+  for (const { entryPoints, service: route } of Object.values(tcp?.routers ?? {}))
+    for (const port of entryPoints) {
+      // Its name is that of the service and of the port.
+      const service = route.slice(0, -`-${port}`.length);
+      paths.set(service, [...(paths.get(service) ?? []), port]);
+    }
   return [...paths].map(([service, found]) => `  edge == "${found.join(" ")}" ==> ${service}`);
 }
 

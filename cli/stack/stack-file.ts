@@ -27,7 +27,7 @@ export interface NewStack {
 
 /**
  * The file of a stack like another one. Names that are made of the other's domain or of its own name are made of the new
- * ones: the name for tunnels, the bucket. Secrets are not taken over: they are another stack's, and unreadable here.
+ * ones: the name for TCP, the bucket. Secrets are not taken over: they are another stack's, and unreadable here.
  *
  * @throws Error with every problem: of what was asked for, and of the file that comes of it.
  */
@@ -61,14 +61,14 @@ export function stackLike(
   set([configKey("domain")], wanted.domain);
   if (wanted.address !== undefined && bound) set([configKey("edge"), "address"], wanted.address);
   if (wanted.address !== undefined) set([configKey("cloudflare"), "addresses"], [wanted.address]);
-  const { tunnelHost, files } = (before[configKey("cloudflare")] ?? {}) as {
-    tunnelHost?: string;
+  const { directHost, files } = (before[configKey("cloudflare")] ?? {}) as {
+    directHost?: string;
     files?: { bucket?: string };
   };
-  if (tunnelHost !== undefined)
+  if (directHost !== undefined)
     set(
-      [configKey("cloudflare"), "tunnelHost"],
-      below(tunnelHost, oldDomain, wanted.domain) ?? `tunnels.${wanted.domain}`,
+      [configKey("cloudflare"), "directHost"],
+      below(directHost, oldDomain, wanted.domain) ?? `direct.${wanted.domain}`,
     );
   // A bucket's data is never shared: two stacks would expire and delete each other's.
   if (files?.bucket !== undefined)

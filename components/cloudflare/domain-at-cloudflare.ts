@@ -21,12 +21,12 @@ export async function domainAtCloudflare(
   cloudflare: NonNullable<Config["cloudflare"]>,
 ): Promise<DomainAtCloudflare> {
   const { domain, edge, certificates, cloudflareApiToken, dnsApiToken } = config;
-  const { accountId, zone: zoneName, tunnel: tunneled, tunnelHost, apiUrl } = cloudflare;
+  const { accountId, zone: zoneName, tunnel: tunneled, directHost, apiUrl } = cloudflare;
   const addresses = tunneled ? [] : (cloudflare.addresses ?? [edge.address]);
   for (const warning of beyondCloudflare(config)) await pulumi.log.warn(warning);
   const account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: cloudflareApiToken!, apiUrl });
-  const why = "tunnels are TCP, and Cloudflare's proxy carries HTTP alone";
-  const hosts = tunnelHost === undefined ? [] : [{ name: tunnelHost, proxied: false as const, why }];
+  const why = "its clients speak TCP, and Cloudflare's proxy carries HTTP alone";
+  const hosts = directHost === undefined ? [] : [{ name: directHost, proxied: false as const, why }];
   const names = [domain, ...hosts.map(({ name }) => name)];
   const { id, own } = await account.check({ zone: zoneName, hosts: names, addresses });
   const zone = new Zone("zone", { account, id, domain, staticPaths: ["/assets"] });

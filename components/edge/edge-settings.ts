@@ -4,7 +4,7 @@ import { SECRETS_PATH } from "../host/secret.ts";
 /** What Traefik reads once, at its start. A change here replaces the container, behind the door. */
 export function traefikArguments(
   doorSubnets: string[],
-  settings: Pick<EdgeSettings, "domain" | "certificates" | "clientsThrough" | "keepAliveSeconds">,
+  settings: Pick<EdgeSettings, "domain" | "certificates" | "clientsThrough" | "keepAliveSeconds" | "tcp">,
 ): string[] {
   const { domain, certificates, clientsThrough, keepAliveSeconds } = settings;
   const stopsAfter = `${acceptGraceSeconds(keepAliveSeconds)}s`;
@@ -25,8 +25,12 @@ export function traefikArguments(
     "entrypoints.websecure.transport.keepalivemaxtime": `${keepAliveSeconds}s`,
     "entrypoints.websecure.transport.lifecycle.requestacceptgracetimeout": stopsAfter,
     "entrypoints.websecure.transport.lifecycle.gracetimeout": `${GRACE_SECONDS}s`,
-    "entrypoints.tunnel.address": ":2222",
-    "entrypoints.tunnel.proxyprotocol.trustedips": doorSubnets.join(","),
+    ...Object.fromEntries(
+      settings.tcp.flatMap((name, index) => [
+        [`entrypoints.${tcpEntryPoint(name)}.address`, `:${insidePort(index)}`],
+        [`entrypoints.${tcpEntryPoint(name)}.proxyprotocol.trustedips`, doorSubnets.join(",")],
+      ]),
+    ),
     // From service to service: the same cutover, so that a rollout loses no inner request either.
     "entrypoints.services.address": ":8081",
     "entrypoints.services.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
@@ -87,6 +91,16 @@ export function traefikArguments(
   return Object.entries(options).map(([key, value]) => `--${key}=${value}`);
 }
 
+/** Where connections to a TCP port of the host come in, at the door and at the edge. */
+export function tcpEntryPoint(name: string): string {
+  return `tcp-${name}`;
+}
+
+/** On the networks of the door and the edge a TCP port has a number of its own, whatever the host's is. */
+export function insidePort(index: number): number {
+  return 2222 + index;
+}
+
 /** For a TLS handshake and a request's headers. A browser on a bad line needs less; what takes longer holds memory. */
 const HEADER_SECONDS = 10;
 
@@ -117,6 +131,8 @@ export interface EdgeSettings {
   sharedAddresses: { range: string; clients: number }[];
   /** Seconds for which a client may send requests on one connection before it needs another. */
   keepAliveSeconds: number;
+  /** TCP ports, by name. */
+  tcp: readonly string[];
   /** Requests of all clients together that may be under way at once. */
   requests: number;
   /**

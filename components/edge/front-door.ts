@@ -4,16 +4,18 @@ import * as pulumi from "@pulumi/pulumi";
 import { Container } from "../host/container.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { Networks } from "../host/networks.ts";
+import type { TcpPorts } from "../settings/platform.ts";
+import { insidePort, tcpEntryPoint } from "./edge-settings.ts";
 
 export interface FrontDoorArgs {
   networks: Networks;
   /** HAProxy. */
   image: pulumi.Input<string>;
-  /** Ports of the host by the edge's entry point, and the address that they are on. @default none: a tunnel leads here */
-  ports?: { address: string; https: number; tunnel: number };
+  /** Ports of the host, and the address that they are on; TCP ports by name. @default none: a tunnel leads here */
+  ports?: { address: string; https: number; tcp: TcpPorts };
   /** Addresses, as CIDR, from which alone it takes HTTPS connections; all others end before a byte is read. @default all */
   httpsFrom?: pulumi.Input<string[]>;
-  /** Connections that the edge has memory for. A quarter of them is for TCP, where it has a port. */
+  /** Connections that the edge has memory for. A quarter of them is for TCP, where it has ports: in equal parts. */
   connections: number;
   /** Connections that one client may have open at once. */
   connectionsPerClient: number;
@@ -35,13 +37,14 @@ export class FrontDoor extends pulumi.ComponentResource {
     super("bulkhead:index:FrontDoor", name, {}, { providers: [args.networks.host.provider], ...opts });
     const { networks, image, ports, httpsFrom, connections } = args;
     const { host } = networks;
-    const forTcp = ports ? Math.floor(connections / 4) : 0;
+    const tcp = Object.entries(ports?.tcp ?? {});
+    const forTcp = tcp.length > 0 ? Math.floor(connections / 4) : 0;
     const files = new Courier(
       `${name}-config`,
       {
         host,
         files: {
-          "haproxy.cfg": CONFIGURATION,
+          "haproxy.cfg": configuration(tcp.map(([port]) => port)),
           "https-from.lst": pulumi.output(httpsFrom).apply(listOf),
           "shared-addresses.map": linesOf(args.sharedAddresses.map(({ range, clients }) => `${range} ${clients}`)),
         },
@@ -64,7 +67,7 @@ export class FrontDoor extends pulumi.ComponentResource {
         role: "door",
         ports: ports && [
           { address: ports.address, external: ports.https, internal: 8443 },
-          { address: ports.address, external: ports.tunnel, internal: 2222 },
+          ...tcp.map(([, port], index) => ({ address: ports.address, external: port, internal: insidePort(index) })),
         ],
         volumes: [{ name: files.volumeName, path: CONFIG_PATH }],
         env: {
@@ -72,7 +75,7 @@ export class FrontDoor extends pulumi.ComponentResource {
           HALF_OF_CONNECTIONS: String(Math.floor((connections - forTcp) / 2)),
           CONNECTIONS_PER_CLIENT: String(args.connectionsPerClient),
           IDLE_SECONDS: String(args.idleSeconds),
-          ...(ports && { TCP_CONNECTIONS: String(forTcp) }),
+          ...(forTcp > 0 && { TCP_CONNECTIONS: String(Math.floor(forTcp / tcp.length)) }),
           ...(httpsFrom !== undefined && { HTTPS_FROM: "1" }),
         },
         entrypoint: ["haproxy"],
@@ -92,7 +95,16 @@ export class FrontDoor extends pulumi.ComponentResource {
 const HAPROXY_UID = "99";
 const CONFIG_PATH = "/etc/bulkhead";
 
+/** As HAProxy reads it, which has no words for one section a port. */
+export function configuration(tcp: readonly string[]): string {
+  const ports = tcp.map((name, index) =>
+    TCP_PORT.replaceAll("tcp-NAME", tcpEntryPoint(name)).replaceAll(":PORT", `:${insidePort(index)}`),
+  );
+  return [CONFIGURATION, ...ports].join("");
+}
+
 const CONFIGURATION = readFileSync(join(import.meta.dirname, "front-door.cfg"), "utf8");
+const TCP_PORT = readFileSync(join(import.meta.dirname, "front-door-tcp.cfg"), "utf8");
 
 /** An empty list would be one that nobody is in. */
 function listOf(ranges: string[] | undefined): string {

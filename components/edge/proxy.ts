@@ -1,13 +1,15 @@
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
+import { closest, distance } from "fastest-levenshtein";
 import type { Certificates } from "../settings/certificates.ts";
+import type { TcpPorts } from "../settings/platform.ts";
 import type { Exception as PolicyException } from "../../policy/exceptions.ts";
 import { Container } from "../host/container.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
-import { edgeGraceSeconds, edgeSettings, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
+import { edgeGraceSeconds, edgeSettings, tcpEntryPoint, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
 import { subnetsOf, type Networks } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
@@ -21,8 +23,8 @@ export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" 
   /** Address of the host to listen on. */
   address: string;
   httpsPort: number;
-  /** Where clients of the backend's tunnels connect. */
-  tunnelPort: number;
+  /** TCP ports of the host, by name: services take them by `tcp` in their arguments. @default {} */
+  tcp?: TcpPorts;
   /** The largest request body in MiB, of services that do not say another. @default 10 */
   maxBodyMb?: number;
   /** Memory limit of the edge in MiB. The connections and requests that it takes at once follow from it. @default 512 */
@@ -72,6 +74,8 @@ export class Proxy extends pulumi.ComponentResource {
   readonly containers: { edge: Container; door: FrontDoor };
   /** What it serves, as far as the program has come. */
   readonly #services = new Map<string, Served>();
+  /** TCP ports, with the service that each leads to. */
+  readonly #tcp: Map<string, string | undefined>;
   #isComplete = false;
   #completed: (services: Served[]) => void = () => undefined;
   readonly #complete = new Promise<Served[]>((resolve) => (this.#completed = resolve));
@@ -80,7 +84,7 @@ export class Proxy extends pulumi.ComponentResource {
 
   constructor(name: string, args: ProxyArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Proxy", name, {}, { providers: [args.networks.host.provider], ...opts });
-    const { networks, images, domain, address, httpsPort, tunnelPort, certificates } = args;
+    const { networks, images, domain, address, httpsPort, certificates, tcp = {} } = args;
     const { host } = networks;
     this.host = host;
     this.networks = networks;
@@ -112,9 +116,11 @@ export class Proxy extends pulumi.ComponentResource {
     const { memoryMb = 512, idleSeconds = 86400 } = args;
     const { connections, requests } = edgeCapacity(memoryMb);
     const limits = { requestsPerSecond, burst, connectionsPerClient, sharedAddresses, keepAliveSeconds, requests };
-    const settled = pulumi
-      .output(clientsThrough)
-      .apply((known): EdgeSettings => ({ domain, certificates, ...limits, clientsThrough: known }));
+    this.#tcp = new Map(Object.keys(tcp).map((port) => [port, undefined]));
+    const settled = pulumi.output(clientsThrough).apply((known): EdgeSettings => ({
+      ...{ domain, certificates, ...limits, tcp: Object.keys(tcp) },
+      clientsThrough: known,
+    }));
     const edge = new Container(
       name,
       {
@@ -127,12 +133,10 @@ export class Proxy extends pulumi.ComponentResource {
         // With a tunnel nobody comes there from outside.
         exceptions: networks.tunnel
           ? []
-          : [
-              {
-                entryPoint: "tunnel",
-                why: "a tunnel is TCP of its client's own: the edge hands it on and reads nothing of it",
-              },
-            ],
+          : Object.keys(tcp).map((port) => ({
+              entryPoint: tcpEntryPoint(port),
+              why: "what clients send here is TCP of their own: the edge hands it on and reads nothing of it",
+            })),
         networks: [
           { name: networks.door.name, aliases: [EDGE_ALIAS] },
           { name: networks.proxy.name, aliases: [EDGE_ALIAS] },
@@ -178,19 +182,16 @@ export class Proxy extends pulumi.ComponentResource {
       {
         networks,
         image: images.haproxy,
-        ports: networks.tunnel ? undefined : { address, https: httpsPort, tunnel: tunnelPort },
+        ports: networks.tunnel ? undefined : { address, https: httpsPort, tcp },
         httpsFrom: clientsThrough,
         connections,
         connectionsPerClient,
         sharedAddresses,
         idleSeconds,
       },
-      // Last of all: a door that is replaced leads to an edge that has every route. What it is replaced with may be an edge
-      // of another generation, which shares neither name nor routes with the one before.
-      {
-        parent: this,
-        dependsOn: routed,
-      },
+      // Last of all: a door that is replaced leads to an edge that has every route. It may be an edge of another generation,
+      // which shares neither name nor routes with the one before.
+      { parent: this, dependsOn: routed },
     );
     this.ready = [edge, settings];
     this.containers = { edge, door };
@@ -202,6 +203,32 @@ export class Proxy extends pulumi.ComponentResource {
     if (this.#isComplete)
       throw new Error(`${name}: comes after stackOutputs(), which would take its route away: put it before that`);
     this.#services.set(name, service);
+  }
+
+  /**
+   * For a service to which TCP ports lead, before anything of it is made.
+   *
+   * @throws Error with every port that the edge does not have, or that another service has.
+   */
+  takeTcp(service: string, ports: readonly string[]): void {
+    const known = [...this.#tcp.keys()];
+    const problems = ports.flatMap((port) => {
+      const other = this.#tcp.get(port);
+      if (!this.#tcp.has(port)) return [`${service}: tcp.${port}: is no TCP port of the edge: ${nearest(port, known)}`];
+      const cure = "leave it out of one of them, or declare another in tcp of settings.ts";
+      return other === undefined ? [] : [`${service}: tcp.${port}: leads to ${other} already: ${cure}`];
+    });
+    if (problems.length > 0) throw new Error(problems.join("\n"));
+    for (const port of ports) this.#tcp.set(port, service);
+  }
+
+  /** @throws Error if a TCP port leads to no service: it would be open for nothing. */
+  refuseIdleTcp(): void {
+    const idle = [...this.#tcp].flatMap(([port, service]) => (service === undefined ? [port] : []));
+    const cure =
+      "say in a service's arguments where it leads, like `tcp: { NAME: 2222 }`, or take it out of settings.ts";
+    const problems = idle.map((port) => `edge.tcp.${port}: leads to no service: ${cure.replace("NAME", port)}`);
+    if (problems.length > 0) throw new Error(problems.join("\n"));
   }
 
   /** All services that have registered, by name; no more may come. */
@@ -254,6 +281,15 @@ export class Proxy extends pulumi.ComponentResource {
  * cannot: such an edge then serves what it has, to the door of before, until both are gone.
  */
 export const EDGE_ALIAS = "edge-2";
+
+function nearest(port: string, known: string[]): string {
+  const declare = `declare it in settings.ts, \`tcp: { ${port}: 2222 }\``;
+  if (known.length === 0) return declare;
+  const near = closest(port, known);
+  return distance(port, near) <= port.length / 2
+    ? `did you mean ${near}?`
+    : `give ${known.join(" or ")}, or ${declare}`;
+}
 
 /** Any user but root; the official image names none. */
 const TRAEFIK_UID = "65532";

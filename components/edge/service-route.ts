@@ -1,9 +1,10 @@
+import { tcpEntryPoint } from "./edge-settings.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
 import type { WebServiceArgs } from "./web-service.ts";
 
 /** The route file of one release of a service, in Traefik's words. */
 export function serviceRoute(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
-  const { edge, routes, port, tunnelPort, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
+  const { edge, routes, port, tcp = {}, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
   const rule = routes.paths.length > 0 ? publicRule(edge.domain, routes.paths) : undefined;
   // The policy first: it is for answers of the edge itself too.
   const limited = [`${name}-limits`, "compress"];
@@ -60,12 +61,21 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
         [name]: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } },
       },
     },
-    ...(tunnelPort !== undefined && {
-      tcp: {
-        routers: { [name]: { entryPoints: ["tunnel"], rule: "HostSNI(`*`)", service: name } },
-        services: { [name]: { loadBalancer: { servers: [{ address: `${release}:${tunnelPort}` }] } } },
-      },
-    }),
+    ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, release, tcp) }),
+  };
+}
+
+function tcpRoutes(name: string, release: string, tcp: Record<string, number>) {
+  const routes = Object.entries(tcp).map(([port, inside]) => ({
+    route: `${name}-${tcpEntryPoint(port)}`,
+    entryPoint: tcpEntryPoint(port),
+    address: `${release}:${inside}`,
+  }));
+  const each = <Entry>(entry: (of: (typeof routes)[number]) => Entry) =>
+    Object.fromEntries(routes.map((of) => [of.route, entry(of)]));
+  return {
+    routers: each(({ route, entryPoint }) => ({ entryPoints: [entryPoint], rule: "HostSNI(`*`)", service: route })),
+    services: each(({ address }) => ({ loadBalancer: { servers: [{ address }] } })),
   };
 }
 

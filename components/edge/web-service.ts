@@ -38,8 +38,8 @@ export interface WebServiceArgs
   maxBodyMb?: number;
   /** Seconds that the first byte of an answer may take: what takes longer is answered 504. @default 60 */
   responseTimeoutSeconds?: number;
-  /** Port in the container to which the edge's tunnel port leads. @default none */
-  tunnelPort?: number;
+  /** TCP ports of the edge that lead here, by name: the port in the container of each. @default {} */
+  tcp?: Record<string, number>;
   /** What has to be done before a release starts, such as a database migration. @default nothing */
   preDeploy?: PreDeploy;
   /** Seconds that requests and streams get to end when a release is replaced; the container gets DRAIN_SECONDS. */
@@ -88,6 +88,7 @@ export class WebService extends pulumi.ComponentResource {
     for (const path of routes.paths)
       if (!PATH.test(path))
         throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
+    edge.takeTcp(name, Object.keys(args.tcp ?? {}));
     const uid = args.exceptions?.some((exception) => "rootUser" in exception) ? "0" : SERVICE_UID;
     const files =
       Object.keys(secrets).length > 0
@@ -154,13 +155,13 @@ export interface FromOutside {
   path?: string;
   /** The path is the one of its health, which has to be well; of another any answer will do. */
   isHealthPath: boolean;
-  /** The edge's tunnel port leads to it. */
-  takesTcp: boolean;
+  /** TCP ports of the edge that lead to it, by name. */
+  tcp: readonly string[];
 }
 
-function fromOutside({ routes: { paths }, healthPath, tunnelPort }: WebServiceArgs): FromOutside {
+function fromOutside({ routes: { paths }, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
   const isHealthPath = paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
-  return { path: isHealthPath ? healthPath : paths[0], isHealthPath, takesTcp: tunnelPort !== undefined };
+  return { path: isHealthPath ? healthPath : paths[0], isHealthPath, tcp: Object.keys(tcp) };
 }
 
 /** Without a slash at its end, or whatever would end the rule that it stands in. */

@@ -19,8 +19,7 @@ export function contradictions(config: Partial<Platform> & { images?: Images }, 
   const shown = (key: string, value: unknown) => (given.isSecret(key) ? "the secret" : String(value));
   if (knownHosts !== undefined && host === "local")
     problems.push("knownHosts: is for ssh:// hosts, and the host is local: leave it out");
-  if (edge && edge.httpsPort === edge.tunnelPort)
-    problems.push(`edge.tunnelPort: ${shown("edge", edge.tunnelPort)} is the httpsPort too: give another port`);
+  if (edge) problems.push(...portProblems(edge, (port) => shown("edge", port)));
   if (edge && edge.burst < edge.requestsPerSecond) {
     const least = shown("edge", edge.requestsPerSecond);
     problems.push(`edge.burst: ${shown("edge", edge.burst)} is less than requestsPerSecond: give at least ${least}`);
@@ -51,11 +50,22 @@ export function contradictions(config: Partial<Platform> & { images?: Images }, 
   return problems;
 }
 
+/** Two that want the same port of the host. */
+function portProblems({ httpsPort, tcp = {} }: Platform["edge"], shown: (port: number) => string): string[] {
+  const holders = new Map([[httpsPort, "the httpsPort"]]);
+  return Object.entries(tcp).flatMap(([name, port]) => {
+    const holder = holders.get(port);
+    if (holder !== undefined) return [`edge.tcp.${name}: ${shown(port)} is ${holder} too: give another port`];
+    holders.set(port, `edge.tcp.${name}`);
+    return [];
+  });
+}
+
 type Images = Partial<Record<string, string>>;
 type Cloudflare = NonNullable<Platform["cloudflare"]>;
 
 function cloudflareProblems(
-  { zone, addresses, tunnelHost, tunnel, onlyThroughCloudflare }: Cloudflare,
+  { zone, addresses, directHost, tunnel, onlyThroughCloudflare }: Cloudflare,
   { domain, edge }: Partial<Platform>,
   shown: (key: string, value: unknown) => string,
 ): string[] {
@@ -63,10 +73,10 @@ function cloudflareProblems(
   const inZone = (name: string) => name === zone || name.endsWith(`.${zone}`);
   const cure = `is not in the zone ${shown("cloudflare", zone)}: give a name in it, or the right zone`;
   if (domain !== undefined && !inZone(domain)) problems.push(`domain: ${shown("domain", domain)} ${cure}`);
-  if (tunnelHost !== undefined && !inZone(tunnelHost))
-    problems.push(`cloudflare.tunnelHost: ${shown("cloudflare", tunnelHost)} ${cure}`);
-  if (tunnelHost !== undefined && tunnelHost === domain)
-    problems.push("cloudflare.tunnelHost: is the domain, which is proxied: give another name");
+  if (directHost !== undefined && !inZone(directHost))
+    problems.push(`cloudflare.directHost: ${shown("cloudflare", directHost)} ${cure}`);
+  if (directHost !== undefined && directHost === domain)
+    problems.push("cloudflare.directHost: is the domain, which is proxied: give another name");
   // Docker hands a connection over IPv6 on from an address of its own, where its networks have none.
   const overIpv6 = onlyThroughCloudflare ? addresses?.find((address) => isIP(address) === 6) : undefined;
   if (overIpv6 !== undefined)
@@ -82,14 +92,14 @@ function cloudflareProblems(
 }
 
 /** What is for open ports has no meaning where there are none. */
-function tunnelProblems({ addresses, tunnelHost, onlyThroughCloudflare }: Cloudflare, edge: unknown): string[] {
+function tunnelProblems({ addresses, directHost, onlyThroughCloudflare }: Cloudflare, edge: unknown): string[] {
   const problems: string[] = [];
   const leaveOut = (key: string, why: string) => problems.push(`${key}: ${why}: leave it out, or the tunnel`);
   if (addresses !== undefined)
     leaveOut("cloudflare.addresses", "names lead to the tunnel, and to no address of the host");
-  if (tunnelHost !== undefined) leaveOut("cloudflare.tunnelHost", "cloudflare.tunnel carries HTTP alone, and no TCP");
+  if (directHost !== undefined) leaveOut("cloudflare.directHost", "cloudflare.tunnel carries HTTP alone, and no TCP");
   if (!onlyThroughCloudflare) leaveOut("cloudflare.onlyThroughCloudflare", "nothing but cloudflare.tunnel leads here");
-  for (const key of ["address", "httpsPort", "tunnelPort"])
+  for (const key of ["address", "httpsPort", "tcp"])
     if (typeof edge === "object" && edge !== null && key in edge)
       leaveOut(`edge.${key}`, "with cloudflare.tunnel no port of the host is open");
   return problems;

@@ -16,3 +16,4 @@ export {
 } from "./fields.ts";
 export { type Certificates } from "./certificates.ts";
 export { ConfigError } from "./parse.ts";
+export type { TcpPorts } from "./platform.ts";

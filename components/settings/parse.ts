@@ -3,7 +3,7 @@ import { closest, distance } from "fastest-levenshtein";
 import { z } from "zod";
 import { acmeCertificate, filesCertificate } from "./certificates.ts";
 import { SHOWN_VALUE } from "./fields.ts";
-import { platform, PLATFORM_SECRETS, type Platform, type PlatformKey } from "./platform.ts";
+import { platform, PLATFORM_SECRETS, RENAMED, type Platform, type PlatformKey } from "./platform.ts";
 
 /** Pulumi shows a RunError as its message alone, with no trace of where in this file it was found. */
 export class ConfigError extends RunError {
@@ -20,18 +20,20 @@ export class ConfigError extends RunError {
 /**
  * Some of the platform's keys of a stack file as it is written, for what has to know them before the program runs.
  *
+ * @param shape that of the program's settings, which say what TCP ports there are; for `edge`.
  * @throws ConfigError with every problem of these keys.
  */
 export function parseStackFile<Key extends PlatformKey>(
   project: string,
   config: Record<string, unknown>,
   keys: readonly Key[],
+  shape: Readonly<Record<string, z.ZodType>> = platform,
 ): Pick<Platform, Key> {
   const problems: string[] = [];
   const given = new Map(keys.map((key) => [key as string, config[`${project}:${key}`]]));
-  const shape = Object.fromEntries(keys.map((key) => [key, platform[key]]));
+  const wanted = Object.fromEntries(keys.map((key) => [key, shape[key] ?? platform[key]]));
   const isSecret = (key: string) => (PLATFORM_SECRETS as readonly string[]).includes(key);
-  const read = parseKeys(shape, given, { project, isSecret }, problems);
+  const read = parseKeys(wanted, given, { project, isSecret }, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   return read as Pick<Platform, Key>;
 }
@@ -74,7 +76,10 @@ function describe(key: string, issue: z.core.$ZodIssue, value: unknown, secret: 
   const path = [key, ...issue.path].join(".");
   if (issue.code === "unrecognized_keys") {
     const known = keysAt(schema, issue.path, value);
-    return issue.keys.map((unknown) => unknownKey(`${path}.`, unknown, known));
+    return issue.keys.map((unknown) => {
+      const renamed = RENAMED[[...path.split(":").slice(1), unknown].join(".")];
+      return renamed === undefined ? unknownKey(`${path}.`, unknown, known) : `${path}.${unknown}: ${renamed}`;
+    });
   }
   const at = issue.path.reduce<unknown>((inner, step) => (inner as Record<PropertyKey, unknown>)?.[step], value);
   return [`${path}: ${issue.message.replace(SHOWN_VALUE, () => (secret ? "the secret" : JSON.stringify(at)))}`];

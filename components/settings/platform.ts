@@ -8,6 +8,68 @@ const DOCKER_HOST =
 export const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
 export const SET_CLOUDFLARE_TOKEN = "set it with `pulumi config set --secret cloudflareApiToken`";
 const LOCATIONS = "give weur, eeur, enam, wnam, apac or oc";
+/** TCP ports by name: the host's port of each, unless a stack file says another. */
+export type TcpPorts = Readonly<Record<string, number>>;
+
+/** What the edge publishes. @param tcp the ports that the program declares: without one there is no key for them */
+export function edgeField(tcp: TcpPorts) {
+  const ports = Object.entries(tcp).map(([name, given]) => [name, tcpPort(name, given)] as const);
+  const list = Object.entries(tcp).map(([name, given]) => `${name} (default ${given})`);
+  const field = object(Object.fromEntries(ports))
+    .prefault({})
+    .optional()
+    .describe(`TCP ports of the host, by name: ${list.join(", ")}.`);
+  const fields = { ...edge, ...(ports.length > 0 && { tcp: field }) } as typeof edge & { tcp: typeof field };
+  return object(fields).prefault({}).describe("What the edge publishes, and its limits.");
+}
+
+function tcpPort(name: string, given: number) {
+  return port(`TCP clients of ${name} connect`)
+    .default(given)
+    .describe(`Port of ${name}, which is TCP. Default ${given}.`);
+}
+
+const edge = {
+  address: z
+    .union([z.ipv4(), z.ipv6()], fault("is not an IP address", "give the address of the host to listen on"))
+    .default("0.0.0.0")
+    .describe("Address of the host that the edge listens on. Default 0.0.0.0."),
+  httpsPort: port("the edge serves HTTPS").default(443).describe("Port of HTTPS. Default 443."),
+  requestsPerSecond: wholeNumber(1, 100000, "give the steady rate that one client may keep up")
+    .default(100)
+    .describe("Requests a second that one client may keep up. Default 100."),
+  burst: wholeNumber(1, 1000000, "give the requests that one client may send at once")
+    .default(200)
+    .describe("Requests that one client may send at once. Default 200."),
+  maxBodyMb: largestBody().default(10).describe("The largest request body in MiB. Default 10."),
+  memoryMb: wholeNumber(128, 1048576, "give the edge's memory limit in MiB, from which its connections follow")
+    .default(512)
+    .describe("Memory limit of the edge in MiB; how many connections it takes follows from it. Default 512."),
+  connectionsPerClient: wholeNumber(1, 65536, "give the connections that one client may have open")
+    .default(100)
+    .describe("Connections that one client may have open, and requests under way. Default 100."),
+  sharedAddresses: z
+    .array(
+      object({
+        range: z
+          .union([z.cidrv4(), z.cidrv6()], fault("is not a range of addresses", "give one like 203.0.113.7/32"))
+          .describe("Addresses as CIDR, like 203.0.113.7/32."),
+        clients: wholeNumber(2, 10000, "give how many clients share the addresses").describe(
+          "How many clients share them: together they get as many times what one client gets.",
+        ),
+      }),
+      fault("is not a list", "give ranges with how many clients share them"),
+    )
+    .default([])
+    .describe("Addresses that many clients share, like an office's. Default: none."),
+  keepAliveSeconds: wholeNumber(1, 3600, "give the seconds for which one connection carries requests")
+    .default(60)
+    .describe("Seconds for which one connection carries requests; replacing the edge takes as long. Default 60."),
+  idleSeconds: wholeNumber(60, 2592000, "give the seconds after which a connection without a byte ends")
+    .default(86400)
+    .describe("Seconds after which a connection without a byte in either direction ends. Default 86400."),
+};
+
 /** What every program has in its stack files. One schema a key; the order here is the order in the docs and in messages. */
 export const platform = {
   host: text(DOCKER_HOST, "is not a Docker host", "give local, or ssh://user@address[:port]").describe(
@@ -19,49 +81,7 @@ export const platform = {
   domain: text(HOSTNAME, "is not a domain name", "give the name that the edge serves, like example.com").describe(
     "The name that the edge serves.",
   ),
-  edge: object({
-    address: z
-      .union([z.ipv4(), z.ipv6()], fault("is not an IP address", "give the address of the host to listen on"))
-      .default("0.0.0.0")
-      .describe("Address of the host that the edge listens on. Default 0.0.0.0."),
-    httpsPort: port("the edge serves HTTPS").default(443).describe("Port of HTTPS. Default 443."),
-    tunnelPort: port("the backend's tunnels arrive").default(2222).describe("Port of the tunnels. Default 2222."),
-    requestsPerSecond: wholeNumber(1, 100000, "give the steady rate that one client may keep up")
-      .default(100)
-      .describe("Requests a second that one client may keep up. Default 100."),
-    burst: wholeNumber(1, 1000000, "give the requests that one client may send at once")
-      .default(200)
-      .describe("Requests that one client may send at once. Default 200."),
-    maxBodyMb: largestBody().default(10).describe("The largest request body in MiB. Default 10."),
-    memoryMb: wholeNumber(128, 1048576, "give the edge's memory limit in MiB, from which its connections follow")
-      .default(512)
-      .describe("Memory limit of the edge in MiB; how many connections it takes follows from it. Default 512."),
-    connectionsPerClient: wholeNumber(1, 65536, "give the connections that one client may have open")
-      .default(100)
-      .describe("Connections that one client may have open, and requests under way. Default 100."),
-    sharedAddresses: z
-      .array(
-        object({
-          range: z
-            .union([z.cidrv4(), z.cidrv6()], fault("is not a range of addresses", "give one like 203.0.113.7/32"))
-            .describe("Addresses as CIDR, like 203.0.113.7/32."),
-          clients: wholeNumber(2, 10000, "give how many clients share the addresses").describe(
-            "How many clients share them: together they get as many times what one client gets.",
-          ),
-        }),
-        fault("is not a list", "give ranges with how many clients share them"),
-      )
-      .default([])
-      .describe("Addresses that many clients share, like an office's. Default: none."),
-    keepAliveSeconds: wholeNumber(1, 3600, "give the seconds for which one connection carries requests")
-      .default(60)
-      .describe("Seconds for which one connection carries requests; replacing the edge takes as long. Default 60."),
-    idleSeconds: wholeNumber(60, 2592000, "give the seconds after which a connection without a byte ends")
-      .default(86400)
-      .describe("Seconds after which a connection without a byte in either direction ends. Default 86400."),
-  })
-    .prefault({})
-    .describe("What the edge publishes, and its limits."),
+  edge: edgeField({}),
   certificates: certificatesField,
   dnsApiToken: text(/^[\w-]{20,}$/, "is not an API token", SET_TOKEN)
     .optional()
@@ -81,9 +101,9 @@ export const platform = {
       .min(1, fault("is empty", "give the host's public addresses, or leave the key out"))
       .optional()
       .describe("Public addresses of the host, for the records. Default: edge.address."),
-    tunnelHost: text(HOSTNAME, "is not a host name", "give the name at which tunnels arrive, or leave the key out")
+    directHost: text(HOSTNAME, "is not a host name", "give the name at which TCP clients arrive, or leave the key out")
       .optional()
-      .describe("A name for tunnels, which Cloudflare does not proxy: it shows the host's address. Default: none."),
+      .describe("A name for TCP, which Cloudflare does not proxy: it shows the host's address. Default: none."),
     tunnel: yesOrNo()
       .default(false)
       .describe(
@@ -135,3 +155,10 @@ export type Platform = { [Key in PlatformKey]: z.output<(typeof platform)[Key]> 
 
 /** Values that are never shown, even where one stands in clear by mistake. */
 export const PLATFORM_SECRETS = ["dnsApiToken", "cloudflareApiToken"] as const;
+
+/** Keys that had another name, and what to write now. */
+export const RENAMED: Readonly<Record<string, string>> = {
+  "edge.tunnelPort":
+    "is called edge.tcp.<name> now: give the port there, `tcp: { <name>: 2222 }`, by the name that tcp in settings.ts has",
+  "cloudflare.tunnelHost": "is called cloudflare.directHost now: give the name there",
+};

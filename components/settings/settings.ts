@@ -8,7 +8,7 @@ import { readFiles, type Certificates } from "./certificates.ts";
 import { contradictions, type Given } from "./cross-checks.ts";
 import { imageReference, object, text } from "./fields.ts";
 import { asGiven, ConfigError, parseKeys, unknownKey } from "./parse.ts";
-import { platform, PLATFORM_SECRETS, type Platform } from "./platform.ts";
+import { edgeField, platform, PLATFORM_SECRETS, type Platform, type TcpPorts } from "./platform.ts";
 
 /** What a program's stack files say beyond what every program's do. */
 export interface ProgramSettings<
@@ -25,6 +25,11 @@ export interface ProgramSettings<
   builtImages?: readonly Built[];
   /** Secrets that a person has to give, with what each one is. One that is missing is named with the command. @default {} */
   secrets?: Readonly<Record<Secret, SecretSetting>>;
+  /**
+   * TCP ports of the edge: name (small letters, digits, hyphens) to the host's port. A stack file can say another:
+   * `edge.tcp.<name>`. One service takes each, by `tcp` in its arguments. @default {}
+   */
+  tcp?: TcpPorts;
 }
 
 export interface SecretSetting {
@@ -42,6 +47,8 @@ export interface Settings<Config> {
   readonly secretKeys: readonly string[];
   /** All images that are not built, as they are without a stack file. */
   readonly images: Readonly<Record<string, string>>;
+  /** The TCP ports that the program declares, as they are without a stack file. */
+  readonly tcp: TcpPorts;
   /**
    * Everything in Pulumi.<stack>.yaml, before anything is touched.
    *
@@ -77,11 +84,12 @@ export function defineSettings<
   Built extends string = never,
   Secret extends string = never,
 >(own: ProgramSettings<Keys, Image, Built, Secret> = {}): Settings<Config<Keys, Image, Built, Secret>> {
-  const { keys, images: ownImages, builtImages = [], secrets = {} as Record<Secret, SecretSetting> } = own;
+  const { keys, images: ownImages, builtImages = [], secrets = {} as Record<Secret, SecretSetting>, tcp = {} } = own;
   refuseCollisions(own);
   const images: Record<string, string> = { ...platformImages, ...ownImages };
   const shape: Record<string, z.ZodType> = {
     ...platform,
+    edge: edgeField(tcp),
     images: imagesField(Object.keys(images), builtImages),
     ...keys,
     ...Object.fromEntries(
@@ -133,6 +141,7 @@ export function defineSettings<
     shape,
     secretKeys,
     images,
+    tcp,
     parse,
     load: () => {
       // A language host may say null for none.
@@ -148,7 +157,7 @@ export function defineSettings<
 
 /** A mistake of the program, and not of a stack file: it is said when the program is loaded. */
 function refuseCollisions(own: ProgramSettings<Record<string, z.ZodType>, string, string, string>): void {
-  const { keys = {}, images = {}, builtImages = [], secrets = {} } = own;
+  const { keys = {}, images = {}, builtImages = [], secrets = {}, tcp = {} } = own;
   const another = "give it another name";
   const oneAnother = "give one of them another name";
   const problems = [
@@ -167,9 +176,18 @@ function refuseCollisions(own: ProgramSettings<Record<string, z.ZodType>, string
       .map(
         ([key, image]) => `images.${key}: ${JSON.stringify(image)} is not pinned: give name:tag@sha256:<64 hex digits>`,
       ),
+    ...Object.keys(tcp)
+      .filter((name) => !TCP_NAME.test(name))
+      .map((name) => `tcp.${name}: is not a name for a port: give small letters, digits and hyphens, like clients`),
+    ...Object.entries(tcp)
+      .filter(([, port]) => !Number.isInteger(port) || port < 1 || port > 65535)
+      .map(([name, port]) => `tcp.${name}: ${port} is not a port: give a whole number from 1 to 65535`),
   ];
   if (problems.length > 0) throw new Error(problems.join("\n"));
 }
+
+/** It is part of names in Traefik's and HAProxy's settings. */
+const TCP_NAME = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/;
 
 function imagesField(images: readonly string[], built: readonly string[]) {
   const fields = {

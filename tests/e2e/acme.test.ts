@@ -40,7 +40,7 @@ beforeAll(async () => {
   dns = await startDnsServer(emulator.zones, address);
   pebble = await startPebble({ address, dnsServer: `${address}:53`, validitySeconds: VALIDITY_SECONDS });
   reach = await prepareReach({
-    ...{ stack: "acme", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222, program: copy.directory },
+    ...{ stack: "acme", domain: DOMAIN, httpsPort: 8443, tcpPort: 2222, program: copy.directory },
     config: {
       "reach:cloudflare": {
         ...{ accountId: emulator.account.id, zone: "example.com", addresses: ["203.0.113.10"] },

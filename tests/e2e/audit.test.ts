@@ -16,7 +16,7 @@ let reach: Reach;
 let containers: Map<string, ContainerInspect>;
 
 beforeAll(async () => {
-  reach = await prepareReach({ stack: STACK, domain: "reach.test", httpsPort: 8443, tunnelPort: 2222 });
+  reach = await prepareReach({ stack: STACK, domain: "reach.test", httpsPort: 8443, tcpPort: 2222 });
   await reach.deploy();
   containers = await reach.containers();
 });

@@ -40,7 +40,7 @@ beforeAll(async () => {
       accountId: emulator.account.id,
       zone: "example.com",
       addresses: ["203.0.113.10", "2001:db8::10"],
-      tunnelHost: TUNNELS,
+      directHost: TUNNELS,
       onlyThroughCloudflare: false,
     },
   };
@@ -265,7 +265,7 @@ test("another address moves the names; a record that is there already is not ove
 test("a token that may not write records changes none, and the error says so", async () => {
   const permissions = PERMISSIONS.map((permission) => (permission === "DNS Write" ? "DNS Read" : permission));
   const reader = emulator.addToken({ name: "reader", permissions });
-  await configure({ addresses: ["203.0.113.11", "2001:db8::10"], tunnelHost: undefined });
+  await configure({ addresses: ["203.0.113.11", "2001:db8::10"], directHost: undefined });
   await useToken(reader.value);
   const before = recordsThere();
   const refused = await fails(project.up());

@@ -38,7 +38,7 @@ let containers: Map<string, ContainerInspect>;
 
 beforeAll(async () => {
   world = await startOutsideWorld();
-  const place = { stack: "fronted", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222 };
+  const place = { stack: "fronted", domain: DOMAIN, httpsPort: 8443, tcpPort: 2222 };
   // So that clients come from elsewhere: through a port on 127.0.0.1 every client has the engine's own address.
   reach = await prepareReach({ ...place, program: program.directory, listen: "0.0.0.0" });
   await reach.deploy();
@@ -63,7 +63,7 @@ test("an edge of another image, with other static settings, takes over", async (
   const open = {
     "events over HTTP/1.1": await openEvents(events),
     "events over HTTP/2": await openEvents({ ...events, protocol: "http/2" }),
-    tunnel: openTunnel(reach.address, reach.tunnelPort),
+    tunnel: openTunnel(reach.address, reach.tcpPort),
   };
   onTestFinished(() => Object.values(open).forEach(({ close }) => close()));
   const addresses = watchAddresses();

@@ -28,7 +28,7 @@ beforeAll(async () => {
   host = await startRemoteHost(currentTestEngine(), STACK);
   Object.assign(process.env, host.env);
   reach = await prepareReach({
-    ...{ stack: STACK, domain: "faulty.test", httpsPort: 8443, tunnelPort: TUNNEL_PORT, listen: "0.0.0.0" },
+    ...{ stack: STACK, domain: "faulty.test", httpsPort: 8443, tcpPort: TUNNEL_PORT, listen: "0.0.0.0" },
     address: host.address,
     engine: new Engine(host.url, ["-o", `UserKnownHostsFile=${host.knownHostsFile}`, "-o", "BatchMode=yes"]),
     env: { ...host.env, DOCKER_HOST: "unix:///nowhere/docker.sock" },

@@ -261,6 +261,24 @@ test("an office behind one address loads a page of 40 parts for each of 40 peopl
   expect(person).toContain(429);
 });
 
+test("each TCP port leads to the service that took it, through releases of it and of the edge", async () => {
+  const ports = { clients: 2222, talk: 2300, more: 2400 };
+  const heard = () =>
+    Promise.all(
+      Object.values(ports).map(async (port) => {
+        const connection = world.connect(port);
+        connection.write("hello");
+        return (await connection.toArray()).join("");
+      }),
+    );
+  const all = ["app clients hello", "patient talk hello", "patient more hello"];
+  expect(await heard()).toEqual(all);
+  await deploy({ release: "tcp" });
+  expect(await heard()).toEqual(all);
+  await deploy({ edge: { keepAliveSeconds: 5 } });
+  expect(await heard()).toEqual(all);
+});
+
 test("what the edge answers by itself has the security headers and tells nothing of the inside", async () => {
   await deploy({ edge: { requestsPerSecond: 1, burst: 12 } });
   const from = world.address;

@@ -165,10 +165,10 @@ class Lane {
   readonly proxy: DockerProxy;
   readonly loads: Load[] = [];
   #release = 0;
-  static async prepare(stack: string, httpsPort: number, tunnelPort: number): Promise<Lane> {
+  static async prepare(stack: string, httpsPort: number, tcpPort: number): Promise<Lane> {
     const copy = new RepositoryCopy();
     const reach = await prepareReach({
-      ...{ stack, domain: `${stack}.test`, httpsPort, tunnelPort, program: copy.directory },
+      ...{ stack, domain: `${stack}.test`, httpsPort, tcpPort, program: copy.directory },
       config: { "reach:backend": { drainSeconds: 1 }, "reach:frontend": { drainSeconds: 1 } },
     });
     symlinkSync(reach.project.configFile, join(copy.directory, `Pulumi.${stack}.yaml`));

@@ -40,7 +40,7 @@ beforeAll(async () => {
     stack: STACK,
     domain: DOMAIN,
     httpsPort: HTTPS_PORT,
-    tunnelPort: TUNNEL_PORT,
+    tcpPort: TUNNEL_PORT,
     // So that clients come from elsewhere: through a port on 127.0.0.1 every client has the engine's own address.
     listen: "0.0.0.0",
     edge: { maxBodyMb: 1 },
@@ -829,7 +829,7 @@ describe("updates", () => {
     reach.configure({
       "reach:domian": "reach.test",
       "reach:domain": "not a name",
-      "reach:edge": { address: "127.0.0.1", httpsPort: 99_999, tunnelPort: TUNNEL_PORT, burts: 3 },
+      "reach:edge": { address: "127.0.0.1", httpsPort: 99_999, tcp: { clients: TUNNEL_PORT }, burts: 3 },
       "reach:backend": { memoryMb: 1 },
       "reach:images": { backend: "reach:latest" },
     });

@@ -107,7 +107,7 @@ test("the program of this repository is refused nothing", async () => {
     stack: "policy",
     domain: "localhost",
     httpsPort: 18_443,
-    tunnelPort: 12_222,
+    tcpPort: 12_222,
     env,
   });
   try {

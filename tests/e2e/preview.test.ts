@@ -40,7 +40,7 @@ beforeAll(async () => {
     permissions: [...BOOTSTRAP, "Workers R2 Storage Write", "Account API Tokens Write"],
   }).value;
   reach = await prepareReach({
-    ...{ stack: "explained", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222, program: program.directory },
+    ...{ stack: "explained", domain: DOMAIN, httpsPort: 8443, tcpPort: 2222, program: program.directory },
     env: { ...env, CLOUDFLARE_BASE_URL: emulator.baseUrl },
   });
   await reach.project.setSecret("cloudflareApiToken", token);
@@ -254,7 +254,7 @@ test("the edge's own settings", async () => {
 });
 
 function addJob(): void {
-  edit("  tunnelPort: 2222,", '  tunnelPort: 2222,\n  preDeploy: { command: ["true"] },');
+  edit("  tcp: { clients: 2222 },", '  tcp: { clients: 2222 },\n  preDeploy: { command: ["true"] },');
   edit("  ...config.backend,", '  ...config.backend,\n  command: ["python3", "-m", "reach"],');
 }
 
@@ -320,15 +320,15 @@ test("other paths", async () => {
 
 test("an exception to a policy", async () => {
   edit(
-    "  tunnelPort: 2222,",
-    '  exceptions: [{ writableRoot: true, why: "it writes beside its code", until: "2099-01-31" }],\n  tunnelPort: 2222,',
+    "  tcp: { clients: 2222 },",
+    '  exceptions: [{ writableRoot: true, why: "it writes beside its code", until: "2099-01-31" }],\n  tcp: { clients: 2222 },',
   );
   expect(whatOf(await comesTrueInSoak("exception"))).toEqual({ backend: "rolled" });
 });
 
 test("an address", async () => {
   configure({
-    "reach:cloudflare": cloudflare({ files: FILES, addresses: ["203.0.113.11"], tunnelHost: "tunnels.example.com" }),
+    "reach:cloudflare": cloudflare({ files: FILES, addresses: ["203.0.113.11"], directHost: "tunnels.example.com" }),
   });
   expect(whatOf(await comesTrueInSoak("address"))).toEqual({});
 });
@@ -363,7 +363,7 @@ test("a service less, the bucket, and the volume with its data", async () => {
   expect((await snapshot(reach.engine)).volumes).not.toContain("notes");
 });
 
-const otherPort = () => ({ "reach:edge": { ...(config["reach:edge"] as object), tunnelPort: 2223 } });
+const otherPort = () => ({ "reach:edge": { ...(config["reach:edge"] as object), tcp: { clients: 2223 } } });
 const otherNetwork = () => edit('network("web", false)', 'network("web", true)', "components/host/networks.ts");
 
 test("a port of the host, a network that is another one, and both at once", async () => {

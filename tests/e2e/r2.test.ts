@@ -33,7 +33,7 @@ beforeAll(async () => {
   emulator.zones.add("example.com");
   s3 = await startS3(emulator, "eu");
   reach = await prepareReach({
-    ...{ stack: "r2", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222 },
+    ...{ stack: "r2", domain: DOMAIN, httpsPort: 8443, tcpPort: 2222 },
     env: { ...env, CLOUDFLARE_BASE_URL: emulator.baseUrl },
   });
   bootstrap = emulator.addToken({ name: "bootstrap", permissions: PERMISSIONS }).value;

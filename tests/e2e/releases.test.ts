@@ -128,7 +128,10 @@ describe("a job before a release", () => {
   function release(backend: object, python: string): void {
     writeFileSync(stackFile, `${asCommitted.stackFile}  reach:backend: ${JSON.stringify(backend)}\n`);
     const line = `  preDeploy: { command: ["python", "-c", ${JSON.stringify(python)}] },`;
-    const edited = asCommitted.program.replace("\n  tunnelPort: 2222,\n", `\n  tunnelPort: 2222,\n${line}\n`);
+    const edited = asCommitted.program.replace(
+      "\n  tcp: { clients: 2222 },\n",
+      `\n  tcp: { clients: 2222 },\n${line}\n`,
+    );
     expect(edited).not.toBe(asCommitted.program);
     writeFileSync(program, edited);
   }

@@ -27,7 +27,7 @@ beforeAll(async () => {
   Object.assign(process.env, host.env);
   const engine = new Engine(host.url, ["-o", `UserKnownHostsFile=${host.knownHostsFile}`, "-o", "BatchMode=yes"]);
   reach = await prepareReach({
-    ...{ stack: "far", domain: "far.test", httpsPort: 8443, tunnelPort: 2222, listen: "0.0.0.0" },
+    ...{ stack: "far", domain: "far.test", httpsPort: 8443, tcpPort: 2222, listen: "0.0.0.0" },
     address: host.address,
     engine,
     env: { ...host.env, DOCKER_HOST: "unix:///nowhere/docker.sock", PULUMI_PARALLEL: SSH_PARALLEL },

@@ -29,7 +29,7 @@ const served: Record<Service, string[]> = { backend: [], frontend: [] };
 const logs = new Map<string, number>();
 
 beforeAll(async () => {
-  const place = { stack: "rolled", domain: "reach.test", httpsPort: 8443, tunnelPort: 2222 };
+  const place = { stack: "rolled", domain: "reach.test", httpsPort: 8443, tcpPort: 2222 };
   reach = await prepareReach({ ...place, program: program.directory });
   const { python, node } = { ...pinned, ...(reach.config["reach:images"] as object) };
   base = {
@@ -76,11 +76,11 @@ describe("a release", () => {
   });
 
   test("leaves open streams and tunnels their time, while new ones come to it at once", async () => {
-    const { address, tunnelPort, ca } = reach;
+    const { address, tcpPort, ca } = reach;
     const events = { url: `${reach.url}/sse`, address, ca };
     const open = async () => ({
       streams: [await openEvents(events), await openEvents({ ...events, protocol: "http/2" })],
-      tunnels: [openTunnel(address, tunnelPort), openTunnel(address, tunnelPort)],
+      tunnels: [openTunnel(address, tcpPort), openTunnel(address, tcpPort)],
     });
     const releaseOf = (text: string | undefined) => (JSON.parse(text!) as { release: string }).release;
     const answering = async () => releaseOf((await reach.request("/api/status")).text);

@@ -13,14 +13,13 @@ import { CONTAINERS, prepareReach, snapshot, type Reach } from "../support/reach
 
 const STACK = "taken-over";
 const LABEL = `reach-${STACK}`;
-const PORTS = { httpsPort: 8443, tunnelPort: 2222 };
+const PORTS = { httpsPort: 8443, tcpPort: 2222 };
 
+const EDGE = { address: "127.0.0.1", httpsPort: PORTS.httpsPort, requestsPerSecond: 100_000, burst: 200_000 };
 /** The stack file of the last release, and as the upgrade page says that it is to be changed. */
 const settings = {
-  last: { "reach:edge": { address: "127.0.0.1", ...PORTS, requestsPerSecond: 100_000, burst: 200_000 } },
-  now: {
-    "reach:edge": { address: "127.0.0.1", ...PORTS, requestsPerSecond: 100_000, burst: 200_000, keepAliveSeconds: 4 },
-  },
+  last: { "reach:edge": { ...EDGE, tunnelPort: PORTS.tcpPort } },
+  now: { "reach:edge": { ...EDGE, tcp: { clients: PORTS.tcpPort }, keepAliveSeconds: 4 } },
 };
 
 const variants = imageVariants();

@@ -24,7 +24,7 @@ beforeAll(async () => {
   emulator.zones.add("example.com");
   emulator.ranges.ipv4_cidrs = [`${world.address}/32`];
   reach = await prepareReach({
-    ...{ stack: "through", domain: "reach.example.com", httpsPort: 8443, tunnelPort: 2222, listen: "0.0.0.0" },
+    ...{ stack: "through", domain: "reach.example.com", httpsPort: 8443, tcpPort: 2222, listen: "0.0.0.0" },
     edge: { requestsPerSecond: 1, burst: BURST },
     config: {
       "reach:cloudflare": { accountId: emulator.account.id, zone: "example.com", addresses: ["203.0.113.10"] },
@@ -91,7 +91,7 @@ test("`make doctor` looks both ways: straight to the door, and by the name throu
 });
 
 test("tunnels are open to everybody", async () => {
-  const connection = world.connect(reach.tunnelPort, world.otherAddress);
+  const connection = world.connect(reach.tcpPort, world.otherAddress);
   const [greeting] = (await once(connection, "data")) as [Buffer];
   expect(JSON.parse(greeting.toString())).toHaveProperty("release");
   connection.destroy();

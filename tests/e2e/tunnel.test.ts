@@ -41,7 +41,7 @@ beforeAll(async () => {
   zone = emulator.zones.add("example.com");
   edge = await startCloudflareEdge(emulator, zone, world.engineAddress);
   reach = await prepareReach({
-    ...{ stack: "tunnel", domain: DOMAIN, httpsPort: 8443, tunnelPort: 2222 },
+    ...{ stack: "tunnel", domain: DOMAIN, httpsPort: 8443, tcpPort: 2222 },
     config: { "reach:cloudflare": { ...account(), addresses: ["203.0.113.10"], onlyThroughCloudflare: false } },
     env: { ...env, CLOUDFLARE_BASE_URL: emulator.baseUrl },
   });
@@ -111,7 +111,7 @@ test("no port of the host is open", async () => {
     ).toEqual([]);
     expect(Object.keys((HostConfig["PortBindings"] as object | null) ?? {}), name).toEqual([]);
   }
-  for (const port of [reach.httpsPort, reach.tunnelPort, 443]) expect(await portAnswers(port)).toBe(false);
+  for (const port of [reach.httpsPort, reach.tcpPort, 443]) expect(await portAnswers(port)).toBe(false);
 });
 
 test("a second update changes nothing", async () => {

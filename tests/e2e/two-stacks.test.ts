@@ -12,9 +12,9 @@ let two: Reach;
 beforeAll(async () => {
   world = await startOutsideWorld();
   const listen = "0.0.0.0";
-  one = await prepareReach({ stack: "one", domain: "one.test", httpsPort: 8443, tunnelPort: 2222, listen });
+  one = await prepareReach({ stack: "one", domain: "one.test", httpsPort: 8443, tcpPort: 2222, listen });
   const edge = { requestsPerSecond: 1, burst: 10 };
-  two = await prepareReach({ stack: "two", domain: "two.test", httpsPort: 9443, tunnelPort: 9222, listen, edge });
+  two = await prepareReach({ stack: "two", domain: "two.test", httpsPort: 9443, tcpPort: 9222, listen, edge });
   await Promise.all([one.deploy(), two.deploy()]);
 });
 
@@ -97,7 +97,7 @@ test("a client that asks too much is told so, and nobody else", async () => {
 
 test("a third with a port of the first is one clear error, and nothing is made", async () => {
   const before = await snapshot(one.engine);
-  const edge = { ...(one.config["reach:edge"] as object), tunnelPort: 3222 };
+  const edge = { ...(one.config["reach:edge"] as object), tcp: { clients: 3222 } };
   const diagnostics = await refusedUp({ stack: "three", config: { ...one.config, "reach:edge": edge } });
   expect(diagnostics.match(/error: .*/g)).toEqual([
     expect.stringMatching(

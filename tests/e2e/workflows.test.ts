@@ -28,7 +28,7 @@ let merged: string;
 
 beforeAll(async () => {
   github = await GitHub.start();
-  reach = await prepareReach({ stack: STACK, domain: "reach.test", httpsPort: 8443, tunnelPort: 2222 });
+  reach = await prepareReach({ stack: STACK, domain: "reach.test", httpsPort: 8443, tcpPort: 2222 });
   await must("git", ["clone", "--quiet", "--bare", repository, bare!]);
   await must("cp", [reach.project.configFile, join(tree.directory, stackFile)]);
   older = await commit("main", "What was merged before");

@@ -60,8 +60,8 @@ test("the exceptions of production are said, each once with its reason", async (
       "gives the file to the edge's user; an existing file is left as it is",
     "edge-acme-file: container-user is excepted: root owns a new volume",
     "edge-acme: stack-data-in-backup is excepted: what is lost of it the CA issues again",
-    "edge: stack-public-entry-point tunnel is excepted: " +
-      "a tunnel is TCP of its client's own: the edge hands it on and reads nothing of it",
+    "edge: stack-public-entry-point tcp-clients is excepted: " +
+      "what clients send here is TCP of their own: the edge hands it on and reads nothing of it",
     "routes-job: container-user is excepted: root owns the volume with the routes",
   ]);
 });

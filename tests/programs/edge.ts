@@ -10,7 +10,10 @@ export interface TestImages {
 }
 
 /** An edge of a test's program, on the engine that DOCKER_HOST names. */
-export async function testEdge(config: Config): Promise<{ edge: Proxy; images: TestImages }> {
+export async function testEdge(
+  config: Config,
+  given: Partial<ProxyArgs> = {},
+): Promise<{ edge: Proxy; images: TestImages }> {
   const images = config.requireObject<TestImages>("images");
   const host = new DockerHost("host", { host: "local", jobImage: images.traefik });
   await host.check({});
@@ -23,8 +26,9 @@ export async function testEdge(config: Config): Promise<{ edge: Proxy; images: T
       certificatePem: config.require("certificatePem"),
       privateKeyPem: config.require("privateKeyPem"),
     },
-    ...{ address: "0.0.0.0", httpsPort: 8443, tunnelPort: 2222 },
+    ...{ address: "0.0.0.0", httpsPort: 8443 },
     ...{ requestsPerSecond: 100, burst: 200 },
+    ...given,
     ...config.getObject<Partial<ProxyArgs>>("edge"),
   });
   return { edge, images };

@@ -45,12 +45,12 @@ export interface Served {
 
 /** @param ca what they trust, for a test in which the certificate changes. */
 export async function startClients(reach: Reach, ca = reach.ca): Promise<Clients> {
-  const { address, tunnelPort } = reach;
+  const { address, tcpPort } = reach;
   const loads = Object.entries(REQUESTS).map(([name, { path, ...options }]): [string, Load] => [
     name,
     startLoad({ url: reach.url + path, address, ca, seconds: 3_600, ...options }),
   ]);
-  const tunnels = openTunnels(address, tunnelPort);
+  const tunnels = openTunnels(address, tcpPort);
 
   const total = () => {
     const all = loads.map(([, load]) => load.progress());

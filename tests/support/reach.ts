@@ -17,7 +17,7 @@ export interface ReachOptions {
   stack: string;
   domain: string;
   httpsPort: number;
-  tunnelPort: number;
+  tcpPort: number;
   /** Where the edge listens. @default "127.0.0.1" */
   listen?: string;
   /** Where the tests connect to. @default "127.0.0.1" */
@@ -44,14 +44,14 @@ export async function prepareReach(options: ReachOptions): Promise<Reach> {
     const files = { certificate: join(directory, "leaf.pem"), privateKey: join(directory, "leaf.key") };
     writeFileSync(files.certificate, certificate);
     writeFileSync(files.privateKey, privateKey, { mode: 0o600 });
-    const { listen = "127.0.0.1", httpsPort, tunnelPort } = options;
+    const { listen = "127.0.0.1", httpsPort, tcpPort } = options;
     const config = {
       "reach:host": "local",
       "reach:domain": options.domain,
       "reach:edge": {
         address: listen,
         httpsPort,
-        tunnelPort,
+        tcp: { clients: tcpPort },
         // A test sends more than a person: the limit has its own test.
         requestsPerSecond: 100_000,
         burst: 200_000,
@@ -99,7 +99,7 @@ export class Reach {
   readonly domain: string;
   readonly address: string;
   readonly httpsPort: number;
-  readonly tunnelPort: number;
+  readonly tcpPort: number;
   /** PEM of the authority to trust. */
   ca: string;
   /** PEM of the edge's key. */
@@ -115,7 +115,7 @@ export class Reach {
     this.domain = options.domain;
     this.address = options.address ?? "127.0.0.1";
     this.httpsPort = options.httpsPort;
-    this.tunnelPort = options.tunnelPort;
+    this.tcpPort = options.tcpPort;
     this.ca = parts.ca;
     this.privateKey = parts.privateKey;
     this.#directory = parts.directory;

@@ -921,7 +921,7 @@ describe("DockerHost", () => {
   describe("check", () => {
     const ports = {
       "edge.httpsPort": { address: "127.0.0.1", port: 8443 },
-      "edge.tunnelPort": { address: "127.0.0.1", port: 2222 },
+      "edge.tcp.clients": { address: "127.0.0.1", port: 2222 },
     };
     const published = (Names: string, IP: string, PublicPort?: number, stack?: string) => ({
       Names: [`/${Names}`],
@@ -950,7 +950,7 @@ describe("DockerHost", () => {
       const running = [published("a", "127.0.0.1", 2222, "reach-blue"), published("b", "0.0.0.0", 8443, "other")];
       await expect(check(running)).rejects.toThrow(
         "edge.httpsPort: 8443 is held by the container b: give another port, or stop it\n" +
-          "edge.tunnelPort: 2222 is held by the container a: give another port, or stop it",
+          "edge.tcp.clients: 2222 is held by the container a: give another port, or stop it",
       );
     });
 

@@ -74,17 +74,17 @@ const CERTIFICATE_LINE = "give a PEM file, with a line -----BEGIN CERTIFICATE---
 const KEY_LINE = "give a PEM file, with a line -----BEGIN PRIVATE KEY-----";
 const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
 const EDGE =
-  "give an object with address, httpsPort, tunnelPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds or idleSeconds";
+  "give an object with address, httpsPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds or tcp";
 const serviceDefaults = { drainSeconds: 30, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 };
 const edgeDefaults = {
-  ...{ tunnelPort: 2222, requestsPerSecond: 100, burst: 200, maxBodyMb: 10, memoryMb: 512 },
+  ...{ tcp: { clients: 2222 }, requestsPerSecond: 100, burst: 200, maxBodyMb: 10, memoryMb: 512 },
   ...{ connectionsPerClient: 100, sharedAddresses: [], keepAliveSeconds: 60, idleSeconds: 86400 },
 };
 const SERVICE =
   "give an object with memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds or reviveAfterHangs";
 const HTTPS_PORT = "is not a whole number from 1 to 65535: give the port of the host on which the edge serves HTTPS";
 const TUNNEL_PORT =
-  "is not a whole number from 1 to 65535: give the port of the host on which the backend's tunnels arrive";
+  "is not a whole number from 1 to 65535: give the port of the host on which TCP clients of clients connect";
 const PIN = "is not pinned: give name:tag@sha256:<64 hex digits>; `make pin` finds the digest of a tag";
 const MEMORY = "is not a whole number from 16 to 1048576: give the memory limit in MiB; there is no swap beyond it";
 const PIDS = "is not a whole number from 8 to 32768: give the most processes and threads that the service may have";
@@ -174,11 +174,11 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "edge.address: 127 is not an IP address: give the address of the host to listen on",
   ],
   ["a port 0", { edge: { httpsPort: 0 } }, `edge.httpsPort: 0 ${HTTPS_PORT}`],
-  ["a port beyond the last", { edge: { tunnelPort: 65536 } }, `edge.tunnelPort: 65536 ${TUNNEL_PORT}`],
+  ["a port beyond the last", { edge: { tcp: { clients: 65536 } } }, `edge.tcp.clients: 65536 ${TUNNEL_PORT}`],
   ["a port in quotes", { edge: { httpsPort: "443" } }, `edge.httpsPort: "443" ${HTTPS_PORT}`],
   ["half a port", { edge: { httpsPort: 443.5 } }, `edge.httpsPort: 443.5 ${HTTPS_PORT}`],
   ["a port that is nothing", { edge: { httpsPort: null } }, `edge.httpsPort: null ${HTTPS_PORT}`],
-  ["one port for two", { edge: { httpsPort: 2222 } }, "edge.tunnelPort: 2222 is the httpsPort too: give another port"],
+  ["one port for two", { edge: { httpsPort: 2222 } }, "edge.tcp.clients: 2222 is the httpsPort too: give another port"],
   [
     "no requests at all",
     { edge: { requestsPerSecond: 0 } },
@@ -216,7 +216,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "edge.httpsport: unknown key: did you mean reach:edge.httpsPort?",
     "edge.maxBodyMB: unknown key: did you mean reach:edge.maxBodyMb?",
     "edge.adress: unknown key: did you mean reach:edge.address?",
-    "edge.http3: unknown key: give one of address, httpsPort, tunnelPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds",
+    "edge.http3: unknown key: give one of address, httpsPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds, tcp",
   ],
 
   ["no certificates", { certificates: undefined }, `certificates: missing: ${CERTIFICATES}`],
@@ -349,15 +349,15 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "a tunnel beside what is for open ports",
     inZone(
-      { tunnel: true, addresses: ["203.0.113.10"], tunnelHost: "t.example.com", onlyThroughCloudflare: false },
-      { edge: { address: "203.0.113.10", httpsPort: 443, tunnelPort: 2222, burst: 300 } },
+      { tunnel: true, addresses: ["203.0.113.10"], directHost: "t.example.com", onlyThroughCloudflare: false },
+      { edge: { address: "203.0.113.10", httpsPort: 443, tcp: { clients: 2222 }, burst: 300 } },
     ),
     "cloudflare.addresses: names lead to the tunnel, and to no address of the host: leave it out, or the tunnel",
-    "cloudflare.tunnelHost: cloudflare.tunnel carries HTTP alone, and no TCP: leave it out, or the tunnel",
+    "cloudflare.directHost: cloudflare.tunnel carries HTTP alone, and no TCP: leave it out, or the tunnel",
     "cloudflare.onlyThroughCloudflare: nothing but cloudflare.tunnel leads here: leave it out, or the tunnel",
     "edge.address: with cloudflare.tunnel no port of the host is open: leave it out, or the tunnel",
     "edge.httpsPort: with cloudflare.tunnel no port of the host is open: leave it out, or the tunnel",
-    "edge.tunnelPort: with cloudflare.tunnel no port of the host is open: leave it out, or the tunnel",
+    "edge.tcp: with cloudflare.tunnel no port of the host is open: leave it out, or the tunnel",
   ],
   [
     "a tunnel that is a name",
@@ -405,7 +405,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "Cloudflare as text",
     { ...inZone(), cloudflare: "example.com" },
-    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses, tunnelHost, tunnel, apiUrl, onlyThroughCloudflare, rotateTokensAfterDays or files',
+    'cloudflare: "example.com" is not an object: give an object with accountId, zone, addresses, directHost, tunnel, apiUrl, onlyThroughCloudflare, rotateTokensAfterDays or files',
   ],
   ["an account without quotes", inZone({ accountId: 0 }), `cloudflare.accountId: 0 is not an account id: ${ACCOUNT}`],
   [
@@ -436,19 +436,19 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     `cloudflare.addresses: missing, and edge.address is 0.0.0.0: ${ADDRESSES}`,
   ],
   [
-    "a name for tunnels outside the zone",
-    inZone({ tunnelHost: "tunnels.example.net" }),
-    "cloudflare.tunnelHost: tunnels.example.net is not in the zone example.com: give a name in it, or the right zone",
+    "a name for TCP outside the zone",
+    inZone({ directHost: "tunnels.example.net" }),
+    "cloudflare.directHost: tunnels.example.net is not in the zone example.com: give a name in it, or the right zone",
   ],
   [
-    "a name for tunnels that is none",
-    inZone({ tunnelHost: "tunnels:2222" }),
-    'cloudflare.tunnelHost: "tunnels:2222" is not a host name: give the name at which tunnels arrive, or leave the key out',
+    "a name for TCP that is none",
+    inZone({ directHost: "tunnels:2222" }),
+    'cloudflare.directHost: "tunnels:2222" is not a host name: give the name at which TCP clients arrive, or leave the key out',
   ],
   [
     "tunnels at the domain",
-    inZone({ tunnelHost: "example.com" }),
-    "cloudflare.tunnelHost: is the domain, which is proxied: give another name",
+    inZone({ directHost: "example.com" }),
+    "cloudflare.directHost: is the domain, which is proxied: give another name",
   ],
   [
     "a zone without a token",
@@ -558,7 +558,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "frontent: unknown key: did you mean reach:frontend?",
     `host: "docker" is not a Docker host: ${HOST}`,
     'backend.cpus: "2" is not a number of CPUs: give a number from 0.05 to 256',
-    "edge.tunnelPort: 2222 is the httpsPort too: give another port",
+    "edge.tcp.clients: 2222 is the httpsPort too: give another port",
     "edge.burst: 1 is less than requestsPerSecond: give at least 100",
     "domain: no CA certifies localhost: give a public domain, or certificates of kind files",
     "domain: localhost is not in the zone example.com: give a name in it, or the right zone",
@@ -618,9 +618,9 @@ describe("a secret is in no message", () => {
     const given: Given = {
       ...ACME,
       domain: "203.0.113.9",
-      cloudflare: { ...CLOUDFLARE, zone: "secret.example", addresses: ["203.0.113.9"], tunnelHost: "t.example.com" },
+      cloudflare: { ...CLOUDFLARE, zone: "secret.example", addresses: ["203.0.113.9"], directHost: "t.example.com" },
       cloudflareApiToken: CLOUDFLARE_TOKEN,
-      edge: { httpsPort: 4444, tunnelPort: 4444, requestsPerSecond: 777, burst: 666 },
+      edge: { httpsPort: 4444, tcp: { clients: 4444 }, requestsPerSecond: 777, burst: 666 },
       images: { traefik: STAND_IN },
     };
     const values = /203\.0\.113\.9|secret\.example|4444|777|666|0123456789abcdef/;
@@ -667,7 +667,7 @@ describe("a good stack file", () => {
     const cloudflare = {
       ...CLOUDFLARE,
       addresses: ["203.0.113.10", "2001:db8::10"],
-      tunnelHost: "t.example.com",
+      directHost: "t.example.com",
       tunnel: false,
       onlyThroughCloudflare: false,
       rotateTokensAfterDays: 30,
@@ -745,9 +745,9 @@ describe("a good stack file", () => {
 describe("some keys of a stack file", () => {
   test("are read with their defaults, whatever stands beside them", () => {
     const config = { "reach:host": "local", "reach:edge": { httpsPort: 8443 }, "reach:domain": 5, "other:key": 1 };
-    expect(parseStackFile("reach", config, ["host", "knownHosts", "edge"])).toMatchObject({
+    expect(parseStackFile("reach", config, ["host", "knownHosts", "edge"], settings.shape)).toMatchObject({
       host: "local",
-      edge: { address: "0.0.0.0", httpsPort: 8443, tunnelPort: 2222 },
+      edge: { address: "0.0.0.0", httpsPort: 8443, tcp: { clients: 2222 } },
     });
   });
 

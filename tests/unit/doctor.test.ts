@@ -29,7 +29,7 @@ const good: HostFacts = {
   stack: {
     label: "reach-prod",
     domain: "reach.example.com",
-    edge: { address: "203.0.113.10", httpsPort: 443, tunnelPort: 2222 },
+    edge: { address: "203.0.113.10", httpsPort: 443, tcp: { clients: 2222 } },
     memoryMb: 1536,
   },
   url: "ssh://deploy@203.0.113.10",
@@ -179,7 +179,7 @@ const rows: Row[] = [
   ["DNS", { stack: TUNNELED, domainAddresses: ["192.0.2.7"] }, "ok", "is 192.0.2.7"],
   ["DNS", { stack: TUNNELED, domainAddresses: [] }, "warn", "has no address", "point"],
   ["ports", withoutShell, "unknown", "443 and 2222 on 203.0.113.10: no other container's"],
-  ["ports", publishes("other", 2222), "bad", "edge.tunnelPort: 2222 is held by the container other", "ss -ltnp"],
+  ["ports", publishes("other", 2222), "bad", "edge.tcp.clients: 2222 is held by the container other", "ss -ltnp"],
   ["ports", publishes("door", 443, "reach-blue"), "bad", "edge.httpsPort: 443 is held by the container door", "Stop"],
   ["ports", listens("::", 443), "bad", "edge.httpsPort: 443 is held by a process", "sport = :443"],
 

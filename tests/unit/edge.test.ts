@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { edgeSettings, traefikArguments } from "../../components/edge/edge-settings.ts";
 import { Networks } from "../../components/host/networks.ts";
+import { configuration } from "../../components/edge/front-door.ts";
 import { Proxy, type ProxyArgs } from "../../components/edge/proxy.ts";
 import { reviving } from "../../components/host/revive.ts";
 import { RouteFile } from "../../components/edge/route-file.ts";
@@ -39,7 +40,7 @@ async function system(
       certificates: FILES,
       address: "192.0.2.1",
       httpsPort: 443,
-      tunnelPort: 2222,
+      tcp: { clients: 2222 },
       requestsPerSecond: 50,
       burst: 75,
       maxBodyMb: 5,
@@ -267,12 +268,30 @@ describe("a service's routes", () => {
     );
   });
 
-  test("take tunnels only where there is a port for them", async () => {
+  test("take TCP only where there is a port for them", async () => {
     expect(route.tcp).toBeUndefined();
-    expect(routeOf(await system({}, { tunnelPort: 2200 })).tcp).toEqual({
-      routers: { api: { entryPoints: ["tunnel"], rule: "HostSNI(`*`)", service: "api" } },
-      services: { api: { loadBalancer: { servers: [{ address: `${API}:2200` }] } } },
+    expect(routeOf(await system({}, { tcp: { clients: 2200 } })).tcp).toEqual({
+      routers: {
+        "api-tcp-clients": { entryPoints: ["tcp-clients"], rule: "HostSNI(`*`)", service: "api-tcp-clients" },
+      },
+      services: { "api-tcp-clients": { loadBalancer: { servers: [{ address: `${API}:2200` }] } } },
     });
+  });
+
+  test("take each of two TCP ports to the port of the container that is said for it", async () => {
+    const two = { tcp: { clients: 2222, mail: 25 } };
+    const { routers, services } = routeOf(await system(two, { tcp: { mail: 2500, clients: 2200 } })).tcp as {
+      routers: Record<string, { entryPoints: string[]; service: string }>;
+      services: Record<string, { loadBalancer: { servers: { address: string }[] } }>;
+    };
+    const ways = Object.values(routers).map(({ entryPoints, service }) => [
+      ...entryPoints,
+      ...services[service]!.loadBalancer.servers.map(({ address }) => address),
+    ]);
+    expect(ways).toEqual([
+      ["tcp-mail", `${API}:2500`],
+      ["tcp-clients", `${API}:2200`],
+    ]);
   });
 });
 
@@ -316,13 +335,13 @@ describe("WebService", () => {
     expect(container(recording, "api-secrets-courier").inputs.uploads).toMatchObject([{ owner: "0", group: "0" }]);
   });
 
-  const TCP = { isHealthPath: false, takesTcp: true };
+  const TCP = { isHealthPath: false, tcp: ["clients"] };
   test.each<[Partial<WebServiceArgs>, object]>([
-    [{ routes: { paths: ["/api"] } }, { path: "/api", isHealthPath: false, takesTcp: false }],
-    [{ routes: { paths: ["/"] } }, { path: "/health", isHealthPath: true, takesTcp: false }],
-    [{ healthPath: "/api/health" }, { path: "/api/health", isHealthPath: true, takesTcp: false }],
-    [{ healthPath: "/apical" }, { path: "/api", isHealthPath: false, takesTcp: false }],
-    [{ routes: { paths: [] }, tunnelPort: 2222 }, TCP],
+    [{ routes: { paths: ["/api"] } }, { path: "/api", isHealthPath: false, tcp: [] }],
+    [{ routes: { paths: ["/"] } }, { path: "/health", isHealthPath: true, tcp: [] }],
+    [{ healthPath: "/api/health" }, { path: "/api/health", isHealthPath: true, tcp: [] }],
+    [{ healthPath: "/apical" }, { path: "/api", isHealthPath: false, tcp: [] }],
+    [{ routes: { paths: [] }, tcp: { clients: 2222 } }, TCP],
   ])("%j says in the state how it is asked from outside", async (args, fromOutside) => {
     const { recording } = await system({}, args);
     expect(ofType(recording, "WebService")[0]!.outputs["fromOutside"]).toEqual(fromOutside);
@@ -332,7 +351,7 @@ describe("WebService", () => {
     ["another health path", { healthPath: "/api/ready" }],
     ["more time for it", { healthTimeoutSeconds: 9 }],
     ["other paths", { routes: { paths: ["/guide"] } }],
-    ["a tunnel", { tunnelPort: 2222 }],
+    ["a TCP port", { tcp: { clients: 2222 } }],
   ])("with %s, gets its route's job anew, and nothing else", async (_, args) => {
     const [before, after] = [(await plainSystem()).recording, (await system({}, args)).recording];
     const changed = containers(after).filter(({ name, inputs }) => {
@@ -465,7 +484,7 @@ describe("a service that comes after stackOutputs()", () => {
       const networks = new Networks("networks", { host });
       const edge = new Proxy("edge", {
         ...{ networks, images: { traefik: IMAGE, haproxy: IMAGE }, domain: "example.com", certificates: FILES },
-        ...{ address: "192.0.2.1", httpsPort: 443, tunnelPort: 2222, requestsPerSecond: 50, burst: 75 },
+        ...{ address: "192.0.2.1", httpsPort: 443, tcp: { clients: 2222 }, requestsPerSecond: 50, burst: 75 },
       });
       new ServedRoutes("routes", { edge });
       new WebService("late", {
@@ -479,18 +498,78 @@ describe("a service that comes after stackOutputs()", () => {
   });
 });
 
+describe("the edge's TCP ports", () => {
+  const records = (tcp: Record<string, number>, services: Record<string, Record<string, number>>, refuse = false) =>
+    record(() => {
+      const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
+      const networks = new Networks("networks", { host });
+      const edge = new Proxy("edge", {
+        ...{ networks, images: { traefik: IMAGE, haproxy: IMAGE }, domain: "example.com", certificates: FILES },
+        ...{ address: "192.0.2.1", httpsPort: 443, tcp, requestsPerSecond: 50, burst: 75 },
+      });
+      for (const [name, ports] of Object.entries(services))
+        new WebService(name, {
+          ...{ edge, image: IMAGE, port: 80, health: { test: ["CMD", "true"] }, healthPath: "/", limits: LIMITS },
+          ...{ drainSeconds: 1, routes: { paths: [`/${name}`] }, tcp: ports },
+        });
+      if (refuse) edge.refuseIdleTcp();
+      // The door waits for it.
+      edge.endOfServices();
+    });
+
+  test("lead to one service each", async () => {
+    const recording = await records({ a: 2222, b: 2300 }, { one: { b: 1 }, two: { a: 2 } }, true);
+    const tcpOf = (name: string) =>
+      Object.values(
+        (JSON.parse(setting(recording, `${name}-route-job`, "ROUTE")) as { tcp: { routers: Record<string, object> } })
+          .tcp.routers,
+      );
+    expect(tcpOf("one")).toMatchObject([{ entryPoints: ["tcp-b"] }]);
+    expect(tcpOf("two")).toMatchObject([{ entryPoints: ["tcp-a"] }]);
+  });
+
+  test.each([
+    [{ clients: 2222 }, { one: { client: 1 } }, "one: tcp.client: is no TCP port of the edge: did you mean clients?"],
+    [
+      {},
+      { one: { mail: 25 } },
+      "one: tcp.mail: is no TCP port of the edge: declare it in settings.ts, `tcp: { mail: 2222 }`",
+    ],
+    [
+      { clients: 2222 },
+      { one: { clients: 1 }, two: { clients: 2, mail: 25 } },
+      "two: tcp.clients: leads to one already: leave it out of one of them, or declare another in tcp of settings.ts\n" +
+        "two: tcp.mail: is no TCP port of the edge: give clients, or declare it in settings.ts, `tcp: { mail: 2222 }`",
+    ],
+    [
+      { a: 2222, b: 2300, c: 2400 },
+      { one: { b: 1 } },
+      "edge.tcp.a: leads to no service: say in a service's arguments where it leads, like `tcp: { a: 2222 }`, or take it " +
+        "out of settings.ts\n" +
+        "edge.tcp.c: leads to no service: say in a service's arguments where it leads, like `tcp: { c: 2222 }`, or take it " +
+        "out of settings.ts",
+    ],
+  ] as [Record<string, number>, Record<string, Record<string, number>>, string][])(
+    "%j and services %j are refused, all problems at once",
+    async (tcp, services, message) => {
+      const refused = await records(tcp, services, true).then(() => "", String);
+      expect(refused.replace(/^Error: /, "")).toBe(message);
+    },
+  );
+});
+
 describe("the edge", () => {
   const subnets = ["172.21.0.0/16", "fd00::/64"];
   const settings = Object.fromEntries(
-    traefikArguments(subnets, { domain: "example.com", certificates: FILES, keepAliveSeconds: 60 }).map((argument) =>
-      argument.replace(/^--/, "").split(/=(.*)/s).slice(0, 2),
-    ),
+    traefikArguments(subnets, {
+      ...{ domain: "example.com", certificates: FILES, keepAliveSeconds: 60, tcp: ["clients", "mail"] },
+    }).map((argument) => argument.replace(/^--/, "").split(/=(.*)/s).slice(0, 2)),
   ) as Record<string, string>;
   const of = (change: object = {}) =>
     edgeSettings(
       {
         ...{ domain: "example.com", certificates: FILES, requestsPerSecond: 50, burst: 75, connectionsPerClient: 9 },
-        ...{ sharedAddresses: [], keepAliveSeconds: 60, requests: 99 },
+        ...{ sharedAddresses: [], keepAliveSeconds: 60, tcp: [], requests: 99 },
         ...change,
       },
       EDGE,
@@ -498,10 +577,11 @@ describe("the edge", () => {
     ) as RouteContent;
 
   test("opens these ports and no other", () => {
-    const addresses = Object.entries(settings).filter(([key]) => /^entrypoints\.[a-z]+\.address$/.test(key));
+    const addresses = Object.entries(settings).filter(([key]) => /^entrypoints\.[a-z-]+\.address$/.test(key));
     expect(Object.fromEntries(addresses)).toEqual({
       "entrypoints.websecure.address": ":8443",
-      "entrypoints.tunnel.address": ":2222",
+      "entrypoints.tcp-clients.address": ":2222",
+      "entrypoints.tcp-mail.address": ":2223",
       "entrypoints.services.address": ":8081",
       "entrypoints.release.address": ":8082",
     });
@@ -512,13 +592,14 @@ describe("the edge", () => {
     const proxyProtocol = Object.entries(settings).filter(([key]) => /proxyprotocol|forwardedheaders/.test(key));
     expect(proxyProtocol).toEqual([
       ["entrypoints.websecure.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
-      ["entrypoints.tunnel.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
+      ["entrypoints.tcp-clients.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
+      ["entrypoints.tcp-mail.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
     ]);
   });
 
   test("behind a proxy believes that proxy of whom a request is, and counts the requests of each client", () => {
     const clientsThrough = ["192.0.2.0/24", "2001:db8::/32"];
-    const given = { domain: "example.com", certificates: FILES, keepAliveSeconds: 60, clientsThrough };
+    const given = { domain: "example.com", certificates: FILES, keepAliveSeconds: 60, tcp: [], clientsThrough };
     expect(traefikArguments(subnets, given)).toContain(
       "--entrypoints.websecure.forwardedheaders.trustedips=192.0.2.0/24,2001:db8::/32",
     );
@@ -656,8 +737,8 @@ describe("the edge", () => {
     });
     expect(Object.keys(settings).filter((key) => /acme|certresolver/.test(key))).toEqual([]);
     const acme = (certificates: Certificates) =>
-      traefikArguments(subnets, { domain: "example.com", certificates, keepAliveSeconds: 60 }).filter((argument) =>
-        /acme|certresolver|tls\.domains/.test(argument),
+      traefikArguments(subnets, { domain: "example.com", certificates, keepAliveSeconds: 60, tcp: [] }).filter(
+        (argument) => /acme|certresolver|tls\.domains/.test(argument),
       );
     const usual = [
       "--entrypoints.websecure.http.tls.certresolver=acme",
@@ -768,50 +849,57 @@ describe("the front door", () => {
   let recording: Recording;
   let lines: string[];
   beforeAll(async () => {
-    ({ recording } = await system({ httpsPort: 8443, tunnelPort: 2022 }));
+    ({ recording } = await system({ httpsPort: 8443, tcp: { clients: 2022, mail: 25 } }));
     lines = container(recording, "edge-door-config-courier").inputs.uploads![0]!.content!.split("\n");
   });
   const sections = () => lines.join("\n").split(/\n(?=\w)/);
   const section = (name: string) => sections().find((text) => text.startsWith(name))!;
 
-  test("publishes the two ports, at the address that it is given", () => {
+  test("publishes its ports, at the address that it is given", () => {
     expect(container(recording, "edge-door").inputs.ports).toEqual([
       { ip: "192.0.2.1", external: 2022, internal: 2222, protocol: "tcp" },
+      { ip: "192.0.2.1", external: 25, internal: 2223, protocol: "tcp" },
       { ip: "192.0.2.1", external: 8443, internal: 8443, protocol: "tcp" },
     ]);
     // In the order in which they are given; the policies read it.
-    expect(label(container(recording, "edge-door"), "bulkhead.publishes")).toBe("192.0.2.1:8443 192.0.2.1:2022");
+    expect(label(container(recording, "edge-door"), "bulkhead.publishes")).toBe(
+      "192.0.2.1:8443 192.0.2.1:2022 192.0.2.1:25",
+    );
   });
 
-  test("listens on these two, and for its own health on itself", () => {
+  test("listens on these, and for its own health on itself", () => {
     expect(lines.filter((line) => /^\s*bind /.test(line)).map((line) => line.trim())).toEqual([
       "bind :8443 tcp-ut 180s",
-      "bind :2222 tcp-ut 180s",
       "bind 127.0.0.1:8080",
+      "bind :2222 tcp-ut 180s",
+      "bind :2223 tcp-ut 180s",
     ]);
   });
 
   test.each([
-    ["https", "edge-2:8443"],
-    ["tunnel", "edge-2:2222"],
-  ])("hands on to every edge that serves, and says whose connection it is: %s", (name, target) => {
+    ["https", "https-", "edge-2:8443"],
+    ["tcp-clients", "tcp-clients_", "edge-2:2222"],
+    ["tcp-mail", "tcp-mail_", "edge-2:2223"],
+  ])("hands on to every edge that serves, and says whose connection it is: %s", (name, of, target) => {
     expect(section("defaults")).toContain("http-check send meth GET uri /release/edge ");
     expect(section("defaults")).toContain("http-check expect status 200");
-    expect(section(`frontend ${name}`)).toContain(`default_backend ${name}-edges`);
-    expect(section(`backend ${name}-edges`)).toMatch(
+    expect(section(`frontend ${name}`)).toContain(`default_backend ${of}edges`);
+    expect(section(`backend ${of}edges`)).toMatch(
       new RegExp(`server-template edge \\d+ ${target} check port 8082 init-state down send-proxy-v2$`, "m"),
     );
     // Where none of them seems to be well, any is better than none.
-    expect(section(`frontend ${name}`)).toContain(`use_backend ${name}-any if { nbsrv(${name}-edges) lt 1 }`);
-    expect(section(`backend ${name}-any`)).toMatch(
-      new RegExp(`server-template edge \\d+ ${target} send-proxy-v2$`, "m"),
-    );
+    expect(section(`frontend ${name}`)).toContain(`use_backend ${of}any if { nbsrv(${of}edges) lt 1 }`);
+    expect(section(`backend ${of}any`)).toMatch(new RegExp(`server-template edge \\d+ ${target} send-proxy-v2$`, "m"));
   });
 
   test("gives no two of its parts the same name, which HAProxy 3.3 and newer refuse", () => {
     const names = lines.flatMap((line) => /^(?:front|back)end (\S+)/.exec(line)?.[1] ?? []);
-    expect(names.length).toBe(9);
+    expect(names.length).toBe(12);
     expect(new Set(names).size).toBe(names.length);
+    const alike = [...configuration(["x", "x-edges", "x-any"]).matchAll(/^(?:front|back)end (\S+)/gm)].map(
+      ([, name]) => name,
+    );
+    expect(new Set(alike).size).toBe(alike.length);
   });
 
   test("leaves an edge that refuses a check at once, and one that is only slow not", () => {
@@ -842,7 +930,11 @@ describe("the front door", () => {
       "HALF_OF_CONNECTIONS=879",
       "CONNECTIONS_PER_CLIENT=100",
       "IDLE_SECONDS=86400",
-      "TCP_CONNECTIONS=585",
+      // A quarter, in equal parts.
+      "TCP_CONNECTIONS=292",
+    ]);
+    expect(envs((await system({ tcp: {} })).recording)).toEqual([
+      ...["CONNECTIONS=2343", "HALF_OF_CONNECTIONS=1171", "CONNECTIONS_PER_CLIENT=100", "IDLE_SECONDS=86400"],
     ]);
     const sharedAddresses = [{ range: "203.0.113.0/24", clients: 40 }];
     const more = await system({ memoryMb: 1024, connectionsPerClient: 7, sharedAddresses, idleSeconds: 600 });

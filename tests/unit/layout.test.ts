@@ -53,8 +53,6 @@ test("no program is named in the components and the command", () => {
 
 /** With the reason. To be emptied. */
 const ALLOWED_NAMES: Record<string, string> = {
-  "components/edge/proxy.ts: /** Where clients of the backend's tunnels connect": "goes with tunnelPort",
-  "components/settings/platform.ts: tunnelPort": "goes with tunnelPort",
   "components/settings/settings.ts: /** One zod schema a key": "an example",
   "components/host/networks.ts: * on `internal` alone": "an example",
   'cli/up.ts: ["bulkhead up --stack prod --accept-data-loss': "an example",

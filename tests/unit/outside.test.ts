@@ -118,8 +118,8 @@ test("services are known by the state, and one that it says nothing of is left o
   const service = (name: string, outputs: object, type = "bulkhead:index:WebService") => ({
     ...{ urn: `urn:pulumi:prod::reach::${type}::${name}`, type, outputs },
   });
-  const frontend = { path: "/health", isHealthPath: true, takesTcp: false };
-  const backend = { path: "/api", isHealthPath: false, takesTcp: true };
+  const frontend = { path: "/health", isHealthPath: true, tcp: [] };
+  const backend = { path: "/api", isHealthPath: false, tcp: ["clients"] };
   const all = [
     service("frontend", { url: "https://prod.test", fromOutside: frontend }),
     service("backend", { fromOutside: backend }),

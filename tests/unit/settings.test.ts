@@ -50,6 +50,61 @@ function problemsOf(given: Record<string, string>, secretKeys?: string[]): reado
   return [];
 }
 
+const raw = (edge: object) =>
+  Object.fromEntries(
+    Object.entries({ ...platform, edge: JSON.stringify(edge) }).map(([key, value]) => [`store:${key}`, value]),
+  );
+const source = { project: "store", secretKeys: [], readFile: (path: string) => files[path]! };
+
+test("a program's TCP ports are the host's that it says, or those of the stack file", () => {
+  const { parse, tcp } = defineSettings({ tcp: { clients: 2222, mail: 25 } });
+  expect(tcp).toEqual({ clients: 2222, mail: 25 });
+  expect(parse(raw({}), source).edge.tcp).toEqual({ clients: 2222, mail: 25 });
+  expect(parse(raw({ tcp: { mail: 2525 } }), source).edge.tcp).toEqual({ clients: 2222, mail: 2525 });
+  expect(defineSettings().parse(raw({}), source).edge).not.toHaveProperty("tcp");
+});
+
+const MOVED =
+  "is called edge.tcp.<name> now: give the port there, `tcp: { <name>: 2222 }`, by the name that tcp in settings.ts has";
+test.each<[Record<string, number>, object, string[]]>([
+  [{ clients: 2222 }, { tcp: { client: 1 } }, ["edge.tcp.client: unknown key: did you mean store:edge.tcp.clients?"]],
+  [{ a: 2222, b: 2300 }, { tcp: { b: 2222 } }, ["edge.tcp.b: 2222 is edge.tcp.a too: give another port"]],
+  [{ a: 443 }, {}, ["edge.tcp.a: 443 is the httpsPort too: give another port"]],
+  [
+    { a: 2222 },
+    { tcp: { a: 0, c: 1 }, tunnelPort: 2222 },
+    [
+      "edge.tcp.a: 0 is not a whole number from 1 to 65535: give the port of the host on which TCP clients of a connect",
+      "edge.tcp.c: unknown key: give one of a",
+      `edge.tunnelPort: ${MOVED}`,
+    ],
+  ],
+  [
+    {},
+    { tcp: { a: 1 } },
+    [
+      "edge.tcp: unknown key: give one of address, httpsPort, requestsPerSecond, burst, maxBodyMb, memoryMb, " +
+        "connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds",
+    ],
+  ],
+])("with the TCP ports %j, edge: %j is refused", (tcp, edge, problems) => {
+  let found: readonly string[] = [];
+  try {
+    defineSettings({ tcp }).parse(raw(edge), source);
+  } catch (error) {
+    found = (error as ConfigError).problems;
+  }
+  expect(found).toEqual(problems.map((problem) => `store:${problem}`));
+});
+
+test("a name of a TCP port that Traefik or HAProxy could not take is a mistake of the program, as is no port", () => {
+  expect(() => defineSettings({ tcp: { "My port": 1, "-a": 2, ok: 70_000 } })).toThrow(
+    "tcp.My port: is not a name for a port: give small letters, digits and hyphens, like clients\n" +
+      "tcp.-a: is not a name for a port: give small letters, digits and hyphens, like clients\n" +
+      "tcp.ok: 70000 is not a port: give a whole number from 1 to 65535",
+  );
+});
+
 const SECRETS = { mailKey: "the-mail-key-nobody-may-see", payKey: "the-pay-key-nobody-may-see" };
 
 test("a program's keys stand beside the platform's, with their defaults", () => {

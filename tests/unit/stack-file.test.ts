@@ -16,7 +16,7 @@ config:
     accountId: "0123456789abcdef0123456789abcdef"
     zone: example.com
     addresses: [203.0.113.10]
-    tunnelHost: tunnels.reach.example.com
+    directHost: tunnels.reach.example.com
     files:
       bucket: reach-prod-files
   reach:cloudflareApiToken:
@@ -48,7 +48,7 @@ describe("a stack like another", () => {
       'reach:domain: "reach.example.com" -> "staging.example.com"',
       'reach:edge.address: "203.0.113.10" -> "203.0.113.20"',
       'reach:cloudflare.addresses: ["203.0.113.10"] -> ["203.0.113.20"]',
-      'reach:cloudflare.tunnelHost: "tunnels.reach.example.com" -> "tunnels.staging.example.com"',
+      'reach:cloudflare.directHost: "tunnels.reach.example.com" -> "tunnels.staging.example.com"',
       'reach:cloudflare.files.bucket: "reach-prod-files" -> "reach-staging-files"',
     ]);
     expect(secrets).toEqual(["reach:cloudflareApiToken"]);
@@ -57,7 +57,7 @@ describe("a stack like another", () => {
   test("never shares a bucket, nor a name that does not tell whose it is", () => {
     const other = PROD.replace("tunnels.reach.example.com", "ssh.example.com").replace("reach-prod-files", "uploads");
     const { text } = stackLike(other, "prod", STAGING, settings);
-    expect(text).toContain("tunnelHost: tunnels.staging.example.com\n");
+    expect(text).toContain("directHost: direct.staging.example.com\n");
     expect(text).toContain("bucket: uploads-staging\n");
   });
 

@@ -22,7 +22,14 @@ async function tunnelOf(certificates: Certificates = FILES, networksHaveOne = tr
     const networks = new Networks("networks", { host, tunnel: networksHaveOne });
     const edge = new Proxy("edge", {
       ...{ networks, images: { traefik: IMAGE, haproxy: IMAGE }, domain: "example.com", certificates },
-      ...{ address: "192.0.2.1", httpsPort: 443, tunnelPort: 2222, requestsPerSecond: 50, burst: 75, maxBodyMb: 5 },
+      ...{
+        address: "192.0.2.1",
+        httpsPort: 443,
+        tcp: { clients: 2222 },
+        requestsPerSecond: 50,
+        burst: 75,
+        maxBodyMb: 5,
+      },
       dnsApiToken: "a-token-that-nobody-may-see",
     });
     const account = new CloudflareAccount("cloudflare", { id: "0".repeat(32), apiToken: "t".repeat(40) });

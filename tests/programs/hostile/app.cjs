@@ -1,5 +1,6 @@
 // Answers as the path's last element says. Nothing of a body is kept.
 const http = require("node:http");
+const net = require("node:net");
 const block = Buffer.alloc(1 << 16, "x");
 const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -57,6 +58,15 @@ const server = http
   .on("listening", function () {
     this.requestTimeout = 0;
   });
+
+// Says where a connection has come, and what was sent.
+for (const [port, number] of Object.entries(JSON.parse(process.env.TCP)))
+  net
+    .createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.once("data", (sent) => socket.end(`${process.env.NAME} ${port} ${sent}`));
+    })
+    .listen(number);
 
 // No new ones, and what is open goes on for as long as it may.
 process.on("SIGTERM", () => {
