@@ -1,4 +1,4 @@
-// The ordinary way of deploying: what `make up` and `make rollback` do with a stack.
+// The ordinary way of deploying: what `bulkhead up` and `bulkhead rollback` do with a stack.
 import { resolve, sep } from "node:path";
 import { provideImages } from "../toolchain/images.ts";
 import { formatSeconds, say } from "../toolchain/steps.ts";

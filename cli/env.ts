@@ -17,7 +17,7 @@ export const env = stackCommand("env", "print the environment in which plain pul
   .action(exitsWith(print));
 
 async function print({ stack: name }: StackOptions): Promise<number> {
-  if (name === "local" && !existsSync(localFile)) say("the stack local is not there yet: `make up` makes it");
+  if (name === "local" && !existsSync(localFile)) say("the stack local is not there yet: `bulkhead up` makes it");
   // Much of what pulumi does needs no Docker.
   const host = await hostOf(name, () =>
     findDocker().catch((error: Error) => {

@@ -65,11 +65,11 @@ async function write(argument: string | undefined, options: Options, command: Co
   console.log(
     [
       "Next:",
-      `  make doctor STACK=${name}`,
+      `  bulkhead doctor --stack ${name}`,
       `  eval "$(make -s env STACK=${name})"    # a shell in which plain pulumi works on it`,
       `  pulumi stack init ${name}    # where its state is to be: docs/production.md`,
       ...secrets.map((key) => `  pulumi config set --secret ${key} --stack ${name}    # a value of its own`),
-      `  make up STACK=${name}`,
+      `  bulkhead up --stack ${name}`,
     ].join("\n"),
   );
   return DONE;

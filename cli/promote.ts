@@ -32,7 +32,7 @@ async function copyImages(options: Options, command: Command): Promise<number> {
   try {
     const outputs = outputsIn(await readState(stack));
     if (outputs?.services === undefined)
-      throw new Error(`${givenAs(command, "from")}: ${from} runs nothing yet: make up STACK=${from}`);
+      throw new Error(`${givenAs(command, "from")}: ${from} runs nothing yet: bulkhead up --stack ${from}`);
     const images = servedImages(outputs);
     const file = committedFile(to);
     const before = await readFile(file, "utf8");
@@ -42,7 +42,7 @@ async function copyImages(options: Options, command: Command): Promise<number> {
     console.log(
       `${relative(programDirectory, file)} ${after === before ? "has" : "now has"} what ${from} runs:\n${rows.join("\n")}`,
     );
-    console.log(`\nmake up STACK=${to} rolls them out.`);
+    console.log(`\nbulkhead up --stack ${to} rolls them out.`);
     return DONE;
   } finally {
     stack.engine.close();

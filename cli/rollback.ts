@@ -40,7 +40,7 @@ async function goBack({ stack: name, to, ...agreement }: Options, command: Comma
       throw new Error(
         `release ${target.number} cannot be gone back to: gone from the host, where they were built, are the images of ` +
           `${lost.map(([service, image]) => `${service} (${image})`).join(", ")}. Nothing was changed. Another release ` +
-          "may do (TO=); or check the commit of that time out of git and run `make up`, which builds them again",
+          "may do (TO=); or check the commit of that time out of git and run `bulkhead up`, which builds them again",
       );
     const path = committedFile(name);
     const before = await readFile(path, "utf8");
@@ -56,7 +56,7 @@ async function goBack({ stack: name, to, ...agreement }: Options, command: Comma
       await writeFile(path, before);
       say(`Not rolled back: ${path} is as it was`);
     } else if (after !== before)
-      say("Commit that file, or take its change back and run `make up` to go forward again.");
+      say("Commit that file, or take its change back and run `bulkhead up` to go forward again.");
     return code;
   } finally {
     stack.engine.close();

@@ -34,7 +34,7 @@ async function releaseLock({ stack: name, confirm }: Options): Promise<number> {
   const answer = confirm ?? (await ask(`Type ${name} to release it: `, `run with UNLOCK=${name} to release it`));
   if (answer !== name) throw new Error(`the answer was ${answer} and not ${name}: nothing was released`);
   await release(stack, holders);
-  say(`Released. \`make up STACK=${name}\` sees to what the run has left.`);
+  say(`Released. \`bulkhead up --stack ${name}\` sees to what the run has left.`);
   return DONE;
 }
 

@@ -10,7 +10,7 @@ import { findProgram, run, say, step } from "./steps.ts";
 /** The address of a Docker engine that answers: DOCKER_HOST, the docker context, or one of the usual sockets. */
 export function findDocker(): Promise<string> {
   return searchDocker(() => {
-    throw new Error(`no Docker engine answers here: \`make up\` starts one where it can, or set DOCKER_HOST`);
+    throw new Error(`no Docker engine answers here: \`bulkhead up\` starts one where it can, or set DOCKER_HOST`);
   });
 }
 

@@ -23,7 +23,9 @@ export async function readBack(stack: Stack): Promise<ReadBack> {
   const { deployment } = JSON.parse(exported) as { deployment: Deployment };
   const promised = promises(deployment);
   if (promised.containers.length === 0)
-    throw new Error(`${stack.name}: nothing is deployed, so nothing is promised: make up STACK=${stack.name}`);
+    throw new Error(
+      `${stack.name}: nothing is deployed, so nothing is promised: run \`bulkhead up --stack ${stack.name}\``,
+    );
   const { cloudflare } = promised;
   const host = await hostState(stack.engine, promised);
   return {

@@ -11,8 +11,8 @@ export interface Field {
   cure?: string;
 }
 
-const UPDATE = "`make up` puts it right.";
-export const REFRESH = "`pulumi refresh`, then `make up`: it is made anew.";
+const UPDATE = "`bulkhead up` puts it right.";
+export const REFRESH = "`pulumi refresh`, then `bulkhead up`: it is made anew.";
 const NETWORKS =
   "`docker network disconnect` it from what is too much; what is missing is there after `pulumi up --replace` of it.";
 /** Of a container that the state names by its id: whatever it shows, the stack made it, and clients may be on it. */
@@ -22,8 +22,8 @@ export const OWN =
 /** Of a container that stands where the stack's own was, and may serve in its place. */
 export const REPLACE =
   "Another container than the one that the stack made. Find out who made it, and leave it running: it may be what serves.\n" +
-  "`pulumi refresh`, then `make up` makes the stack's own; remove this one when that is healthy. If it holds the ports of\n" +
-  "the host, they are closed from its removal until `make up` has ended.";
+  "`pulumi refresh`, then `bulkhead up` makes the stack's own; remove this one when that is healthy. If it holds the ports of\n" +
+  "the host, they are closed from its removal until `bulkhead up` has ended.";
 
 /** A promise that is the same for all: what nothing of a stack has. */
 const none = (read: (found: ContainerState) => unknown): Field => ({

@@ -46,7 +46,7 @@ const STRANGER =
   "nothing needs it can `docker rm --force` it.";
 const NETWORK =
   "Find out who made it. The stack's own services may be on it: with a new one they are rolled, so do this at a quiet time.\n" +
-  "`docker network rm` it once nothing is on it, `pulumi refresh`, and `make up`.";
+  "`docker network rm` it once nothing is on it, `pulumi refresh`, and `bulkhead up`.";
 const VOLUME = "Somebody made it anew. `pulumi up --replace` of it makes it as the stack says, and rolls its readers.";
 
 function ofContainer(container: PromisedContainer, host: HostState): Finding[] {
@@ -197,4 +197,4 @@ function ofDaemon({ daemon }: Promised, { engine }: HostState): Finding[] {
 
 const SETTING =
   "Find out who changed it: /etc/docker/daemon.json, or the command line in `systemctl cat docker`. Put it back, and restart\n" +
-  "Docker. If it is meant to be so, `make up` takes it as it is.";
+  "Docker. If it is meant to be so, `bulkhead up` takes it as it is.";

@@ -35,7 +35,7 @@ async function refuseOlder({ stack: name }: StackOptions): Promise<number> {
   if (!newer) return DONE;
   throw new Error(
     `${stack.name}: runs ${deployed.slice(0, 8)}, which is newer than this commit, ${head.slice(0, 8)}: nothing is ` +
-      "deployed. To go back, revert on main, or run `make rollback`",
+      "deployed. To go back, revert on main, or run `bulkhead rollback`",
   );
 }
 

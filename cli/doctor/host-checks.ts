@@ -134,7 +134,7 @@ export const engineChecks: Record<string, (facts: Pick<HostFacts, "engine" | "sh
   },
 };
 
-/** What `make doctor` looks at, in the order in which it says it. */
+/** What `bulkhead doctor` looks at, in the order in which it says it. */
 export const checks: Record<string, (facts: HostFacts) => Finding> = {
   "way in": ({ url, agentHasKey }) => {
     if (url.startsWith("tcp:"))
@@ -319,7 +319,7 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
     const cure =
       kind === "acme"
         ? ["The edge renews it when a third of its time is left, and has not: its log says why. On the host:", log]
-        : ["Give the stack a newer one (certificates in its stack file), and `make up`."];
+        : ["Give the stack a newer one (certificates in its stack file), and `bulkhead up`."];
     if (until <= now) return bad(`for ${names.join(", ")}, and over since ${until.toISOString().slice(0, 10)}`, cure);
     if (!names.some((name) => covers(name, domain)))
       return bad(`${found}, and not for ${domain}`, [

@@ -8,7 +8,7 @@ import { type Publisher } from "../../components/docker-engine/published-ports.t
 import { servedCertificate, type ServedCertificate } from "./served-certificate.ts";
 import { run } from "../../toolchain/steps.ts";
 
-/** All that `make doctor` judges. What could not be learned is not there. */
+/** All that `bulkhead doctor` judges. What could not be learned is not there. */
 export interface HostFacts {
   stack: StackFacts;
   url: string;

@@ -299,7 +299,7 @@ export interface PortFacts {
 
 /** Of a port that does not answer: what is wrong, and what to do. A restart of the door is advised for a dead port alone. */
 export function judgePort(outcome: Outcome, { name, atHost, holds, dead }: PortFacts) {
-  const up = `\`make up STACK=${name}\``;
+  const up = `\`bulkhead up --stack ${name}\``;
   const found = (text: string, ...cure: string[]) => ({ found: text, cure });
   if (!holds && outcome.kind === "refused")
     return found("refused: no running container has the port", `${up} starts what the stack promises.`);
@@ -329,7 +329,7 @@ export function judgePort(outcome: Outcome, { name, atHost, holds, dead }: PortF
   if (outcome.kind === "closed")
     return found(
       "connected, and closed at once: nothing is behind it",
-      `The door or the service behind it ends connections: \`make audit STACK=${name}\`, and \`docker logs\` of the door and edge.`,
+      `The door or the service behind it ends connections: \`bulkhead audit --stack ${name}\`, and \`docker logs\` of the door and edge.`,
     );
   if (outcome.kind === "hangs")
     return found(
@@ -354,7 +354,7 @@ export function judgeAnswer(outcome: Outcome, facts: AnswerFacts): Pick<Seen, "f
     return bad(
       `certificate: ${outcome.said}`,
       acme
-        ? "A first one takes minutes: `make doctor` again; else the edge's log says why the CA gave none."
+        ? "A first one takes minutes: `bulkhead doctor` again; else the edge's log says why the CA gave none."
         : "Give the stack one that clients trust (certificates in its stack file); NODE_EXTRA_CA_CERTS names a CA of your own.",
     );
   if (outcome.kind === "no address")
@@ -365,10 +365,10 @@ export function judgeAnswer(outcome: Outcome, facts: AnswerFacts): Pick<Seen, "f
       "The service hangs, or is too slow for clients: `docker logs` of its container, then `docker restart` it if it hangs.",
     );
   if (outcome.kind !== "answered")
-    return bad(saidOf(outcome), `Nothing behind the name takes the connection: \`make audit STACK=${name}\`.`);
+    return bad(saidOf(outcome), `Nothing behind the name takes the connection: \`bulkhead audit --stack ${name}\`.`);
   const { status } = outcome;
   if (isNobody(outcome, nobody))
-    return bad("404 by the edge: it has no route to it", `\`make up STACK=${name}\` writes the route again.`);
+    return bad("404 by the edge: it has no route to it", `\`bulkhead up --stack ${name}\` writes the route again.`);
   if ([502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530].includes(status))
     return bad(`${status}: nothing answers behind it`, "`docker logs` of the service's container says why.");
   if (status >= 500) return bad(`${status}`, "`docker logs` of the service's container says why.");

@@ -48,7 +48,7 @@ export function driftReport(
     ...(found.length === 0
       ? []
       : [
-          `\`make audit STACK=${stack}\` finds:`,
+          `\`bulkhead audit --stack ${stack}\` finds:`,
           markdownTable(
             ["resource", "field", "promised", "found"],
             found.map(({ resource, field, promised, found }) => [resource, field, promised, found].map(cell)),
@@ -63,7 +63,7 @@ export function driftReport(
             ["resource", "properties"],
             refreshed.map(({ name, properties }) => [name, properties.join(", ") || "gone"].map(cell)),
           ),
-          "- Put back by hand what nobody meant to change; or `pulumi refresh`, and `make up` brings back what the program says.",
+          "- Put back by hand what nobody meant to change; or `pulumi refresh`, and `bulkhead up` brings back what the program says.",
         ]),
   ].join("\n\n");
 }

@@ -115,7 +115,7 @@ export async function refusal(stack: string, holder: Holder): Promise<string> {
     where === "gone"
       ? "If that was this machine, its process is gone:"
       : "Whether that one is still alive cannot be seen from here: wait for it to end, or if you know that it was killed,";
-  return `${runOf(holder)} holds the lock of the stack ${stack}. This run has changed nothing. ${seen} \`make unlock STACK=${stack}\``;
+  return `${runOf(holder)} holds the lock of the stack ${stack}. This run has changed nothing. ${seen} \`bulkhead unlock --stack ${stack}\``;
 }
 
 async function holdersInFiles(state: string, stack: string): Promise<Holder[]> {

@@ -1,4 +1,4 @@
-// What a killed run leaves on the host. Each `make up` and `make down` sees to it.
+// What a killed run leaves on the host. Each `bulkhead up` and `bulkhead down` sees to it.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -57,7 +57,7 @@ async function inVolumes({ engine, name }: Stack): Promise<Release[]> {
  */
 export function releaseToReturnTo(known: readonly Release[], number?: number, given = "--to"): Release {
   const [current, ...earlier] = known;
-  if (current === undefined) throw new Error("no release is recorded on the host: the first `make up` records one");
+  if (current === undefined) throw new Error("no release is recorded on the host: the first `bulkhead up` records one");
   if (number !== undefined) {
     const found = known.find((release) => release.number === number);
     if (found) return found;

@@ -75,7 +75,7 @@ export function stackLike(
     set([configKey("cloudflare"), "files", "bucket"], renamed(files.bucket, from, wanted.name));
 
   const after = configOf(document);
-  // What is wrong with it is said now and not at the first `make up`.
+  // What is wrong with it is said now and not at the first `bulkhead up`.
   refuseWhatIsWrong(after, settings);
   return { text: String(document), differences: differencesOf(before, after), secrets: secretsOf(before) };
 }
@@ -86,7 +86,7 @@ export function withImages(text: string, images: Record<string, string>): string
   if (built.length > 0)
     throw new Error(
       `${built.map(([service]) => service).join(" and ")}: built on the host, and on no other: push the image to a registry, ` +
-        "name it by its digest in images of the first stack, and `make up` that",
+        "name it by its digest in images of the first stack, and `bulkhead up` that",
     );
   const document = parseDocument(text);
   for (const [service, image] of Object.entries(images))

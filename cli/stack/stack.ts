@@ -145,7 +145,7 @@ async function localBackend(): Promise<Record<string, string | undefined>> {
     // These would win over the above.
     PULUMI_CONFIG_PASSPHRASE: undefined,
     PULUMI_ACCESS_TOKEN: undefined,
-    // Plain `pulumi` in a shell of `make env` finds the stack file by this.
+    // Plain `pulumi` in a shell of `bulkhead env` finds the stack file by this.
     PULUMI_OPTION_CONFIG_FILE: localFile,
   };
 }

@@ -79,7 +79,7 @@ export class CloudflareAccount extends pulumi.ComponentResource {
       if (there > 1)
         problems.push(
           `cloudflare.tunnel: ${host} has ${there} addresses, and one alone can become a tunnel: ` +
-            "leave one in cloudflare.addresses, run `make up`, then give the tunnel",
+            "leave one in cloudflare.addresses, run `bulkhead up`, then give the tunnel",
         );
     }
     if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));

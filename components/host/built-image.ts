@@ -41,7 +41,7 @@ export class BuiltImage extends pulumi.ComponentResource {
           labels: { "bulkhead.stack": host.stackName },
           secrets: buildSecrets(),
         },
-        // A rollback needs the image of the release before. `make up` removes what no release needs any more.
+        // A rollback needs the image of the release before. `bulkhead up` removes what no release needs any more.
         keepLocally: true,
       },
       // The name says what is built. Another machine has its files elsewhere: no reason to build anything anew.

@@ -61,7 +61,7 @@ export class DockerHost extends pulumi.ComponentResource {
     this.hooksOfJobs = { ...this.hooks, afterCreate: [...this.hooks.afterCreate!, jobHook(name, this)] };
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
     this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });
-    // For `make audit`: how the engine was set when the stack was deployed.
+    // For `bulkhead audit`: how the engine was set when the stack was deployed.
     this.registerOutputs({ url, daemon: pulumi.runtime.isDryRun() ? undefined : this.#daemonSettings() });
   }
 

@@ -74,7 +74,7 @@ export function readFiles(
     const text = content(
       `certificates.${key}`,
       path,
-      "give a file that is there; `make up` makes those of the local stack",
+      "give a file that is there; `bulkhead up` makes those of the local stack",
     );
     if (text === undefined) return undefined;
     try {

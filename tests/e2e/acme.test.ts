@@ -111,7 +111,7 @@ test("a CA that is away at first keeps nothing from starting: the edge shows a c
   expect(await servedCertificate(reach.engine, "reach-acme")).toBe("none yet");
 });
 
-test("when the CA is back, the next update that changes a route gets the certificate, and `make up` waits for it", async () => {
+test("when the CA is back, the next update that changes a route gets the certificate, and `bulkhead up` waits for it", async () => {
   await pebble.comeBack();
   await configure({ maxBodyMb: 11 });
   // The CA is not asked before the record of its challenge has got around.

@@ -190,7 +190,7 @@ test("the next release is tried in staging, and prod serves what it did", async 
   expect(before.Config.Image).toBe(releases.backend);
 });
 
-test("`make promote` writes its digest into the other file, and that one line", async () => {
+test("`bulkhead promote` writes its digest into the other file, and that one line", async () => {
   const before = read("prod");
   const { stdout } = await succeeds("staging", page.promote);
   expect(stdout).toContain(`Pulumi.prod.yaml now has what staging runs:\n  backend: ${releases.nextBackend}\n`);
@@ -198,7 +198,7 @@ test("`make promote` writes its digest into the other file, and that one line", 
   expect((await container("prod", "backend")).Config.Image, "nothing is deployed by it").toBe(releases.backend);
 });
 
-test("`make up` rolls it out without a lost request, and both hosts run the same digest", async () => {
+test("`bulkhead up` rolls it out without a lost request, and both hosts run the same digest", async () => {
   const load = startLoad({
     ...{ url: "https://reach.example.com/api/status", address: hosts.prod.address, ca, release: { field: "release" } },
     ...{ connections: 4, requestsPerSecond: 40, seconds: 300 },
@@ -218,7 +218,7 @@ test("`make up` rolls it out without a lost request, and both hosts run the same
   expect([prod!.Config.Image, prod!.Image]).toEqual([staging!.Config.Image, staging!.Image]);
 });
 
-test("`make audit` finds what somebody changed in the settings of a host's Docker", async () => {
+test("`bulkhead audit` finds what somebody changed in the settings of a host's Docker", async () => {
   const clean = await succeeds("staging", "make audit STACK=staging");
   expect(clean.stdout).toBe("The host is as the stack promises.\n");
   const settings = {

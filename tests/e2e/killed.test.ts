@@ -112,7 +112,7 @@ test("no request failed, and nobody else was touched", async () => {
   expect((await snapshot(engine, "reach-a")).volumes).toContain("reach-a-kept");
 });
 
-test("`make down` after a run that was killed leaves nothing but data", async () => {
+test("`bulkhead down` after a run that was killed leaves nothing but data", async () => {
   const lane = lanes[0]!;
   await lane.kill("start backend-route-job");
   const down = await lane.make("down", { env: { DATA: "keep" } });

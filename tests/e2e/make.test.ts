@@ -1,4 +1,4 @@
-// `make up` and `make down` as a person types them, in a copy of the repository, with a run killed in the middle.
+// `bulkhead up` and `bulkhead down` as a person types them, in a copy of the repository, with a run killed in the middle.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import * as https from "node:https";
@@ -48,7 +48,7 @@ test("nothing that is committed is changed, and the passphrase is its owner's al
   expect(statSync(join(made, "passphrase")).mode & 0o777).toBe(0o600);
 });
 
-test("a second `make up` changes nothing", async () => {
+test("a second `bulkhead up` changes nothing", async () => {
   const before = await ids();
   const shim = countingPulumi();
   const up = await make("up", { PATH: `${shim.directory}:${process.env["PATH"]}` });
@@ -60,7 +60,7 @@ test("a second `make up` changes nothing", async () => {
   expect(await ids()).toEqual(before);
 });
 
-test("`make audit` finds nothing on it, and what somebody changed", async () => {
+test("`bulkhead audit` finds nothing on it, and what somebody changed", async () => {
   expect(await make("audit")).toMatchObject({ code: 0, stdout: "The host is as the stack promises.\n" });
   const [edge] = (await inspectAll(engine, "reach-local")).filter(
     ({ Config }) => Config.Labels["bulkhead.name"] === "edge",
@@ -69,7 +69,7 @@ test("`make audit` finds nothing on it, and what somebody changed", async () => 
   const found = await make("audit");
   expect(found.code).toBe(2);
   expect(found.stdout).toMatch(/^edge +pids +\d+ +4000$/m);
-  expect(found.stdout).toContain("\n`make up` puts it right.\n  edge: pids\n");
+  expect(found.stdout).toContain("\n`bulkhead up` puts it right.\n  edge: pids\n");
   const json = JSON.parse((await make("audit", { FORMAT: "json" })).stdout) as object[];
   expect(json).toMatchObject([{ resource: "edge", field: "pids", found: "4000" }]);
   expect(await make("up")).toMatchObject({ code: 0 });
@@ -121,7 +121,7 @@ test("the lock of a run on another machine is released when someone says so, and
   expect(up.code).toBe(2);
   expect(up.stderr).toContain(`error: ${holder} of the stack local. This run has changed nothing.`);
   expect(up.stderr).toContain("cannot be seen from here: wait for it to end");
-  expect(up.stderr).toContain("`make unlock STACK=local`");
+  expect(up.stderr).toContain("`bulkhead unlock --stack local`");
   const unanswered = await make("unlock");
   expect(unanswered.code).toBe(2);
   expect(unanswered.stderr).toContain(holder);
@@ -173,7 +173,7 @@ test("a run that is killed stops nobody, and what it left is removed", async () 
   expect(next.stdout).toMatch(/^ +\d+ unchanged$/m);
 });
 
-test("`make down` leaves nothing but the data, until it is told to", async () => {
+test("`bulkhead down` leaves nothing but the data, until it is told to", async () => {
   const unanswered = await make("down");
   expect(unanswered).toMatchObject({ code: 2 });
   expect(unanswered.stderr).toContain("run with DATA=delete or DATA=keep");

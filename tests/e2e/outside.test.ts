@@ -27,14 +27,14 @@ afterAll(async () => {
 });
 
 test.each([{ port: 8443, asked: "https://127.0.0.1:8443" }, ...inSoak({ port: 2222, asked: "tcp://127.0.0.1:2222" })])(
-  "port $port is dead while all is healthy: audit and doctor are red, `make up` cures it",
+  "port $port is dead while all is healthy: audit and doctor are red, `bulkhead up` cures it",
   async ({ port, asked }) => {
     killProxyOf(port);
     await allHealthy();
     const audit = await make("audit");
     expect(audit).toMatchObject({ code: 2 });
     expect(audit.stdout).toMatch(new RegExp(`^door +from outside: ${asked} +answers +dead: refused`, "m"));
-    expect(audit.stdout).toContain("`make up STACK=local` restarts the door.");
+    expect(audit.stdout).toContain("`bulkhead up --stack local` restarts the door.");
     const doctor = await make("doctor");
     expect(doctor).toMatchObject({ code: 2 });
     expect(doctor.stdout).toContain(`door: ${asked}: dead: refused`);

@@ -8,7 +8,7 @@ import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { prepareReach } from "../support/reach.ts";
 import { provideSmallImage } from "../support/small-image.ts";
 
-/** As `make` and the shell of `make env` name the pack. */
+/** As `make` and the shell of `bulkhead env` name the pack. */
 const env = { PULUMI_OPTION_POLICY_PACK: policyPacks() };
 const engine = currentTestEngine();
 const docker = async (...args: string[]) => (await engine.exec("docker", args)).stdout.trim();

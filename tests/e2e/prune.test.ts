@@ -45,7 +45,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await load?.stop().catch(() => undefined);
-  // `make down` takes the time that a drain takes: make.test.ts shows it.
+  // `bulkhead down` takes the time that a drain takes: make.test.ts shows it.
   const down = SOAK ? await make("down", { DATA: "delete" }) : await removeStack(engine, "reach-local");
   await registry?.stop();
   const left = await inspectAll(engine, "reach-local");
@@ -65,7 +65,7 @@ test.each([
   ["docker volume prune -a", ["volume", "prune", "--force"]],
   ["docker system prune -af", ["system", "prune", "--all", "--force"]],
   ["docker system prune -af --volumes", ["system", "prune", "--all", "--force", "--volumes"]],
-])("after `%s` the site runs on, and `make audit` finds nothing that is to be cured", async (_, args) => {
+])("after `%s` the site runs on, and `bulkhead audit` finds nothing that is to be cured", async (_, args) => {
   // On Docker before 23 it takes volumes with a name too, which needs --all afterwards.
   const { ApiVersion } = await engine.get<{ ApiVersion: string }>("/version");
   const all = args[0] === "volume" && Number(ApiVersion.split(".")[1]) >= 42 ? ["--all"] : [];
@@ -95,14 +95,14 @@ test("the audit still sees what somebody does to a secret whose courier is gone"
   expect(await inVolume("chmod 0400 *")).toMatchObject({ code: 0 });
 });
 
-// The test after it has a refresh before its `make up`.
-test.runIf(SOAK)("the next `make up` is content, and replaces no service", async () => {
+// The test after it has a refresh before its `bulkhead up`.
+test.runIf(SOAK)("the next `bulkhead up` is content, and replaces no service", async () => {
   await succeed("up");
   expect(await services()).toEqual(serving);
   expect((await make("audit")).stdout).toContain("The host is as the stack promises.");
 });
 
-test("a refresh sees what is gone; `make up` makes that anew, and rolls no service", async () => {
+test("a refresh sees what is gone; `bulkhead up` makes that anew, and rolls no service", async () => {
   expect(await pulumi("refresh --yes --skip-preview")).toMatchObject({ code: 0 });
   await succeed("up");
   expect(await services()).toEqual(serving);
@@ -112,7 +112,7 @@ test("a refresh sees what is gone; `make up` makes that anew, and rolls no servi
 
 test("a secret is rotated", async () => {
   await prune();
-  // Where a registry answers, Pulumi itself pulls what was pruned. Here only `make up` has stand-ins for it.
+  // Where a registry answers, Pulumi itself pulls what was pruned. Here only `bulkhead up` has stand-ins for it.
   await succeed("up");
   const urns = await pulumi("stack --show-urns");
   const [urn] = /urn:\S*RandomPassword::api-key-value/.exec(urns.stdout) ?? [];
@@ -179,7 +179,7 @@ test("no request of all these failed", async () => {
   expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
 });
 
-/** Leaves on the host what a good `make up` leaves there of a release that another one has followed. */
+/** Leaves on the host what a good `bulkhead up` leaves there of a release that another one has followed. */
 async function recordAsDeployed(number: number, backend: string): Promise<void> {
   await engine.pull(backend);
   await engine.post("/volumes/create", {

@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  // `make down` takes the time that a drain takes: make.test.ts shows it.
+  // `bulkhead down` takes the time that a drain takes: make.test.ts shows it.
   if (SOAK) await make("down", { DATA: "delete" });
   else await removeStack(engine, "reach-local");
   expect(await inspectAll(engine, "reach-local")).toEqual([]);
@@ -66,7 +66,7 @@ describe("make rollback", () => {
     const file = readFileSync(stackFile, "utf8");
     expect(file).toContain(`    backend: ${first.Image}\n`);
     expect(file).not.toContain("memoryMb: 200");
-    expect(file).toContain("# `make up` makes them, signed by a CA of this machine.");
+    expect(file).toContain("# `bulkhead up` makes them, signed by a CA of this machine.");
   });
 
   test("can be taken back, by the file as it was", async () => {

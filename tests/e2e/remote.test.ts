@@ -63,7 +63,7 @@ describe("first contact", () => {
     expect(await snapshot(reach.engine)).toEqual(before);
   });
 
-  test("is told by `make up` before it does anything, and what it tells to run lets it in", async () => {
+  test("is told by `bulkhead up` before it does anything, and what it tells to run lets it in", async () => {
     const file = join(copy.directory, "known_hosts");
     writeFileSync(file, "");
     writeStackFile({ "reach:knownHosts": "known_hosts" });
@@ -151,12 +151,12 @@ describe("first contact", () => {
   });
 });
 
-test("`make env` gives pulumi a number of its own for hosts over ssh, unless the user has one", async () => {
+test("`bulkhead env` gives pulumi a number of its own for hosts over ssh, unless the user has one", async () => {
   expect((await make("env")).stdout).toContain(`export PULUMI_PARALLEL='${SSH_PARALLEL}'\n`);
   expect((await make("env", { PULUMI_PARALLEL: "3" })).stdout).toContain("export PULUMI_PARALLEL='3'\n");
 });
 
-test("`make env` starts no Docker where none runs: it says so", async () => {
+test("`bulkhead env` starts no Docker where none runs: it says so", async () => {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-no-docker-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const started = join(directory, "started");
@@ -233,7 +233,7 @@ test("a refresh and another up see nothing to do", async () => {
   expect(await snapshot(reach.engine)).toEqual(before);
 });
 
-test("`make doctor` says what the host is, and changes nothing there", async () => {
+test("`bulkhead doctor` says what the host is, and changes nothing there", async () => {
   const before = await snapshot(reach.engine);
   const { code, stdout } = await make("doctor");
   expect(code).toBe(0);
@@ -257,7 +257,7 @@ test("`make doctor` says what the host is, and changes nothing there", async () 
   expect(await snapshot(reach.engine)).toEqual(before);
 });
 
-test("`make doctor` tells a firewall before the host from a dead port: the host itself is asked over ssh", async () => {
+test("`bulkhead doctor` tells a firewall before the host from a dead port: the host itself is asked over ssh", async () => {
   const well = await make("doctor");
   expect(well.stdout).toMatch(new RegExp(`^door +https://${host.address}:8443 +open$`, "m"));
   // Certificates are of the test's own CA, which this machine does not trust.
@@ -315,7 +315,7 @@ test("a hundred containers are made by one update without a dropped connection",
   expect(connections.made).toBeLessThan(containers / 2);
 });
 
-test("after a reboot the next run works, and `make doctor` finds what is wrong now", async () => {
+test("after a reboot the next run works, and `bulkhead doctor` finds what is wrong now", async () => {
   const hosts = ["unix:///var/run/docker.sock", "tcp://0.0.0.0:2375"];
   // Asked for by name, so that dockerd does not wait for somebody to read its warning.
   const settings = JSON.stringify({ hosts, tls: false });
@@ -354,10 +354,10 @@ test("a shared connection that is dead and does not know it is left for another 
   expect(await reachedByRollback()).toContain(REACHED);
 });
 
-/** What only the engine there can tell: nothing was deployed by `make up`. */
+/** What only the engine there can tell: nothing was deployed by `bulkhead up`. */
 const REACHED = "no release is recorded on the host";
 
-/** The quickest command that asks the engine over the shared connection, as `make up` does, and changes nothing. */
+/** The quickest command that asks the engine over the shared connection, as `bulkhead up` does, and changes nothing. */
 async function reachedByRollback(): Promise<string> {
   const { stderr, seconds } = await make("rollback");
   console.log(JSON.stringify({ event: "rollback", seconds, said: stderr.split("\n")[0] }));
@@ -397,7 +397,7 @@ function make(target: string, env: Record<string, string> = {}) {
   return copy.make(target, { env: { STACK: "far", DOCKER_HOST: "unix:///nowhere/docker.sock", ...env } });
 }
 
-/** Each check of `make doctor` with its verdict and what was found. */
+/** Each check of `bulkhead doctor` with its verdict and what was found. */
 function verdicts(stdout: string): Record<string, string> {
   const rows = stdout.matchAll(/^(\S.*?) {2,}(.*?) {2,}(ok|warn|bad|unknown)$/gm);
   return Object.fromEntries([...rows].map(([, check, found, verdict]) => [check!, `${verdict!} ${found!}`]));

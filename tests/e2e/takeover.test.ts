@@ -94,7 +94,7 @@ test("nothing is left over of the last release", async () => {
   expect(after.volumes.filter((name) => !known.includes(name))).toEqual([]);
 });
 
-test("`make audit` is clean, and another update changes nothing", async () => {
+test("`bulkhead audit` is clean, and another update changes nothing", async () => {
   cpSync(reach.project.configFile, join(clone.directory, `Pulumi.${STACK}.yaml`));
   const env = { ...reach.project.env, STACK };
   const audit = await runCommand("make", ["audit"], { cwd: clone.directory, env, timeoutMs: 300_000 });
@@ -153,7 +153,8 @@ function watchDoor(): { closed: () => { from: number; to: number }; stop: () => 
       const at = (action: string) =>
         [...events.matchAll(new RegExp(`^${action} (\\d+)$`, "gm"))].map(([, nano]) => Number(nano) / 1e6);
       const [killed, started] = [at("kill"), at("start")];
-      expect({ killed: killed.length, started: started.length }, events).toEqual({ killed: 1, started: 1 });
+      // Told to end, and ended by force if it took longer than it may.
+      expect({ killed: killed.length > 0, started: started.length }, events).toEqual({ killed: true, started: 1 });
       return { from: killed[0]!, to: started[0]! + LISTENS_WITHIN_MS };
     },
     stop: () => docker.kill(),

@@ -65,7 +65,7 @@ test("the door takes HTTPS from Cloudflare, and ends what comes from elsewhere b
     );
 });
 
-test("`make doctor` looks both ways: straight to the door, and by the name through Cloudflare", async () => {
+test("`bulkhead doctor` looks both ways: straight to the door, and by the name through Cloudflare", async () => {
   const copy = new RepositoryCopy();
   onTestFinished(() => copy.remove());
   cpSync(reach.project.configFile, join(copy.directory, "Pulumi.through.yaml"));

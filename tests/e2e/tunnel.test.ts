@@ -118,7 +118,7 @@ test("a second update changes nothing", async () => {
   expect((await reach.deploy()).stdout).toMatch(/^Resources:\n\s+\d+ unchanged\n/m);
 });
 
-test("`make audit` finds nothing on it, and what somebody changed of the tunnel, and shows no token", async () => {
+test("`bulkhead audit` finds nothing on it, and what somebody changed of the tunnel, and shows no token", async () => {
   const copy = new RepositoryCopy();
   onTestFinished(() => copy.remove());
   cpSync(reach.project.configFile, join(copy.directory, "Pulumi.tunnel.yaml"));
@@ -136,7 +136,7 @@ test("`make audit` finds nothing on it, and what somebody changed of the tunnel,
   for (const needle of [token, emulator.tunnels.token(tunnelThere())]) expect(stdout + stderr).not.toContain(needle);
 });
 
-test("`make doctor` asks by the name alone, and says when nothing answers behind it", async () => {
+test("`bulkhead doctor` asks by the name alone, and says when nothing answers behind it", async () => {
   const copy = new RepositoryCopy();
   onTestFinished(() => copy.remove());
   cpSync(reach.project.configFile, join(copy.directory, "Pulumi.tunnel.yaml"));

@@ -1,3 +1,4 @@
+import { EDGE_ALIAS } from "../../components/edge/proxy.ts";
 import { expect } from "vitest";
 import type { OutsideWorld } from "./outside-world.ts";
 import { runProbe } from "./probe.ts";
@@ -48,7 +49,7 @@ export async function expectProxyProtocolNotBelieved(reach: Reach, world: Outsid
       program: `
 import http.client, json, socket, ssl, sys
 asked = json.loads(sys.argv[1])
-plain = socket.create_connection(("edge", 8443), 5)
+plain = socket.create_connection(("${EDGE_ALIAS}", 8443), 5)
 own = plain.getsockname()[0]
 plain.sendall(bytes.fromhex(asked["lie"]))
 context = ssl.create_default_context()

@@ -218,7 +218,7 @@ describe("the API", () => {
     const { ask, tokens } = await started();
     const refused = ask(TOKEN).list(tokens);
     await expect(refused).rejects.toThrow(
-      /^cloudflare: the API answers 401 to GET .*Invalid API Token.*`make up` first$/,
+      /^cloudflare: the API answers 401 to GET .*Invalid API Token.*`bulkhead up` first$/,
     );
     await expect(refused).rejects.not.toThrow(TOKEN);
   });

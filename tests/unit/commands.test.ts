@@ -120,7 +120,7 @@ describe("the policy packs", () => {
   test.each([
     ["the project's own, if none is named", undefined, ours],
     ["those that the user has named, and the project's own", "/a,/b", `/a,/b,${ours}`],
-    ["none twice, in a shell of `make env`", `/a,${ours}`, `/a,${ours}`],
+    ["none twice, in a shell of `bulkhead env`", `/a,${ours}`, `/a,${ours}`],
   ])("are %s", (_, given, packs) => {
     expect(policyPacks(given)).toBe(packs);
   });
@@ -221,7 +221,7 @@ describe("going back to a release", () => {
   });
 
   test.each<[string, Release[], number | undefined, string]>([
-    ["none is recorded", [], undefined, "no release is recorded on the host: the first `make up` records one"],
+    ["none is recorded", [], undefined, "no release is recorded on the host: the first `bulkhead up` records one"],
     ["one is", [release(1, "a")], undefined, "release 1 is the only one that is recorded: there is none to go back to"],
     ["it is unknown", [release(2, "b"), release(1, "a")], 7, "--to: there is no release 7: give one of 2, 1"],
   ])("says so when %s", (_, known, number, message) => {

@@ -1,4 +1,4 @@
-// How often `make up` starts Pulumi, each time for about a second: what its files say is read from there.
+// How often `bulkhead up` starts Pulumi, each time for about a second: what its files say is read from there.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ const LATEST = {
 };
 const CHECKPOINT = { version: 4, checkpoint: { stack: "organization/reach/prod", latest: LATEST } };
 
-describe("`make up` starts Pulumi", () => {
+describe("`bulkhead up` starts Pulumi", () => {
   test("for the preview and the update alone, where the state is in files", async () => {
     const { stack, asked, requests } = await prod({ checkpoint: CHECKPOINT });
     expect(await deploy(stack, { yes: true })).toBe(0);

@@ -330,7 +330,7 @@ describe("an account", () => {
       { type: "AAAA", content: "2001:db8::1", comment },
     ];
     await expect(checked({ getDnsRecords: records(...there) }, [])).rejects.toThrow(
-      "cloudflare.tunnel: example.com has 2 addresses, and one alone can become a tunnel: leave one in cloudflare.addresses, run `make up`, then give the tunnel",
+      "cloudflare.tunnel: example.com has 2 addresses, and one alone can become a tunnel: leave one in cloudflare.addresses, run `bulkhead up`, then give the tunnel",
     );
     expect(await checked({ getDnsRecords: records(...there) })).toHaveProperty("own.length", 2);
   });

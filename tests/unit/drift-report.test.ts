@@ -1,21 +1,27 @@
 import { describe, expect, test } from "vitest";
 import { driftReport, refreshChanges, type Refreshed } from "../../cli/report/drift-report.ts";
 
-const finding = { resource: "edge", field: "pids", promised: "256", found: "4000", cure: "`make up` puts it right." };
+const finding = {
+  resource: "edge",
+  field: "pids",
+  promised: "256",
+  found: "4000",
+  cure: "`bulkhead up` puts it right.",
+};
 const record: Refreshed = { name: "dns", type: "cloudflare:index/dnsRecord:DnsRecord", properties: ["content", "ttl"] };
 const job: Refreshed = { name: "routes-job", type: "docker:index/container:Container", properties: [] };
 
 describe("the report on drift", () => {
   test("says what the audit found and what a refresh would change, each with its cure", () => {
     expect(driftReport("prod", [finding, { ...finding, field: "memory" }], [record, job])).toBe(`\
-\`make audit STACK=prod\` finds:
+\`bulkhead audit --stack prod\` finds:
 
 | resource | field | promised | found |
 | --- | --- | --- | --- |
 | \`edge\` | \`pids\` | \`256\` | \`4000\` |
 | \`edge\` | \`memory\` | \`256\` | \`4000\` |
 
-- \`make up\` puts it right.
+- \`bulkhead up\` puts it right.
 
 \`pulumi refresh --stack prod\` would change in the state:
 
@@ -24,7 +30,7 @@ describe("the report on drift", () => {
 | \`dns\` | \`content, ttl\` |
 | \`routes-job\` | \`gone\` |
 
-- Put back by hand what nobody meant to change; or \`pulumi refresh\`, and \`make up\` brings back what the program says.`);
+- Put back by hand what nobody meant to change; or \`pulumi refresh\`, and \`bulkhead up\` brings back what the program says.`);
   });
 
   test("is none where all is well, or only what the audit does not miss is gone", () => {

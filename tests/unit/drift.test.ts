@@ -411,7 +411,7 @@ describe("of the host's Docker is said", () => {
 
   test("what doctor says of it, where doctor knows a cure, or how it becomes what is promised", () => {
     expect(saidOf({ LiveRestoreEnabled: false })[0]!.cure).toContain('"live-restore": true');
-    expect(saidOf({ Debug: true })[0]!.cure).toContain("`make up` takes it as it is");
+    expect(saidOf({ Debug: true })[0]!.cure).toContain("`bulkhead up` takes it as it is");
   });
 
   test("nothing of an upgrade", () => {

@@ -69,7 +69,7 @@ describe("a state in files", () => {
     const files = [lock({ ...ELSEWHERE, hostname: hostname(), pid: gone.pid! }), lock(ELSEWHERE)];
     await expect(ensureAlone(stackInFiles())).rejects.toThrow(
       `${RUN_ELSEWHERE} holds the lock of the stack prod. This run has changed nothing. Whether that one is still alive ` +
-        "cannot be seen from here: wait for it to end, or if you know that it was killed, `make unlock STACK=prod`",
+        "cannot be seen from here: wait for it to end, or if you know that it was killed, `bulkhead unlock --stack prod`",
     );
     expect(files.map((file) => existsSync(file))).toEqual([true, true]);
     const holders = await lockHolders(stackInFiles());
