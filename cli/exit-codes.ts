@@ -12,5 +12,5 @@ export const exitCodes: readonly (readonly [code: number, meaning: string])[] = 
     "an error, a refusal, or an answer that was not yes; of audit, doctor, preview and scan: something was found that " +
       "needs a hand",
   ],
-  [NOT_REACHED, "up, rollback: deployed, but clients do not reach all of it"],
+  [NOT_REACHED, "up, rollback, rotate: deployed, but clients do not reach all of it"],
 ];

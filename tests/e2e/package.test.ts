@@ -59,6 +59,8 @@ test("from an empty folder to an answer: install, init, up", async () => {
     `From an empty folder to an answer: ${seconds(start)} s, ${seconds(installed)} s of them after npm install.`,
   );
   console.log(`index.ts: ${lines} lines.`);
+  // As the README shows it.
+  console.log(up.stdout.slice(up.stdout.indexOf("SERVICE")));
   expect(lines).toBeLessThanOrEqual(40);
   expect(up.stdout).toContain("Open https://localhost:8443");
   expect(up.stdout).toMatch(/^app +https:\/\/localhost:8443\/ +healthy/m);

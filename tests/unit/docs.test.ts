@@ -1,0 +1,52 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { expect, test } from "vitest";
+import { projectDirectory } from "./source.ts";
+
+const pages = [
+  ...["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "apps/README.md", "bench/README.md"],
+  ...["bench/results.md", "tests/support/README.md"],
+  ...readdirSync(join(projectDirectory, "docs")).map((file) => `docs/${file}`),
+];
+const texts = Object.fromEntries(pages.map((page) => [page, readFileSync(join(projectDirectory, page), "utf8")]));
+
+test("every link leads to a page, and to a heading that it has", () => {
+  expect(brokenLinks(texts)).toEqual([]);
+  const broken = { "docs/a.md": "[gone](gone.md) [b](b.md#no-such) [self](#here)\n# Here\n", "docs/b.md": "# B\n" };
+  expect(brokenLinks(broken)).toEqual(["docs/a.md: gone.md is not there", "docs/a.md: docs/b.md has no #no-such"]);
+});
+
+test("every page is in the index", () => {
+  const linked = linksIn(texts["docs/README.md"]!).map((link) => `docs/${link}`);
+  expect(Object.keys(texts).filter((page) => /^docs\/(?!README)/.test(page) && !linked.includes(page))).toEqual([]);
+});
+
+function brokenLinks(texts: Readonly<Record<string, string>>): string[] {
+  return Object.entries(texts).flatMap(([page, text]) =>
+    linksIn(text).flatMap((link) => {
+      const [path, heading] = link.split("#", 2) as [string, string | undefined];
+      const target = path === "" ? page : relative("/", join("/", dirname(page), path));
+      if (texts[target] === undefined && !existsSync(join(projectDirectory, target)))
+        return [`${page}: ${path} is not there`];
+      if (heading === undefined || texts[target] === undefined) return [];
+      return headingsIn(texts[target]).includes(heading) ? [] : [`${page}: ${target} has no #${heading}`];
+    }),
+  );
+}
+
+/** Within the repository. */
+function linksIn(text: string): string[] {
+  const plain = text.replace(/^```.*?^```/gms, "").replace(/`[^`\n]*`/g, "");
+  return [...plain.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!).filter((link) => !/^[a-z]+:/.test(link));
+}
+
+/** As GitHub names them. */
+function headingsIn(text: string): string[] {
+  const plain = text.replace(/^```.*?^```/gms, "");
+  return [...plain.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
