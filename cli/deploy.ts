@@ -10,7 +10,7 @@ import { acknowledgementOf } from "./preview/data.ts";
 import { explainedPreview } from "./preview/explain.ts";
 import { isRefused, markdown } from "./preview/report.ts";
 import { timesStarted, type ContainerState } from "./audit/host-state.ts";
-import { hostTime, removeOrphans, settlePending } from "./stack/recovery.ts";
+import { hostTime, removeOrphans, adoptPendingOperations } from "./stack/recovery.ts";
 import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { recordRelease } from "./stack/releases.ts";
 import { complaints, lookAndCure, outsideOf, servicesIn, type Seen } from "./doctor/outside.ts";
@@ -31,7 +31,7 @@ export async function deploy(
   await ensureAlone(stack);
   const local = stack.name === "local";
   const ca = local ? await prepareLocalStack(stack) : undefined;
-  await settlePending(stack);
+  await adoptPendingOperations(stack);
   const began = await hostTime(stack);
   if (asks && !(await isAgreed(stack, agreement, args))) {
     say("Nothing was changed.");
@@ -70,8 +70,8 @@ export async function isAgreed(stack: Stack, agreement: Agreement, args: readonl
   const report = await explainedPreview(stack, agreement, { args });
   console.log(`\n${markdown(report, { brief: true })}`);
   if (isRefused(report)) return false;
-  if (agreement.yes) return report.notAcknowledged.length === 0;
-  for (const risk of report.notAcknowledged) {
+  if (agreement.yes) return report.unacknowledged.length === 0;
+  for (const risk of report.unacknowledged) {
     const words = acknowledgementOf(risk);
     if (
       (await ask(`To go on, type: ${words}\n`, `--accept-data-loss ${risk.name}, or ACKNOWLEDGED="${words}"`)) !== words

@@ -6,7 +6,7 @@ import { yesFlag } from "./agreement.ts";
 import { examples, exitsWith, Flag, stackCommand, type StackOptions } from "./command.ts";
 import { DONE, FAILED } from "./exit-codes.ts";
 import { ask } from "./report/prompt.ts";
-import { hostTime, removeOrphans, settlePending } from "./stack/recovery.ts";
+import { hostTime, removeOrphans, adoptPendingOperations } from "./stack/recovery.ts";
 import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { forgetReleases } from "./stack/releases.ts";
 import { localFile, openStack, pulumi, type Stack } from "./stack/stack.ts";
@@ -45,7 +45,7 @@ async function remove({ stack: name, yes = false, deleteData: deletes, keepData 
     const volumes = await dataVolumes(stack);
     const deleteData = volumes.length > 0 && (deletes || (!keepData && (await askToDelete(volumes))));
     const sure = name === "local" || yes ? ["--yes", "--skip-preview"] : [];
-    await settlePending(stack);
+    await adoptPendingOperations(stack);
     const code = await runAlone(stack, ["destroy", "--stack", name, ...sure]);
     if (code !== 0) return FAILED;
     await removeOrphans(stack, began, await readState(stack));

@@ -5,7 +5,7 @@ import { Command, Option } from "commander";
 import { examples, exitsWith } from "./command.ts";
 import { DONE, FAILED } from "./exit-codes.ts";
 import { settingsPage, stackSchema } from "./report/settings-page.ts";
-import { writeWhole } from "./stack/atomic-write.ts";
+import { writeAtomically } from "./stack/atomic-write.ts";
 import { programDirectory, projectName } from "./stack/program.ts";
 import { programSettings } from "./stack/program-settings.ts";
 
@@ -38,7 +38,7 @@ async function write({ page, check = false }: Options): Promise<number> {
     const shown = relative(process.cwd(), file);
     if (existsSync(file) && readFileSync(file, "utf8") === content) continue;
     stale++;
-    if (!check) await writeWhole(file, content);
+    if (!check) await writeAtomically(file, content);
     console.log(`${shown} ${check ? "is not what settings.ts says: run `bulkhead generate`" : "written"}`);
   }
   return check && stale > 0 ? FAILED : DONE;

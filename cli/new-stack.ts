@@ -6,9 +6,9 @@ import { Command, Option } from "commander";
 import { examples, exitsWith, givenAs } from "./command.ts";
 import { DONE } from "./exit-codes.ts";
 import { programSettings } from "./stack/program-settings.ts";
-import { stackLike } from "./stack/stack-file.ts";
+import { copyStackFile } from "./stack/stack-file.ts";
 import { committedFile, existingStack } from "./stack/stack.ts";
-import { writeOnce } from "./stack/atomic-write.ts";
+import { writeIfAbsent } from "./stack/atomic-write.ts";
 import { programDirectory } from "./stack/program.ts";
 
 interface Options {
@@ -54,13 +54,13 @@ async function write(argument: string | undefined, options: Options, command: Co
   const file = committedFile(name);
   if (existsSync(file)) throw new Error(`NAME: there is a stack ${name} already: ${file}`);
   const wanted = { name, host, domain, address };
-  const { text, differences, secrets } = stackLike(
+  const { text, differences, secrets } = copyStackFile(
     await readFile(committedFile(from), "utf8"),
     from,
     wanted,
     await programSettings(),
   );
-  await writeOnce(file, text, 0o644);
+  await writeIfAbsent(file, text, 0o644);
   console.log(`${relative(programDirectory, file)}: as ${from}, but\n  ${differences.join("\n  ")}\n`);
   console.log(
     [

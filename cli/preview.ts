@@ -50,7 +50,7 @@ async function tell({ stack: name, report: file, json = false, ...accepted }: Op
     if (file !== undefined) await writeFile(file, text);
     if (json) console.log(JSON.stringify(reportForPrograms(report), undefined, 2));
     else if (file === undefined) console.log(`\n${text}`);
-    return isRefused(report) || report.notAcknowledged.length > 0 ? FAILED : DONE;
+    return isRefused(report) || report.unacknowledged.length > 0 ? FAILED : DONE;
   } finally {
     engine?.close();
   }

@@ -5,10 +5,10 @@ import { Command, Option } from "commander";
 import { examples, exitsWith, givenAs } from "./command.ts";
 import { DONE } from "./exit-codes.ts";
 import { outputsIn, servedImages } from "./deploy.ts";
-import { withImages } from "./stack/stack-file.ts";
+import { setImages } from "./stack/stack-file.ts";
 import { committedFile, existingStack, openStack } from "./stack/stack.ts";
 import { readState } from "./stack/state-files.ts";
-import { writeWhole } from "./stack/atomic-write.ts";
+import { writeAtomically } from "./stack/atomic-write.ts";
 import { programDirectory } from "./stack/program.ts";
 
 interface Options {
@@ -36,8 +36,8 @@ async function copyImages(options: Options, command: Command): Promise<number> {
     const images = servedImages(outputs);
     const file = committedFile(to);
     const before = await readFile(file, "utf8");
-    const after = withImages(before, images);
-    await writeWhole(file, after);
+    const after = setImages(before, images);
+    await writeAtomically(file, after);
     const rows = Object.entries(images).map(([service, image]) => `  ${service}: ${image}`);
     console.log(
       `${relative(programDirectory, file)} ${after === before ? "has" : "now has"} what ${from} runs:\n${rows.join("\n")}`,

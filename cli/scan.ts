@@ -8,7 +8,7 @@ import { run, step } from "../toolchain/steps.ts";
 import { provideTrivy } from "../toolchain/trivy.ts";
 import { examples, exitsWith } from "./command.ts";
 import { DONE, FAILED } from "./exit-codes.ts";
-import { holesIn, scanReport } from "./report/vulnerabilities.ts";
+import { vulnerabilitiesIn, scanReport } from "./report/vulnerabilities.ts";
 import { programDirectory } from "./stack/program.ts";
 import { programSettings } from "./stack/program-settings.ts";
 
@@ -39,7 +39,8 @@ async function look({ report: file }: Options): Promise<number> {
   );
   const scanned = [...Object.values(images), ...built];
   const holes = [];
-  for (const image of scanned) holes.push(...(await step(`looking at ${image}`, () => holesIn(trivy, image, env))));
+  for (const image of scanned)
+    holes.push(...(await step(`looking at ${image}`, () => vulnerabilitiesIn(trivy, image, env))));
   const report = scanReport(scanned, holes);
   console.log(report);
   if (file !== undefined) await appendFile(file, report);

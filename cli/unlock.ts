@@ -4,7 +4,7 @@ import { say } from "../toolchain/steps.ts";
 import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
 import { DONE } from "./exit-codes.ts";
 import { ask } from "./report/prompt.ts";
-import { lockHolders, release, runOf, whereabouts, type Holder } from "./stack/lock.ts";
+import { lockHolders, release, runOf, processStatus, type Holder } from "./stack/lock.ts";
 import { environmentOf } from "./stack/stack.ts";
 
 interface Options extends StackOptions {
@@ -39,7 +39,7 @@ async function releaseLock({ stack: name, confirm }: Options): Promise<number> {
 }
 
 async function showUnlessAlive(name: string, holder: Holder): Promise<void> {
-  const where = await whereabouts(holder);
+  const where = await processStatus(holder);
   if (where === "alive")
     throw new Error(`${runOf(holder)} works on the stack ${name} and is alive: wait for it to end, or end it`);
   say(`${runOf(holder)} holds the lock of the stack ${name}.`);

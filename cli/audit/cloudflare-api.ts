@@ -1,12 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { PromisedCloudflare } from "./expected-state.ts";
+import type { ExpectedCloudflare } from "./expected-state.ts";
 
 /** Cloudflare's API, to read. No message has a token in it. */
 export class CloudflareApi {
   readonly #url: string;
   readonly #token: string;
 
-  constructor({ apiToken, apiUrl }: PromisedCloudflare) {
+  constructor({ apiToken, apiUrl }: ExpectedCloudflare) {
     this.#token = apiToken;
     this.#url = apiUrl ?? process.env["CLOUDFLARE_BASE_URL"] ?? "https://api.cloudflare.com/client/v4";
   }

@@ -1,10 +1,10 @@
 import { kinds, type Fields } from "./cloudflare-fields.ts";
 import { ofType, type CloudflareState } from "./cloudflare-state.ts";
 import type { Finding } from "./drift.ts";
-import type { PromisedAtCloudflare, PromisedCloudflare } from "./expected-state.ts";
+import type { ExpectedAtCloudflare, ExpectedCloudflare } from "./expected-state.ts";
 
 /** All that differs at Cloudflare, and what is there that the stack did not make. No value of a token is in it. */
-export function cloudflareFindings(promised: PromisedCloudflare, state: CloudflareState): Finding[] {
+export function cloudflareFindings(promised: ExpectedCloudflare, state: CloudflareState): Finding[] {
   return [
     ...promised.all.flatMap((one) => differences(one, promised, state)),
     ...foreignRecords(promised, state),
@@ -21,7 +21,7 @@ const NOT_NAMED =
 const NOT_IN_PROGRAM =
   "The stack did not make it, and no update takes it away. Find out whose it is, and delete it or switch it off at Cloudflare.";
 
-function differences(one: PromisedAtCloudflare, all: PromisedCloudflare, state: CloudflareState): Finding[] {
+function differences(one: ExpectedAtCloudflare, all: ExpectedCloudflare, state: CloudflareState): Finding[] {
   const kind = kinds[one.type];
   if (kind === undefined) return [];
   const answers = state.answers[one.name] ?? {};
@@ -53,7 +53,7 @@ function shown(wanted: Fields, found: Fields, field: string): { promised: string
 }
 
 /** Others at the stack's names, of types that decide who answers there and who may certify it. */
-function foreignRecords(promised: PromisedCloudflare, { records }: CloudflareState): Finding[] {
+function foreignRecords(promised: ExpectedCloudflare, { records }: CloudflareState): Finding[] {
   const own = ofType(promised, "DnsRecord");
   const ids = new Set(own.map(({ id }) => id));
   const bound = new Set(own.filter(({ inputs }) => inputs["type"] === "CAA").map(({ inputs }) => inputs["name"]));
@@ -68,7 +68,7 @@ function foreignRecords(promised: PromisedCloudflare, { records }: CloudflareSta
 const LEADING = ["A", "AAAA", "CNAME", "HTTPS", "SVCB", "NS"];
 
 /** Others that open the stack's bucket, or bear the name of a token of the stack. */
-function foreignTokens(promised: PromisedCloudflare, { tokens }: CloudflareState): Finding[] {
+function foreignTokens(promised: ExpectedCloudflare, { tokens }: CloudflareState): Finding[] {
   const own = ofType(promised, "AccountToken");
   const ids = new Set(own.map(({ id }) => id));
   const withoutDate = (name: unknown) => String(name).replace(/-\d{4}-\d\d-\d\d$/, "");

@@ -1,6 +1,6 @@
 import { listed } from "./container-fields.ts";
 import type { CloudflareState, TokenState } from "./cloudflare-state.ts";
-import type { PromisedAtCloudflare, PromisedCloudflare } from "./expected-state.ts";
+import type { ExpectedAtCloudflare, ExpectedCloudflare } from "./expected-state.ts";
 
 /** Fields of a thing at Cloudflare, as text; what is none of these words is not there. `rule x` has its own in `rule x: …`. */
 export type Fields = Readonly<Record<string, string>>;
@@ -10,9 +10,9 @@ type Values = Readonly<Record<string, unknown>>;
 /** What is compared of one kind of thing, and where the API has it. */
 interface Kind {
   /** Paths of the API by a name; the thing is gone if there is nothing at `it`. */
-  questions: (promised: PromisedAtCloudflare) => { it: string } & Record<string, string>;
-  promise: (promised: PromisedAtCloudflare, all: PromisedCloudflare, state: CloudflareState) => Fields;
-  read: (answers: Values, promised: PromisedAtCloudflare, all: PromisedCloudflare, state: CloudflareState) => Fields;
+  questions: (promised: ExpectedAtCloudflare) => { it: string } & Record<string, string>;
+  promise: (promised: ExpectedAtCloudflare, all: ExpectedCloudflare, state: CloudflareState) => Fields;
+  read: (answers: Values, promised: ExpectedAtCloudflare, all: ExpectedCloudflare, state: CloudflareState) => Fields;
 }
 
 /** Every kind that is compared. */

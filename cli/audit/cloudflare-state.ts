@@ -1,6 +1,6 @@
 import { CloudflareApi } from "./cloudflare-api.ts";
 import { kinds } from "./cloudflare-fields.ts";
-import type { PromisedAtCloudflare, PromisedCloudflare } from "./expected-state.ts";
+import type { ExpectedAtCloudflare, ExpectedCloudflare } from "./expected-state.ts";
 
 /** A DNS record, as the API gives it. */
 export interface RecordState {
@@ -37,7 +37,7 @@ export interface CloudflareState {
 }
 
 /** Looks and changes nothing. */
-export async function cloudflareState(promised: PromisedCloudflare): Promise<CloudflareState> {
+export async function cloudflareState(promised: ExpectedCloudflare): Promise<CloudflareState> {
   const api = new CloudflareApi(promised);
   const ownRecords = ofType(promised, "DnsRecord");
   const ownTokens = ofType(promised, "AccountToken");
@@ -77,11 +77,11 @@ interface PermissionGroup {
 }
 
 /** Those of one kind. */
-export function ofType({ all }: PromisedCloudflare, wanted: string): PromisedAtCloudflare[] {
+export function ofType({ all }: ExpectedCloudflare, wanted: string): ExpectedAtCloudflare[] {
   return all.filter(({ type }) => type === wanted);
 }
 
-async function answersOf(api: CloudflareApi, one: PromisedAtCloudflare): Promise<Record<string, unknown>> {
+async function answersOf(api: CloudflareApi, one: ExpectedAtCloudflare): Promise<Record<string, unknown>> {
   const questions: Record<string, string> = kinds[one.type]?.questions(one) ?? {};
   const { jurisdiction } = one.inputs as { jurisdiction?: string };
   const headers: Record<string, string> = jurisdiction === undefined ? {} : { "cf-r2-jurisdiction": jurisdiction };

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import type { ContainerState, HostState, ImageState } from "./host-state.ts";
-import type { ContainerInputs, PromisedContainer } from "./expected-state.ts";
+import type { ContainerInputs, ExpectedContainer } from "./expected-state.ts";
 
 /** One field of a container, as text that can be shown. */
 export interface Field {
   /** Undefined where the stack promises nothing. */
-  promise: (container: PromisedContainer, host: HostState) => string | undefined;
-  read: (found: ContainerState, container: PromisedContainer, host: HostState) => string;
+  promise: (container: ExpectedContainer, host: HostState) => string | undefined;
+  read: (found: ContainerState, container: ExpectedContainer, host: HostState) => string;
   /** @default OWN */
   cure?: string;
 }
@@ -31,8 +31,8 @@ const none = (read: (found: ContainerState) => unknown): Field => ({
   read: (found) => listed(read(found)) || "none",
 });
 
-const isService = ({ inputs }: PromisedContainer) => inputs.restart === "always";
-const given = (promise: (inputs: ContainerInputs) => string | undefined) => (container: PromisedContainer) =>
+const isService = ({ inputs }: ExpectedContainer) => inputs.restart === "always";
+const given = (promise: (inputs: ContainerInputs) => string | undefined) => (container: ExpectedContainer) =>
   promise(container.inputs);
 
 /** Every field of a container that is compared. Each is text, to be shown. */
@@ -241,13 +241,13 @@ export const fields: Record<string, Field> = {
  * What it was made from. Of the stack's own container that is what the host says that it runs: an image loses its name
  * when someone prunes, or passes it on to another when it is built or loaded anew.
  */
-function imageOf({ id, inputs }: PromisedContainer, { containers, images }: HostState): ImageState | undefined {
+function imageOf({ id, inputs }: ExpectedContainer, { containers, images }: HostState): ImageState | undefined {
   const own = containers.find(({ Id }) => Id === id);
   return images[own?.Image ?? inputs.image];
 }
 
 /** Of the stack's own container whose image is gone from the host: nothing that the image brought is promised. */
-function ifKnown(container: PromisedContainer, host: HostState, of: (image: Pick<ImageState, "Config">) => string) {
+function ifKnown(container: ExpectedContainer, host: HostState, of: (image: Pick<ImageState, "Config">) => string) {
   const image = imageOf(container, host);
   if (image === undefined && host.containers.some(({ Id }) => Id === container.id)) return undefined;
   return of(image ?? { Config: {} });

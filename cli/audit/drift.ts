@@ -2,7 +2,7 @@ import { fields, listed, OWN, REFRESH, REPLACE, splitOnce } from "./container-fi
 import { daemonSettings } from "../../components/docker-engine/daemon-settings.ts";
 import { engineChecks } from "../doctor/host-checks.ts";
 import { timesStarted, type ContainerState, type HostState } from "./host-state.ts";
-import type { Promised, PromisedContainer } from "./expected-state.ts";
+import type { ExpectedState, ExpectedContainer } from "./expected-state.ts";
 
 /** One thing on the host that is not as the stack promises. */
 export interface Finding {
@@ -15,26 +15,26 @@ export interface Finding {
 }
 
 /** All that differs. Values that may be secret are never in it. */
-export function findings(promised: Promised, host: HostState, stackLabel: string): Finding[] {
+export function findings(promised: ExpectedState, host: HostState, stackLabel: string): Finding[] {
   return [
     ...promised.containers.flatMap((container) => ofContainer(container, host)),
     ...ofNetworks(promised, host),
     ...ofVolumes(promised, host),
     ...promised.containers.flatMap((container) => ofFiles(container, host)),
     ...ofRoutes(promised, host),
-    ...strangers(promised, host, stackLabel),
+    ...foreignContainers(promised, host, stackLabel),
     ...ofDaemon(promised, host),
   ];
 }
 
 /** Couriers and jobs that are gone from the host: they had done their work, and nothing is missed. */
-export function prunedOf({ containers }: Promised, host: HostState): string[] {
+export function prunedOf({ containers }: ExpectedState, host: HostState): string[] {
   const there = new Set(host.containers.map(({ Id }) => Id));
   return containers.filter(({ id, inputs }) => inputs.restart !== "always" && !there.has(id)).map(({ name }) => name);
 }
 
 /** Services that Docker has started again, by what it says of them: healthy now, perhaps, and not well. */
-export function restartedOf({ containers }: Promised, host: HostState): string[] {
+export function restartedOf({ containers }: ExpectedState, host: HostState): string[] {
   return containers.flatMap(({ id, name, hostName }) => {
     const count = host.containers.find(({ Id }) => Id === id)?.RestartCount ?? 0;
     return count > 0 ? [`${name} (${hostName}): ${timesStarted(count)} by Docker`] : [];
@@ -49,7 +49,7 @@ const NETWORK =
   "`docker network rm` it once nothing is on it, `pulumi refresh`, and `bulkhead up`.";
 const VOLUME = "Somebody made it anew. `pulumi up --replace` of it makes it as the stack says, and rolls its readers.";
 
-function ofContainer(container: PromisedContainer, host: HostState): Finding[] {
+function ofContainer(container: ExpectedContainer, host: HostState): Finding[] {
   const { name, id, inputs, hostName } = container;
   const found = host.containers.find(({ Id }) => Id === id);
   if (found === undefined) {
@@ -66,7 +66,7 @@ function ofContainer(container: PromisedContainer, host: HostState): Finding[] {
   return differences(container, found, host);
 }
 
-function differences(container: PromisedContainer, found: ContainerState, host: HostState, cure?: string): Finding[] {
+function differences(container: ExpectedContainer, found: ContainerState, host: HostState, cure?: string): Finding[] {
   return Object.entries(fields).flatMap(([field, { promise, read, cure: own }]) => {
     const wanted = promise(container, host);
     if (wanted === undefined) return [];
@@ -76,7 +76,7 @@ function differences(container: PromisedContainer, found: ContainerState, host: 
   });
 }
 
-function ofNetworks({ networks }: Promised, host: HostState): Finding[] {
+function ofNetworks({ networks }: ExpectedState, host: HostState): Finding[] {
   return networks.flatMap(({ name, id, inputs }): Finding[] => {
     const found = host.networks.find(({ Id }) => Id === id);
     if (found === undefined)
@@ -87,7 +87,7 @@ function ofNetworks({ networks }: Promised, host: HostState): Finding[] {
   });
 }
 
-function ofVolumes({ volumes }: Promised, host: HostState): Finding[] {
+function ofVolumes({ volumes }: ExpectedState, host: HostState): Finding[] {
   return volumes.flatMap(({ name, id }): Finding[] => {
     const found = host.volumes.find(({ Name }) => Name === id);
     if (found === undefined)
@@ -101,7 +101,7 @@ function ofVolumes({ volumes }: Promised, host: HostState): Finding[] {
 }
 
 /** What couriers carried: contents are compared, and never shown. */
-function ofFiles({ name, inputs }: PromisedContainer, { carried }: HostState): Finding[] {
+function ofFiles({ name, inputs }: ExpectedContainer, { carried }: HostState): Finding[] {
   const files = carried[name];
   if (files === undefined) return [];
   const cure = `Somebody changed it. If it is a secret, rotate it: \`pulumi up --replace\` of its volume rolls the reader.`;
@@ -124,7 +124,7 @@ function ofFiles({ name, inputs }: PromisedContainer, { carried }: HostState): F
 }
 
 /** What the edge serves is what the jobs wrote. */
-function ofRoutes({ containers }: Promised, { routes }: HostState): Finding[] {
+function ofRoutes({ containers }: ExpectedState, { routes }: HostState): Finding[] {
   if (routes === undefined) return [];
   const wanted = new Map<string, string>(
     containers.flatMap(({ inputs }) => {
@@ -151,8 +151,8 @@ function ofRoutes({ containers }: Promised, { routes }: HostState): Finding[] {
 }
 
 /** Containers that the stack did not make, and that are in its compartments all the same. */
-function strangers(
-  { containers, leaving, networks, volumes }: Promised,
+function foreignContainers(
+  { containers, leaving, networks, volumes }: ExpectedState,
   host: HostState,
   stackLabel: string,
 ): Finding[] {
@@ -177,7 +177,7 @@ function strangers(
 }
 
 /** What its settings were when the stack was last deployed; and what no host of a stack can have been meant to be. */
-function ofDaemon({ daemon }: Promised, { engine }: HostState): Finding[] {
+function ofDaemon({ daemon }: ExpectedState, { engine }: HostState): Finding[] {
   const now = daemonSettings(engine);
   const resource = daemon?.name ?? "host";
   const judged = new Map(Object.entries(engineChecks).map(([check, judge]) => [check, judge({ engine })] as const));

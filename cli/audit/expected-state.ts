@@ -22,7 +22,7 @@ export type NetworkInputs = Unwrapped<NetworkArgs>;
 /** As they stand in a state: every value is there. */
 type Unwrapped<T> = { [Key in keyof T]: pulumi.Unwrap<T[Key]> };
 
-export interface PromisedContainer {
+export interface ExpectedContainer {
   /** The name that the program gave it. */
   name: string;
   id: string;
@@ -37,7 +37,7 @@ export function hasRole({ labels = [] }: ContainerInputs, role: Role): boolean {
 }
 
 /** A record, a setting, a bucket… at Cloudflare. */
-export interface PromisedAtCloudflare {
+export interface ExpectedAtCloudflare {
   name: string;
   /** Like `DnsRecord`. */
   type: string;
@@ -47,17 +47,17 @@ export interface PromisedAtCloudflare {
   outputs: Readonly<Record<string, unknown>>;
 }
 
-export interface PromisedCloudflare {
+export interface ExpectedCloudflare {
   /** A secret. */
   apiToken: string;
   /** @default Cloudflare's own */
   apiUrl?: string;
-  all: readonly PromisedAtCloudflare[];
+  all: readonly ExpectedAtCloudflare[];
 }
 
 /** What a stack has deployed, by its own state. */
-export interface Promised {
-  containers: readonly PromisedContainer[];
+export interface ExpectedState {
+  containers: readonly ExpectedContainer[];
   /** Ids of containers that the next update takes away: the stack's own all the same. */
   leaving: readonly string[];
   networks: readonly { name: string; id: string; inputs: NetworkInputs }[];
@@ -65,10 +65,10 @@ export interface Promised {
   /** The engine's settings as the last update found them, and the name of the host. */
   daemon?: { name: string; settings: DaemonSettings };
   /** Absent for a stack that has nothing there. */
-  cloudflare?: PromisedCloudflare;
+  cloudflare?: ExpectedCloudflare;
 }
 
-export function promises({ resources = [] }: Deployment): Promised {
+export function promises({ resources = [] }: Deployment): ExpectedState {
   const there = resources
     .filter((resource) => !resource.delete)
     .map(({ urn, type, id, inputs, outputs }) => ({
@@ -95,7 +95,7 @@ export function promises({ resources = [] }: Deployment): Promised {
   };
 }
 
-function daemonOf(host: { name: string; outputs: Record<string, unknown> } | undefined): Promised["daemon"] {
+function daemonOf(host: { name: string; outputs: Record<string, unknown> } | undefined): ExpectedState["daemon"] {
   const settings = host?.outputs["daemon"] as DaemonSettings | undefined;
   return settings && { name: host!.name, settings };
 }
@@ -108,7 +108,7 @@ interface Resource {
   outputs: Record<string, unknown>;
 }
 
-function cloudflareOf(resources: readonly Resource[]): PromisedCloudflare | undefined {
+function cloudflareOf(resources: readonly Resource[]): ExpectedCloudflare | undefined {
   const provider = resources.find(({ type }) => type === "pulumi:providers:cloudflare");
   if (provider === undefined) return undefined;
   const { apiToken, baseUrl } = provider.inputs as { apiToken: string; baseUrl?: string };

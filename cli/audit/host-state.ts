@@ -1,6 +1,6 @@
 import type { Engine, ArchivedFile } from "../../components/docker-engine/client.ts";
 import type { EngineFacts } from "../doctor/host-facts.ts";
-import { hasRole, type Promised, type PromisedContainer } from "./expected-state.ts";
+import { hasRole, type ExpectedState, type ExpectedContainer } from "./expected-state.ts";
 
 /** `docker inspect`, as far as it is compared. */
 export interface ContainerState {
@@ -100,7 +100,7 @@ export interface HostState {
 }
 
 /** Looks and changes nothing. */
-export async function hostState(engine: Engine, { containers, networks, volumes }: Promised): Promise<HostState> {
+export async function hostState(engine: Engine, { containers, networks, volumes }: ExpectedState): Promise<HostState> {
   const list = await engine.get<{ Id: string }[]>("/containers/json?all=1");
   const found = await each(list, ({ Id }) => engine.find<ContainerState>(`/containers/${Id}/json`));
   const isThere = ({ id }: { id: string }) => found.some(({ Id }) => Id === id);
@@ -129,7 +129,7 @@ export async function hostState(engine: Engine, { containers, networks, volumes 
 }
 
 /** A container and a folder of it with the files: those of the courier, or, when it was pruned, of a reader. */
-function placeOf({ id, inputs }: PromisedContainer, found: readonly ContainerState[]): [string, string] | undefined {
+function placeOf({ id, inputs }: ExpectedContainer, found: readonly ContainerState[]): [string, string] | undefined {
   if (found.some(({ Id }) => Id === id)) return [id, folderOf(inputs)];
   const volume = inputs.volumes?.[0]?.volumeName;
   for (const { Id, Mounts } of found) {
@@ -140,7 +140,7 @@ function placeOf({ id, inputs }: PromisedContainer, found: readonly ContainerSta
 }
 
 /** Where a courier's volume is. */
-export function folderOf({ volumes = [] }: PromisedContainer["inputs"]): string {
+export function folderOf({ volumes = [] }: ExpectedContainer["inputs"]): string {
   return volumes[0]!.containerPath!;
 }
 

@@ -31,7 +31,7 @@ export async function comment(repository: Repository, pullRequest: number, mark:
 }
 
 /** What became of an issue. */
-export type Told = { what: "opened" | "updated" | "closed"; issue: Entry } | undefined;
+export type IssueResult = { what: "opened" | "updated" | "closed"; issue: Entry } | undefined;
 
 /**
  * Opens an issue, or puts the text in the place of that of the open one with the same mark. Without a text, the open one
@@ -41,7 +41,7 @@ export async function issue(
   repository: Repository,
   mark: string,
   told: { title: string; text: string } | { lastWord: string },
-): Promise<Told> {
+): Promise<IssueResult> {
   const open = await repository.list<Entry>(`/issues?state=open&creator=${encodeURIComponent(AUTHOR)}`);
   const own = open.find((entry) => entry.pull_request === undefined && isOwn(entry, mark));
   if ("lastWord" in told) {

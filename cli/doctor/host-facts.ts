@@ -90,7 +90,7 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
     ),
     addressesOf(stack.domain),
     url.startsWith("ssh:") ? addressesOf(new URL(url).hostname.replace(/^\[|\]$/g, "")) : [],
-    lookAround(engine, info),
+    collectHostFacts(engine, info),
     servedCertificate(engine, stack.label),
   ]);
   return {
@@ -117,7 +117,7 @@ async function addressesOf(name: string): Promise<string[]> {
  *
  * @param options `updates`: false to leave out how many wait, which takes apt seconds. `signal` ends the look.
  */
-export async function lookAround(
+export async function collectHostFacts(
   engine: Engine,
   info: EngineFacts,
   { updates = true, signal }: { updates?: boolean; signal?: AbortSignal } = {},

@@ -34,7 +34,7 @@ export function acknowledgementOf({ name }: Pick<DataAtRisk, "name">): string {
 }
 
 /** Those for which no line of the text has the words. */
-export function notAcknowledged(risks: readonly DataAtRisk[], text: string): DataAtRisk[] {
+export function unacknowledged(risks: readonly DataAtRisk[], text: string): DataAtRisk[] {
   const lines = new Set(text.split("\n").map((line) => line.trim().replace(/\.$/, "")));
   return risks.filter((risk) => !lines.has(acknowledgementOf(risk)));
 }

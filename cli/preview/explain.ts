@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import { acceptedIn, type Acceptance } from "../agreement.ts";
 import { pulumiForPerson, type Stack } from "../stack/stack.ts";
-import { notAcknowledged } from "./data.ts";
+import { unacknowledged } from "./data.ts";
 import { previewOf } from "./engine-events.ts";
 import { forecastOf } from "./forecast.ts";
 import type { Capacity, Report } from "./report.ts";
@@ -38,7 +38,7 @@ export async function explainedPreview(
       }),
       stack: stack.name,
       capacity: await capacityOf(stack.engine),
-      notAcknowledged: notAcknowledged(forecast.dataAtRisk, acceptedIn(accepted)),
+      unacknowledged: unacknowledged(forecast.dataAtRisk, acceptedIn(accepted)),
     };
   } finally {
     await rm(directory, { recursive: true });

@@ -14,7 +14,7 @@ export interface Report extends Forecast {
   /** What the host has. @default the host did not answer */
   capacity?: Capacity;
   /** Data at risk for which nobody has written the words. */
-  notAcknowledged: readonly DataAtRisk[];
+  unacknowledged: readonly DataAtRisk[];
 }
 
 export interface Capacity {
@@ -51,12 +51,12 @@ export function markdown(report: Report, options: { brief?: boolean } = {}): str
 
 /** The same for programs. Of what the program asks for there are names alone: values may be secret. */
 export function reportForPrograms(report: Report): object {
-  const { stack, services, dataAtRisk, notAcknowledged, secrets, cloudflare, certificates, limits, capacity } = report;
+  const { stack, services, dataAtRisk, unacknowledged, secrets, cloudflare, certificates, limits, capacity } = report;
   return {
     ...{ stack, refused: isRefused(report), errors: report.errors, warnings: report.warnings },
     // JSON has no undefined.
-    services: services.map((service) => ({ ...service, gapSeconds: service.gapSeconds ?? null })),
-    ...{ dataAtRisk, notAcknowledged, secrets, cloudflare, certificates, limits, capacity: capacity ?? null },
+    services: services.map((service) => ({ ...service, downtimeSeconds: service.downtimeSeconds ?? null })),
+    ...{ dataAtRisk, unacknowledged, secrets, cloudflare, certificates, limits, capacity: capacity ?? null },
     ...{ findings: report.findings, newExceptions: report.newExceptions },
     changes: report.changes.map(({ name, type, op }) => ({ name, type, op })),
   };
@@ -71,8 +71,11 @@ export function isRefused({ errors, findings }: Forecast): boolean {
 const EXCEPTIONS = "stack-exceptions";
 
 function signOf(report: Report): string {
-  if (isRefused(report) || report.notAcknowledged.length > 0) return "❌";
-  return report.dataAtRisk.length > 0 || report.services.some(({ gapSeconds }) => gapSeconds !== 0) ? "⚠️" : "✅";
+  if (isRefused(report) || report.unacknowledged.length > 0) return "❌";
+  return report.dataAtRisk.length > 0 ||
+    report.services.some(({ downtimeSeconds: downtimeSeconds }) => downtimeSeconds !== 0)
+    ? "⚠️"
+    : "✅";
 }
 
 function headline({ dataAtRisk, changes, findings, errors }: Report, touched: readonly ServiceForecast[]): string {
@@ -102,8 +105,18 @@ const HEADLINES: Record<ServiceForecast["what"], string> = {
 };
 
 function row(service: ServiceForecast): string[] {
-  const { name, what, reasons, gapSeconds, ports, closedPorts, drainSeconds, preDeploy, isRouted } = service;
-  const gap = gapSeconds === undefined ? "until the next one is healthy" : `for about ${gapSeconds} s`;
+  const {
+    name,
+    what,
+    reasons,
+    downtimeSeconds: downtimeSeconds,
+    ports,
+    closedPorts,
+    drainSeconds,
+    preDeploy,
+    isRouted,
+  } = service;
+  const gap = downtimeSeconds === undefined ? "until the next one is healthy" : `for about ${downtimeSeconds} s`;
   const streams = drainSeconds === undefined ? "" : `; open streams have ${drainSeconds} s to end`;
   const happens: Record<ServiceForecast["what"], string> = {
     created: "starts for the first time",
@@ -137,12 +150,12 @@ function failure({ errors }: Report): string {
 /** Of one fault there can be as many as resources. */
 const MOST_ERRORS = 10;
 
-function risk({ dataAtRisk, notAcknowledged }: Report): string {
+function risk({ dataAtRisk, unacknowledged }: Report): string {
   if (dataAtRisk.length === 0) return "";
   const fates = bullets(dataAtRisk.map(({ name, fate }) => `${code(name)} ${fate}`));
-  if (notAcknowledged.length === 0)
+  if (unacknowledged.length === 0)
     return alert("WARNING", `**Data is at risk, and somebody has accepted that in words:**\n${fates}`);
-  const words = block(notAcknowledged.map(acknowledgementOf));
+  const words = block(unacknowledged.map(acknowledgementOf));
   return alert(
     "CAUTION",
     `**Data is at risk:**\n${fates}\n\n` +
@@ -184,8 +197,8 @@ function readersOf(readers: readonly string[]): string {
 
 function limits({ limits: { memoryMb, cpus }, capacity }: Report): string {
   const meanwhile =
-    memoryMb.meanwhile > memoryMb.after
-      ? `; while old and new run side by side ${share(memoryMb.meanwhile, capacity?.memoryMb, "MiB")}`
+    memoryMb.duringRollout > memoryMb.after
+      ? `; while old and new run side by side ${share(memoryMb.duringRollout, capacity?.memoryMb, "MiB")}`
       : "";
   const said = [
     `**Limits of all services together:** memory ${amounts(memoryMb, capacity?.memoryMb, "MiB")}${meanwhile};`,
@@ -193,7 +206,7 @@ function limits({ limits: { memoryMb, cpus }, capacity }: Report): string {
   ];
   if (capacity === undefined) said.push("The host did not answer, so what it has is not known.");
   else {
-    if (Math.max(memoryMb.after, memoryMb.meanwhile) > capacity.memoryMb)
+    if (Math.max(memoryMb.after, memoryMb.duringRollout) > capacity.memoryMb)
       said.push("**More memory is promised than there is**: a service may be killed below its limit.");
     if (cpus.after > capacity.cpus)
       said.push("More CPU is promised than there is: when all are busy, each gets its share.");

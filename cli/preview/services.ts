@@ -15,7 +15,7 @@ export interface ServiceForecast {
   /** What of it changes. */
   reasons: readonly string[];
   /** How long nobody answers, about. 0: no request is lost. Undefined: until the next one is healthy. */
-  gapSeconds: number | undefined;
+  downtimeSeconds: number | undefined;
   /** Ports of the host that are closed in the gap. */
   ports: readonly number[];
   /** Those that are closed from then on. */
@@ -30,8 +30,8 @@ export interface ServiceForecast {
 
 /** What all services may use together. */
 export interface Limits {
-  /** `meanwhile`: while old and new containers run side by side. */
-  memoryMb: { before: number; after: number; meanwhile: number };
+  /** `duringRollout`: while old and new containers run side by side. */
+  memoryMb: { before: number; after: number; duringRollout: number };
   cpus: { before: number; after: number };
 }
 
@@ -78,7 +78,7 @@ function ofService(
   const [had, has] = [before, after].map((inputs) => listOf(inputs?.ports).map(({ external }) => external!));
   const drainSeconds = Number(settingOf(before, "DRAIN_SECONDS"));
   const common = {
-    ...{ name, gapSeconds: 0, ports: [], reasons: [], isRouted: route !== undefined },
+    ...{ name, downtimeSeconds: 0, ports: [], reasons: [], isRouted: route !== undefined },
     closedPorts: had!.filter((port) => !has!.includes(port)),
     preDeploy: runs(job("job")),
   };
@@ -96,7 +96,7 @@ function ofService(
       what: "restarted",
       reasons,
       ports: had!,
-      gapSeconds: had!.length > 0 ? DOOR_GAP_SECONDS : undefined,
+      downtimeSeconds: had!.length > 0 ? DOOR_GAP_SECONDS : undefined,
     };
   return { ...common, what: "rolled", reasons, ...(drainSeconds > 0 && { drainSeconds }) };
 }
@@ -131,7 +131,7 @@ export function limitsOf(services: readonly ContainerChange[]): Limits {
     memoryMb: {
       ...{ before: memoryMb(services, "before"), after },
       // The engine deletes what is replaced or gone when all else is in place.
-      meanwhile: after + memoryMb([...rolled, ...gone], "before"),
+      duringRollout: after + memoryMb([...rolled, ...gone], "before"),
     },
     cpus: {
       before: sum(services.map(({ before }) => before?.cpus)),

@@ -6,7 +6,7 @@ import { cell, markdownTable } from "./markdown.ts";
 import { programDirectory } from "../stack/program.ts";
 
 /** A known hole in an image, which a newer version of a package closes. */
-export interface Hole {
+export interface Vulnerability {
   image: string;
   /** `CVE-2026-12345`. */
   id: string;
@@ -35,7 +35,11 @@ interface TrivyReport {
  *
  * @param image a reference, which Trivy takes from this machine's Docker if it is there, else from its registry.
  */
-export async function holesIn(trivy: string, image: string, env: NodeJS.ProcessEnv = {}): Promise<Hole[]> {
+export async function vulnerabilitiesIn(
+  trivy: string,
+  image: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Vulnerability[]> {
   const file = join(tmpdir(), `bulkhead-trivy-${process.pid}.json`);
   const wanted = ["--scanners", "vuln", "--severity", "CRITICAL,HIGH", "--ignore-unfixed"];
   try {
@@ -57,7 +61,7 @@ export async function holesIn(trivy: string, image: string, env: NodeJS.ProcessE
 }
 
 /** In Markdown: which images were looked at, and what was found in them. */
-export function scanReport(images: readonly string[], holes: readonly Hole[]): string {
+export function scanReport(images: readonly string[], holes: readonly Vulnerability[]): string {
   const sections = images.map((image) => {
     const rows = holes
       .filter((hole) => hole.image === image)

@@ -4,7 +4,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { dirname, join } from "node:path";
 import * as x509 from "@peculiar/x509";
-import { writeWhole } from "./atomic-write.ts";
+import { writeAtomically } from "./atomic-write.ts";
 
 const DAY_MS = 24 * 3600 * 1000;
 const CA_DAYS = 3650;
@@ -66,8 +66,8 @@ async function localCa(directory: string): Promise<Authority> {
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  await writeWhole(keyPath, await privatePem(keys.privateKey), 0o600);
-  await writeWhole(certificatePath, `${certificate.toString("pem")}\n`);
+  await writeAtomically(keyPath, await privatePem(keys.privateKey), 0o600);
+  await writeAtomically(certificatePath, `${certificate.toString("pem")}\n`);
   return { certificate, privateKey: keys.privateKey };
 }
 
@@ -95,8 +95,8 @@ async function issue(wanted: LocalCertificate, ca: Authority, names: x509.JsonGe
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  await writeWhole(wanted.privateKey, await privatePem(keys.privateKey), 0o600);
-  await writeWhole(wanted.certificate, `${leaf.toString("pem")}\n${ca.certificate.toString("pem")}\n`);
+  await writeAtomically(wanted.privateKey, await privatePem(keys.privateKey), 0o600);
+  await writeAtomically(wanted.certificate, `${leaf.toString("pem")}\n${ca.certificate.toString("pem")}\n`);
 }
 
 async function isGood(

@@ -26,7 +26,7 @@ export async function ensureAlone(stack: Omit<Stack, "engine">): Promise<void> {
   const holders = await holdersInFiles(state, stack.name);
   const dead = [];
   for (const holder of holders)
-    if ((await whereabouts(holder)) === "gone") dead.push(holder);
+    if ((await processStatus(holder)) === "gone") dead.push(holder);
     else throw new Error(await refusal(stack.name, holder));
   for (const holder of dead) say(`${runOf(holder)} was killed: releasing its lock`);
   await release(stack, dead);
@@ -37,11 +37,11 @@ export async function ensureAlone(stack: Omit<Stack, "engine">): Promise<void> {
 export async function runAlone(stack: Omit<Stack, "engine">, args: readonly string[]): Promise<number> {
   const { code, lockedBy } = await pulumiForPerson(stack, args);
   if (lockedBy === undefined) return code;
-  throw await inOurWords(stack.name, new Error(lockedBy));
+  throw await explainLock(stack.name, new Error(lockedBy));
 }
 
 /** What pulumi says of a lock recommends a command that takes it from a run that may be alive. */
-export async function inOurWords(stack: string, error: Error): Promise<Error> {
+export async function explainLock(stack: string, error: Error): Promise<Error> {
   const [holder] = holdersIn(error.message);
   return holder ? new Error(await refusal(stack, holder)) : error;
 }
@@ -80,7 +80,7 @@ export function holdersIn(message: string): Holder[] {
 }
 
 /** What of the run can be seen from here. */
-export async function whereabouts({ machine, pid }: Holder): Promise<"alive" | "gone" | "elsewhere"> {
+export async function processStatus({ machine, pid }: Holder): Promise<"alive" | "gone" | "elsewhere"> {
   if (machine !== hostname()) return "elsewhere";
   try {
     process.kill(pid, 0);
@@ -108,7 +108,7 @@ export function runOf({ user, machine, pid, since }: Holder): string {
 }
 
 export async function refusal(stack: string, holder: Holder): Promise<string> {
-  const where = await whereabouts(holder);
+  const where = await processStatus(holder);
   if (where === "alive")
     return `${runOf(holder)} works on the stack ${stack} and is alive. This run has changed nothing: wait for that one to end, then try again`;
   const seen =

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import { say } from "../../toolchain/steps.ts";
-import { inOurWords, lockHolders, refusal } from "./lock.ts";
+import { explainLock, lockHolders, refusal } from "./lock.ts";
 import { pulumi, type Stack } from "./stack.ts";
 import { exportState, readState, type State, type StateResource } from "./state-files.ts";
 import { stackLabel } from "./program.ts";
@@ -15,7 +15,7 @@ import { stackLabel } from "./program.ts";
  * in the state, as something to delete. So the update itself deletes it: in its order, with the time to end that it
  * needs, when all else is in place, and before what it would stand in the way of, like the volume that it mounts.
  */
-export async function settlePending(stack: Stack): Promise<void> {
+export async function adoptPendingOperations(stack: Stack): Promise<void> {
   // What is wrong with the state, the update will say.
   const seen = await readState(stack).catch(() => undefined);
   if ((seen?.deployment.pending_operations ?? []).length === 0) return;
@@ -125,7 +125,7 @@ async function importState(stack: Stack, state: State): Promise<void> {
     const file = join(directory, "state.json");
     await writeFile(file, JSON.stringify(state));
     await pulumi(stack, ["stack", "import", "--stack", stack.name, "--file", file]).catch(async (error: Error) => {
-      throw await inOurWords(stack.name, error);
+      throw await explainLock(stack.name, error);
     });
   } finally {
     await rm(directory, { recursive: true });

@@ -31,7 +31,7 @@ export interface NewStack {
  *
  * @throws Error with every problem: of what was asked for, and of the file that comes of it.
  */
-export function stackLike(
+export function copyStackFile(
   text: string,
   from: string,
   wanted: Differences,
@@ -81,7 +81,7 @@ export function stackLike(
 }
 
 /** The stack file with other images for some services; by digest, or they could not be had elsewhere. */
-export function withImages(text: string, images: Record<string, string>): string {
+export function setImages(text: string, images: Record<string, string>): string {
   const built = Object.entries(images).filter(([, image]) => !/@sha256:[0-9a-f]{64}$/.test(image));
   if (built.length > 0)
     throw new Error(

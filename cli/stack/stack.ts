@@ -12,7 +12,7 @@ import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { run } from "../../toolchain/steps.ts";
 import { explainUnreachable } from "../../components/docker-engine/connection-errors.ts";
 import { nearest } from "../report/nearest.ts";
-import { writeOnce, writeWhole } from "./atomic-write.ts";
+import { writeIfAbsent, writeAtomically } from "./atomic-write.ts";
 import { configKey, localDirectory, packageDirectory, programDirectory, projectName } from "./program.ts";
 
 /** A stack with everything that pulumi needs to work on it. */
@@ -138,7 +138,7 @@ async function localBackend(): Promise<Record<string, string | undefined>> {
   const passphrase = join(localDirectory, "passphrase");
   await mkdir(state, { recursive: true });
   // Made once, and never over one that is there: without it the secrets of the state are lost.
-  await writeOnce(passphrase, randomBytes(32).toString("base64url"), 0o600);
+  await writeIfAbsent(passphrase, randomBytes(32).toString("base64url"), 0o600);
   return {
     PULUMI_BACKEND_URL: `file://${state}`,
     PULUMI_CONFIG_PASSPHRASE_FILE: passphrase,
@@ -173,7 +173,7 @@ export async function prepareLocal(stack: Stack, images: Partial<Record<string, 
       ...(Object.keys(overrides).length > 0 ? { [configKey("images")]: overrides } : {}),
     },
   };
-  await writeWhole(localFile, stringify(file));
+  await writeAtomically(localFile, stringify(file));
 }
 
 /** Runs pulumi for its output. */

@@ -6,11 +6,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseStackFile } from "../../components/settings/parse.ts";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import type { ContainerState } from "../audit/host-state.ts";
-import { lookAround, type EngineFacts, type ShellFacts } from "../doctor/host-facts.ts";
+import { collectHostFacts, type EngineFacts, type ShellFacts } from "../doctor/host-facts.ts";
 import { lookFromOutside, servicesIn, type Seen } from "../doctor/outside.ts";
 import { servedCertificate, type ServedCertificate } from "../doctor/served-certificate.ts";
 import { listContainers, nameOf, serves } from "../stack/containers.ts";
-import { lockHolders, whereabouts, type Holder } from "../stack/lock.ts";
+import { lockHolders, processStatus, type Holder } from "../stack/lock.ts";
 import { localDirectory, projectName, stackLabel } from "../stack/program.ts";
 import { releases, type Release } from "../stack/releases.ts";
 import { committedFile, readStackFile } from "../stack/stack.ts";
@@ -101,8 +101,8 @@ const CPU_WINDOW_MS = 500;
 async function shellFacts(engine: Engine, info: EngineFacts): Promise<ShellFacts | undefined> {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), UPDATES_MS);
-  const all = lookAround(engine, info, { signal: stop.signal }).catch(() => undefined);
-  const quick = await lookAround(engine, info, { updates: false }).catch(() => undefined);
+  const all = collectHostFacts(engine, info, { signal: stop.signal }).catch(() => undefined);
+  const quick = await collectHostFacts(engine, info, { updates: false }).catch(() => undefined);
   const facts = await all;
   clearTimeout(timer);
   // One that was stopped has no more than what came before.
@@ -185,7 +185,7 @@ async function stateOf(stack: string) {
   const holders = await lockHolders(pulumi);
   return {
     state: await stateInFile(pulumi),
-    holders: await Promise.all(holders.map(async (each) => ({ ...each, where: await whereabouts(each) }))),
+    holders: await Promise.all(holders.map(async (each) => ({ ...each, where: await processStatus(each) }))),
   };
 }
 

@@ -11,7 +11,7 @@ import { userInfo } from "node:os";
 export function explainUnreachable(host: string, error: Error, knownHosts?: string): string {
   const said = (error.cause instanceof Error ? error.cause : error).message;
   const place = placeOf(host, knownHosts);
-  for (const { says, only = "", explain } of KINDS) {
+  for (const { says, only = "", explain } of DIAGNOSES) {
     const found = says.exec(said);
     if (found === null || !host.startsWith(only)) continue;
     const { wrong, cure } = explain(place, said);
@@ -38,7 +38,7 @@ interface Kind {
 }
 
 /** In what ssh, Docker and Node say on Linux and on macOS. The first that fits. */
-const KINDS: readonly Kind[] = [
+const DIAGNOSES: readonly Kind[] = [
   {
     says: /REMOTE HOST IDENTIFICATION HAS CHANGED|Host key for \S+ has changed/,
     explain: ({ name, portOption }, said) => {

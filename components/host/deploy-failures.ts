@@ -54,7 +54,7 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
  * have a gap. When the next one comes, the old one is gone, unless a run that was killed had started it and could not
  * write it down; then it is the one that serves, until here.
  */
-export function gapHook(hostName: string, host: Host): pulumi.ResourceHook {
+export function announceDowntime(hostName: string, host: Host): pulumi.ResourceHook {
   return new pulumi.ResourceHook(
     `${hostName}-gap`,
     async ({ name, newInputs }) => {

@@ -6,7 +6,7 @@ import { daemonSettings, type DaemonInfo, type DaemonSettings } from "../docker-
 import { Engine, sshOptions } from "../docker-engine/client.ts";
 import { publishersOf, type Publisher } from "../docker-engine/published-ports.ts";
 import { explainUnreachable } from "../docker-engine/connection-errors.ts";
-import { failureHooks, gapHook, HostFaults } from "./deploy-failures.ts";
+import { failureHooks, announceDowntime, HostFaults } from "./deploy-failures.ts";
 import { jobHook } from "./job-hook.ts";
 
 export interface DockerHostArgs {
@@ -57,7 +57,7 @@ export class DockerHost extends pulumi.ComponentResource {
     });
     // Registered once, as each costs a call to the engine.
     this.hooks = failureHooks(name, this);
-    this.hooksOfPorts = { ...this.hooks, beforeCreate: [gapHook(name, this), ...this.hooks.beforeCreate!] };
+    this.hooksOfPorts = { ...this.hooks, beforeCreate: [announceDowntime(name, this), ...this.hooks.beforeCreate!] };
     this.hooksOfJobs = { ...this.hooks, afterCreate: [...this.hooks.afterCreate!, jobHook(name, this)] };
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
     this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });

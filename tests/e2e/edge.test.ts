@@ -184,7 +184,7 @@ test("the door's own replacement has a gap, which is announced, and nothing else
   const gapMs = Math.max(...lost.map(({ at, latencyMs }) => at + latencyMs)) - Math.min(...lost.map(({ at }) => at));
   const reasons = [...new Set(failures.map(({ reason }) => reason))];
   console.log(
-    JSON.stringify({ rollout: "the door", requests, failed, gapSeconds: Math.round(gapMs / 10) / 100, reasons }),
+    JSON.stringify({ rollout: "the door", requests, failed, downtimeSeconds: Math.round(gapMs / 10) / 100, reasons }),
   );
   expect(preview.stderr).toMatch(/edge-door is replaced: port 2222 and 8443 are closed for some seconds/);
   expect(failed).toBeGreaterThan(0);

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
-import { notAcknowledged } from "../../cli/preview/data.ts";
+import { unacknowledged } from "../../cli/preview/data.ts";
 import { forecastOf, type Forecast } from "../../cli/preview/forecast.ts";
 import { markdown } from "../../cli/preview/report.ts";
 import { images as pinned } from "../support/images.ts";
@@ -72,7 +72,7 @@ function configure(changes: Record<string, unknown>): void {
 /** The same for every machine and run, and whatever release of an image is pinned. */
 function page(forecast: Forecast): string {
   const report = { ...forecast, stack: "explained", capacity: { memoryMb: 4096, cpus: 4 } };
-  const text = markdown({ ...report, notAcknowledged: notAcknowledged(forecast.dataAtRisk, "") });
+  const text = markdown({ ...report, unacknowledged: unacknowledged(forecast.dataAtRisk, "") });
   const releases = Object.values(pinned).map((reference) => reference.replace(/@.*/, ""));
   return releases
     .reduce((seen, release) => seen.replaceAll(release, release.replace(/:.*/, ":TAG")), text)
@@ -131,7 +131,7 @@ async function comesTrue(name: string): Promise<Forecast> {
   for (const [service, { requests, failed, longestSilenceSeconds }] of Object.entries(loads)) {
     const [gap] = forecast.services
       .filter((each) => [service, "edge", "edge-door"].includes(each.name))
-      .map(({ gapSeconds }) => gapSeconds ?? Infinity)
+      .map(({ downtimeSeconds: downtimeSeconds }) => downtimeSeconds ?? Infinity)
       .sort((a, b) => b - a);
     console.log(JSON.stringify({ change: name, service, said: gap, requests, failed, longestSilenceSeconds }));
     if (gap === 0) expect(failed, name).toBe(0);

@@ -5,7 +5,7 @@ import { CloudflareApi } from "../../cli/audit/cloudflare-api.ts";
 import { cloudflareFindings } from "../../cli/audit/cloudflare-drift.ts";
 import { cloudflareState, type CloudflareState } from "../../cli/audit/cloudflare-state.ts";
 import type { Finding } from "../../cli/audit/drift.ts";
-import { promises, type PromisedCloudflare } from "../../cli/audit/expected-state.ts";
+import { promises, type ExpectedCloudflare } from "../../cli/audit/expected-state.ts";
 import { permissionGroups } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 
@@ -51,7 +51,7 @@ const { cloudflare } = promises({
     { ...resource("old", "DnsRecord", "r0", { ...record, name: "old.example.com" }), delete: true },
   ],
 });
-const promised: PromisedCloudflare = cloudflare!;
+const promised: ExpectedCloudflare = cloudflare!;
 
 const tokenState = {
   ...{ id: "t1", name: "reach-prod-files-2026-01-01", status: "active" },

@@ -268,22 +268,22 @@ test("a preview for programs has names alone of what changes, and says what nobo
   const service = {
     name: "web",
     what: "restarted",
-    gapSeconds: undefined,
+    downtimeSeconds: undefined,
     reasons: ["image"],
     isRouted: true,
   } as const;
   const report: Report = {
-    ...{ stack: "prod", dataAtRisk: [], notAcknowledged: [], secrets: [], cloudflare: [], certificates: [] },
+    ...{ stack: "prod", dataAtRisk: [], unacknowledged: [], secrets: [], cloudflare: [], certificates: [] },
     ...{ findings: [], newExceptions: [], warnings: [], errors: ["no such host"] },
     services: [{ ...service, ports: [], closedPorts: [], preDeploy: false }],
-    limits: { memoryMb: { before: 1, after: 1, meanwhile: 1 }, cpus: { before: 1, after: 1 } },
+    limits: { memoryMb: { before: 1, after: 1, duringRollout: 1 }, cpus: { before: 1, after: 1 } },
     changes: [{ ...change, oldGoesFirst: true, retained: false, after: { envs: ["PASSWORD=kept-out"] } }],
   };
   const json = JSON.stringify(reportForPrograms(report));
   expect(json).not.toContain("kept-out");
   expect(JSON.parse(json)).toMatchObject({
     ...{ stack: "prod", refused: true, errors: ["no such host"], capacity: null },
-    services: [{ name: "web", what: "restarted", gapSeconds: null }],
+    services: [{ name: "web", what: "restarted", downtimeSeconds: null }],
     changes: [{ name: "web", type: change.type, op: "update" }],
   });
 });

@@ -17,7 +17,7 @@ import {
 import { policyPacks } from "../../cli/stack/stack.ts";
 import { projectDirectory } from "./source.ts";
 import { table } from "../../cli/report/table.ts";
-import { writeOnce, writeWhole } from "../../cli/stack/atomic-write.ts";
+import { writeIfAbsent, writeAtomically } from "../../cli/stack/atomic-write.ts";
 
 test("a table is as wide as its widest cells", () => {
   expect(
@@ -103,12 +103,12 @@ test("a file is written whole or not at all, and one that may not change only on
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-write-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const file = join(directory, "file");
-  await writeOnce(file, "one", 0o600);
-  await writeOnce(file, "two", 0o600);
+  await writeIfAbsent(file, "one", 0o600);
+  await writeIfAbsent(file, "two", 0o600);
   expect([readFileSync(file, "utf8"), statSync(file).mode & 0o777]).toEqual(["one", 0o600]);
   // Whoever reads the old one goes on reading it.
   const old = openSync(file, "r");
-  await writeWhole(file, "three");
+  await writeAtomically(file, "three");
   expect([readFileSync(old, "utf8"), readFileSync(file, "utf8")]).toEqual(["one", "three"]);
   closeSync(old);
   expect(readdirSync(directory)).toEqual(["file"]);

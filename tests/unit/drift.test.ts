@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { fields } from "../../cli/audit/container-fields.ts";
 import { findings, prunedOf, restartedOf, type Finding } from "../../cli/audit/drift.ts";
 import type { ContainerState, HostState } from "../../cli/audit/host-state.ts";
-import { promises, type Promised } from "../../cli/audit/expected-state.ts";
+import { promises, type ExpectedState } from "../../cli/audit/expected-state.ts";
 import { soundEngine } from "./sound-engine.ts";
 
 const SECRET = { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", plaintext: '"hunter2"' };
@@ -35,7 +35,7 @@ const DAEMON = {
 };
 
 /** A service, a courier with its secrets, and a job that wrote a route. */
-const promised: Promised = promises({
+const promised: ExpectedState = promises({
   resources: [
     container("backend", {
       ...{ image: IMAGE, user: "1000:1000", entrypoints: ["python"], command: ["-m", "reach"], stopTimeout: 20 },

@@ -2,7 +2,7 @@
 import { describe, expect, test, vi } from "vitest";
 import type { Agreement } from "../../cli/agreement.ts";
 import { isAgreed } from "../../cli/deploy.ts";
-import { acknowledgementOf, notAcknowledged } from "../../cli/preview/data.ts";
+import { acknowledgementOf, unacknowledged } from "../../cli/preview/data.ts";
 import { previewOf, UNKNOWN } from "../../cli/preview/engine-events.ts";
 import { forecastOf, type Forecast } from "../../cli/preview/forecast.ts";
 import { isRefused, markdown, type Report } from "../../cli/preview/report.ts";
@@ -72,19 +72,27 @@ const jobOf = (role: string, name: string) => ({
 });
 
 const said = (forecast: Forecast, more: Partial<Report> = {}) =>
-  markdown({ ...forecast, stack: "prod", notAcknowledged: notAcknowledged(forecast.dataAtRisk, ""), ...more });
+  markdown({ ...forecast, stack: "prod", unacknowledged: unacknowledged(forecast.dataAtRisk, ""), ...more });
 
 describe("what happens to a service", () => {
   const ofOne = (change: Omit<Told, "name">, ...others: Told[]) =>
     told({ name: "web", ...change }, ...others).services.find(({ name }) => name === "web");
 
   test.each([
-    ["created", { ops: ["create"], after: service("web") }, { gapSeconds: 0 }],
-    ["removed", { ops: ["delete"], before: service("web") }, { gapSeconds: 0 }],
-    ["same", { before: service("web"), after: service("web") }, { gapSeconds: 0 }],
-    ["updated", { ops: ["update"], before: service("web"), after: service("web", { memory: 512 }) }, { gapSeconds: 0 }],
-    ["rolled", { ops: REPLACED, before: service("web"), after: service("web") }, { gapSeconds: 0, drainSeconds: 7 }],
-    ["restarted", { ops: GOES_FIRST, before: service("web"), after: service("web") }, { gapSeconds: undefined }],
+    ["created", { ops: ["create"], after: service("web") }, { downtimeSeconds: 0 }],
+    ["removed", { ops: ["delete"], before: service("web") }, { downtimeSeconds: 0 }],
+    ["same", { before: service("web"), after: service("web") }, { downtimeSeconds: 0 }],
+    [
+      "updated",
+      { ops: ["update"], before: service("web"), after: service("web", { memory: 512 }) },
+      { downtimeSeconds: 0 },
+    ],
+    [
+      "rolled",
+      { ops: REPLACED, before: service("web"), after: service("web") },
+      { downtimeSeconds: 0, drainSeconds: 7 },
+    ],
+    ["restarted", { ops: GOES_FIRST, before: service("web"), after: service("web") }, { downtimeSeconds: undefined }],
   ])("it is %s", (what, change, more) => {
     expect(ofOne(change)).toMatchObject({ name: "web", what, ...more });
   });
@@ -92,7 +100,7 @@ describe("what happens to a service", () => {
   test("one that holds ports leaves them closed for a known time", () => {
     const ports = [{ ip: "0.0.0.0", external: 443, internal: 8443 }];
     const door = { before: service("web", { ports }), after: service("web", { ports, image: "example/app:2" }) };
-    expect(ofOne({ ops: GOES_FIRST, ...door })).toMatchObject({ what: "restarted", gapSeconds: 1, ports: [443] });
+    expect(ofOne({ ops: GOES_FIRST, ...door })).toMatchObject({ what: "restarted", downtimeSeconds: 1, ports: [443] });
     const without = told({ name: "web", ops: REPLACED, ...door, after: service("web") });
     expect(without.services).toMatchObject([{ what: "rolled", closedPorts: [443], isRouted: false }]);
     expect(said(without)).toContain("; open streams have 7 s to end; port 443 is closed from then on |");
@@ -260,9 +268,9 @@ describe("data at risk", () => {
       "Do I accept the loss of notes?",
       "yes",
     ])
-      expect(notAcknowledged(risks, text), text).toEqual(risks);
+      expect(unacknowledged(risks, text), text).toEqual(risks);
     for (const text of ["I accept the loss of notes", "Tidy up\r\n\r\n  I accept the loss of notes.\r\nThanks"])
-      expect(notAcknowledged(risks, text), text).toEqual([]);
+      expect(unacknowledged(risks, text), text).toEqual([]);
   });
 });
 
@@ -349,7 +357,7 @@ describe("the page", () => {
       { name: "api", before: service("api"), after: service("api") },
     );
     expect(forecast.limits).toEqual({
-      memoryMb: { before: 512, after: 1024, meanwhile: 1280 },
+      memoryMb: { before: 512, after: 1024, duringRollout: 1280 },
       cpus: { before: 2, after: 3 },
     });
     const line = (capacity?: { memoryMb: number; cpus: number }) =>
@@ -386,9 +394,9 @@ describe("the page", () => {
       before: { name: "b" },
     });
     expect(head(lost)).toBe("### ❌ `prod`: **data at risk**: `b`");
-    expect(head(lost, { notAcknowledged: [] })).toBe("### ⚠️ `prod`: **data at risk**: `b`");
+    expect(head(lost, { unacknowledged: [] })).toBe("### ⚠️ `prod`: **data at risk**: `b`");
     expect(said(lost)).toContain("> I accept the loss of b");
-    expect(said(lost, { notAcknowledged: [] })).toContain("somebody has accepted that in words");
+    expect(said(lost, { unacknowledged: [] })).toContain("somebody has accepted that in words");
   });
 
   test("tells a failure once, a policy once for all that break it, and no text from elsewhere is markup", () => {

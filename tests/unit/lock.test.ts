@@ -5,7 +5,15 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { ensureAlone, holdersIn, isPulumi, lockHolders, release, runAlone, whereabouts } from "../../cli/stack/lock.ts";
+import {
+  ensureAlone,
+  holdersIn,
+  isPulumi,
+  lockHolders,
+  release,
+  runAlone,
+  processStatus,
+} from "../../cli/stack/lock.ts";
 import { fakePulumi } from "./fake-pulumi.ts";
 
 let directory: string;
@@ -155,7 +163,7 @@ test("what pulumi says of a lock is understood", () => {
 });
 
 test("a run elsewhere is neither alive nor gone", async () => {
-  expect(await whereabouts({ ...holdersIn(MESSAGE)[0]!, pid: process.pid })).toBe("elsewhere");
+  expect(await processStatus({ ...holdersIn(MESSAGE)[0]!, pid: process.pid })).toBe("elsewhere");
 });
 
 test("pulumi is told from another program, and from what its parent has not buried yet", () => {

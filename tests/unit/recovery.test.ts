@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { removeOrphans, settlePending } from "../../cli/stack/recovery.ts";
+import { removeOrphans, adoptPendingOperations } from "../../cli/stack/recovery.ts";
 import type { Stack } from "../../cli/stack/stack.ts";
 import { readState } from "../../cli/stack/state-files.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
@@ -40,7 +40,7 @@ test("what a killed run was making is written down as what is to be deleted, if 
     if (request === "POST /containers/j1/stop?t=1") return {};
     return undefined;
   });
-  await settlePending(stack);
+  await adoptPendingOperations(stack);
   expect(state()).toEqual({
     version: 3,
     deployment: {
@@ -63,7 +63,7 @@ test("what has a fixed name is left for the next run to find, but a network with
     if (request === "GET /networks/reach-prod-web" || request.startsWith("DELETE")) return {};
     return undefined;
   });
-  await settlePending(stack);
+  await adoptPendingOperations(stack);
   expect(state()).toEqual({ version: 3, deployment: { resources: [KNOWN], pending_operations: [] } });
   expect(engine.requests.filter((request) => !request.startsWith("GET"))).toEqual(["DELETE /networks/reach-prod-web"]);
 });
@@ -72,7 +72,7 @@ test("a network that something is on stays", async () => {
   const { stack, engine } = await stackWith([NETWORK], (request) =>
     request.startsWith("GET /containers/json?all=1") ? [{ Id: "somebody's" }] : undefined,
   );
-  await settlePending(stack);
+  await adoptPendingOperations(stack);
   expect(engine.requests).toHaveLength(1);
   expect(decodeURIComponent(engine.requests[0]!)).toContain('filters={"network":["reach-prod-web"]}');
 });
@@ -83,7 +83,7 @@ test("what a run is making that has begun meanwhile is its own", async () => {
     rename:
       "echo 'error: the stack is currently locked by 1 lock(s)\n  s3://b/1.json: created by deploy@ci-7 (pid 4711) at 2026-02-03T04:05:06Z' >&2; exit 255",
   });
-  await expect(settlePending(locked.stack)).rejects.toThrow(
+  await expect(adoptPendingOperations(locked.stack)).rejects.toThrow(
     "The run of deploy@ci-7 (process 4711, since 2026-02-03 04:05:06 UTC) holds the lock of the stack prod",
   );
   expect([locked.engine.requests, locked.state()]).toEqual([[], undefined]);
@@ -91,13 +91,13 @@ test("what a run is making that has begun meanwhile is its own", async () => {
   const changed = await stackWith([JOB], answer, {
     export: `echo '{"deployment":{"pending_operations":[{}],"manifest":"'$$'"}}'`,
   });
-  await expect(settlePending(changed.stack)).rejects.toThrow("another run works on the stack prod");
+  await expect(adoptPendingOperations(changed.stack)).rejects.toThrow("another run works on the stack prod");
   expect([changed.engine.requests, changed.state()]).toEqual([[], undefined]);
 
   const late = await stackWith([JOB], answer, {
     import: "echo ': created by deploy@ci-7 (pid 4711) at 2026-02-03T04:05:06Z' >&2; exit 255",
   });
-  await expect(settlePending(late.stack)).rejects.toThrow(
+  await expect(adoptPendingOperations(late.stack)).rejects.toThrow(
     "holds the lock of the stack prod. This run has changed nothing",
   );
   expect(late.engine.requests.filter((request) => !request.startsWith("GET"))).toEqual([]);
@@ -105,7 +105,7 @@ test("what a run is making that has begun meanwhile is its own", async () => {
 
 test("a state without pending operations is left alone", async () => {
   const { stack, state, engine } = await stackWith([], () => undefined);
-  await settlePending(stack);
+  await adoptPendingOperations(stack);
   expect(state()).toBeUndefined();
   expect(engine.requests).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { settings } from "../../settings.ts";
-import { stackLike, withImages, type Differences } from "../../cli/stack/stack-file.ts";
+import { copyStackFile, setImages, type Differences } from "../../cli/stack/stack-file.ts";
 
 const PROD = `# Reach in production.
 encryptionsalt: v1:salt
@@ -32,7 +32,7 @@ const STAGING = {
 
 describe("a stack like another", () => {
   test("has its own host, names and bucket, the rest of the other one, and no secret of it", () => {
-    const { text, differences, secrets } = stackLike(PROD, "prod", STAGING, settings);
+    const { text, differences, secrets } = copyStackFile(PROD, "prod", STAGING, settings);
     expect(text).toBe(
       PROD.replace("encryptionsalt: v1:salt\n", "")
         .replace("  reach:cloudflareApiToken:\n    secure: v1:ciphertext\n", "")
@@ -56,16 +56,16 @@ describe("a stack like another", () => {
 
   test("never shares a bucket, nor a name that does not tell whose it is", () => {
     const other = PROD.replace("tunnels.reach.example.com", "ssh.example.com").replace("reach-prod-files", "uploads");
-    const { text } = stackLike(other, "prod", STAGING, settings);
+    const { text } = copyStackFile(other, "prod", STAGING, settings);
     expect(text).toContain("directHost: direct.staging.example.com\n");
     expect(text).toContain("bucket: uploads-staging\n");
   });
 
   test("says which token it cannot do without, though the other's file has none", () => {
     const [withoutToken] = PROD.split("  reach:cloudflareApiToken");
-    expect(stackLike(withoutToken!, "prod", STAGING, settings).secrets).toEqual(["reach:cloudflareApiToken"]);
+    expect(copyStackFile(withoutToken!, "prod", STAGING, settings).secrets).toEqual(["reach:cloudflareApiToken"]);
     const [withoutCloudflare] = PROD.split("  reach:cloudflare:");
-    expect(stackLike(withoutCloudflare!, "prod", STAGING, settings).secrets).toEqual(["reach:dnsApiToken"]);
+    expect(copyStackFile(withoutCloudflare!, "prod", STAGING, settings).secrets).toEqual(["reach:dnsApiToken"]);
   });
 
   test.each<[what: string, wanted: Partial<Differences>, message: string]>([
@@ -82,12 +82,12 @@ describe("a stack like another", () => {
     ["a host that is none", { host: "203.0.113.20" }, 'reach:host: "203.0.113.20" is not a Docker host: give local,'],
     ["an address that is none", { address: "box" }, 'reach:edge.address: "box" is not an IP address'],
   ])("is refused with %s", (_, wanted, message) => {
-    expect(() => stackLike(PROD, "prod", { ...STAGING, ...wanted }, settings)).toThrow(message);
+    expect(() => copyStackFile(PROD, "prod", { ...STAGING, ...wanted }, settings)).toThrow(message);
   });
 
   test("on the same host keeps its address", () => {
     const host = "ssh://deploy@203.0.113.10";
-    expect(stackLike(PROD, "prod", { ...STAGING, host, address: undefined }, settings).text).toContain(
+    expect(copyStackFile(PROD, "prod", { ...STAGING, host, address: undefined }, settings).text).toContain(
       "address: 203.0.113.10 #",
     );
   });
@@ -99,14 +99,14 @@ describe("images of another stack", () => {
 
   test("come into the file by their digest, beside those that it has", () => {
     const images = `config:\n  reach:images:\n    backend: ghcr.io/you/backend:1.0.0@${digest}\n    node: other # kept\n`;
-    expect(withImages(images, { backend })).toBe(images.replace("1.0.0", "1.1.0"));
-    expect(withImages("config:\n  reach:domain: a\n", { backend })).toBe(
+    expect(setImages(images, { backend })).toBe(images.replace("1.0.0", "1.1.0"));
+    expect(setImages("config:\n  reach:domain: a\n", { backend })).toBe(
       `config:\n  reach:domain: a\n  reach:images:\n    backend: ${backend}\n`,
     );
   });
 
   test("that were built on its host are refused", () => {
-    expect(() => withImages("config: {}\n", { backend, frontend: digest })).toThrow(
+    expect(() => setImages("config: {}\n", { backend, frontend: digest })).toThrow(
       "frontend: built on the host, and on no other: push the image to a registry",
     );
   });

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { holesIn, scanReport } from "../../cli/report/vulnerabilities.ts";
+import { vulnerabilitiesIn, scanReport } from "../../cli/report/vulnerabilities.ts";
 
 /** A program of Trivy's kind, which keeps its arguments and writes a report. */
 function fakeTrivy(report: object, script = ""): { path: string; asked: () => string } {
@@ -27,7 +27,7 @@ const image = "traefik:v3@sha256:ab";
 
 test("a scan asks for critical and high holes that can be closed, and tells each", async () => {
   const trivy = fakeTrivy({ Results: [{ Vulnerabilities: [{ ...known, Severity: "HIGH" }] }, {}] });
-  const holes = await holesIn(trivy.path, image);
+  const holes = await vulnerabilitiesIn(trivy.path, image);
   expect(holes).toEqual([
     { image, id: "CVE-2026-1", severity: "HIGH", package: "openssl", installed: "3.0.1", fixed: "3.0.2" },
   ]);
@@ -50,7 +50,7 @@ No critical or high hole that can be closed.
 });
 
 test("a scan finds nothing in an image without packages, and says why it could not look", async () => {
-  expect(await holesIn(fakeTrivy({}).path, image)).toEqual([]);
+  expect(await vulnerabilitiesIn(fakeTrivy({}).path, image)).toEqual([]);
   const failing = fakeTrivy({}, "echo 'FATAL no such image' >&2; exit 1").path;
-  await expect(holesIn(failing, image)).rejects.toThrow(/ended with 1\nFATAL no such image$/);
+  await expect(vulnerabilitiesIn(failing, image)).rejects.toThrow(/ended with 1\nFATAL no such image$/);
 });
