@@ -291,7 +291,7 @@ class Lane {
 
   /** Where the edge's route files are. */
   async #routes(): Promise<string> {
-    return (await engine.get<{ Mountpoint: string }>(`/volumes/reach-${this.stack}-routes`)).Mountpoint;
+    return (await engine.get<{ Mountpoint: string }>(`/volumes/reach-${this.stack}-routes-2`)).Mountpoint;
   }
 
   containers(): Promise<ContainerInspect[]> {
@@ -313,7 +313,7 @@ class Lane {
     const { volumes, networks } = await snapshot(engine, `reach-${this.stack}`);
     const kept = new RegExp(`^reach-${this.stack}-(kept|release-\\d+)$`);
     expect(volumes.filter((name) => !kept.test(name)).map((name) => name.replace(/-[0-9a-f]{7}$/, "-"))).toEqual(
-      ["backend-secrets-files-", "edge-door-config-files-", "edge-plugin-files-", "edge-secrets-files-", "routes"].map(
+      ["backend-secrets-files-", "edge-door-config-files-", "edge-plugin-files-", "edge-secrets-files-", "routes-2"].map(
         (name) => `reach-${this.stack}-${name}`,
       ),
     );
