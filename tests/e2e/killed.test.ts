@@ -313,9 +313,13 @@ class Lane {
     const { volumes, networks } = await snapshot(engine, `reach-${this.stack}`);
     const kept = new RegExp(`^reach-${this.stack}-(kept|release-\\d+)$`);
     expect(volumes.filter((name) => !kept.test(name)).map((name) => name.replace(/-[0-9a-f]{7}$/, "-"))).toEqual(
-      ["backend-secrets-files-", "edge-door-config-files-", "edge-plugin-files-", "edge-secrets-files-", "routes-2"].map(
-        (name) => `reach-${this.stack}-${name}`,
-      ),
+      [
+        "backend-secrets-files-",
+        "edge-door-config-files-",
+        "edge-plugin-files-",
+        "edge-secrets-files-",
+        "routes-2",
+      ].map((name) => `reach-${this.stack}-${name}`),
     );
     expect(networks).toHaveLength(4);
     expect(readdirSync(await this.#routes()).filter((file) => /candidate|tmp/.test(file))).toEqual([]);
