@@ -95,7 +95,7 @@ test("a rollback that clients cannot reach is one all the same: it ends with 3, 
   expect(await make("up")).toMatchObject({ code: 0 });
   const rollback = () =>
     // `make` has one exit code for all that fails.
-    runCommand("bash", ["toolchain/run", "cli/rollback.ts"], { cwd: copy.directory, env: { STACK: "local" } });
+    runCommand("bash", ["toolchain/run", "cli/main.ts", "rollback"], { cwd: copy.directory, env: { STACK: "local" } });
   const back = await behindFirewall(rollback);
   expect(back, back.stderr).toMatchObject({ code: 3 });
   expect(back.stderr).toContain(
