@@ -66,7 +66,7 @@ async function write(argument: string | undefined, options: Options, command: Co
     [
       "Next:",
       `  bulkhead doctor --stack ${name}`,
-      `  eval "$(make -s env STACK=${name})"    # a shell in which plain pulumi works on it`,
+      `  eval "$(bulkhead env --stack ${name})"    # a shell in which plain pulumi works on it`,
       `  pulumi stack init ${name}    # where its state is to be: docs/production.md`,
       ...secrets.map((key) => `  pulumi config set --secret ${key} --stack ${name}    # a value of its own`),
       `  bulkhead up --stack ${name}`,

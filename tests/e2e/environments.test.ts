@@ -263,6 +263,8 @@ function type(stack: Stack, command: string, input?: string): Promise<CommandRes
     input,
     timeoutMs: 300_000,
     env: {
+      // `bulkhead`, from source.
+      PATH: `${copy.directory}:${process.env["PATH"]}`,
       // Nobody is here to answer.
       YES: "1",
       STACK: undefined,

@@ -258,7 +258,10 @@ test("`bulkhead doctor` says what the host is, and changes nothing there", async
 });
 
 test("`bulkhead doctor` tells a firewall before the host from a dead port: the host itself is asked over ssh", async () => {
-  const well = await make("doctor");
+  // It asks for what the state says that is served.
+  const { PULUMI_BACKEND_URL: backend, PULUMI_CONFIG_PASSPHRASE_FILE: passphrase } = reach.project.env;
+  const state = { PULUMI_BACKEND_URL: backend!, PULUMI_CONFIG_PASSPHRASE_FILE: passphrase! };
+  const well = await make("doctor", state);
   expect(well.stdout).toMatch(new RegExp(`^door +https://${host.address}:8443 +open$`, "m"));
   // Certificates are of the test's own CA, which this machine does not trust.
   expect(well.stdout).toMatch(/^frontend +https:\/\/far\.test:8443\/health +(200|certificate: .+)$/m);
@@ -266,7 +269,7 @@ test("`bulkhead doctor` tells a firewall before the host from a dead port: the h
   const rule = "FORWARD -i eth0 -p tcp -j DROP";
   await onHost(`iptables -I ${rule}`, "");
   try {
-    const { code, stdout } = await make("doctor");
+    const { code, stdout } = await make("doctor", state);
     expect(code).toBe(2);
     for (const door of ["https://ADDRESS:8443", "tcp://ADDRESS:2222"])
       expect(stdout).toContain(`door: ${door.replace("ADDRESS", host.address)}: silent; the host itself reaches it`);
