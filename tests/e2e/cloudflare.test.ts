@@ -125,7 +125,7 @@ const WANTED = [
 test("a preview shows all of it and makes nothing", async () => {
   const preview = await succeeds(project.preview());
   expect(preview).toContain("DnsRecord");
-  expect(preview).toContain("of reach-cloud, not proxied: tunnels are TCP");
+  expect(preview).toContain("of reach-cloud, not proxied: its clients speak TCP");
   expect(writes()).toEqual([]);
 });
 

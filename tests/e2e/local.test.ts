@@ -1,4 +1,5 @@
 // One deployed stack and everything that can be seen of it: from a client, from a neighbour, from inside, from the engine.
+import { EDGE_ALIAS } from "../../components/edge/proxy.ts";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import * as http2 from "node:http2";
 import { connect, type Socket } from "node:net";
@@ -371,7 +372,7 @@ while True: server.accept()[0].close()
   test("shows a service what it is for, and nothing else", async () => {
     const database = await listenOn("internal");
     const places: Record<string, [string, number]> = {
-      "the API through the edge": ["edge", 8081],
+      "the API through the edge": [EDGE_ALIAS, 8081],
       "the backend": [container("backend").Name.slice(1), 8765],
       "a database": [database.address, 7000],
       "a database by name": [database.name, 7000],

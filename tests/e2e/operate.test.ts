@@ -113,7 +113,7 @@ test("rotate: says who is rolled, does it, and no request fails", async () => {
   expect(unknown.stderr).toContain("api-kay: no such generated secret: did you mean api-key? there are api-key");
   const before = await counter();
   const unasked = await bulkhead("rotate", "api-key");
-  expect(unasked.stderr).toContain("nobody is here to answer: YES=1");
+  expect(unasked.stderr).toContain("nobody is here to answer: --yes, or YES=1");
   expect((await counter()).Id).toBe(before.Id);
 
   const value = () => bulkhead("exec", "counter", "--", "cat", "/run/secrets/api_key");
