@@ -7,6 +7,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { images } from "../support/images.ts";
+import { EDGE_ALIAS } from "../../components/edge/proxy.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { makeCertificates } from "../support/certificates.ts";
@@ -223,7 +224,7 @@ try:
   through = str(ask(connected(asked["door"]), "192.0.2.1"))
 except (ConnectionError, ssl.SSLError):
   through = "refused"
-edge = connected("edge")
+edge = connected("${EDGE_ALIAS}")
 print(json.dumps({"edge": [ask(edge, f"192.0.2.{index}") for index in range(asked["count"])], "door": through}))
 `,
   });
