@@ -47,9 +47,9 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  for (const lane of lanes) await lane.stop();
   if (bystanders.container) await engine.delete(`/containers/${bystanders.container}?force=1`);
   if (bystanders.volume) await engine.delete(`/volumes/${bystanders.volume}`);
+  for (const lane of lanes) await lane.stop();
   engine.close();
 });
 
