@@ -283,7 +283,7 @@ async function succeeds(stack: Stack, command: string, input?: string): Promise<
 }
 
 function shellOf(stack: Stack): string {
-  return `eval "$(make -s env STACK=${stack})"`;
+  return `eval "$(bulkhead env --stack ${stack})"`;
 }
 
 /** The commands of the page, with the address of the host here; as there is no Cloudflare, with another secret. */

@@ -71,7 +71,10 @@ export async function runProbe<T>(engine: Engine, options: ProbeOptions): Promis
     for (const started = Date.now(); ; await sleep(100)) {
       const { State: state } = await engine.get<ContainerInspect>(`/containers/${probe.id}/json`);
       if (!state.Running) {
-        const printed = (await logsOf(probe.id)).stdout.trim();
+        const { stdout, stderr } = await logsOf(probe.id);
+        const printed = stdout.trim();
+        // Why it came to nothing, for whoever reads the log of the test.
+        if (printed === "") console.error(stderr);
         return { state, result: printed === "" ? undefined : (JSON.parse(printed) as T) };
       }
       if (Date.now() - started > 60_000) throw new Error("the probe did not end within 60 s");
