@@ -231,6 +231,16 @@ class TimeLimits(ServerTest):
                 await asyncio.sleep(0.05)
 
 
+class Packets(ServerTest):
+    async def test_no_packet_waits_for_the_word_on_the_one_before(self):
+        connection = await self.connect()
+        await connection.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await connection.answer()
+        (served,) = self.server.connections
+        accepted = served.transport.get_extra_info("socket")
+        self.assertEqual(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 1)
+
+
 class CountLimit(ServerTest):
     limits = {"CONNECTIONS": 4}
 
