@@ -11,7 +11,8 @@ import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { forgetReleases } from "./stack/releases.ts";
 import { localFile, openStack, pulumi, type Stack } from "./stack/stack.ts";
 import { readState } from "./stack/state-files.ts";
-import { localDirectory, stackLabel } from "./stack/program.ts";
+import { localDirectory } from "./stack/program.ts";
+import { stackFilter } from "./stack/containers.ts";
 
 interface Options extends StackOptions {
   yes?: boolean;
@@ -67,9 +68,8 @@ async function remove({ stack: name, yes = false, deleteData: deletes, keepData 
 
 /** Volumes that the program keeps when it is destroyed. */
 async function dataVolumes({ engine, name }: Stack): Promise<string[]> {
-  const filters = JSON.stringify({ label: ["bulkhead.data=true", `bulkhead.stack=${stackLabel(name)}`] });
   const { Volumes } = await engine.get<{ Volumes: { Name: string }[] | null }>(
-    `/volumes?filters=${encodeURIComponent(filters)}`,
+    `/volumes?filters=${stackFilter(name, ["bulkhead.data=true"])}`,
   );
   return (Volumes ?? []).map((volume) => volume.Name).sort();
 }

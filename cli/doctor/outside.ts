@@ -15,7 +15,8 @@ import { askHttps, askTcp, type Outcome, type Place } from "./client-probe.ts";
 import { programSettings } from "../stack/program-settings.ts";
 import { committedFile, readStackFile } from "../stack/stack.ts";
 import type { StateResource } from "../stack/state-files.ts";
-import { programDirectory, projectName, stackLabel } from "../stack/program.ts";
+import { programDirectory, projectName } from "../stack/program.ts";
+import { stackFilter } from "../stack/containers.ts";
 
 /** One thing that was asked, and what came of it. */
 export interface Seen {
@@ -123,8 +124,7 @@ async function ownCas(file: string): Promise<string[]> {
 }
 
 function containersOf(engine: Engine, name: string): Promise<Listed[]> {
-  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`] }));
-  return engine.get(`/containers/json?all=1&filters=${filters}`);
+  return engine.get(`/containers/json?all=1&filters=${stackFilter(name)}`);
 }
 
 /** Whether the host has anything of the stack. */

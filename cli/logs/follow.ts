@@ -50,7 +50,7 @@ export async function follow(options: FollowOptions): Promise<void> {
   while (!signal.aborted) {
     try {
       // First the events, then what there is: of what starts in between both tell.
-      const filters = stackFilter(stack, { type: ["container"], event: ["start"] });
+      const filters = stackFilter(stack, [], { type: ["container"], event: ["start"] });
       const events = await openStream(engine, `/events?filters=${filters}`);
       const end = () => events.destroy();
       signal.addEventListener("abort", end);

@@ -20,8 +20,14 @@ export async function listContainers(engine: Engine, stack: string): Promise<Lis
   return found.sort((one, other) => other.Created - one.Created);
 }
 
-export function stackFilter(stack: string, more: object = {}): string {
-  return encodeURIComponent(JSON.stringify({ ...more, label: [`bulkhead.stack=${stackLabel(stack)}`] }));
+/**
+ * The value of `filters=` for what is a stack's own.
+ *
+ * @param labels which it has besides. @default []
+ * @param more other filters of Docker's. @default {}
+ */
+export function stackFilter(stack: string, labels: readonly string[] = [], more: object = {}): string {
+  return encodeURIComponent(JSON.stringify({ ...more, label: [`bulkhead.stack=${stackLabel(stack)}`, ...labels] }));
 }
 
 export function nameOf({ Labels }: Pick<ListedContainer, "Labels">): string {

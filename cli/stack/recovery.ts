@@ -9,6 +9,7 @@ import { explainLock, lockHolders, refusal } from "./lock.ts";
 import { pulumi, type Stack } from "./stack.ts";
 import { exportState, readState, type State, type StateResource } from "./state-files.ts";
 import { stackLabel } from "./program.ts";
+import { stackFilter } from "./containers.ts";
 
 /**
  * Before an update: what a killed run was making when it was killed, and could not write down any more, is written down
@@ -76,7 +77,7 @@ export async function hostTime({ engine }: Stack): Promise<Date> {
 export async function removeOrphans(stack: Stack, runBegan: Date, { deployment }: State): Promise<void> {
   const { engine, name } = stack;
   const known = new Set(deployment.resources?.flatMap(({ id }) => id ?? []));
-  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`] }));
+  const filters = stackFilter(name);
   const isOrphan = (id: string, called: string, created: Date) =>
     !known.has(id) && isAutoNamed(called, name) && created < runBegan;
   const remove = async (what: string, act: () => Promise<unknown>) => {

@@ -2,6 +2,7 @@
 import { unlessGone, type Release } from "./releases.ts";
 import type { Stack } from "./stack.ts";
 import { stackLabel } from "./program.ts";
+import { stackFilter } from "./containers.ts";
 
 /** Of a stack whose edge is not there, or that has no such record yet: none. */
 export async function recordBesideRoutes(stack: Stack): Promise<Release[]> {
@@ -39,10 +40,9 @@ const FOLDER = "/routes";
 const FILE = "releases.json";
 
 async function edgeOf({ engine, name }: Stack) {
-  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`, "bulkhead.role=edge"] });
   const found = await engine.get<
     { Id: string; ImageID: string; Mounts?: { Name?: string; Destination: string }[] }[] | null
-  >(`/containers/json?filters=${encodeURIComponent(filters)}`);
+  >(`/containers/json?filters=${stackFilter(name, ["bulkhead.role=edge"])}`);
   for (const { Id, ImageID, Mounts } of found ?? []) {
     const volume = Mounts?.find(({ Destination }) => Destination === FOLDER)?.Name;
     if (volume !== undefined) return { Id, ImageID, volume };

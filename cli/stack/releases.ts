@@ -6,6 +6,7 @@ import { keepBesideRoutes, recordBesideRoutes } from "./release-record.ts";
 import { isBuiltFor, removePulled, type ImageNames } from "./release-images.ts";
 import { committedFile, holdsSecret, readStackFile, type Stack } from "./stack.ts";
 import { configKey, projectName, stackLabel } from "./program.ts";
+import { stackFilter } from "./containers.ts";
 
 export interface Release {
   number: number;
@@ -39,10 +40,9 @@ export async function releases(stack: Stack): Promise<Release[]> {
 }
 
 async function inVolumes({ engine, name }: Stack): Promise<Release[]> {
-  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`, LABEL] });
   const { Volumes } = await engine.get<{
     Volumes: { Name: string; CreatedAt: string; Labels: Record<string, string> }[] | null;
-  }>(`/volumes?filters=${encodeURIComponent(filters)}`);
+  }>(`/volumes?filters=${stackFilter(name, [LABEL])}`);
   return (Volumes ?? []).map(({ Name, CreatedAt, Labels }) => ({
     ...(JSON.parse(Labels[LABEL]!) as Pick<Release, "images" | "settings" | "by">),
     number: Number(/\d+$/.exec(Name)?.[0]),
@@ -92,8 +92,7 @@ export async function forgetReleases(stack: Stack, keep: number): Promise<void> 
   for (const { number } of known.slice(keep))
     await engine.delete(`/volumes/${stackLabel(name)}-release-${number}`).catch(unlessGone);
   const kept = new Set(known.slice(0, keep).flatMap(({ images }) => Object.values(images)));
-  const filters = encodeURIComponent(JSON.stringify({ label: [`bulkhead.stack=${stackLabel(name)}`] }));
-  const images = await engine.get<ImageNames[]>(`/images/json?filters=${filters}`);
+  const images = await engine.get<ImageNames[]>(`/images/json?filters=${stackFilter(name)}`);
   for (const image of images)
     // One that a container uses is refused by the engine.
     if (!kept.has(image.Id) && isBuiltFor(name, image)) await engine.delete(`/images/${image.Id}`).catch(unlessInUse);

@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
-import { closest, distance } from "fastest-levenshtein";
 import type { Certificates } from "../settings/certificates.ts";
+import { nearestTo } from "../settings/parse.ts";
 import type { TcpPorts } from "../settings/platform.ts";
 import type { Exception as PolicyException } from "../../policy/exceptions.ts";
 import { Container } from "../host/container.ts";
@@ -285,10 +285,8 @@ export const EDGE_ALIAS = "edge-2";
 function nearest(port: string, known: string[]): string {
   const declare = `declare it in settings.ts, \`tcp: { ${port}: 2222 }\``;
   if (known.length === 0) return declare;
-  const near = closest(port, known);
-  return distance(port, near) <= port.length / 2
-    ? `did you mean ${near}?`
-    : `give ${known.join(" or ")}, or ${declare}`;
+  const near = nearestTo(port, known);
+  return near === undefined ? `give ${known.join(" or ")}, or ${declare}` : `did you mean ${near}?`;
 }
 
 /** Any user but root; the official image names none. */
