@@ -14,7 +14,7 @@ export { images } from "./images.ts";
 
 // The parts of the platform, for a program that puts them together otherwise: the host and what runs on it.
 export { DockerHost, type DockerHostArgs } from "./host/docker-host.ts";
-export { Networks, type NetworksArgs } from "./host/networks.ts";
+export { Networks, type NetworksArgs, type Reachable } from "./host/networks.ts";
 export { BuiltImage, type BuiltImageArgs } from "./host/built-image.ts";
 export { Container, type ContainerArgs, type Health } from "./host/container.ts";
 export { httpHealth } from "./host/http-health.ts";
@@ -27,6 +27,7 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 // The edge, and the services behind it.
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 export { WebService, type PreDeploy, type Routes, type WebServiceArgs } from "./edge/web-service.ts";
+export type { Connections } from "./edge/compartment.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 
 // Cloudflare: the domain, a tunnel, buckets, and tokens that may do one thing alone.

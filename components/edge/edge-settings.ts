@@ -143,7 +143,12 @@ export interface EdgeSettings {
 }
 
 /** What Traefik takes while it runs: TLS, and the middlewares that routes share. */
-export function edgeSettings(settings: EdgeSettings, release: string, doorSubnets: string[]): object {
+export function edgeSettings(
+  settings: EdgeSettings,
+  release: string,
+  doorSubnets: string[],
+  serviceSubnets: string[],
+): object {
   const { domain, requestsPerSecond, burst, certificates, clientsThrough, sharedAddresses } = settings;
   const isShared = sharedAddresses.length > 0;
   // Who has one address of a /64 has them all. The last forwarded address is the one that the proxy saw; those before it
@@ -165,6 +170,17 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
           service: "api@internal",
           middlewares: ["door-network-only"],
         },
+        // A service is no client: it would come past the door, and past whatever a tunnel leads through. It asks on the
+        // entry point for services, for what it says that it uses.
+        ...(serviceSubnets.length > 0 && {
+          "not-for-services": {
+            entryPoints: ["websecure"],
+            rule: serviceSubnets.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || "),
+            priority: 1_000_000,
+            service: "noop@internal",
+            middlewares: ["not-found"],
+          },
+        }),
         // What no service has: with the headers and the limits of all else.
         nothing: {
           entryPoints: ["websecure"],

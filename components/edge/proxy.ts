@@ -1,3 +1,4 @@
+import type { Network } from "@pulumi/docker/network.js";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../settings/certificates.ts";
@@ -11,7 +12,8 @@ import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
 import { edgeGraceSeconds, edgeSettings, tcpEntryPoint, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
-import { subnetsOf, type Networks } from "../host/networks.ts";
+import { joinEdges } from "./join-edges.ts";
+import { subnetsOf, type Networks, type Reachable } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
 import { RouteFile } from "./route-file.ts";
 import { SecretFiles } from "../host/secret.ts";
@@ -74,6 +76,8 @@ export class Proxy extends pulumi.ComponentResource {
   readonly containers: { edge: Container; door: FrontDoor };
   /** What it serves, as far as the program has come. */
   readonly #services = new Map<string, Served>();
+  /** The network with each service, and what it says that it uses. */
+  readonly #compartments = new Map<string, { network: Network; uses: readonly Reachable[] }>();
   /** TCP ports, with the service that each leads to. */
   readonly #tcp: Map<string, string | undefined>;
   #isComplete = false;
@@ -141,6 +145,10 @@ export class Proxy extends pulumi.ComponentResource {
           { name: networks.door.name, aliases: [EDGE_ALIAS] },
           { name: networks.proxy.name, aliases: [EDGE_ALIAS] },
         ],
+        // From its first moment, as it gets requests for all of them from then on. One more, and the edge is replaced.
+        laterNetworks: this.#networksOfServices().apply((networks) =>
+          networks.map(({ name }) => ({ name, aliases: [EDGE_ALIAS] })),
+        ),
         volumes: [
           { name: routes.name, path: "/routes" },
           { name: plugin.volumeName, path: "/plugins-local/src/bulkhead" },
@@ -170,8 +178,15 @@ export class Proxy extends pulumi.ComponentResource {
         ...this.routeFiles,
         worksFor: name,
         content: pulumi
-          .all([edge.name, doorSubnets, settled])
-          .apply(([release, subnets, settings]) => edgeSettings(settings, release, subnets)),
+          .all([edge.name, doorSubnets, settled, this.#networksOfServices()])
+          .apply(([release, subnets, settings, networks]) =>
+            edgeSettings(
+              settings,
+              release,
+              subnets,
+              networks.flatMap((network) => network.subnets),
+            ),
+          ),
         release: edge.name,
       },
       { parent: this },
@@ -203,6 +218,40 @@ export class Proxy extends pulumi.ComponentResource {
     if (this.#isComplete)
       throw new Error(`${name}: comes after stackOutputs(), which would take its route away: put it before that`);
     this.#services.set(name, service);
+  }
+
+  /**
+   * For a service, before anything of it is made: its network with the edge. `joined` is known when every edge that runs
+   * is on it, also one that a newer is about to replace: a cutover asks both.
+   */
+  compartment(service: string, uses: readonly Reachable[]): { network: Network; joined: pulumi.Output<string> } {
+    const { host } = this;
+    const network = this.networks.ofService(service);
+    this.#compartments.set(service, { network, uses });
+    const joined = network.id.apply((id) => joinEdges(host, id, EDGE_ALIAS).catch(host.faults.rethrow));
+    return { network, joined };
+  }
+
+  /** From where a service is asked for, as CIDR: by those that use it. Known when the program has come to its end. */
+  usersOf(service: string): pulumi.Output<string[]> {
+    const { proxy } = this.networks;
+    return pulumi
+      .output(
+        this.#complete.then(() => {
+          const users = [...this.#compartments.values()].filter(({ uses }) =>
+            uses.some(({ name }) => name === service),
+          );
+          // Releases of before, until they are replaced; then nobody but the edge is there.
+          return users.length === 0 ? [] : [proxy, ...users.map(({ network }) => network)].map(subnetsOf);
+        }),
+      )
+      .apply((subnets) => subnets.flat());
+  }
+
+  #networksOfServices(): pulumi.Output<{ name: string; subnets: string[] }[]> {
+    const described = () =>
+      [...this.#compartments.values()].map(({ network }) => ({ name: network.name, subnets: subnetsOf(network) }));
+    return pulumi.output(this.#complete.then(described));
   }
 
   /**

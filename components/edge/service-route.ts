@@ -2,8 +2,17 @@ import { tcpEntryPoint } from "./edge-settings.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
 import type { WebServiceArgs } from "./web-service.ts";
 
-/** The route file of one release of a service, in Traefik's words. */
-export function serviceRoute(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
+/**
+ * The route file of one release of a service, in Traefik's words.
+ *
+ * @param users addresses, as CIDR, of the networks on which the edge hears the services that use this one.
+ */
+export function serviceRoute(
+  name: string,
+  release: string,
+  args: WebServiceArgs,
+  users: readonly string[],
+): DynamicConfiguration {
   const { edge, routes, port, tcp = {}, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
   const rule = routes.paths.length > 0 ? publicRule(edge.domain, routes.paths) : undefined;
   // The policy first: it is for answers of the edge itself too.
@@ -15,11 +24,11 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
     middlewares,
   });
   // From service to service, and for the cutover job: one path is the service's for ever, the other its release's.
-  const inner = (entryPoint: string, path: string) => ({
+  const inner = (entryPoint: string, path: string, from: { rule?: string; middlewares?: string[] }) => ({
     entryPoints: [entryPoint],
-    rule: `PathPrefix(\`/${entryPoint}/${path}/\`)`,
+    rule: [`PathPrefix(\`/${entryPoint}/${path}/\`)`, from.rule].filter(Boolean).join(" && "),
     service: name,
-    middlewares: [`${name}-limits`, `${name}-${entryPoint}`, `${name}-as-client`],
+    middlewares: [...(from.middlewares ?? []), `${name}-limits`, `${name}-${entryPoint}`, `${name}-as-client`],
   });
   const strip = (prefix: string) => ({ stripPrefix: { prefixes: [prefix] } });
   return {
@@ -30,8 +39,12 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
           // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
           [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
         }),
-        [`${name}-services`]: inner("services", name),
-        [`${name}-release`]: inner("release", release),
+        ...(users.length > 0 && {
+          [`${name}-services`]: inner("services", name, {
+            rule: `(${users.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || ")})`,
+          }),
+        }),
+        [`${name}-release`]: inner("release", release, { middlewares: ["door-network-only"] }),
       },
       middlewares: {
         [`${name}-limits`]: {
@@ -113,7 +126,14 @@ export function candidateRoute(release: string, { edge, port, routes }: WebServi
   const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
   return {
     http: {
-      routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name, `${name}-as-client`] } },
+      routers: {
+        [name]: {
+          entryPoints: ["release"],
+          rule,
+          service: name,
+          middlewares: ["door-network-only", name, `${name}-as-client`],
+        },
+      },
       middlewares: { [name]: { stripPrefix: { prefixes: [prefix] } }, [`${name}-as-client`]: asClient(edge.domain) },
       services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
     },

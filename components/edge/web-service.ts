@@ -1,16 +1,17 @@
-import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import { Container, type ContainerArgs, type Health } from "../host/container.ts";
 import type { Limits, Posture } from "../host/hardening.ts";
 import { Job } from "../host/job.ts";
+import { compartment, type Connections } from "./compartment.ts";
 import type { Proxy } from "./proxy.ts";
+import type { Reachable } from "../host/networks.ts";
 import { reviving } from "../host/revive.ts";
 import { RouteFile } from "./route-file.ts";
 import { SecretFiles } from "../host/secret.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
 
 export interface WebServiceArgs
-  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions">, Pick<ContainerArgs, "env" | "command"> {
+  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions">, Pick<ContainerArgs, "env" | "command">, Connections {
   edge: Proxy;
   image: pulumi.Input<string>;
   /** Port in the container that speaks HTTP. */
@@ -28,8 +29,6 @@ export interface WebServiceArgs
   healthPath: string;
   /** Seconds that one answer on the health path may take when a release is tried, at most 10. @default 5 */
   healthTimeoutSeconds?: number;
-  /** Networks besides `proxy`, on which the edge reaches it. @default [] */
-  networks?: Network[];
   /** Setting to value. The container gets SETTING_FILE, the path of a file that only it can read. @default {} */
   secrets?: Record<string, pulumi.Input<string>>;
   /** What the edge sends here. */
@@ -71,10 +70,11 @@ export interface Routes {
  * A service behind the edge. A release is a new container; when it is healthy, its route is switched, and the old
  * container ends last. A release that is not healthy never gets a request.
  */
-export class WebService extends pulumi.ComponentResource {
+export class WebService extends pulumi.ComponentResource implements Reachable {
+  readonly name: string;
   /** The container of this release. */
   readonly container: Container;
-  /** Where other services reach it, through the edge, so that they too lose nothing in a rollout. */
+  /** Where services that name it in `uses` reach it: through the edge, so that they too lose nothing in a rollout. */
   readonly internalUrl: string;
   /** What the edge serves of it. */
   readonly url: string;
@@ -83,12 +83,14 @@ export class WebService extends pulumi.ComponentResource {
 
   constructor(name: string, args: WebServiceArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:WebService", name, {}, { providers: [args.edge.host.provider], ...opts });
-    const { edge, image, routes, secrets = {}, networks = [], drainSeconds } = args;
+    const { edge, image, routes, secrets = {}, drainSeconds } = args;
     const { host } = edge;
+    this.name = name;
     for (const path of routes.paths)
       if (!PATH.test(path))
         throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
     edge.takeTcp(name, Object.keys(args.tcp ?? {}));
+    const { networks, joined, env } = compartment(edge, name, args);
     const uid = args.exceptions?.some((exception) => "rootUser" in exception) ? "0" : SERVICE_UID;
     const files =
       Object.keys(secrets).length > 0
@@ -101,8 +103,8 @@ export class WebService extends pulumi.ComponentResource {
       limits: args.limits,
       tmpfsMb: args.tmpfsMb,
       exceptions: args.exceptions,
-      env: { ...args.env, ...files?.env },
-      networks: [edge.networks.proxy, ...networks].map((network) => ({ name: network.name })),
+      env: { ...env, ...files?.env },
+      networks,
       volumes: files ? [files.volume] : [],
     };
     const preDeploy =
@@ -131,7 +133,9 @@ export class WebService extends pulumi.ComponentResource {
       {
         ...edge.routeFiles,
         worksFor: name,
-        content: this.container.name.apply((release) => serviceRoute(name, release, args)),
+        content: pulumi
+          .all([this.container.name, edge.usersOf(name), joined])
+          .apply(([release, users]) => serviceRoute(name, release, args, users)),
         candidate: this.container.name.apply((release) => candidateRoute(release, args)),
         release: this.container.name,
         checkPath: args.healthPath,
@@ -142,6 +146,8 @@ export class WebService extends pulumi.ComponentResource {
     this.registerOutputs({
       container: this.container.name,
       url: this.url,
+      uses: (args.uses ?? []).map((used) => used.name),
+      egress: args.egress ?? false,
       // In the state and not on the container, which would be replaced for it. Not before the route is switched: after a
       // failed update, the commands ask for what clients are still served.
       fromOutside: route.switchedBy.apply(() => fromOutside(args)),

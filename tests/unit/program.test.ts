@@ -180,9 +180,10 @@ describe("an invariant complains of one broken property", () => {
   const mount = "nothing of the host is mounted";
   const volume = "a volume with data is retained, and no volume is elsewhere";
   const owner = "everything on the host says whose it is";
-  const internal = "the network internal, and no other, has no way out";
+  const internal = "no network has a way out but door, proxy, tunnel and those named egress";
   const upload = "every uploaded file is for one reader alone";
-  const reaches = "the edge reaches no network but door and proxy, and the door none but door and tunnel";
+  const compartment = "a service's networks are for it, its job and the edge alone, and proxy is the edge's";
+  const reaches = "the edge reaches no network but door, proxy and those with services, and the door none but door and tunnel";
   const tunnelNetwork = "only the door and a connector are on the tunnel's network, and the connector on no other";
   const tunnelAlone = "a stack with a tunnel publishes no port, and its names lead there alone";
   const tunnelEnd = "a tunnel leads to the door, whose certificate is checked, and nowhere else";
@@ -422,6 +423,24 @@ describe("an invariant complains of one broken property", () => {
       in: "edge-door",
       by: ({ inputs }) => inputs.networksAdvanced!.push({ name: "reach-prod-proxy" }),
       complaint: "edge-door: is on the network proxy",
+    },
+    {
+      invariant: compartment,
+      breaks: "a service is on another's network",
+      by: ({ inputs }) => inputs.networksAdvanced!.push({ name: "reach-prod-frontend-edge" }),
+      complaint: "backend: is on the network frontend-edge, which is another's",
+    },
+    {
+      invariant: compartment,
+      breaks: "a service is on proxy",
+      by: ({ inputs }) => inputs.networksAdvanced!.push({ name: "reach-prod-proxy" }),
+      complaint: "backend: is on the network proxy, which is another's",
+    },
+    {
+      invariant: internal,
+      breaks: "a service's network has a way out",
+      by: (_, recording) => (resource(recording, "networks-backend-edge").inputs["internal"] = false),
+      complaint: "networks-backend-edge: has internal: false",
     },
     {
       invariant: tunnelNetwork,
