@@ -65,7 +65,7 @@ test("a service reaches what it uses, and nothing else", async () => {
     for (const name of SERVICES) places[`edge ${name} on ${network}`] = `http://${address}:8081/services/${name}/`;
     const release = containers["api"]!.Name.slice(1);
     places[`edge release on ${network}`] = `http://${address}:8082/release/${release}/`;
-    places[`edge api on ${network}`] = `http://${address}:8082/api/http/routers`;
+    places[`edge management on ${network}`] = `http://${address}:8082/api/http/routers`;
     places[`edge ping on ${network}`] = `http://${address}:8080/api/rawdata`;
   }
   for (const [network, address] of addressesOf("edge-door")) places[`door on ${network}`] = `http://${address}:8080/`;
