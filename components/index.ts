@@ -26,6 +26,7 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 
 // The edge, and the services behind it.
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
+export type { Alias, Domain } from "./edge/hosts.ts";
 export { WebService, type PreDeploy, type Routes, type WebServiceArgs } from "./edge/web-service.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 

@@ -11,6 +11,7 @@ import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
 import { edgeGraceSeconds, edgeSettings, tcpEntryPoint, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
+import { domainOf, type Domain } from "./hosts.ts";
 import { subnetsOf, type Networks } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
 import { RouteFile } from "./route-file.ts";
@@ -39,6 +40,8 @@ export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" 
   idleSeconds?: number;
   /** As for the edge's settings, for clients that come to the ports. */
   clientsThrough?: string[];
+  /** Further names that it serves, beside its domain. @default [] */
+  domains?: readonly Domain[];
   /** The token that edits the zone's DNS; only for certificates of kind acme. */
   dnsApiToken?: pulumi.Input<string>;
   /** Address of the API that the token is for. @default Cloudflare's own */
@@ -61,6 +64,8 @@ export class Proxy extends pulumi.ComponentResource {
   readonly host: DockerHost;
   readonly networks: Networks;
   readonly domain: string;
+  /** Every name that a route may be for: the domain and the further ones, wildcards like *.example.com among them. */
+  readonly hosts: readonly string[];
   readonly url: string;
   readonly maxBodyMb: number;
   /** Name of the file with its own settings and routes. */
@@ -72,6 +77,8 @@ export class Proxy extends pulumi.ComponentResource {
     routesVolume: pulumi.Output<string>;
   };
   readonly containers: { edge: Container; door: FrontDoor };
+  readonly #domains: readonly Domain[];
+  readonly #port: string;
   /** What it serves, as far as the program has come. */
   readonly #services = new Map<string, Served>();
   /** TCP ports, with the service that each leads to. */
@@ -89,8 +96,11 @@ export class Proxy extends pulumi.ComponentResource {
     this.host = host;
     this.networks = networks;
     this.domain = domain;
+    this.#domains = [{ name: domain }, ...(args.domains ?? [])];
+    this.hosts = this.#domains.map(({ name }) => name);
     this.maxBodyMb = args.maxBodyMb ?? 10;
-    this.url = `https://${domain}${httpsPort === 443 || networks.tunnel ? "" : `:${httpsPort}`}`;
+    this.#port = httpsPort === 443 || networks.tunnel ? "" : `:${httpsPort}`;
+    this.url = this.urlOf(domain);
 
     const routes = new docker.Volume(
       `${name}-routes-2`,
@@ -196,6 +206,16 @@ export class Proxy extends pulumi.ComponentResource {
     this.ready = [edge, settings];
     this.containers = { edge, door };
     this.registerOutputs({ url: this.url });
+  }
+
+  /** Where clients find a host. */
+  urlOf(host: string): string {
+    return `https://${host}${this.#port}`;
+  }
+
+  /** The domain of a host, or of a wildcard, with what is its own. Undefined: the edge does not serve it. */
+  domainOf(host: string): Domain | undefined {
+    return domainOf(this.#domains, host);
   }
 
   /** For a service that is behind this edge from now on. */

@@ -1,16 +1,19 @@
 import { tcpEntryPoint } from "./edge-settings.ts";
+import { hostPriority, hostRule } from "./hosts.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
 import type { WebServiceArgs } from "./web-service.ts";
 
 /** The route file of one release of a service, in Traefik's words. */
 export function serviceRoute(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
   const { edge, routes, port, tcp = {}, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
-  const rule = routes.paths.length > 0 ? publicRule(edge.domain, routes.paths) : undefined;
+  const { host = edge.domain } = routes;
+  const rule = routes.paths.length > 0 ? publicRule(host, routes.paths) : undefined;
   // The policy first: it is for answers of the edge itself too.
   const limited = [`${name}-limits`, "compress"];
   const router = (rule: string, middlewares: string[]) => ({
     entryPoints: ["websecure"],
     rule,
+    priority: hostPriority(host, rule),
     service: name,
     middlewares,
   });
@@ -47,10 +50,11 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
         },
         [`${name}-policy`]: {
           headers: {
-            contentSecurityPolicy: routes.contentSecurityPolicy ?? "default-src 'none'; frame-ancestors 'none'",
+            contentSecurityPolicy:
+              routes.contentSecurityPolicy ?? edge.domainOf(host)?.contentSecurityPolicy ?? STRICTEST_POLICY,
           },
         },
-        [`${name}-as-client`]: asClient(edge.domain),
+        [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
         [`${name}-services`]: strip(`/services/${name}`),
         [`${name}-release`]: strip(`/release/${release}`),
       },
@@ -64,6 +68,8 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
     ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, release, tcp) }),
   };
 }
+
+const STRICTEST_POLICY = "default-src 'none'; frame-ancestors 'none'";
 
 function tcpRoutes(name: string, release: string, tcp: Record<string, number>) {
   const routes = Object.entries(tcp).map(([port, inside]) => ({
@@ -95,11 +101,16 @@ function asClient(domain: string): object {
   };
 }
 
-function publicRule(domain: string, paths: string[]): string {
+/** A wildcard is no name that a request could be for. */
+function clientHost(host: string, domain: string): string {
+  return host.startsWith("*.") ? domain : host;
+}
+
+function publicRule(host: string, paths: string[]): string {
   const under = paths.map((path) =>
     path === "/" ? "PathPrefix(`/`)" : `Path(\`${path}\`) || PathPrefix(\`${path}/\`)`,
   );
-  return `Host(\`${domain}\`) && (${under.join(" || ")})`;
+  return `${hostRule(host)} && (${under.join(" || ")})`;
 }
 
 /**
@@ -109,12 +120,16 @@ function publicRule(domain: string, paths: string[]): string {
 export function candidateRoute(release: string, { edge, port, routes }: WebServiceArgs): DynamicConfiguration {
   const name = `${release}-candidate`;
   const prefix = `/candidate/${release}`;
-  const toCome = routes.paths.length > 0 ? ` || (${publicRule(edge.domain, routes.paths)})` : "";
+  const { host = edge.domain } = routes;
+  const toCome = routes.paths.length > 0 ? ` || (${publicRule(host, routes.paths)})` : "";
   const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
   return {
     http: {
       routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name, `${name}-as-client`] } },
-      middlewares: { [name]: { stripPrefix: { prefixes: [prefix] } }, [`${name}-as-client`]: asClient(edge.domain) },
+      middlewares: {
+        [name]: { stripPrefix: { prefixes: [prefix] } },
+        [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
+      },
       services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
     },
   };

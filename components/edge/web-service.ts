@@ -61,9 +61,11 @@ export interface PreDeploy {
 }
 
 export interface Routes {
+  /** One of the edge's hosts, or a name that a wildcard of it stands for, or such a wildcard. @default the edge's domain */
+  host?: string;
   /** Each path with all below it, like "/api". */
   paths: string[];
-  /** The Content-Security-Policy of its answers. @default "default-src 'none'; frame-ancestors 'none'" */
+  /** The Content-Security-Policy of its answers. @default the domain's: "default-src 'none'; frame-ancestors 'none'" */
   contentSecurityPolicy?: string;
 }
 
@@ -88,6 +90,11 @@ export class WebService extends pulumi.ComponentResource {
     for (const path of routes.paths)
       if (!PATH.test(path))
         throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
+    const { host: routeHost } = routes;
+    if (routeHost !== undefined && edge.domainOf(routeHost) === undefined)
+      throw new Error(
+        `${name}: routes.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
+      );
     edge.takeTcp(name, Object.keys(args.tcp ?? {}));
     const uid = args.exceptions?.some((exception) => "rootUser" in exception) ? "0" : SERVICE_UID;
     const files =
@@ -123,7 +130,7 @@ export class WebService extends pulumi.ComponentResource {
       { parent: this, dependsOn: preDeploy },
     );
     this.internalUrl = `http://edge-2:8081/services/${name}`;
-    this.url = edge.url + (routes.paths[0] ?? "");
+    this.url = edge.urlOf(routeHost ?? edge.domain) + (routes.paths[0] ?? "");
     this.routeFile = `${name}-route`;
     edge.register(this, name);
     const route = new RouteFile(
