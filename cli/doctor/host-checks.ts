@@ -191,6 +191,22 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
     return disk.free < 5 * MIB || percentFree(disk) < 10 || least < 10 ? warn(found, cure) : ok(found);
   },
 
+  data: ({ data, shell }) => {
+    if (data === undefined) return unknown("what its volumes hold takes Docker too long to tell");
+    if (data.length === 0) return ok("no volume of the program");
+    const found = data.map(({ name, usedMb, maxMb }) => `${name} has ${Math.round(usedMb)} of ${maxMb} MiB`).join(", ");
+    const cure = [
+      "Nothing stops a volume at its maxMb, as Docker has no quota for it; a full disk stops everything. Delete what is no",
+      "more needed, or give it more: maxMb of the DataVolume in the program, and a disk with room for it.",
+    ];
+    if (data.some(({ usedMb, maxMb }) => usedMb > maxMb)) return bad(found, cure);
+    const growMb = data.reduce((sum, { usedMb, maxMb }) => sum + Math.max(0, maxMb - usedMb), 0);
+    const freeMb = (shell?.disk?.free ?? Infinity) / 1024;
+    if (growMb > freeMb)
+      return warn(`${found}; they may grow by ${Math.round(growMb)} MiB, and ${Math.round(freeMb)} are free`, cure);
+    return data.some(({ usedMb, maxMb }) => usedMb > 0.8 * maxMb) ? warn(found, cure) : ok(found);
+  },
+
   memory: ({ engine: { MemTotal }, stack: { memoryMb } }) => {
     const totalMb = Math.round(MemTotal / 2 ** 20);
     const found = `${totalMb} MiB; the services' limits are ${memoryMb} MiB`;

@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import type { DaemonInfo } from "../../components/docker-engine/daemon-settings.ts";
 import { sshArguments, type Engine } from "../../components/docker-engine/client.ts";
 import { type Publisher } from "../../components/docker-engine/published-ports.ts";
+import { dataUse, type DataUse } from "./data-use.ts";
 import { servedCertificate, type ServedCertificate } from "./served-certificate.ts";
 import { run } from "../../toolchain/steps.ts";
 
@@ -27,6 +28,8 @@ export interface HostFacts {
   certificate?: ServedCertificate;
   /** From a shell on the host, where there is one. */
   shell?: ShellFacts;
+  /** The volumes with data of the program, and how full they are. Undefined where Docker takes too long to tell. */
+  data?: readonly DataUse[];
 }
 
 export interface StackFacts {
@@ -82,7 +85,7 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
   const info = await engine.get<EngineFacts>("/info");
   const uncertainSeconds = (Date.now() - asked) / 2000;
   const url = engine.host;
-  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate] = await Promise.all([
+  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate, data] = await Promise.all([
     engine.get<Publisher[]>("/containers/json"),
     run("ssh-add", ["-l"]).then(
       () => true,
@@ -92,10 +95,11 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
     url.startsWith("ssh:") ? addressesOf(new URL(url).hostname.replace(/^\[|\]$/g, "")) : [],
     collectHostFacts(engine, info),
     servedCertificate(engine, stack.label),
+    dataUse(engine, stack.label),
   ]);
   return {
     now: new Date(asked),
-    ...{ stack, url, agentHasKey, engine: info, containers, domainAddresses, shell, certificate },
+    ...{ stack, url, agentHasKey, engine: info, containers, domainAddresses, shell, certificate, data },
     hostAddresses: [...new Set([...hostAddresses, ...(shell?.addresses ?? [])])],
     clock: {
       aheadSeconds: (new Date(info.SystemTime).getTime() - asked) / 1000 - uncertainSeconds,

@@ -77,16 +77,17 @@ function needsOfContainer(container: ServingContainer, { stack, now }: Status): 
 const RECENT_MS = 10 * 60_000;
 
 /** By the checks of `bulkhead doctor`, those that change from day to day. */
-function hostNeeds({ stack, domain, engine, shell, certificate, now, containers }: Status): Need[] {
+function hostNeeds({ stack, domain, engine, shell, certificate, data, now, containers }: Status): Need[] {
   if (containers.length === 0) return [];
   const facts = {
     engine,
     shell,
     certificate,
+    data,
     now,
     stack: { label: stackLabel(stack), domain },
   } as unknown as HostFacts;
-  return (["disk", "updates", "certificate"] as const).flatMap((about) => {
+  return (["disk", "data", "updates", "certificate"] as const).flatMap((about) => {
     const { found, verdict, cure } = checks[about]!(facts);
     // Without an edge there is no certificate, and the edge is told of already.
     // Updates wait on most days, and are told with the host: doctor says how they are made.

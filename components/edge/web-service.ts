@@ -6,11 +6,12 @@ import { Job } from "../host/job.ts";
 import type { Proxy } from "./proxy.ts";
 import { reviving } from "../host/revive.ts";
 import { RouteFile } from "./route-file.ts";
-import { SecretFiles } from "../host/secret.ts";
+import { dataMounts, isUidGid, type DataMount } from "../host/data-volume.ts";
+import { SecretFiles, SECRETS_PATH } from "../host/secret.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
 
 export interface WebServiceArgs
-  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions">, Pick<ContainerArgs, "env" | "command"> {
+  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions" | "user">, Pick<ContainerArgs, "env" | "command"> {
   edge: Proxy;
   image: pulumi.Input<string>;
   /** Port in the container that speaks HTTP. */
@@ -32,6 +33,8 @@ export interface WebServiceArgs
   networks?: Network[];
   /** Setting to value. The container gets SETTING_FILE, the path of a file that only it can read. @default {} */
   secrets?: Record<string, pulumi.Input<string>>;
+  /** Volumes with data, each at its folder. @default [] */
+  volumes?: DataMount[];
   /** What the edge sends here. */
   routes: Routes;
   /** The largest request body in MiB: what is larger is answered 413. Nothing of it is held. @default the edge's */
@@ -96,25 +99,33 @@ export class WebService extends pulumi.ComponentResource {
         `${name}: routes.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
       );
     edge.takeTcp(name, Object.keys(args.tcp ?? {}));
-    const uid = args.exceptions?.some((exception) => "rootUser" in exception) ? "0" : SERVICE_UID;
+    const isRoot = args.exceptions?.some((exception) => "rootUser" in exception) ?? false;
+    const { user = isRoot ? "0:0" : SERVICE_USER, volumes = [], tmpfsMb = { "/tmp": 16 } } = args;
+    if (!isUidGid(user))
+      throw new Error(`${name}: user: ${user} is no uid:gid: give two numbers like "33:33", as the image has them`);
+    const data = dataMounts(name, volumes, { user, taken: [SECRETS_PATH, ...Object.keys(tmpfsMb)] });
     const files =
       Object.keys(secrets).length > 0
-        ? new SecretFiles(`${name}-secrets`, { host, readerUid: uid, secrets }, { parent: this })
+        ? new SecretFiles(`${name}-secrets`, { host, readerUid: user.split(":")[0]!, secrets }, { parent: this })
         : undefined;
     const common = {
       host,
       image,
-      user: `${uid}:${uid}`,
+      user,
       limits: args.limits,
       tmpfsMb: args.tmpfsMb,
       exceptions: args.exceptions,
       env: { ...args.env, ...files?.env },
       networks: [edge.networks.proxy, ...networks].map((network) => ({ name: network.name })),
-      volumes: files ? [files.volume] : [],
+      volumes: [...(files ? [files.volume] : []), ...data],
     };
     const preDeploy =
       args.preDeploy &&
-      new Job(`${name}-pre-deploy`, { ...preDeployJob(common, args.preDeploy), worksFor: name }, { parent: this });
+      new Job(
+        `${name}-pre-deploy`,
+        { ...preDeployJob(common, args.preDeploy), worksFor: name },
+        { parent: this, dependsOn: volumes.map(({ volume }) => volume) },
+      );
     this.container = new Container(
       name,
       {
@@ -127,7 +138,7 @@ export class WebService extends pulumi.ComponentResource {
         // Some seconds more than the drain, for what a process does after it.
         graceSeconds: drainSeconds + 5,
       },
-      { parent: this, dependsOn: preDeploy },
+      { parent: this, dependsOn: [...volumes.map(({ volume }) => volume), ...(preDeploy ? [preDeploy] : [])] },
     );
     this.internalUrl = `http://edge-2:8081/services/${name}`;
     this.url = edge.urlOf(routeHost ?? edge.domain) + (routes.paths[0] ?? "");
@@ -174,8 +185,8 @@ function fromOutside({ routes: { paths }, healthPath, tcp = {} }: WebServiceArgs
 /** Without a slash at its end, or whatever would end the rule that it stands in. */
 const PATH = /^\/([\w.~!$&'()*+,;=:@%-]+(\/[\w.~!$&'()*+,;=:@%-]+)*)?$/;
 
-/** The user of a service, in the image and outside, unless an exception makes it root. */
-const SERVICE_UID = "1000";
+/** The user of a service that names none, in the image and outside. */
+const SERVICE_USER = "1000:1000";
 
 function preDeployJob<Common extends { limits: Limits }>(common: Common, preDeploy: PreDeploy) {
   const { command, deadlineSeconds = 300, limits = common.limits } = preDeploy;

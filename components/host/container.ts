@@ -34,8 +34,12 @@ export interface ContainerArgs extends Posture {
   health?: Health;
   /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
   networks?: { name: pulumi.Input<string>; aliases?: string[] }[];
-  /** Named volumes. Read-only unless said otherwise. @default [] */
-  volumes?: { name: pulumi.Input<string>; path: string; writable?: boolean }[];
+  /**
+   * Named volumes. Read-only unless said otherwise. Into an empty one Docker copies what the image has at the path, with its
+   * owner; `noCopy` leaves it as it is.
+   * @default []
+   */
+  volumes?: { name: pulumi.Input<string>; path: string; writable?: boolean; noCopy?: boolean }[];
   /** Ports of the host, each bound to an address. @default [] */
   ports?: { address: string; external: number; internal: number }[];
   /** What is told of it beside its name, like how clients ask for it. @default {} */
@@ -107,11 +111,14 @@ export class Container extends pulumi.ComponentResource {
         ports: ports
           .map(({ address, external, internal }) => ({ ip: address, external, internal, protocol: "tcp" }))
           .sort((a, b) => a.internal - b.internal),
-        volumes: volumes.map(({ name, path, writable = false }) => ({
-          volumeName: name,
-          containerPath: path,
-          readOnly: !writable,
-        })),
+        volumes: volumes
+          .filter(({ noCopy }) => !noCopy)
+          .map(({ name, path, writable = false }) => ({
+            volumeName: name,
+            containerPath: path,
+            readOnly: !writable,
+          })),
+        ...(volumes.some(({ noCopy }) => noCopy) && { mounts: volumes.filter(({ noCopy }) => noCopy).map(uncopied) }),
         uploads: uploads.map(({ path, content, mode, uid }) => ({
           file: path,
           content,
@@ -170,6 +177,11 @@ async function limitPids(id: string, name: string, { host, limits }: ContainerAr
         `it needs the pids cgroup; see \`docker info\` for its warnings`,
     );
   return id;
+}
+
+/** The provider knows the option in this form alone. */
+function uncopied({ name, path, writable = false }: NonNullable<ContainerArgs["volumes"]>[number]) {
+  return { type: "volume", source: name, target: path, readOnly: !writable, volumeOptions: { noCopy: true } };
 }
 
 function publishedAt({ address, external }: { address: string; external: number }): string {

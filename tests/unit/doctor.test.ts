@@ -45,6 +45,7 @@ const good: HostFacts = {
     ...{ from: new Date("2026-02-01T00:00:00Z"), until: new Date("2026-05-02T00:00:00Z") },
   },
   shell,
+  data: [],
 };
 
 const onEngine = (changes: Partial<HostFacts["engine"]>): Partial<HostFacts> => ({ engine: { ...engine, ...changes } });
@@ -56,6 +57,7 @@ const certificate = (changes: object): Partial<HostFacts> => ({
   certificate: { ...(good.certificate as Exclude<ServedCertificate, string>), ...changes },
 });
 const at = (day: string): Partial<HostFacts> => ({ now: new Date(`${day}T00:00:00Z`) });
+const uploads = (usedMb: number): Partial<HostFacts> => ({ data: [{ name: "uploads", usedMb, maxMb: 1000 }] });
 /** A stack that opens no port. */
 const TUNNELED = { ...good.stack, edge: undefined };
 const publishes = (name: string, port: number, stack?: string): Partial<HostFacts> => ({
@@ -149,6 +151,19 @@ const rows: Row[] = [
   ["disk", inShell({ disk: { total: 40 * 2 ** 20, free: 2 ** 19 } }), "bad", "0.5 GiB free", "docker image prune"],
   ["disk", inShell({ inodes: { total: 1000, free: 19 } }), "bad", "1 % of the inodes", "docker image prune"],
   ["disk", inShell({ disk: undefined }), "unknown", "/var/lib/docker"],
+
+  ["data", { data: undefined }, "unknown", "takes Docker too long"],
+  ["data", { data: [] }, "ok", "no volume of the program"],
+  ["data", uploads(799), "ok", "uploads has 799 of 1000 MiB"],
+  ["data", uploads(801), "warn", "uploads has 801 of 1000 MiB", "maxMb of the DataVolume"],
+  ["data", uploads(1001), "bad", "uploads has 1001 of 1000 MiB", "maxMb of the DataVolume"],
+  [
+    "data",
+    { ...uploads(100), ...inShell({ disk: { total: 40 * 2 ** 20, free: 800 * 2 ** 10 } }) },
+    "warn",
+    "uploads has 100 of 1000 MiB; they may grow by 900 MiB, and 800 are free",
+    "a full disk stops everything",
+  ],
 
   ["memory", {}, "ok", "8192 MiB; the services' limits are 1536 MiB"],
   ["memory", onEngine({ MemTotal: 3000 * 2 ** 20 }), "warn", "3000 MiB", "memoryMb"],
