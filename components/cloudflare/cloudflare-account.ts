@@ -127,7 +127,8 @@ function isLeading(type: string): boolean {
   return ["A", "AAAA", "CNAME"].includes(type);
 }
 
-const TOKEN_CURE = "make a new one as docs/how-to/cloudflare.md says, and `pulumi config set --secret cloudflareApiToken`";
+const TOKEN_CURE =
+  "make a new one as docs/how-to/cloudflare.md says, and `pulumi config set --secret cloudflareApiToken`";
 
 /**
  * The plugin waits for ever for an API that takes a connection and says nothing, and Pulumi for the plugin. So it is asked
