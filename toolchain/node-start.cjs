@@ -17,6 +17,7 @@ Module._load = (request, parent, isMain) => {
   if (LAZY.includes(request)) return whenAskedFor(() => load(request, parent, isMain));
   const module = load(request, parent, isMain);
   if (request.endsWith("/debuggable")) withoutTraces(module);
+  if (/(^|\/)log$/.test(request)) withoutProgress(module);
   return module;
 };
 
@@ -39,6 +40,20 @@ function withoutTraces(module) {
   };
   module.debuggablePromise.withoutTraces = true;
 }
+
+/**
+ * Pulumi's own code tells the engine of every step of every registration, which only `--debug` shows: more calls than the
+ * registrations themselves. DEBUG=1 brings them back; what a program says by pulumi.log.debug is told in any case.
+ */
+function withoutProgress(module) {
+  const { debug } = module;
+  if (process.env.DEBUG || typeof debug !== "function" || debug.withoutProgress) return;
+  module.debug = (message, ...args) => (PROGRESS.test(message) ? Promise.resolve() : debug(message, ...args));
+  module.debug.withoutProgress = true;
+}
+
+const PROGRESS =
+  /^(Registering resource: |RegisterResource(Outputs)? RPC (prepared|finished): |Resource RPC serialization )/;
 
 function whenAskedFor(module) {
   // __esModule keeps the importer from copying every property at once.
