@@ -7,6 +7,7 @@ import { examples, exitsWith, Flag, stackCommand, type StackOptions } from "./co
 import { DONE, FAILED } from "./exit-codes.ts";
 import { ask } from "./report/prompt.ts";
 import { hostTime, removeOrphans, adoptPendingOperations } from "./stack/recovery.ts";
+import { endIdleEdges } from "./stack/idle-edge.ts";
 import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { forgetReleases } from "./stack/releases.ts";
 import { localFile, openStack, pulumi, type Stack } from "./stack/stack.ts";
@@ -47,7 +48,10 @@ async function remove({ stack: name, yes = false, deleteData: deletes, keepData 
     const deleteData = volumes.length > 0 && (deletes || (!keepData && (await askToDelete(volumes))));
     const sure = name === "local" || yes ? ["--yes", "--skip-preview"] : [];
     await adoptPendingOperations(stack);
-    const code = await runAlone(stack, ["destroy", "--stack", name, ...sure]);
+    const ended = new AbortController();
+    const ending = endIdleEdges(stack.engine, name, ended.signal);
+    const code = await runAlone(stack, ["destroy", "--stack", name, ...sure]).finally(() => ended.abort());
+    await ending;
     if (code !== 0) return FAILED;
     await removeOrphans(stack, began, await readState(stack));
     await forgetReleases(stack, 0);
