@@ -20,6 +20,7 @@ const STAND_INS = [
 const LAZY =
   /^(@npmcli\/arborist|@opentelemetry\/api|js-yaml|normalize-package-data|semver|\.\/automation|\.\/dynamic|\.\/provider|\.\.\/\.\.\/typescript-shim)$/;
 const PULUMI = /[\\/]@pulumi[\\/]pulumi[\\/]/;
+const POLICY = /[\\/]@pulumi[\\/]policy[\\/]/;
 
 const load = Module._load;
 Module._load = (request, parent, isMain) => {
@@ -27,8 +28,21 @@ Module._load = (request, parent, isMain) => {
   if (standIn !== undefined) return standIn;
   if (LAZY.test(request) && PULUMI.test(parent?.filename ?? ""))
     return whenAskedFor(() => load(request, parent, isMain));
-  return load(request, parent, isMain);
+  const module = load(request, parent, isMain);
+  if (request === "./deserialize" && POLICY.test(parent?.filename ?? "")) readOnce(module);
+  return module;
 };
+
+/** Pulumi reads the properties of a resource anew for each rule. These rules change nothing of them: once is enough. */
+function readOnce(module) {
+  const { deserializeProperties } = module;
+  const read = new WeakMap();
+  module.deserializeProperties = (message, withSecrets) => {
+    if (withSecrets) return deserializeProperties(message, withSecrets);
+    if (!read.has(message)) read.set(message, deserializeProperties(message, withSecrets));
+    return read.get(message);
+  };
+}
 
 function whenAskedFor(module) {
   // __esModule keeps the importer from copying every property at once.
