@@ -139,7 +139,7 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
   "way in": ({ url, agentHasKey }) => {
     if (url.startsWith("tcp:"))
       return bad(`${url}, without encryption`, [
-        "Whoever reaches that port is root on the host. Reach it by ssh:// instead: docs/start.md",
+        "Whoever reaches that port is root on the host. Reach it by ssh:// instead: docs/how-to/ssh-host.md",
       ]);
     if (!url.startsWith("ssh:")) return ok(url);
     if (agentHasKey) return ok(`${url}, host key known, key in the agent`);

@@ -254,7 +254,7 @@ describe("a host", () => {
 
   test("is asked each of these once at least, and the page on it has them all", () => {
     expect(new Set(rows.map(([check]) => check))).toEqual(new Set(Object.keys(checks)));
-    const page = readFileSync(join(projectDirectory, "docs/how-to/doctor.md"), "utf8");
+    const page = readFileSync(join(projectDirectory, "docs/reference/host-checks.md"), "utf8");
     const documented = [...page.matchAll(/^\| (\w[\w -]*?) +\| /gm)].map(([, name]) => name).slice(1);
     expect(documented).toEqual(Object.keys(checks));
   });
