@@ -1,7 +1,7 @@
 import { tcpEntryPoint } from "./edge-settings.ts";
 import { hostPriority, hostRule } from "./hosts.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
-import type { WebServiceArgs } from "./web-service.ts";
+import type { TcpRoute, WebServiceArgs } from "./web-service.ts";
 
 /** The route file of one release of a service, in Traefik's words. */
 export function serviceRoute(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
@@ -9,7 +9,7 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
   const { host = edge.domain } = routes;
   const rule = routes.paths.length > 0 ? publicRule(host, routes.paths) : undefined;
   // The policy first: it is for answers of the edge itself too.
-  const limited = [`${name}-limits`, "compress"];
+  const limited = [...edge.middlewaresOf(host), `${name}-limits`, "compress"];
   const router = (rule: string, middlewares: string[]) => ({
     entryPoints: ["websecure"],
     rule,
@@ -71,18 +71,29 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
 
 const STRICTEST_POLICY = "default-src 'none'; frame-ancestors 'none'";
 
-function tcpRoutes(name: string, release: string, tcp: Record<string, number>) {
-  const routes = Object.entries(tcp).map(([port, inside]) => ({
-    route: `${name}-${tcpEntryPoint(port)}`,
-    entryPoint: tcpEntryPoint(port),
-    address: `${release}:${inside}`,
-  }));
+function tcpRoutes(name: string, release: string, tcp: NonNullable<WebServiceArgs["tcp"]>) {
+  const routes = Object.entries(tcp).map(([port, given]) => {
+    const { port: inside, host = "*", tls } = tcpRoute(given);
+    return {
+      route: `${name}-${tcpEntryPoint(port)}`,
+      entryPoint: tcpEntryPoint(port),
+      rule: `HostSNI(\`${host}\`)`,
+      address: `${release}:${inside}`,
+      ...(tls && { tls: tls === "edge" ? {} : { passthrough: true } }),
+    };
+  });
   const each = <Entry>(entry: (of: (typeof routes)[number]) => Entry) =>
     Object.fromEntries(routes.map((of) => [of.route, entry(of)]));
   return {
-    routers: each(({ route, entryPoint }) => ({ entryPoints: [entryPoint], rule: "HostSNI(`*`)", service: route })),
+    routers: each(({ route, entryPoint, rule, tls }) => ({ entryPoints: [entryPoint], rule, service: route, tls })),
     services: each(({ address }) => ({ loadBalancer: { servers: [{ address }] } })),
   };
+}
+
+/** What a port in a service's arguments means. */
+export function tcpRoute(given: number | TcpRoute): TcpRoute {
+  if (typeof given === "number") return { port: given };
+  return { ...given, tls: given.tls ?? (given.host === undefined ? undefined : "edge") };
 }
 
 /** How long a body may stand still before it is cut: a mobile phone in a tunnel comes back within it. */

@@ -7,6 +7,7 @@ import type { Proxy } from "./proxy.ts";
 import { reviving } from "../host/revive.ts";
 import { RouteFile } from "./route-file.ts";
 import { SecretFiles } from "../host/secret.ts";
+import { NO_UDP } from "../settings/platform.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
 
 export interface WebServiceArgs
@@ -38,8 +39,10 @@ export interface WebServiceArgs
   maxBodyMb?: number;
   /** Seconds that the first byte of an answer may take: what takes longer is answered 504. @default 60 */
   responseTimeoutSeconds?: number;
-  /** TCP ports of the edge that lead here, by name: the port in the container of each. @default {} */
-  tcp?: Record<string, number>;
+  /** TCP ports of the edge that lead here, by name: the port in the container, or more of it. @default {} */
+  tcp?: Record<string, number | TcpRoute>;
+  /** UDP is refused: the error says why. */
+  udp?: never;
   /** What has to be done before a release starts, such as a database migration. @default nothing */
   preDeploy?: PreDeploy;
   /** Seconds that requests and streams get to end when a release is replaced; the container gets DRAIN_SECONDS. */
@@ -58,6 +61,19 @@ export interface PreDeploy {
   deadlineSeconds?: number;
   /** @default the service's own */
   limits?: Limits;
+}
+
+/** What of a TCP port of the edge leads to a service. */
+export interface TcpRoute {
+  /** Port in the container. */
+  port: number;
+  /** The name that clients ask for in TLS (SNI): several services share one port by it. @default all that comes there */
+  host?: string;
+  /**
+   * Who ends TLS: "edge" by its certificate, and the service gets what is in it; "service", and the edge hands it on as it
+   * came. @default "edge" with a host, and else nobody: what comes is not looked at
+   */
+  tls?: "edge" | "service";
 }
 
 export interface Routes {
@@ -95,7 +111,8 @@ export class WebService extends pulumi.ComponentResource {
       throw new Error(
         `${name}: routes.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
       );
-    edge.takeTcp(name, Object.keys(args.tcp ?? {}));
+    if ((args as { udp?: unknown }).udp !== undefined) throw new Error(`${name}: udp: ${NO_UDP}`);
+    edge.takeTcp(name, args.tcp ?? {});
     const uid = args.exceptions?.some((exception) => "rootUser" in exception) ? "0" : SERVICE_UID;
     const files =
       Object.keys(secrets).length > 0
