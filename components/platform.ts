@@ -7,6 +7,7 @@ import { Proxy, type Served } from "./edge/proxy.ts";
 import { ServedRoutes } from "./edge/served-routes.ts";
 import { DockerHost } from "./host/docker-host.ts";
 import { Networks } from "./host/networks.ts";
+import { SECRET_OF } from "./settings/dns-providers.ts";
 import type { Config } from "./settings/settings.ts";
 
 /** What every program stands on. */
@@ -40,11 +41,12 @@ export interface ServiceOutput {
  */
 export async function platform(config: Config): Promise<Platform> {
   const { images, certificates, cloudflare } = config;
-  const { address, httpsPort, tcp = {} } = config.edge;
+  const { address, httpsPort, httpRedirect, httpPort = 80, tcp = {} } = config.edge;
   const host = new DockerHost("host", { host: config.host, knownHosts: config.knownHosts, jobImage: images.traefik });
   const tunneled = cloudflare?.tunnel ?? false;
   const ports = {
     "edge.httpsPort": { address, port: httpsPort },
+    ...(httpRedirect && { "edge.httpPort": { address, port: httpPort } }),
     ...Object.fromEntries(Object.entries(tcp).map(([name, port]) => [`edge.tcp.${name}`, { address, port }])),
   };
   await host.check(tunneled ? {} : ports);
@@ -55,18 +57,22 @@ export async function platform(config: Config): Promise<Platform> {
     networks,
     images,
     domain: config.domain,
+    domains: config.domains,
+    aliases: config.aliases,
     certificates,
-    dnsApiToken: config.dnsApiToken ?? atCloudflare?.dnsApiToken,
+    dnsApiToken: dnsSecretOf(config) ?? atCloudflare?.dnsApiToken,
     dnsApiUrl: cloudflare?.apiUrl,
     clientsThrough: atCloudflare?.clientsThrough,
     ...config.edge,
   });
   if (atCloudflare) {
-    const { account, names } = atCloudflare;
+    const { account, names, elsewhere } = atCloudflare;
     const tunnel = tunneled
       ? new Tunnel("tunnel", { account, image: images.cloudflared, edge, certificates })
       : undefined;
     new Dns("dns", { ...names, tunnel: tunnel?.hostname }, { dependsOn: tunnel ?? edge.containers.door });
+    for (const { zoneName, ...others } of elsewhere)
+      new Dns(`dns-${zoneName}`, others, { dependsOn: edge.containers.door });
   }
   return {
     ...{ host, networks, edge, account: atCloudflare?.account },
@@ -81,6 +87,12 @@ export async function platform(config: Config): Promise<Platform> {
       };
     },
   };
+}
+
+/** The secret of the provider that serves the zone; Cloudflare's may be made by the stack itself. */
+function dnsSecretOf(config: Config): string | undefined {
+  const { certificates } = config;
+  return certificates.kind === "acme" ? config[SECRET_OF[certificates.dnsProvider ?? "cloudflare"]] : undefined;
 }
 
 function ofEdge({ containers: { door, edge } }: Proxy, images: Config["images"]): Record<string, ServiceOutput> {

@@ -48,3 +48,21 @@ const WILDCARDS_AFTER = 100_000;
 
 /** After every route, wildcards too. */
 export const LAST_PRIORITY = -2 * WILDCARDS_AFTER;
+
+/**
+ * The names of each certificate that a CA is asked for: one for a name and all below it, so that no list of certificates
+ * tells of another name. What one of those, or a certificate in a file, is for already needs none.
+ */
+export function certificateNames(domain: string, domains: readonly Domain[], aliases: readonly Alias[]): string[][] {
+  const sets = [[domain, `*.${domain}`]];
+  const isCovered = (name: string) => sets.some((names) => names.some((one) => covers(one, name)));
+  // Those without a star first: their certificates are for the wildcards too.
+  const byCa = domains.filter(({ certificate }) => certificate === undefined).map(({ name }) => name);
+  const isWild = (name: string) => name.startsWith("*.");
+  const ofAliases = aliases
+    .map(({ name }) => name)
+    .filter((name) => !domains.some((own) => own.certificate && covers(own.name, name)));
+  for (const name of [...byCa.filter((name) => !isWild(name)), ...byCa.filter(isWild), ...ofAliases])
+    if (!isCovered(name)) sets.push(isWild(name) ? [name] : [name, `*.${name}`]);
+  return sets;
+}

@@ -2,7 +2,7 @@ import { tcpEntryPoint } from "./edge-settings.ts";
 import { hostPriority, hostRule } from "./hosts.ts";
 import { onlyName } from "../host/release.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
-import type { WebServiceArgs } from "./web-service.ts";
+import type { TcpRoute, WebServiceArgs } from "./web-service.ts";
 
 /** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
 export function serviceRoute(name: string, releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
@@ -13,7 +13,7 @@ export function serviceRoute(name: string, releases: readonly string[], args: We
   const [release] = releases as [string];
   const retry = retryOf(args);
   const retried = retry === undefined ? [] : [`${name}-retry`];
-  const limited = [`${name}-limits`, "compress", ...retried];
+  const limited = [...edge.middlewaresOf(host), `${name}-limits`, "compress", ...retried];
   const router = (rule: string, middlewares: string[]) => ({
     entryPoints: ["websecure"],
     rule,
@@ -102,11 +102,12 @@ function retryOf({ replicas = 1, rollout }: WebServiceArgs) {
 const GAP_WAIT_SECONDS = 30;
 
 /** One that hangs takes connections and gives no answer: it gets no more requests after one check without one. */
-function healthCheckOf({ edge, replicas = 1, healthPath, healthTimeoutSeconds = 5 }: WebServiceArgs) {
+function healthCheckOf({ edge, routes, replicas = 1, healthPath, healthTimeoutSeconds = 5 }: WebServiceArgs) {
   if (replicas === 1) return {};
-  const headers = { "X-Forwarded-Host": edge.domain, "X-Forwarded-Proto": "https" };
+  const hostname = clientHost(routes.host ?? edge.domain, edge.domain);
+  const headers = { "X-Forwarded-Host": hostname, "X-Forwarded-Proto": "https" };
   const times = { interval: "2s", timeout: `${healthTimeoutSeconds}s` };
-  return { healthCheck: { path: healthPath, hostname: edge.domain, headers, ...times } };
+  return { healthCheck: { path: healthPath, hostname, headers, ...times } };
 }
 
 function stickyOf(name: string, { sticky }: WebServiceArgs) {
@@ -115,18 +116,29 @@ function stickyOf(name: string, { sticky }: WebServiceArgs) {
   return { sticky: { cookie: { name: cookie, secure: true, httpOnly: true, sameSite } } };
 }
 
-function tcpRoutes(name: string, servers: readonly string[], tcp: Record<string, number>) {
-  const routes = Object.entries(tcp).map(([port, inside]) => ({
-    route: `${name}-${tcpEntryPoint(port)}`,
-    entryPoint: tcpEntryPoint(port),
-    addresses: servers.map((server) => ({ address: `${server}:${inside}` })),
-  }));
+function tcpRoutes(name: string, servers: readonly string[], tcp: NonNullable<WebServiceArgs["tcp"]>) {
+  const routes = Object.entries(tcp).map(([port, given]) => {
+    const { port: inside, host = "*", tls } = tcpRoute(given);
+    return {
+      route: `${name}-${tcpEntryPoint(port)}`,
+      entryPoint: tcpEntryPoint(port),
+      rule: `HostSNI(\`${host}\`)`,
+      addresses: servers.map((server) => ({ address: `${server}:${inside}` })),
+      ...(tls && { tls: tls === "edge" ? {} : { passthrough: true } }),
+    };
+  });
   const each = <Entry>(entry: (of: (typeof routes)[number]) => Entry) =>
     Object.fromEntries(routes.map((of) => [of.route, entry(of)]));
   return {
-    routers: each(({ route, entryPoint }) => ({ entryPoints: [entryPoint], rule: "HostSNI(`*`)", service: route })),
+    routers: each(({ route, entryPoint, rule, tls }) => ({ entryPoints: [entryPoint], rule, service: route, tls })),
     services: each(({ addresses }) => ({ loadBalancer: { servers: addresses } })),
   };
+}
+
+/** What a port in a service's arguments means. */
+export function tcpRoute(given: number | TcpRoute): TcpRoute {
+  if (typeof given === "number") return { port: given };
+  return { ...given, tls: given.tls ?? (given.host === undefined ? undefined : "edge") };
 }
 
 /** How long a body may stand still before it is cut: a mobile phone in a tunnel comes back within it. */

@@ -5,6 +5,7 @@ import type { Proxy } from "./proxy.ts";
 import { releaseOf, type ReleaseArgs, type ReplicatedArgs } from "../host/release.ts";
 import { reviving } from "../host/revive.ts";
 import { RouteFile } from "./route-file.ts";
+import { NO_UDP } from "../settings/platform.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
 
 export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
@@ -32,8 +33,10 @@ export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   maxBodyMb?: number;
   /** Seconds that the first byte of an answer may take: what takes longer is answered 504. @default 60 */
   responseTimeoutSeconds?: number;
-  /** TCP ports of the edge that lead here, by name: the port in the container of each. @default {} */
-  tcp?: Record<string, number>;
+  /** TCP ports of the edge that lead here, by name: the port in the container, or more of it. @default {} */
+  tcp?: Record<string, number | TcpRoute>;
+  /** UDP is refused: the error says why. */
+  udp?: never;
   /**
    * The replica that answered a client first answers it from then on, by a cookie, for as long as that replica is there: a
    * release begins anew. @default each request goes to the next replica
@@ -47,6 +50,19 @@ export interface Sticky {
   cookie?: string;
   /** @default "lax" */
   sameSite?: "strict" | "lax" | "none";
+}
+
+/** What of a TCP port of the edge leads to a service. */
+export interface TcpRoute {
+  /** Port in the container. */
+  port: number;
+  /** The name that clients ask for in TLS (SNI): several services share one port by it. @default all that comes there */
+  host?: string;
+  /**
+   * Who ends TLS: "edge" by its certificate, and the service gets what is in it; "service", and the edge hands it on as it
+   * came. @default "edge" with a host, and else nobody: what comes is not looked at
+   */
+  tls?: "edge" | "service";
 }
 
 export interface Routes {
@@ -83,8 +99,9 @@ export class WebService extends pulumi.ComponentResource {
       throw new Error(
         `${name}: routes.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
       );
+    if ((args as { udp?: unknown }).udp !== undefined) throw new Error(`${name}: udp: ${NO_UDP}`);
     refuseBadCookie(name, args.sticky);
-    edge.takeTcp(name, Object.keys(args.tcp ?? {}));
+    edge.takeTcp(name, args.tcp ?? {});
     const containers = releaseOf(this, name, args, {
       host: edge.host,
       role: "service",
