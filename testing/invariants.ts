@@ -293,11 +293,16 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     );
   },
 
-  "a service writes to no volume but the certificates of the CA": eachContainer(({ inputs }) =>
-    (inputs.volumes ?? [])
-      .filter(({ readOnly }) => !readOnly && inputs.mustRun)
-      .filter(({ containerPath }) => containerPath !== "/acme")
-      .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
+  "a service writes to no volume but the certificates of the CA, and a scheduled job to its schedule": eachContainer(
+    (container) =>
+      (container.inputs.volumes ?? [])
+        .filter(({ readOnly }) => !readOnly && container.inputs.mustRun)
+        .filter(({ containerPath }) => containerPath !== "/acme")
+        .filter(
+          ({ containerPath }) =>
+            containerPath !== "/run/schedule" || label(container, "bulkhead.role") !== "scheduled-job",
+        )
+        .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
   ),
 
   "a volume with data is retained, and no volume is elsewhere": (recording) =>

@@ -798,7 +798,7 @@ describe("an invariant complains of one broken property", () => {
       complaint: "backend: mounts reach-local-routes, which is no volume of the stack",
     },
     {
-      invariant: "a service writes to no volume but the certificates of the CA",
+      invariant: "a service writes to no volume but the certificates of the CA, and a scheduled job to its schedule",
       breaks: "writable secrets",
       by: ({ inputs }) => (inputs.volumes![0]!.readOnly = false),
       complaint: `backend: may write to reach-prod-backend-secrets-files-${hex("backend-secrets-files", 7)} at /run/secrets`,
