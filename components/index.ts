@@ -21,6 +21,7 @@ export { Container, type ContainerArgs, type Health } from "./host/container.ts"
 export { httpHealth } from "./host/http-health.ts";
 export { Job, type JobArgs } from "./host/job.ts";
 export { Worker, type Heartbeat, type WorkerArgs } from "./host/worker.ts";
+export { ScheduledJob, type ScheduledJobArgs } from "./host/scheduled-job.ts";
 export type { PreDeploy, ReleaseArgs, ReplicatedArgs } from "./host/release.ts";
 export type { Capability, Exception, Limits, Posture } from "./host/hardening.ts";
 

@@ -296,13 +296,18 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     ]);
   },
 
-  "a service writes to no volume but one with data, which is retained": (recording) => {
+  "a service writes to no volume but one with data, which is retained, and a scheduled job to its schedule": (
+    recording,
+  ) => {
     const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")
       .filter(({ inputs, options }) => options.retainOnDelete && hasLabel(inputs.labels, "bulkhead.data"))
       .map(({ inputs }) => inputs.name);
-    return complaintsOf(containers(recording), ({ inputs }) =>
-      mountedVolumes(inputs)
-        .filter(({ readOnly, volumeName }) => !readOnly && inputs.mustRun && !data.includes(volumeName))
+    const isSchedule = (container: Container, path: string | undefined) =>
+      path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job";
+    return complaintsOf(containers(recording), (container) =>
+      mountedVolumes(container.inputs)
+        .filter(({ readOnly, volumeName }) => !readOnly && container.inputs.mustRun && !data.includes(volumeName))
+        .filter(({ containerPath }) => !isSchedule(container, containerPath))
         .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
     );
   },

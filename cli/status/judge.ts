@@ -46,6 +46,8 @@ function needsOfContainer(container: ServingContainer, { stack, now }: Status): 
   const { name: about, state, restarts, memoryMb, memoryLimitMb } = container;
   const [up, why] = [`\`bulkhead up --stack ${stack}\``, `\`bulkhead logs ${about} --stack ${stack}\` says why`];
   const needs: Need[] = [];
+  // Of a scheduled job its health is how its last run ended.
+  const said = container.role === "scheduled-job" ? state.Health?.Log?.at(-1)?.Output.trim() : undefined;
   if (state.Status === "restarting")
     needs.push({ about, column: "health", what: "ends and is started again, over and over", cure: why });
   else if (state.Status !== "running")
@@ -56,7 +58,10 @@ function needsOfContainer(container: ServingContainer, { stack, now }: Status): 
       cure: `${why}; ${up} starts it`,
     });
   else if (state.Health?.Status === "unhealthy")
-    needs.push({ about, column: "health", what: "runs, and says that it is not well", cure: why });
+    needs.push({
+      ...{ about, column: "health", what: said || "runs, and says that it is not well" },
+      cure: said ? `${why}; \`bulkhead run ${about} --stack ${stack}\` runs it now` : why,
+    });
   const sinceStart = now.getTime() - new Date(state.StartedAt).getTime();
   if (restarts > 0 && state.Status === "running" && sinceStart < RECENT_MS)
     needs.push({

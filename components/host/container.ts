@@ -141,6 +141,10 @@ export class Container extends pulumi.ComponentResource {
       {
         parent: this,
         hooks: hooksOf(args),
+        // The provider waits 20 min for a deletion, and a container may take longer to end.
+        ...((args.graceSeconds ?? 0) > LONG_GRACE_SECONDS && {
+          customTimeouts: { delete: `${args.graceSeconds! + 120}s` },
+        }),
         // The provider would delete first, because a fixed name cannot be there twice; these have none.
         deleteBeforeReplace: ports.length > 0,
         // Any image does for a courier, and another one would only write the same files anew, under whoever reads them.
@@ -160,6 +164,8 @@ export class Container extends pulumi.ComponentResource {
     this.registerOutputs({ name: this.name, image: this.image });
   }
 }
+
+const LONG_GRACE_SECONDS = 900;
 
 function hooksOf({ host, run, rollout, ports = [] }: ContainerArgs): pulumi.ResourceHookBinding | undefined {
   if (run === "never") return undefined;

@@ -798,7 +798,8 @@ describe("an invariant complains of one broken property", () => {
       complaint: "backend: mounts reach-local-routes, which is no volume of the stack",
     },
     {
-      invariant: "a service writes to no volume but one with data, which is retained",
+      invariant:
+        "a service writes to no volume but one with data, which is retained, and a scheduled job to its schedule",
       breaks: "writable secrets",
       by: ({ inputs }) => (inputs.volumes![0]!.readOnly = false),
       complaint: `backend: may write to reach-prod-backend-secrets-files-${hex("backend-secrets-files", 7)} at /run/secrets`,

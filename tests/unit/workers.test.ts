@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { Networks } from "../../components/host/networks.ts";
+import { ScheduledJob } from "../../components/host/scheduled-job.ts";
 import { Worker, type WorkerArgs } from "../../components/host/worker.ts";
+import { invariants } from "../../testing/invariants.ts";
 import { container, containers, hex, label, record } from "../../testing/recorder.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
@@ -58,6 +60,23 @@ test("stop-first is told by a label, and nothing is deleted before it is replace
   expect(label(mail, "bulkhead.rollout")).toBe("stop-first");
   expect(mail.options.deleteBeforeReplace).toBe(false);
   expect(mail.inputs.networksAdvanced).toEqual([{ name: "reach-test-internal", aliases: ["mail-only"] }]);
+});
+
+test("workers, replicas and scheduled jobs keep every invariant; only a scheduled job writes to a schedule", async () => {
+  const limits = { memoryMb: 64, cpus: 1, pids: 32 };
+  const recording = await record(() => {
+    const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
+    const { internal } = new Networks("networks", { host });
+    const common = { host, image: IMAGE, networks: [internal], limits, secrets: { API_KEY: "hidden" } };
+    new Worker("mail", { ...common, health: HEALTH, drainSeconds: 20, replicas: 2 });
+    new Worker("once", { ...common, health: HEALTH, drainSeconds: 20, rollout: "stop-first" });
+    new ScheduledJob("report", { ...common, schedule: "@daily", command: ["report"] });
+  });
+  const complaints = () => Object.values(invariants).flatMap((complaintsOf) => complaintsOf(recording));
+  expect(complaints()).toEqual([]);
+  const role = container(recording, "report").inputs.labels!.find(({ label }) => label === "bulkhead.role")!;
+  role.value = "service";
+  expect(complaints()).toEqual(["report: may write to reach-test-report-schedule at /run/schedule"]);
 });
 
 test.each<[Partial<WorkerArgs>, string]>([

@@ -24,3 +24,9 @@ if (ROLE === "worker") {
   });
   say("working");
 }
+
+// It has work for some seconds, and says whose.
+if (ROLE === "job") {
+  say("begins");
+  setTimeout(() => say("done"), 8000);
+}

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { WebService } from "../../../components/edge/web-service.ts";
+import { ScheduledJob } from "../../../components/host/scheduled-job.ts";
 import { GeneratedSecret } from "../../../components/host/secret.ts";
 import { Worker } from "../../../components/host/worker.ts";
 import { platform } from "../../../components/platform.ts";
@@ -26,6 +27,7 @@ const served = {
   health: { test: ["CMD", "node", "--eval", CHECK], deadlineSeconds: 15 },
   healthPath: "/health",
 };
+const key = new GeneratedSecret("api-key");
 new WebService("web", {
   ...served,
   env: { RELEASE, ROLE: "web" },
@@ -35,16 +37,35 @@ new WebService("web", {
 });
 new WebService("once", {
   ...served,
+  health: { ...served.health, deadlineSeconds: 10 },
   env: { RELEASE: ONCE, ROLE: "web" },
   rollout: "stop-first",
   routes: { paths: ["/once"] },
+});
+new ScheduledJob("report", {
+  ...common,
+  host,
+  env: { RELEASE, ROLE: "job" },
+  secrets: { API_KEY: key.value },
+  // It comes to be seen within a test.
+  schedule: "* * * * *",
+  timeZone: "Europe/Berlin",
+  command: ["node", "--eval", APP],
+  timeoutSeconds: 30,
+});
+new ScheduledJob("failing", {
+  ...common,
+  host,
+  schedule: "@yearly",
+  command: ["sh", "-c", "echo no such table; exit 3"],
+  timeoutSeconds: 30,
 });
 new Worker("mail", {
   ...common,
   host,
   networks: [networks.internal],
   env: { RELEASE, ROLE: "worker" },
-  secrets: { API_KEY: new GeneratedSecret("api-key").value },
+  secrets: { API_KEY: key.value },
   heartbeat: { path: "/tmp/beat", maxAgeSeconds: 5 },
 });
 
