@@ -123,7 +123,8 @@ describe.each(SHELLS)("in %s", { timeout: 20_000 }, (...shell) => {
         read -r clock_end <${clock}.until; [ "$clock_now" -lt "$clock_end" ] || kill -TERM $$
       }\n`;
     const run = async (mode: string, more: { me?: string; command?: string[]; realTime?: boolean } = {}) => {
-      const { me = "one", command: given = command } = more;
+      const { me = "one" } = more;
+      const given = more.command ?? command ?? [];
       const [file, ...before] = shell as [string, ...string[]];
       const child = spawn(
         file,

@@ -1,4 +1,8 @@
-import { expect, test } from "vitest";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { Networks } from "../../components/host/networks.ts";
 import { ScheduledJob } from "../../components/host/scheduled-job.ts";
@@ -43,6 +47,35 @@ test("a heartbeat is a health check by the age of a file, and hangs as a command
   const recording = await workerOf({ health: undefined, heartbeat: { path: "/tmp/beat", maxAgeSeconds: 15 } });
   const tests = container(recording, "mail").inputs.healthcheck!.tests!;
   expect(tests.slice(4)).toEqual(["health", "10", "/bin/sh", "-c", expect.any(String), "heartbeat", "/tmp/beat", "15"]);
+});
+
+/** The shells of Debian's images and of Alpine's. */
+const SHELLS = [["dash"], ["busybox", "sh"]].filter(([shell]) => spawnSync(shell!, ["-c", ":"]).error === undefined);
+
+test.each(SHELLS)("in %s a heartbeat is well while it is young", async (...shell) => {
+  const directory = mkdtempSync(join(tmpdir(), "bulkhead-heartbeat-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, "beat");
+  const recording = await workerOf({ health: undefined, heartbeat: { path, maxAgeSeconds: 15 } });
+  const [script, ...args] = container(recording, "mail").inputs.healthcheck!.tests!.slice(8);
+  const look = () => {
+    const began = Date.now();
+    const { status, stdout } = spawnSync(shell[0]!, [...shell.slice(1), "-c", script!, ...args], { encoding: "utf8" });
+    return { status, stdout, seconds: (Date.now() - began) / 1000 };
+  };
+  const written = (secondsAgo: number) => {
+    const at = Date.now() / 1000 - secondsAgo;
+    writeFileSync(path, "");
+    utimesSync(path, at, at);
+  };
+  expect(look()).toMatchObject({ status: 1, stdout: `there is no heartbeat ${path}\n` });
+  written(10);
+  expect(look()).toMatchObject({ status: 0, stdout: "" });
+  written(40);
+  const old = look();
+  expect(old).toMatchObject({ status: 1, stdout: expect.stringMatching(/ is 4\d s old, and may be 15\n$/) as string });
+  // Which the check around it takes for a hang.
+  expect(old.seconds).toBeGreaterThan(1.99);
 });
 
 test("replicas have a number after their name, and say whose they are", async () => {
