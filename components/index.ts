@@ -20,6 +20,8 @@ export { BuiltImage, type BuiltImageArgs } from "./host/built-image.ts";
 export { Container, type ContainerArgs, type Health } from "./host/container.ts";
 export { httpHealth } from "./host/http-health.ts";
 export { Job, type JobArgs } from "./host/job.ts";
+export { Worker, type Heartbeat, type WorkerArgs } from "./host/worker.ts";
+export type { PreDeploy, ReleaseArgs, ReplicatedArgs } from "./host/release.ts";
 export type { Capability, Exception, Limits, Posture } from "./host/hardening.ts";
 
 // Secrets: generated, and handed to a container as files.
@@ -27,7 +29,7 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 
 // The edge, and the services behind it.
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
-export { WebService, type PreDeploy, type Routes, type WebServiceArgs } from "./edge/web-service.ts";
+export { WebService, type Routes, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 
 // Cloudflare: the domain, a tunnel, buckets, and tokens that may do one thing alone.

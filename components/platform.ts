@@ -26,7 +26,7 @@ export interface Platform {
 export interface ServiceOutput {
   container: pulumi.Output<string>;
   image: pulumi.Input<string>;
-  /** Where clients find it; the door and the edge have none. */
+  /** Where clients find it; the door, the edge, workers and scheduled jobs have none. */
   url?: string;
 }
 
@@ -74,7 +74,11 @@ export async function platform(config: Config): Promise<Platform> {
       edge.refuseIdleTcp();
       const services = [...edge.endOfServices()];
       new ServedRoutes("routes", { edge });
-      return { url: edge.url, services: { ...ofEdge(edge, images), ...Object.fromEntries(services.map(ofService)) } };
+      const programs = [...host.programs].map(ofProgram);
+      return {
+        url: edge.url,
+        services: { ...ofEdge(edge, images), ...Object.fromEntries([...services.map(ofService), ...programs]) },
+      };
     },
   };
 }
@@ -84,6 +88,13 @@ function ofEdge({ containers: { door, edge } }: Proxy, images: Config["images"])
     door: { container: door.name, image: images.haproxy },
     edge: { container: edge.name, image: images.traefik },
   };
+}
+
+function ofProgram([name, { name: container, image }]: readonly [string, Served["container"]]): [
+  string,
+  ServiceOutput,
+] {
+  return [name, { container, image }];
 }
 
 function ofService([name, { container, url }]: readonly [string, Served]): [string, ServiceOutput] {

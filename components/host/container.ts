@@ -10,6 +10,10 @@ export type Role =
   /** What serves, by the route files of services. */
   | "edge"
   | "service"
+  /** What works without a route. */
+  | "worker"
+  /** What waits for the time of its job, and runs it. */
+  | "scheduled-job"
   /** What opens a tunnel to Cloudflare. */
   | "tunnel"
   /** What switches a route. */
@@ -30,6 +34,8 @@ export interface ContainerArgs extends Posture {
    * become healthy to say that it did its work. `never`: a courier that only carries files into volumes.
    */
   run: "always" | "once" | "never";
+  /** The old container ends before this one starts, and is started again if this one fails. @default this starts first */
+  rollout?: "stop-first";
   /** How the engine sees that it works. Required for all that runs. */
   health?: Health;
   /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
@@ -104,6 +110,7 @@ export class Container extends pulumi.ComponentResource {
           "bulkhead.role": args.role,
           ...(args.worksFor !== undefined && { "bulkhead.for": args.worksFor }),
           ...(args.role === "door" && ports.length > 0 && { "bulkhead.publishes": ports.map(publishedAt).join(" ") }),
+          ...(args.rollout !== undefined && { "bulkhead.rollout": args.rollout }),
           ...(exceptions.length > 0 ? { "bulkhead.exceptions": JSON.stringify(exceptions) } : {}),
         }),
         networkMode: mode,
@@ -133,9 +140,7 @@ export class Container extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        hooks: { never: undefined, once: host.hooksOfJobs, always: ports.length > 0 ? host.hooksOfPorts : host.hooks }[
-          run
-        ],
+        hooks: hooksOf(args),
         // The provider would delete first, because a fixed name cannot be there twice; these have none.
         deleteBeforeReplace: ports.length > 0,
         // Any image does for a courier, and another one would only write the same files anew, under whoever reads them.
@@ -154,6 +159,13 @@ export class Container extends pulumi.ComponentResource {
     this.image = container.image;
     this.registerOutputs({ name: this.name, image: this.image });
   }
+}
+
+function hooksOf({ host, run, rollout, ports = [] }: ContainerArgs): pulumi.ResourceHookBinding | undefined {
+  if (run === "never") return undefined;
+  if (run === "once") return host.hooksOfJobs;
+  if (ports.length > 0) return host.hooksOfPorts;
+  return rollout === "stop-first" ? host.hooksOfStopFirst : host.hooks;
 }
 
 /**
