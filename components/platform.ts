@@ -6,6 +6,7 @@ import { Tunnel } from "./cloudflare/tunnel.ts";
 import { Proxy, type Served } from "./edge/proxy.ts";
 import { ServedRoutes } from "./edge/served-routes.ts";
 import { DockerHost } from "./host/docker-host.ts";
+import { provideImages } from "./host/provided-images.ts";
 import { Networks } from "./host/networks.ts";
 import { SECRET_OF } from "./settings/dns-providers.ts";
 import type { Config } from "./settings/settings.ts";
@@ -50,6 +51,8 @@ export async function platform(config: Config): Promise<Platform> {
     ...Object.fromEntries(Object.entries(tcp).map(([name, port]) => [`edge.tcp.${name}`, { address, port }])),
   };
   await host.check(tunneled ? {} : ports);
+  const { cloudflared, ...others } = images;
+  await provideImages(host.engine, tunneled ? { ...others, cloudflared } : others, config.registries);
   const networks = new Networks("networks", { host, tunnel: tunneled });
   const atCloudflare = cloudflare && (await domainAtCloudflare(config, cloudflare));
 

@@ -77,7 +77,7 @@ export function releaseOf(
   refuseBadRelease(name, args);
   const { host, role, health, networks } = kind;
   const { tmpfsMb = { "/tmp": 16 }, volumes = [] } = args;
-  const user = userOf(name, args);
+  const user = userOf(args);
   const data = dataMounts(name, volumes, { user, taken: [SECRETS_PATH, ...Object.keys(tmpfsMb)] });
   const dataVolumes = volumes.map(({ volume }) => volume);
   const files =
@@ -134,16 +134,10 @@ export function onlyName(name: string): string {
   return `${name}-only`;
 }
 
-/** The user of a program, in the image and outside. @throws Error unless it is two numbers. */
-export function userOf(name: string, { user, exceptions = [] }: Pick<ReleaseArgs, "user" | "exceptions">): string {
-  const isRoot = exceptions.some((exception) => "rootUser" in exception);
-  const given = user ?? (isRoot ? "0:0" : PROGRAM_USER);
-  if (isUidGid(given)) return given;
-  throw new Error(`${name}: user: ${given} is no uid:gid: give two numbers like "33:33", as the image has them`);
+/** The user of a program, in the image and outside: unless it names another, or an exception makes it root. */
+function userOf({ user, exceptions = [] }: Pick<ReleaseArgs, "user" | "exceptions">): string {
+  return user ?? (exceptions.some((exception) => "rootUser" in exception) ? "0:0" : "1000:1000");
 }
-
-/** The user of a program that names none. */
-const PROGRAM_USER = "1000:1000";
 
 /** More than this on one host is a mistake in the number. */
 const MOST_REPLICAS = 50;
@@ -151,8 +145,10 @@ const MOST_REPLICAS = 50;
 const ROLLOUTS = ["start-first", "one-by-one", "stop-first"];
 
 /** @throws Error with all that is wrong, before anything is made. */
-function refuseBadRelease(name: string, { replicas = 1, rollout = "start-first" }: ReplicatedArgs): void {
+function refuseBadRelease(name: string, { replicas = 1, rollout = "start-first", user }: ReplicatedArgs & ReleaseArgs) {
   const problems: string[] = [];
+  if (user !== undefined && !isUidGid(user))
+    problems.push(`${name}: user: ${user} is no uid:gid: give two numbers like "33:33", as the image has them`);
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > MOST_REPLICAS)
     problems.push(`${name}: replicas: ${replicas} is not a whole number from 1 to ${MOST_REPLICAS}: give one`);
   if (!ROLLOUTS.includes(rollout))

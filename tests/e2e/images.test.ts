@@ -1,5 +1,11 @@
 // Volumes with data, and services that are not uid 1000.
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import * as https from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { dataUse } from "../../cli/doctor/data-use.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
@@ -9,11 +15,14 @@ import { lastLines, runCommand } from "../support/command.ts";
 import { everyStacks, images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
+import { loginFile, startRegistry } from "../support/registry.ts";
+import { provideSmallImage } from "../support/small-image.ts";
 
 const DOMAIN = "images.test";
 const WORD = "a-word-that-nobody-else-may-read";
 const VOLUME = "images-images-uploads";
 const engine = new Engine(process.env["DOCKER_HOST"]!);
+const logins = mkdtempSync(join(tmpdir(), "bulkhead-logins-"));
 let project: TestProject;
 let config: Record<string, unknown>;
 let ca: string;
@@ -36,6 +45,8 @@ beforeAll(async () => {
     stack: "images",
     config,
     program: new URL("../programs/images", import.meta.url).pathname,
+    // No login of the person's.
+    env: { DOCKER_CONFIG: logins },
   });
   await up();
 });
@@ -44,6 +55,7 @@ afterAll(async () => {
   await removeStack(engine, "images-images");
   await engine.delete(`/volumes/${VOLUME}`).catch(() => undefined);
   project?.remove();
+  rmSync(logins, { recursive: true });
   engine.close();
 });
 
@@ -99,6 +111,76 @@ test("a folder of the host moves in, a new release and another size find all, an
   await up();
   expect(await ask("/reader/")).toEqual([200, "kept"]);
 });
+
+test("a private registry gives its images to who may have them, and who may not is told before anything changes", async () => {
+  const guard = { user: "shop", token: "a-token-of-the-registry-0123456789", ...(await makeCertificates("127.0.0.1")) };
+  const registry = await startRegistry([], guard);
+  const busy = createServer((request, response) => {
+    if (request.url === "/v2/") return response.end();
+    response.writeHead(429).end(JSON.stringify({ errors: [{ code: "TOOMANYREQUESTS", message: "slow down" }] }));
+  }).listen(0, "127.0.0.1");
+  await once(busy, "listening");
+  const login = join(logins, "config.json");
+  const small = await provideSmallImage({ exec: (command, args) => runCommand(command, args) });
+  try {
+    const reference = await registry.push(small, "shop/app:1");
+    const address = reference.split("/")[0]!;
+    const cold = () => docker(["rmi", "--force", reference.replace(/:1@/, "@")]).catch(() => undefined);
+    await cold();
+    const arm = await docker(["import", "--platform", "linux/arm64", await emptyArchive()]);
+    const limited = `127.0.0.1:${(busy.address() as AddressInfo).port}/app:1@sha256:${"0".repeat(64)}`;
+    const before = await running();
+    const registries = (token: string) => ({ [address]: { user: "shop", token } });
+    const refused = async (change: Record<string, unknown>) => {
+      project.setConfig({ ...config, ...change });
+      const { code, stdout, stderr } = await project.up();
+      expect(code).not.toBe(0);
+      expect(stdout + stderr).not.toContain(guard.token);
+      return stdout + stderr;
+    };
+    const all = await refused({ "images:pulled": { private: reference, limited, arm } });
+    expect(all).toContain(
+      `images.private: ${address} wants to know who asks: give a user and a token in registries, or docker login on this machine`,
+    );
+    expect(all).toContain("has had too many requests (429), and gives nothing for now: give a user and a token");
+    expect(all).toContain(`images.arm: ${arm} is for arm64, and the host is amd64`);
+    expect(
+      await refused({ "images:pulled": { private: reference }, "images:registries": registries("wrong") }),
+    ).toContain(`images.private: ${address} refuses the user shop: give one that may pull ${reference}`);
+    expect(await running()).toEqual(before);
+
+    await up({ "images:pulled": { private: reference }, "images:registries": registries(guard.token) });
+    expect((await running()).length).toBe(before.length + 1);
+    // The history has the stack file, where this test has the token in clear.
+    await expect(
+      runCommand("grep", ["-r", guard.token, join(project.directory, "state", ".pulumi", "stacks")]),
+    ).resolves.toMatchObject({
+      code: 1,
+    });
+    // Docker's login of this machine, when the stack names none.
+    await up();
+    await cold();
+    writeFileSync(login, loginFile(address, guard));
+    await up({ "images:pulled": { private: reference } });
+    expect((await running()).length).toBe(before.length + 1);
+    await docker(["rmi", arm]);
+  } finally {
+    busy.close();
+    await registry.stop();
+  }
+});
+
+/** Ids of all that runs of the stack. */
+async function running(): Promise<string[]> {
+  const filters = encodeURIComponent(JSON.stringify({ label: ["bulkhead.stack=images-images"] }));
+  return (await engine.get<{ Id: string }[]>(`/containers/json?filters=${filters}`)).map(({ Id }) => Id).sort();
+}
+
+async function emptyArchive(): Promise<string> {
+  const archive = join(project.directory, "empty.tar");
+  await runCommand("tar", ["--create", "--file", archive, "--files-from", "/dev/null"]);
+  return archive;
+}
 
 /** Owner and path of all that is in the volume. */
 async function listing(): Promise<string[]> {

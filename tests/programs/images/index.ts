@@ -3,9 +3,17 @@ import { Config } from "@pulumi/pulumi";
 import { ServedRoutes } from "../../../components/edge/served-routes.ts";
 import { WebService } from "../../../components/edge/web-service.ts";
 import { DataVolume } from "../../../components/host/data-volume.ts";
+import { Container } from "../../../components/host/container.ts";
+import { Engine } from "../../../components/docker-engine/client.ts";
+import { provideImages, type Registries } from "../../../components/host/provided-images.ts";
 import { testEdge } from "../edge.ts";
 
 const config = new Config();
+// As platform() does, for images that a test gives.
+const engine = new Engine(process.env["DOCKER_HOST"]!);
+const pulled = config.getObject<Record<string, string>>("pulled") ?? {};
+await provideImages(engine, pulled, config.getObject<Registries>("registries"));
+engine.close();
 const { edge, images } = await testEdge(config);
 const FILE = "/var/log/uploaded";
 const APP = `
@@ -52,4 +60,15 @@ new WebService("reader", {
   volumes: [{ volume: uploads, path: "/var/log" }],
   routes: { paths: ["/reader"] },
 });
+if (pulled["private"] !== undefined)
+  new Container("private", {
+    host: edge.host,
+    role: "service",
+    run: "always",
+    image: pulled["private"],
+    command: ["/bin/sleep", "1000000"],
+    health: { test: ["CMD", "/bin/true"] },
+    limits: { memoryMb: 16, cpus: 0.1, pids: 8 },
+    graceSeconds: 1,
+  });
 new ServedRoutes("routes", { edge });
