@@ -25,6 +25,8 @@ export interface HostFacts {
   hostAddresses: readonly string[];
   /** Undefined where no edge runs. */
   certificate?: ServedCertificate;
+  /** Of each further name: its addresses in DNS (a wildcard's are not asked), and the certificate that it is shown. */
+  further?: readonly { name: string; addresses?: readonly string[]; certificate?: ServedCertificate }[];
   /** From a shell on the host, where there is one. */
   shell?: ShellFacts;
 }
@@ -33,8 +35,16 @@ export interface StackFacts {
   /** As in the label of its containers. */
   label: string;
   domain: string;
+  /** Names beside it: further domains, and aliases. */
+  further?: readonly string[];
   /** Absent: clients come through a tunnel, and nothing listens. */
-  edge?: { address: string; httpsPort: number; tcp?: Readonly<Record<string, number>> };
+  edge?: {
+    address: string;
+    httpsPort: number;
+    httpRedirect?: boolean;
+    httpPort?: number;
+    tcp?: Readonly<Record<string, number>>;
+  };
   /** What its services may use together. */
   memoryMb: number;
 }
@@ -82,7 +92,7 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
   const info = await engine.get<EngineFacts>("/info");
   const uncertainSeconds = (Date.now() - asked) / 2000;
   const url = engine.host;
-  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate] = await Promise.all([
+  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate, further] = await Promise.all([
     engine.get<Publisher[]>("/containers/json"),
     run("ssh-add", ["-l"]).then(
       () => true,
@@ -91,11 +101,18 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
     addressesOf(stack.domain),
     url.startsWith("ssh:") ? addressesOf(new URL(url).hostname.replace(/^\[|\]$/g, "")) : [],
     collectHostFacts(engine, info),
-    servedCertificate(engine, stack.label),
+    servedCertificate(engine, stack.label, stack.domain),
+    Promise.all(
+      (stack.further ?? []).map(async (name) => ({
+        name,
+        ...(!name.startsWith("*.") && name.includes(".") && { addresses: await addressesOf(name) }),
+        certificate: await servedCertificate(engine, stack.label, name),
+      })),
+    ),
   ]);
   return {
     now: new Date(asked),
-    ...{ stack, url, agentHasKey, engine: info, containers, domainAddresses, shell, certificate },
+    ...{ stack, url, agentHasKey, engine: info, containers, domainAddresses, shell, certificate, further },
     hostAddresses: [...new Set([...hostAddresses, ...(shell?.addresses ?? [])])],
     clock: {
       aheadSeconds: (new Date(info.SystemTime).getTime() - asked) / 1000 - uncertainSeconds,

@@ -1,7 +1,8 @@
 import { tcpEntryPoint } from "./edge-settings.ts";
 import { hostPriority, hostRule } from "./hosts.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
-import type { TcpRoute, WebServiceArgs } from "./web-service.ts";
+import { tcpRoute } from "./tcp-route.ts";
+import type { WebServiceArgs } from "./web-service.ts";
 
 /** The route file of one release of a service, in Traefik's words. */
 export function serviceRoute(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
@@ -88,12 +89,6 @@ function tcpRoutes(name: string, release: string, tcp: NonNullable<WebServiceArg
     routers: each(({ route, entryPoint, rule, tls }) => ({ entryPoints: [entryPoint], rule, service: route, tls })),
     services: each(({ address }) => ({ loadBalancer: { servers: [{ address }] } })),
   };
-}
-
-/** What a port in a service's arguments means. */
-export function tcpRoute(given: number | TcpRoute): TcpRoute {
-  if (typeof given === "number") return { port: given };
-  return { ...given, tls: given.tls ?? (given.host === undefined ? undefined : "edge") };
 }
 
 /** How long a body may stand still before it is cut: a mobile phone in a tunnel comes back within it. */

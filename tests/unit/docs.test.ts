@@ -6,7 +6,9 @@ import { projectDirectory } from "./source.ts";
 const pages = [
   ...["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "apps/README.md", "bench/README.md"],
   ...["bench/results.md", "tests/support/README.md"],
-  ...readdirSync(join(projectDirectory, "docs")).map((file) => `docs/${file}`),
+  ...readdirSync(join(projectDirectory, "docs"), { recursive: true })
+    .map((file) => `docs/${String(file)}`)
+    .filter((file) => file.endsWith(".md")),
 ];
 const texts = Object.fromEntries(pages.map((page) => [page, readFileSync(join(projectDirectory, page), "utf8")]));
 
