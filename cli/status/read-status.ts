@@ -81,7 +81,7 @@ export async function readStatus(engine: Engine, stack: string, memory: Memory):
   const services = servicesIn(state?.state?.deployment.resources);
   const [seen, certificate, known, shell, data] = await Promise.all([
     lookFromOutside(engine, stack, services),
-    servedCertificate(engine, stackLabel(stack)),
+    servedCertificate(engine, stackLabel(stack), domain),
     releases({ name: stack, engine, env: {} }),
     memory.shell.facts,
     memory.shell.data,

@@ -18,8 +18,7 @@ import { domainOf, type Alias, type Domain } from "./hosts.ts";
 import { subnetsOf, type Networks } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
 import { RouteFile } from "./route-file.ts";
-import { tcpRoute } from "./service-route.ts";
-import type { TcpRoute } from "./web-service.ts";
+import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
 
 export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" | "requestsPerSecond" | "burst"> {

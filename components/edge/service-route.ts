@@ -2,7 +2,8 @@ import { tcpEntryPoint } from "./edge-settings.ts";
 import { hostPriority, hostRule } from "./hosts.ts";
 import { onlyName } from "../host/release.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
-import type { TcpRoute, WebServiceArgs } from "./web-service.ts";
+import { tcpRoute } from "./tcp-route.ts";
+import type { WebServiceArgs } from "./web-service.ts";
 
 /** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
 export function serviceRoute(name: string, releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
@@ -133,12 +134,6 @@ function tcpRoutes(name: string, servers: readonly string[], tcp: NonNullable<We
     routers: each(({ route, entryPoint, rule, tls }) => ({ entryPoints: [entryPoint], rule, service: route, tls })),
     services: each(({ addresses }) => ({ loadBalancer: { servers: addresses } })),
   };
-}
-
-/** What a port in a service's arguments means. */
-export function tcpRoute(given: number | TcpRoute): TcpRoute {
-  if (typeof given === "number") return { port: given };
-  return { ...given, tls: given.tls ?? (given.host === undefined ? undefined : "edge") };
 }
 
 /** How long a body may stand still before it is cut: a mobile phone in a tunnel comes back within it. */

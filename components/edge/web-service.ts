@@ -7,6 +7,7 @@ import { reviving } from "../host/revive.ts";
 import { RouteFile } from "./route-file.ts";
 import { NO_UDP } from "../settings/platform.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
+import type { TcpRoute } from "./tcp-route.ts";
 
 export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   edge: Proxy;
@@ -50,19 +51,6 @@ export interface Sticky {
   cookie?: string;
   /** @default "lax" */
   sameSite?: "strict" | "lax" | "none";
-}
-
-/** What of a TCP port of the edge leads to a service. */
-export interface TcpRoute {
-  /** Port in the container. */
-  port: number;
-  /** The name that clients ask for in TLS (SNI): several services share one port by it. @default all that comes there */
-  host?: string;
-  /**
-   * Who ends TLS: "edge" by its certificate, and the service gets what is in it; "service", and the edge hands it on as it
-   * came. @default "edge" with a host, and else nobody: what comes is not looked at
-   */
-  tls?: "edge" | "service";
 }
 
 export interface Routes {
@@ -139,6 +127,8 @@ export class WebService extends pulumi.ComponentResource {
 
 /** How the commands ask for a service as a client does. */
 export interface FromOutside {
+  /** The host of its routes, if it is another than the edge's domain. */
+  host?: string;
   /** Its health path, if that is public, else a path that leads to it. Absent: no path does. */
   path?: string;
   /** The path is the one of its health, which has to be well; of another any answer will do. */
@@ -147,9 +137,15 @@ export interface FromOutside {
   tcp: readonly string[];
 }
 
-function fromOutside({ routes: { paths }, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
-  const isHealthPath = paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
-  return { path: isHealthPath ? healthPath : paths[0], isHealthPath, tcp: Object.keys(tcp) };
+function fromOutside({ routes: { host, paths }, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
+  // Of a wildcard's names, which of them there are the service alone knows: to any other it may say what it likes.
+  const isHealthPath =
+    host?.startsWith("*.") !== true &&
+    paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
+  return {
+    ...(host !== undefined && { host }),
+    ...{ path: isHealthPath ? healthPath : paths[0], isHealthPath, tcp: Object.keys(tcp) },
+  };
 }
 
 /** Without a slash at its end, or whatever would end the rule that it stands in. */
