@@ -126,7 +126,9 @@ describe("an exception", () => {
       "bulkhead.exceptions": JSON.stringify([{ withoutBackup, why, until }]),
     });
     expect(violationsIn(stack)).toEqual(
-      inNoBackup.map((name) => expect.stringMatching(`^stack-data-in-backup: ${name}: holds data and is in no backup`)),
+      inNoBackup.map((name): unknown =>
+        expect.stringMatching(`^stack-data-in-backup: ${name}: holds data and is in no backup`),
+      ),
     );
   });
 });

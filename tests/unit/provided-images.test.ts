@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { provideImages, registryOf } from "../../components/host/provided-images.ts";
 import type { Engine, RegistryLogin } from "../../components/docker-engine/client.ts";
@@ -10,7 +11,14 @@ const APP = `ghcr.io/me/app:1${digest}`;
 const folder = mkdtempSync(join(tmpdir(), "bulkhead-logins-"));
 process.env["DOCKER_CONFIG"] = folder;
 const loggedIn = (config: object) => writeFileSync(join(folder, "config.json"), JSON.stringify(config));
-beforeEach(() => loggedIn({}));
+const none = () => {
+  throw new Error("nothing is made here");
+};
+beforeEach(async () => {
+  loggedIn({});
+  // Not a preview, whatever a test of another file left.
+  await pulumi.runtime.setMocks({ newResource: none, call: none }, "shop", "prod", false);
+});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A host without the image, whose registry says this; gives who was said to ask. */
