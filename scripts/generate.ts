@@ -20,7 +20,10 @@ async function generated(): Promise<Record<string, string>> {
       parser: "json",
       printWidth: 120,
     }),
-    "docs/reference/configuration.md": await format(settingsPage(PROJECT, settings), { parser: "markdown", printWidth: 120 }),
+    "docs/reference/configuration.md": await format(settingsPage(PROJECT, settings), {
+      parser: "markdown",
+      printWidth: 120,
+    }),
     "docs/reference/commands.md": await format(commandsPage(), { parser: "markdown", printWidth: 120 }),
     "docs/reference/policy.md": await format(
       policy.replace(/(?<=\n## The rules\n).*$/s, () => rulesTable()),
