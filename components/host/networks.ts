@@ -8,12 +8,20 @@ export interface NetworksArgs {
   tunnel?: boolean;
 }
 
-/** What a service may name in its `uses`: another service, a database. */
+/** What a program may name in its `uses`: a service, a database. */
 export interface Reachable {
   /** Its name in the program. */
   readonly name: string;
-  /** The network that its users join, which has no way out. @default none: they go through the edge, by `internalUrl` */
+  /** The edge that leads to it, by `internalUrl`. @default none */
+  readonly through?: Gate | undefined;
+  /** The network that its users join, which has no way out. @default none */
   readonly network?: docker.Network | undefined;
+}
+
+/** What leads from one program to another: an edge. */
+export interface Gate {
+  /** The name of the network that the program has with the edge, known when the edge is there. */
+  compartment(program: string, uses: readonly Reachable[]): pulumi.Output<string>;
 }
 
 /**
@@ -56,6 +64,7 @@ export class Networks extends pulumi.ComponentResource {
     );
     this.internal = network("internal", true);
     this.tunnel = args.tunnel ? network("tunnel", false) : undefined;
+    for (const each of [this.door, this.proxy, this.tunnel]) if (each) ofEdges.add(each);
     this.registerOutputs({});
   }
 
@@ -64,23 +73,31 @@ export class Networks extends pulumi.ComponentResource {
    * address on it. A child of this and not of the service, whose dependencies it must not have: the edge waits for it.
    */
   ofService(service: string): docker.Network {
-    return this.#ofOne(`${service}-edge`, { internal: true, options: NO_HOST });
-  }
-
-  /** A service's way to the internet, which nobody else is on. */
-  egressOf(service: string): docker.Network {
-    return this.#ofOne(`${service}-egress`, { internal: false });
-  }
-
-  #ofOne(suffix: string, args: Pick<docker.NetworkArgs, "internal" | "options">): docker.Network {
     const { host } = this;
+    const args = { name: host.named(`${service}-edge`), driver: "bridge", labels: host.labels() };
     return new docker.Network(
-      `${this.#name}-${suffix}`,
-      { name: host.named(suffix), driver: "bridge", labels: host.labels(), ...args },
+      `${this.#name}-${service}-edge`,
+      { ...args, internal: true, options: NO_HOST },
       { parent: this, deleteBeforeReplace: true },
     );
   }
 }
+
+/** A program's way to the internet, which nobody else is on. */
+export function egressNetwork(host: DockerHost, program: string, parent: pulumi.Resource): docker.Network {
+  return new docker.Network(
+    `${program}-egress`,
+    { name: host.named(`${program}-egress`), driver: "bridge", internal: false, labels: host.labels() },
+    { parent, deleteBeforeReplace: true },
+  );
+}
+
+/** Whether it is one of those between the edge and the door, or whoever tunnels to it: no program belongs there. */
+export function isOfEdge(network: docker.Network): boolean {
+  return ofEdges.has(network);
+}
+
+const ofEdges = new WeakSet<docker.Network>();
 
 /** An internal network keeps containers from the internet, and not from what listens on the host: its bridge does. */
 const NO_HOST = { "com.docker.network.bridge.inhibit_ipv4": "true" };

@@ -14,6 +14,8 @@ import { inspectAll, removeStack, type ContainerInspect } from "../support/reach
 const DOMAIN = "compartments.test";
 const STACK = "compartments-compartments";
 const SERVICES = ["api", "page", "mailer"];
+/** Two without a route: one uses the API, the other nothing. */
+const PROGRAMS = [...SERVICES, "worker", "alone"];
 const HOST_PORT = 18_099;
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 /** What listens on the engine's machine, on every address. */
@@ -58,8 +60,8 @@ test("a service reaches what it uses, and nothing else", async () => {
   const places: Record<string, string> = { internet: `http://${world.address}:8080/` };
   places["metadata"] = `http://${world.metadataAddress}:8080/`;
   for (const gateway of new Set(gateways)) places[`host ${gateway}`] = `http://${gateway}:${HOST_PORT}/`;
-  for (const name of SERVICES)
-    for (const [network, address] of addressesOf(name))
+  for (const name of PROGRAMS)
+    for (const [network, address] of addressesOf(name).filter(([, address]) => address))
       for (const port of [8000, 9000]) places[`${name} on ${network}:${port}`] = `http://${address}:${port}/`;
   for (const [network, address] of addressesOf("edge")) {
     for (const name of SERVICES) places[`edge ${name} on ${network}`] = `http://${address}:8081/services/${name}/`;
@@ -71,11 +73,13 @@ test("a service reaches what it uses, and nothing else", async () => {
   for (const [network, address] of addressesOf("edge-door")) places[`door on ${network}`] = `http://${address}:8080/`;
 
   const own = (name: string) => [8000, 9000].map((port) => `${name} on ${STACK}-${name}-edge:${port}`);
-  const each = SERVICES.map(async (name): Promise<[string, string[]]> => [name, await look(name, places)]);
+  const each = PROGRAMS.map(async (name): Promise<[string, string[]]> => [name, await look(name, places)]);
   const seen: Record<string, string[]> = Object.fromEntries(await Promise.all(each));
   console.log(JSON.stringify({ places: Object.keys(places).length, seen }));
   expect(seen["api"]).toEqual(own("api"));
   expect(seen["page"]).toEqual([`edge api on ${STACK}-page-edge`, ...own("page")].sort());
+  expect(seen["worker"]).toEqual([`edge api on ${STACK}-worker-edge`, ...own("worker")].sort());
+  expect(seen["alone"]).toEqual([]);
   // Who may go out reaches what the host has on every address too: docs/how-to/compartments.md says so.
   const out = seen["mailer"]!.filter((place: string) => !place.startsWith("host "));
   const ownOut = [8000, 9000].map((port) => `mailer on ${STACK}-mailer-egress:${port}`);

@@ -1,5 +1,5 @@
 // A host that fails and neighbours that go mad, with clients asking all the time. What it costs them is counted and
-// printed (docs/faults.md has the figures), and all of it has to come back by itself.
+// printed (docs/reference/faults.md has the figures), and all of it has to come back by itself.
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -86,7 +86,7 @@ describe("a neighbour", () => {
   /** With the posture of the backend, beside it, until the test ends. */
   async function neighbour(program: string): Promise<string> {
     const like = await container("backend");
-    const networks = [`reach-${STACK}-web`];
+    const networks = [`reach-${STACK}-internal`];
     const { id, remove } = await startProbe(reach.engine, { like, image: like.Image, networks, program });
     onTestFinished(remove);
     return id;

@@ -4,6 +4,8 @@ import { DockerHost } from "../../components/host/docker-host.ts";
 import { joinEdges } from "../../components/edge/join-edges.ts";
 import { Networks } from "../../components/host/networks.ts";
 import { Proxy } from "../../components/edge/proxy.ts";
+import { ScheduledJob } from "../../components/host/scheduled-job.ts";
+import { Worker } from "../../components/host/worker.ts";
 import { ServedRoutes } from "../../components/edge/served-routes.ts";
 import { WebService, type WebServiceArgs } from "../../components/edge/web-service.ts";
 import { record, type Recording } from "../../testing/recorder.ts";
@@ -79,7 +81,7 @@ describe("a service", () => {
       internal: true,
       options: { "com.docker.network.bridge.inhibit_ipv4": "true" },
     });
-    expect(inputsOf(recording, "networks-two-egress", "network:Network")).toMatchObject({ internal: false });
+    expect(inputsOf(recording, "two-egress", "network:Network")).toMatchObject({ internal: false });
   });
 
   test("is asked for at the edge by those that use it, and by nobody else", async () => {
@@ -102,6 +104,12 @@ describe("a service", () => {
     expect(networksOf(recording, "one")).toEqual(["one-edge", "internal"]);
   });
 
+  test("of two edges is used with those of one alone", async () => {
+    const of = (name: string) => ({ name, through: {} as unknown as Proxy });
+    const made = program((service) => service("one", { uses: [of("a"), of("b")] }));
+    await expect(made).rejects.toThrow("one: uses: has services of two edges: give it those of one");
+  });
+
   test.each([
     [
       "a URL of what it does not use",
@@ -118,5 +126,41 @@ describe("a service", () => {
     await expect(made).rejects.toThrow(
       "one: networks: has one of the edge's: leave it out, the edge comes to the service's own",
     );
+  });
+});
+
+describe.each(["worker", "job"])("a %s", (kind) => {
+  const release = { image: IMAGE, limits: { memoryMb: 64, cpus: 1, pids: 32 } };
+  const make = ({ host }: Proxy, connections: Connections) =>
+    kind === "worker"
+      ? new Worker("own", { ...release, host, drainSeconds: 1, health: { test: ["CMD", "true"] }, ...connections })
+      : new ScheduledJob("own", { ...release, host, schedule: "@daily", command: ["true"], ...connections });
+
+  test("reaches nothing unless it says so", async () => {
+    const recording = await program((_, edge) => make(edge, {}));
+    expect(inputsOf<object>(recording, "own", "container:Container")).toMatchObject({ networkMode: "none" });
+    expect(networksOf(recording, "own")).toEqual([]);
+    expect(networksOf(recording, "edge")).toEqual(["door", "proxy"]);
+  });
+
+  test("has the edge on a network of its own if it uses a service, and else none", async () => {
+    const recording = await program((service, edge) => {
+      const api = service("api");
+      make(edge, { uses: [api], egress: true, env: { URL: api.internalUrl } });
+    });
+    expect(networksOf(recording, "own")).toEqual(["own-edge", "own-egress"]);
+    expect(networksOf(recording, "edge")).toEqual(["door", "proxy", "api-edge", "own-edge"]);
+    expect(Object.keys(routersOf(recording, "api"))).toContain("api-services");
+    const refused = program((service, edge) => make(edge, { env: { URL: service("api").internalUrl } }));
+    await expect(refused).rejects.toThrow("own: env.URL: leads to api, which uses does not name");
+  });
+
+  test("is refused when it comes after the end of all services", async () => {
+    const late = program((service, edge) => {
+      const api = service("api");
+      edge.endOfServices();
+      make(edge, { uses: [api] });
+    });
+    await expect(late).rejects.toThrow("own: comes after stackOutputs(), which would take its route away");
   });
 });

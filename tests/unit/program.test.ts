@@ -182,8 +182,9 @@ describe("an invariant complains of one broken property", () => {
   const owner = "everything on the host says whose it is";
   const internal = "no network has a way out but door, proxy, tunnel and those named egress";
   const upload = "every uploaded file is for one reader alone";
-  const compartment = "a service's networks are for it, its job and the edge alone, and proxy is the edge's";
-  const reaches = "the edge reaches no network but door, proxy and those with services, and the door none but door and tunnel";
+  const compartment = "a program's networks are for it, its job and the edge alone, and proxy is the edge's";
+  const reaches =
+    "the edge reaches no network but door, proxy and those with programs, and the door none but door and tunnel";
   const tunnelNetwork = "only the door and a connector are on the tunnel's network, and the connector on no other";
   const tunnelAlone = "a stack with a tunnel publishes no port, and its names lead there alone";
   const tunnelEnd = "a tunnel leads to the door, whose certificate is checked, and nowhere else";
@@ -817,10 +818,18 @@ describe("an invariant complains of one broken property", () => {
       complaint: "backend: mounts reach-local-routes, which is no volume of the stack",
     },
     {
-      invariant: "a service writes to no volume but the certificates of the CA",
+      invariant:
+        "a service writes to no volume but one with data, which is retained, and a scheduled job to its schedule",
       breaks: "writable secrets",
       by: ({ inputs }) => (inputs.volumes![0]!.readOnly = false),
       complaint: `backend: may write to reach-prod-backend-secrets-files-${hex("backend-secrets-files", 7)} at /run/secrets`,
+    },
+    {
+      invariant: "a volume with data is mounted as it is, with nothing of an image copied into it",
+      breaks: "a mount into which the image is copied",
+      by: ({ inputs }, { stackName }) =>
+        (inputs.mounts = [{ type: "volume", source: `${stackName}-acme`, target: "/acme", readOnly: true }]),
+      complaint: "backend: mounts reach-prod-acme, into which Docker copies what the image has there",
     },
     {
       invariant: volume,
