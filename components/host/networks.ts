@@ -56,12 +56,8 @@ export class Networks extends pulumi.ComponentResource {
       );
     this.door = network("door", false);
     this.proxy = network("proxy", false);
-    // Made beside the one of before, which had a way out: to make it anew in its place would end all that is on it.
-    this.web = new docker.Network(
-      `${name}-web`,
-      { name: host.named("web-2"), driver: "bridge", internal: true, labels: host.labels() },
-      { parent: this },
-    );
+    // Not "web", which had a way out: to make that one anew in its place would end all that is on it.
+    this.web = network("web-2", true);
     this.internal = network("internal", true);
     this.tunnel = args.tunnel ? network("tunnel", false) : undefined;
     for (const each of [this.door, this.proxy, this.tunnel]) if (each) ofEdges.add(each);

@@ -82,7 +82,7 @@ test("no network but web is made anew, and no secret", () => {
   const kept = preview.filter(({ type }) => /network:Network$|RandomPassword$/.test(type));
   expect(kept.length).toBeGreaterThan(3);
   const others = kept.filter(
-    ({ op, name }) => op !== "same" && !/^networks-(web|backend-edge|frontend-edge)$/.test(name),
+    ({ op, name }) => op !== "same" && !/^networks-(web|web-2|backend-edge|frontend-edge)$/.test(name),
   );
   expect(others).toEqual([]);
 });

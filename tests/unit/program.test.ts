@@ -290,8 +290,8 @@ describe("an invariant complains of one broken property", () => {
     {
       invariant: secret,
       breaks: "in a network",
-      by: (_, recording) => (resource(recording, "networks-web").inputs["name"] = TEST_SECRET),
-      complaint: "networks-web: name holds a secret",
+      by: (_, recording) => (resource(recording, "networks-web-2").inputs["name"] = TEST_SECRET),
+      complaint: "networks-web-2: name holds a secret",
     },
     {
       invariant: secret,
@@ -511,14 +511,14 @@ describe("an invariant complains of one broken property", () => {
     {
       invariant: internal,
       breaks: "another driver",
-      by: (_, recording) => (resource(recording, "networks-web").inputs["driver"] = "host"),
-      complaint: "networks-web: has the driver host",
+      by: (_, recording) => (resource(recording, "networks-web-2").inputs["driver"] = "host"),
+      complaint: "networks-web-2: has the driver host",
     },
     {
       invariant: internal,
       breaks: "anything may join",
-      by: (_, recording) => (resource(recording, "networks-web").inputs["attachable"] = true),
-      complaint: "networks-web: can be joined from elsewhere",
+      by: (_, recording) => (resource(recording, "networks-web-2").inputs["attachable"] = true),
+      complaint: "networks-web-2: can be joined from elsewhere",
     },
     {
       invariant: limits,
@@ -856,8 +856,8 @@ describe("an invariant complains of one broken property", () => {
     {
       invariant: owner,
       breaks: "a name that two stacks would have",
-      by: (_, recording) => (resource(recording, "networks-web").inputs["name"] = "web"),
-      complaint: "networks-web: has the name web, which another stack may have",
+      by: (_, recording) => (resource(recording, "networks-web-2").inputs["name"] = "web"),
+      complaint: "networks-web-2: has the name web, which another stack may have",
     },
     {
       invariant: "everything goes to the stack's own host",
