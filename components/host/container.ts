@@ -30,6 +30,10 @@ export interface ContainerArgs extends Posture {
    * become healthy to say that it did its work. `never`: a courier that only carries files into volumes.
    */
   run: "always" | "once" | "never";
+  /** The old container ends before this one is made. @default this one starts first */
+  rollout?: "stop-first";
+  /** Size of /dev/shm in MiB. @default 64, the engine's own */
+  shmMb?: number;
   /** How the engine sees that it works. Required for all that runs. */
   health?: Health;
   /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
@@ -89,6 +93,7 @@ export class Container extends pulumi.ComponentResource {
       {
         ...hardened(args),
         stopTimeout: args.shutdownSeconds,
+        shmSize: args.shmMb,
         image: pulumi.output(args.image).apply(pinned),
         entrypoints: args.entrypoint,
         command: args.command,
@@ -130,7 +135,7 @@ export class Container extends pulumi.ComponentResource {
           run
         ],
         // The provider would delete first, because a fixed name cannot be there twice; these have none.
-        deleteBeforeReplace: ports.length > 0,
+        deleteBeforeReplace: ports.length > 0 || args.rollout === "stop-first",
         // Any image does for a courier, and another one would only write the same files anew, under whoever reads them.
         ignoreChanges: run === "never" ? ["image"] : [],
         // The provider accepts these as updates and then changes nothing. The last is no property but a creation that
