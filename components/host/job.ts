@@ -3,7 +3,7 @@ import { Container, type ContainerArgs } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
 
 export interface JobArgs extends Partial<
-  Pick<ContainerArgs, "image" | "limits" | "tmpfsMb" | "env" | "networks" | "volumes">
+  Pick<ContainerArgs, "image" | "limits" | "tmpfsMb" | "env" | "labels" | "networks" | "volumes">
 > {
   host: DockerHost;
   /** @default "job" */
@@ -16,7 +16,7 @@ export interface JobArgs extends Partial<
    */
   script: string;
   /** Arguments of the script: "$@". @default [] */
-  scriptArguments?: string[];
+  scriptArguments?: pulumi.Input<string>[];
   /** `uid:gid` that it runs as. */
   user: string;
   /** Why it is root, and what else it needs. @default [] */

@@ -1,6 +1,7 @@
 // A real PostgreSQL server: what it acknowledged is there after its process was killed and its container replaced.
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { AT_START } from "../../components/data/postgres-settings.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { lastLines } from "../support/command.ts";
@@ -43,13 +44,13 @@ test("no acknowledged commit is lost when the server is killed and when it is re
   await docker("exec", killed, "kill", "-9", pid.trim());
   await until(async () => (await acknowledged()).length > beforeKill + 50);
 
-  project.setConfig({ ...config, "postgres:settings": { work_mem: "3MB" } });
+  project.setConfig({ ...config, "postgres:settings": { work_mem: "3MB", shared_buffers: "48MB" } });
   const beforeUp = (await acknowledged()).length;
   const { code, stdout, stderr } = await project.up();
   expect(code, stdout + stderr).toBe(0);
   expect(await idOf("db")).not.toBe(killed);
   await until(async () => (await acknowledged()).length > beforeUp + 50);
-  expect((await superuser("show work_mem")).trim()).toBe("3MB");
+  expect([await superuser("show work_mem"), await superuser("show shared_buffers")]).toEqual(["3MB\n", "48MB\n"]);
 
   const acks = await acknowledged();
   const there = new Set((await superuser("select nonce from acks", "app")).trim().split("\n"));
@@ -60,22 +61,30 @@ test("no acknowledged commit is lost when the server is killed and when it is re
 
 test("a consumer has the rights that it names, and nobody comes as the superuser", async () => {
   const as = (sql: string, ...env: string[]) =>
-    inReader(`PGPASSFILE=/tmp/pgpass PGHOST=db PGDATABASE=app PGUSER=reader ${env.join(" ")} psql -XqAtc "${sql}"`);
+    inReader(
+      `PGPASSFILE=/tmp/pgpass PGHOST=db PGDATABASE=app PGUSER=$DATABASE_USER ${env.join(" ")} psql -XqAtc "${sql}"`,
+    );
   expect((await as("select count(*) > 0 from acks")).stdout).toBe("t\n");
   expect((await as("insert into acks default values")).stderr).toContain("permission denied for table acks");
   expect((await as("create table mine ()")).stderr).toContain("permission denied for schema public");
   expect((await as("select 1", "PGUSER=postgres")).stderr).toContain("pg_hba.conf rejects connection");
-  expect((await as("select 1", "PGUSER=writer")).stderr).toContain("password authentication failed");
+  const ofWriter = (await inspect(await idOf("writer"))).Config.Env.find((each) => each.startsWith("DATABASE_USER="))!;
+  expect((await as("select 1", ofWriter.replace("DATABASE", "PG"))).stderr).toContain("password authentication failed");
   expect((await superuser("select extname from pg_extension where extname = 'pg_trgm'", "app")).trim()).toBe("pg_trgm");
   expect((await superuser("show data_checksums")).trim()).toBe("on");
 });
 
+test("the settings that only a start changes are those that the server says", async () => {
+  const context = "select string_agg(name, ' ') from pg_settings where context = 'postmaster' and name <> all ('{%}')";
+  expect((await superuser(context.replace("%", [...AT_START].join(",")))).trim()).toBe("");
+});
+
 test("a second server does not start on the volume of the first", async () => {
   const db = await idOf("db");
-  const [shell, flag, start] = (await inspect(db)).Config.Entrypoint;
+  const [shell, flag, start, name] = (await inspect(db)).Config.Entrypoint;
   const second = await docker(
     ...["run", "--rm", "--volumes-from", db, "--network", "none", "--user", "999:999", "--entrypoint", shell!],
-    ...["--env", "PGDATA=/var/lib/postgresql/data", (await inspect(db)).Image, flag!, start!],
+    ...["--env", "PGDATA=/var/lib/postgresql/data", (await inspect(db)).Image, flag!, start!, name!],
   );
   expect(second.stderr).toContain("bulkhead: another container serves this volume: not starting");
   expect(second.code).not.toBe(0);
@@ -110,7 +119,7 @@ test("the passwords are in no inspect and in no log", async () => {
 
 interface Inspected {
   Image: string;
-  Config: { User: string; Entrypoint: string[] };
+  Config: { User: string; Env: string[]; Entrypoint: string[] };
   HostConfig: { ReadonlyRootfs: boolean; CapDrop: string[]; CapAdd: string[] | null };
   NetworkSettings: { Networks: Record<string, unknown> };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Postgres, type PostgresArgs } from "../../components/data/postgres.ts";
-import { postgresConf } from "../../components/data/postgres-settings.ts";
+import { tuned } from "../../components/data/postgres-settings.ts";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { invariants } from "../../testing/invariants.ts";
 import { container, hex, ofType, record } from "../../testing/recorder.ts";
@@ -11,37 +11,52 @@ const LIMITS = { memoryMb: 1024, cpus: 2, pids: 100 };
 function recorded(args: Partial<PostgresArgs> = {}, use: (db: Postgres) => void = () => undefined) {
   return record(() => {
     const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
-    use(new Postgres("db", { host, image: IMAGE, limits: LIMITS, databases: { app: {} }, ...args }));
+    use(new Postgres("db", { host, image: IMAGE, limits: LIMITS, maxMb: 8192, databases: { app: {} }, ...args }));
   });
 }
 
-describe("postgresql.conf", () => {
-  const valueOf = (key: string, conf: string) => new RegExp(`^${key} = '(.*)'$`, "m").exec(conf)?.[1];
+describe("settings", () => {
+  const set = (own = {}) => tuned(LIMITS, 50, 8192, own);
 
   test.each([
     ["shared_buffers", "256MB"],
+    ["max_connections", "50"],
+    ["password_encryption", "scram-sha-256"],
+    ["fsync", "on"],
+    ["wal_level", "replica"],
+  ])("%s is given at its start", (key, value) => expect(set().atStart[key]).toBe(value));
+
+  test.each([
     ["effective_cache_size", "768MB"],
     ["maintenance_work_mem", "64MB"],
     ["work_mem", "5242kB"],
-    ["max_connections", "50"],
     ["max_parallel_workers_per_gather", "1"],
-    ["password_encryption", "scram-sha-256"],
-  ])("has %s by its limits", (key, value) => expect(valueOf(key, postgresConf(LIMITS, 50, {}))).toBe(value));
+    ["max_slot_wal_keep_size", "2048MB"],
+  ])("%s is taken while it runs", (key, value) => expect(set().running[key]).toBe(value));
 
-  test("takes settings of the program, and quotes them", () => {
-    const conf = postgresConf(LIMITS, 50, { work_mem: "3MB", log_line_prefix: "it's %m" });
-    expect(valueOf("work_mem", conf)).toBe("3MB");
-    expect(conf).toContain("log_line_prefix = 'it''s %m'\n");
+  test("of the program come last, each where it belongs", () => {
+    const { atStart, running } = set({ work_mem: "3MB", shared_buffers: "128MB" });
+    expect([running["work_mem"], atStart["shared_buffers"]]).toEqual(["3MB", "128MB"]);
+    expect(Object.keys(running)).not.toContain("shared_buffers");
   });
 
-  test("refuses what would weaken it, and what would end its line, all at once", () => {
-    expect(() => postgresConf(LIMITS, 50, { fsync: "off", "Work Mem": "1", search_path: "a\nfsync = off" })).toThrow(
+  test("that would weaken the server, or end its line, are refused, all at once", async () => {
+    const settings = { fsync: "off", "Work Mem": "1", search_path: "a\nfsync = off" };
+    await expect(recorded({ settings })).rejects.toThrow(
       [
-        "settings.fsync: would weaken the server, or is set by an argument: leave it out",
-        "settings.Work Mem: is not the name of a setting: give one of PostgreSQL's, like work_mem",
-        "settings.search_path: has a line break or a backslash: take it out",
+        "db: settings.fsync: would weaken the server, or is set by an argument: leave it out",
+        "db: settings.Work Mem: is not the name of a setting: give one of PostgreSQL's, like work_mem",
+        "db: settings.search_path: has a line break: take it out",
       ].join("\n"),
     );
+  });
+
+  test("that only a start changes replace the server, and no other does", async () => {
+    const commandWith = async (settings: object) =>
+      container(await recorded({ settings: settings as never }), "db").inputs.command;
+    const before = await commandWith({});
+    expect(await commandWith({ work_mem: "3MB" })).toEqual(before);
+    expect(await commandWith({ shared_buffers: "128MB" })).toContain("--shared_buffers=128MB");
   });
 });
 
@@ -56,33 +71,29 @@ describe("Postgres", () => {
       ports: [],
     });
     expect(inputs["networksAdvanced"]).toMatchObject([{ aliases: ["db"] }]);
-    expect(options).toMatchObject({ deleteBeforeReplace: true });
+    expect(options.hooks.beforeCreate).toContain("host-stop-first");
     expect(ofType(recording, "docker:index/network:Network").map(({ inputs }) => inputs["internal"])).toEqual([true]);
   });
 
-  /** Written for programs without a database: they do not know its network, its volumes and its way of being replaced. */
-  const OTHERWISE = new Set([
-    "the network internal, and no other, has no way out",
-    "a container is made before the old one goes, unless it holds ports",
-    "a container has no setting that no invariant judges",
-    "a service writes to no volume but the certificates of the CA",
-  ]);
-  const judging = Object.entries(invariants).filter(([name]) => !OTHERWISE.has(name));
-  test.each(judging)("with a login: %s", async (_, complaintsOf) => {
-    const recording = await recorded({}, (db) => void db.login("api", { database: "app", rights: "read-write" }));
+  test.each(Object.entries(invariants))("with logins: %s", async (_, complaintsOf) => {
+    const recording = await recorded({}, (db) => {
+      db.login("api", { database: "app", rights: "read-write" });
+      db.replicationLogin("backup");
+    });
     expect(complaintsOf(recording)).toEqual([]);
   });
 
   test("keeps its volume whatever happens to the component", async () => {
     const volumes = ofType(await recorded(), "docker:index/volume:Volume");
-    const data = volumes.find(({ name }) => name === "db-data")!;
-    expect(data.options).toMatchObject({ protect: true, retainOnDelete: true });
+    const data = volumes.find(({ name }) => name === "db-data-volume")!;
+    expect(data).toMatchObject({ inputs: { name: "reach-test-db-data" }, options: { retainOnDelete: true } });
   });
 
   test.each<[Partial<PostgresArgs>, string]>([
     [{ version: 18 as 17 }, "db: version: 18 is not known: give 15, 16 or 17"],
     [{ limits: { ...LIMITS, memoryMb: 128 } }, "db: limits.memoryMb: 128 is too little: give at least 256"],
     [{ limits: { ...LIMITS, pids: 60 } }, "db: limits.pids: 60 is too few for 50 connections: give at least 82"],
+    [{ maxMb: 100 }, "db: maxMb: 100 is too little: give whole MiB from 1024"],
     [{ connections: 5 }, "db: connections: 5 is not from 10 to 500: give such a number"],
     [{ databases: {} }, "db: databases: has none: give one, like { app: {} }"],
     [

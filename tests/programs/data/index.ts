@@ -11,6 +11,7 @@ const host = new DockerHost("host", { host: "local", jobImage: images.traefik })
 await host.check({});
 const db = new Postgres("db", {
   ...{ host, image: images.postgres, connections: 20, limits: { memoryMb: 256, cpus: 1, pids: 64 } },
+  ...{ maxMb: 1024, withoutBackup: { why: "a test makes it anew" } },
   version: config.getObject<17>("version"),
   databases: { app: { extensions: ["pg_trgm"] } },
   settings: config.getObject("settings") ?? {},
