@@ -264,6 +264,19 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     return restart === (kind === "service" ? "always" : "no") ? [] : [`is a ${kind} and has restart: ${restart}`];
   }),
 
+  "a database is on networks of databases alone, and ends before another one starts": (recording) => {
+    const names = componentsOf(recording, "Postgres");
+    return complaintsOf(containers(recording), (container) => {
+      if (!names.includes(container.name)) return [];
+      return [
+        ...networksOf(recording, container)
+          .filter((network) => !names.includes(network))
+          .map((network) => `is on the network ${network}`),
+        ...(label(container, "bulkhead.rollout") === "stop-first" ? [] : ["starts beside the one before it"]),
+      ];
+    });
+  },
+
   "a container is made before the old one goes, unless it holds ports": eachContainer(({ inputs, options }) => [
     ...(options.deleteBeforeReplace === (inputs.ports ?? []).length > 0
       ? []
@@ -322,12 +335,13 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")
       .filter(({ inputs, options }) => options.retainOnDelete && hasLabel(inputs.labels, "bulkhead.data"))
       .map(({ inputs }) => inputs.name);
-    const isSchedule = (container: Container, path: string | undefined) =>
-      path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job";
+    const isOwnFolder = (container: Container, path: string | undefined) =>
+      (path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job") ||
+      (path === "/var/run/postgresql" && isOwn(recording, container, "Postgres"));
     return complaintsOf(containers(recording), (container) =>
       mountedVolumes(container.inputs)
         .filter(({ readOnly, volumeName }) => !readOnly && container.inputs.mustRun && !data.includes(volumeName))
-        .filter(({ containerPath }) => !isSchedule(container, containerPath))
+        .filter(({ containerPath }) => !isOwnFolder(container, containerPath))
         .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
     );
   },
@@ -444,7 +458,7 @@ const JUDGED = [
   ...["image", "entrypoints", "command", "envs", "labels", "uploads", "volumes", "mounts", "tmpfs", "readOnly", "user"],
   ...["networkMode", "networksAdvanced", "ports", "memory", "memorySwap", "cpus", "init", "logDriver", "logOpts"],
   ...["capabilities", "securityOpts", "privileged", "restart", "start", "mustRun", "healthcheck", "wait"],
-  ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode"],
+  ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode", "shmSize"],
 ];
 
 /** Every volume of a container, in whichever form it is asked for. */
@@ -491,9 +505,12 @@ function isOwn(recording: Recording, container: Container, kind: string): boolea
 
 /** The names of all services, workers and scheduled jobs. */
 function programsOf(recording: Recording): string[] {
-  return recording.resources.flatMap(({ type, name }) =>
-    /^bulkhead:index:(WebService|Worker|ScheduledJob)$/.test(type) ? [name] : [],
-  );
+  return ["WebService", "Worker", "ScheduledJob"].flatMap((kind) => componentsOf(recording, kind));
+}
+
+/** The names of all components of a kind. */
+function componentsOf(recording: Recording, kind: string): string[] {
+  return recording.resources.flatMap(({ type, name }) => (type === `bulkhead:index:${kind}` ? [name] : []));
 }
 
 /** The networks of a container, without the stack's name. */
