@@ -17,7 +17,7 @@ export { DockerHost, type DockerHostArgs } from "./host/docker-host.ts";
 export { Networks, type NetworksArgs } from "./host/networks.ts";
 export { provideImages, type Registries } from "./host/provided-images.ts";
 export { DataVolume, type DataMount, type DataVolumeArgs } from "./host/data-volume.ts";
-export { BuiltImage, type BuiltImageArgs } from "./host/built-image.ts";
+export { BuiltImage, type Build, type BuiltImageArgs } from "./host/built-image.ts";
 export { Container, type ContainerArgs, type Health } from "./host/container.ts";
 export { httpHealth } from "./host/http-health.ts";
 export { Job, type JobArgs } from "./host/job.ts";
