@@ -18,7 +18,7 @@ export { Networks, type NetworksArgs, type Reachable } from "./host/networks.ts"
 export type { Connections } from "./host/compartment.ts";
 export { provideImages, type Registries } from "./host/provided-images.ts";
 export { DataVolume, type DataMount, type DataVolumeArgs } from "./host/data-volume.ts";
-export { BuiltImage, type BuiltImageArgs } from "./host/built-image.ts";
+export { BuiltImage, type Build, type BuiltImageArgs } from "./host/built-image.ts";
 export { Container, type ContainerArgs, type Health } from "./host/container.ts";
 export { httpHealth } from "./host/http-health.ts";
 export { Job, type JobArgs } from "./host/job.ts";

@@ -301,7 +301,7 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       ofType<pulumi.Unwrap<RemoteImageArgs>>(recording, "docker:index/remoteImage:RemoteImage"),
       ({ inputs: { build, name } }) => {
         if (build === undefined) return isPinned(name) ? [] : [`pulls ${name}`];
-        const bases = basesOf(build.context ?? ".", build.buildArgs);
+        const bases = basesOf(build.context ?? ".", build.buildArgs, build.dockerfile);
         return bases.filter((base) => !isPinned(base)).map((base) => `is built from ${base}, without a digest`);
       },
     ),
