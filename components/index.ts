@@ -27,7 +27,8 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 // The edge, and the services behind it.
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 export type { Alias, Domain } from "./edge/hosts.ts";
-export { WebService, type PreDeploy, type Routes, type TcpRoute, type WebServiceArgs } from "./edge/web-service.ts";
+export { type Cors, type Route } from "./edge/route.ts";
+export { WebService, type PreDeploy, type TcpRoute, type WebServiceArgs } from "./edge/web-service.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 
 // Cloudflare: the domain, a tunnel, buckets, and tokens that may do one thing alone.

@@ -1,22 +1,15 @@
 import { tcpEntryPoint } from "./edge-settings.ts";
-import { hostPriority, hostRule } from "./hosts.ts";
+import { hostPriority } from "./hosts.ts";
+import { publicRule, routeMiddlewares, routeName, routesOf, type Route } from "./route.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
 import type { TcpRoute, WebServiceArgs } from "./web-service.ts";
 
 /** The route file of one release of a service, in Traefik's words. */
 export function serviceRoute(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
-  const { edge, routes, port, tcp = {}, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
-  const { host = edge.domain } = routes;
-  const rule = routes.paths.length > 0 ? publicRule(host, routes.paths) : undefined;
-  // The policy first: it is for answers of the edge itself too.
-  const limited = [...edge.middlewaresOf(host), `${name}-limits`, "compress"];
-  const router = (rule: string, middlewares: string[]) => ({
-    entryPoints: ["websecure"],
-    rule,
-    priority: hostPriority(host, rule),
-    service: name,
-    middlewares,
-  });
+  const { edge, routes, tcp = {}, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
+  const all = routesOf(routes);
+  const host = all[0]?.host ?? edge.domain;
+  const clientRoutes = all.map((route, index) => clientRoute(name, index, route, edge));
   // From service to service, and for the cutover job: one path is the service's for ever, the other its release's.
   const inner = (entryPoint: string, path: string) => ({
     entryPoints: [entryPoint],
@@ -28,11 +21,7 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
   return {
     http: {
       routers: {
-        ...(rule !== undefined && {
-          [name]: router(rule, [`${name}-policy`, ...limited]),
-          // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
-          [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
-        }),
+        ...Object.assign({}, ...clientRoutes.map(({ routers }) => routers)),
         [`${name}-services`]: inner("services", name),
         [`${name}-release`]: inner("release", release),
       },
@@ -48,18 +37,13 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
             },
           },
         },
-        [`${name}-policy`]: {
-          headers: {
-            contentSecurityPolicy:
-              routes.contentSecurityPolicy ?? edge.domainOf(host)?.contentSecurityPolicy ?? STRICTEST_POLICY,
-          },
-        },
+        ...Object.assign({}, ...clientRoutes.map(({ middlewares }) => middlewares)),
         [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
         [`${name}-services`]: strip(`/services/${name}`),
         [`${name}-release`]: strip(`/release/${release}`),
       },
       services: {
-        [name]: { loadBalancer: { serversTransport: name, servers: [{ url: `http://${release}:${port}` }] } },
+        [name]: { loadBalancer: { serversTransport: name, servers: [{ url: serverUrl(release, args) }] } },
       },
       serversTransports: {
         [name]: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } },
@@ -67,6 +51,45 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
     },
     ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, release, tcp) }),
   };
+}
+
+/** What leads clients here by one route. */
+function clientRoute(service: string, index: number, route: Route, edge: WebServiceArgs["edge"]) {
+  const { host = edge.domain, paths, compression = true } = route;
+  const name = routeName(service, index);
+  const own = routeMiddlewares(name, route, edge.clients);
+  const contentSecurityPolicy =
+    route.contentSecurityPolicy ?? edge.domainOf(host)?.contentSecurityPolicy ?? STRICTEST_POLICY;
+  const limits = [`${service}-limits`, ...(compression ? ["compress"] : [])];
+  const strip = `${name}-strip`;
+  const limited = [
+    ...edge.middlewaresOf(host),
+    ...Object.keys(own).filter((middleware) => middleware !== strip),
+    ...limits,
+    // Last, so that the log has the path that was asked for.
+    ...(strip in own ? [strip] : []),
+  ];
+  const rule = publicRule(host, paths);
+  const router = (rule: string, middlewares: string[]) => ({
+    entryPoints: ["websecure"],
+    rule,
+    priority: hostPriority(host, rule),
+    service,
+    middlewares,
+  });
+  return {
+    routers: paths.length > 0 && {
+      // The policy first: it is for answers of the edge itself too.
+      [name]: router(rule, [`${name}-policy`, ...limited]),
+      // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
+      [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
+    },
+    middlewares: { [`${name}-policy`]: { headers: { contentSecurityPolicy } }, ...own },
+  };
+}
+
+function serverUrl(release: string, { port, protocol = "http" }: WebServiceArgs): string {
+  return `${protocol}://${release}:${port}`;
 }
 
 const STRICTEST_POLICY = "default-src 'none'; frame-ancestors 'none'";
@@ -117,22 +140,20 @@ function clientHost(host: string, domain: string): string {
   return host.startsWith("*.") ? domain : host;
 }
 
-function publicRule(host: string, paths: string[]): string {
-  const under = paths.map((path) =>
-    path === "/" ? "PathPrefix(`/`)" : `Path(\`${path}\`) || PathPrefix(\`${path}/\`)`,
-  );
-  return `${hostRule(host)} && (${under.join(" || ")})`;
-}
-
 /**
  * What leads to a release before any client does. Its rule contains the one that is to come: a rule that Traefik cannot
  * read would take the service off the edge, and the rest of its route file would still say that all is well.
  */
-export function candidateRoute(release: string, { edge, port, routes }: WebServiceArgs): DynamicConfiguration {
+export function candidateRoute(release: string, args: WebServiceArgs): DynamicConfiguration {
   const name = `${release}-candidate`;
   const prefix = `/candidate/${release}`;
-  const { host = edge.domain } = routes;
-  const toCome = routes.paths.length > 0 ? ` || (${publicRule(host, routes.paths)})` : "";
+  const { edge } = args;
+  const all = routesOf(args.routes);
+  const host = all[0]?.host ?? edge.domain;
+  const toCome = all
+    .filter(({ paths }) => paths.length > 0)
+    .map((route) => ` || (${publicRule(route.host ?? edge.domain, route.paths)})`)
+    .join("");
   const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
   return {
     http: {
@@ -141,7 +162,7 @@ export function candidateRoute(release: string, { edge, port, routes }: WebServi
         [name]: { stripPrefix: { prefixes: [prefix] } },
         [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
       },
-      services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
+      services: { [name]: { loadBalancer: { servers: [{ url: serverUrl(release, args) }] } } },
     },
   };
 }

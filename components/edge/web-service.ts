@@ -5,6 +5,7 @@ import type { Limits, Posture } from "../host/hardening.ts";
 import { Job } from "../host/job.ts";
 import type { Proxy } from "./proxy.ts";
 import { reviving } from "../host/revive.ts";
+import { routeProblems, routesOf, type Route } from "./route.ts";
 import { RouteFile } from "./route-file.ts";
 import { SecretFiles } from "../host/secret.ts";
 import { NO_UDP } from "../settings/platform.ts";
@@ -34,7 +35,9 @@ export interface WebServiceArgs
   /** Setting to value. The container gets SETTING_FILE, the path of a file that only it can read. @default {} */
   secrets?: Record<string, pulumi.Input<string>>;
   /** What the edge sends here. */
-  routes: Routes;
+  routes: Route | readonly Route[];
+  /** What the port speaks: HTTP/1.1, or HTTP/2 without TLS, such as gRPC. WebSockets need "http". @default "http" */
+  protocol?: "http" | "h2c";
   /** The largest request body in MiB: what is larger is answered 413. Nothing of it is held. @default the edge's */
   maxBodyMb?: number;
   /** Seconds that the first byte of an answer may take: what takes longer is answered 504. @default 60 */
@@ -76,15 +79,6 @@ export interface TcpRoute {
   tls?: "edge" | "service";
 }
 
-export interface Routes {
-  /** One of the edge's hosts, or a name that a wildcard of it stands for, or such a wildcard. @default the edge's domain */
-  host?: string;
-  /** Each path with all below it, like "/api". */
-  paths: string[];
-  /** The Content-Security-Policy of its answers. @default the domain's: "default-src 'none'; frame-ancestors 'none'" */
-  contentSecurityPolicy?: string;
-}
-
 /**
  * A service behind the edge. A release is a new container; when it is healthy, its route is switched, and the old
  * container ends last. A release that is not healthy never gets a request.
@@ -103,14 +97,15 @@ export class WebService extends pulumi.ComponentResource {
     super("bulkhead:index:WebService", name, {}, { providers: [args.edge.host.provider], ...opts });
     const { edge, image, routes, secrets = {}, networks = [], drainSeconds } = args;
     const { host } = edge;
-    for (const path of routes.paths)
-      if (!PATH.test(path))
-        throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
-    const { host: routeHost } = routes;
-    if (routeHost !== undefined && edge.domainOf(routeHost) === undefined)
-      throw new Error(
-        `${name}: routes.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
-      );
+    const problems = routeProblems(name, routes);
+    const all = routesOf(routes);
+    for (const [index, { host: routeHost }] of all.entries())
+      if (routeHost !== undefined && edge.domainOf(routeHost) === undefined)
+        problems.push(
+          `${name}: routes${"paths" in routes ? "" : `[${index}]`}.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
+        );
+    if (problems.length > 0) throw new Error(problems.join("\n"));
+    edge.takeRoutes(name, routes);
     if ((args as { udp?: unknown }).udp !== undefined) throw new Error(`${name}: udp: ${NO_UDP}`);
     edge.takeTcp(name, args.tcp ?? {});
     const uid = args.exceptions?.some((exception) => "rootUser" in exception) ? "0" : SERVICE_UID;
@@ -147,7 +142,7 @@ export class WebService extends pulumi.ComponentResource {
       { parent: this, dependsOn: preDeploy },
     );
     this.internalUrl = `http://edge-2:8081/services/${name}`;
-    this.url = edge.urlOf(routeHost ?? edge.domain) + (routes.paths[0] ?? "");
+    this.url = edge.urlOf(all[0]?.host ?? edge.domain) + (all[0]?.paths[0] ?? "");
     this.routeFile = `${name}-route`;
     edge.register(this, name);
     const route = new RouteFile(
@@ -183,13 +178,14 @@ export interface FromOutside {
   tcp: readonly string[];
 }
 
-function fromOutside({ routes: { paths }, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
-  const isHealthPath = paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
-  return { path: isHealthPath ? healthPath : paths[0], isHealthPath, tcp: Object.keys(tcp) };
+function fromOutside({ edge, routes, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
+  const [route] = routesOf(routes).filter(({ host = edge.domain }) => host === edge.domain);
+  const { paths = [], stripPrefix = false, allowFrom } = route ?? {};
+  const isUnder = paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
+  // Where the edge takes a part of the path away or turns the commands away, the answer is not that of its health.
+  const isHealthPath = isUnder && !stripPrefix && allowFrom === undefined;
+  return { path: isUnder ? healthPath : paths[0], isHealthPath, tcp: Object.keys(tcp) };
 }
-
-/** Without a slash at its end, or whatever would end the rule that it stands in. */
-const PATH = /^\/([\w.~!$&'()*+,;=:@%-]+(\/[\w.~!$&'()*+,;=:@%-]+)*)?$/;
 
 /** The user of a service, in the image and outside, unless an exception makes it root. */
 const SERVICE_UID = "1000";
