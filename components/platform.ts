@@ -6,6 +6,7 @@ import { Tunnel } from "./cloudflare/tunnel.ts";
 import { Proxy, type Served } from "./edge/proxy.ts";
 import { ServedRoutes } from "./edge/served-routes.ts";
 import { DockerHost } from "./host/docker-host.ts";
+import { provideImages } from "./host/provided-images.ts";
 import { Networks } from "./host/networks.ts";
 import { SECRET_OF } from "./settings/dns-providers.ts";
 import type { Config } from "./settings/settings.ts";
@@ -27,7 +28,7 @@ export interface Platform {
 export interface ServiceOutput {
   container: pulumi.Output<string>;
   image: pulumi.Input<string>;
-  /** Where clients find it; the door and the edge have none. */
+  /** Where clients find it; the door, the edge, workers and scheduled jobs have none. */
   url?: string;
 }
 
@@ -50,6 +51,8 @@ export async function platform(config: Config): Promise<Platform> {
     ...Object.fromEntries(Object.entries(tcp).map(([name, port]) => [`edge.tcp.${name}`, { address, port }])),
   };
   await host.check(tunneled ? {} : ports);
+  const { cloudflared, ...others } = images;
+  await provideImages(host.engine, tunneled ? { ...others, cloudflared } : others, config.registries);
   const networks = new Networks("networks", { host, tunnel: tunneled });
   const atCloudflare = cloudflare && (await domainAtCloudflare(config, cloudflare));
 
@@ -80,7 +83,11 @@ export async function platform(config: Config): Promise<Platform> {
       edge.refuseIdleTcp();
       const services = [...edge.endOfServices()];
       new ServedRoutes("routes", { edge });
-      return { url: edge.url, services: { ...ofEdge(edge, images), ...Object.fromEntries(services.map(ofService)) } };
+      const programs = [...host.programs].map(ofProgram);
+      return {
+        url: edge.url,
+        services: { ...ofEdge(edge, images), ...Object.fromEntries([...services.map(ofService), ...programs]) },
+      };
     },
   };
 }
@@ -96,6 +103,13 @@ function ofEdge({ containers: { door, edge } }: Proxy, images: Config["images"])
     door: { container: door.name, image: images.haproxy },
     edge: { container: edge.name, image: images.traefik },
   };
+}
+
+function ofProgram([name, { name: container, image }]: readonly [string, Served["container"]]): [
+  string,
+  ServiceOutput,
+] {
+  return [name, { container, image }];
 }
 
 function ofService([name, { container, url }]: readonly [string, Served]): [string, ServiceOutput] {

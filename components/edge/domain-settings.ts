@@ -1,5 +1,4 @@
 import { SECRETS_PATH } from "../host/secret.ts";
-import type { EdgeSettings } from "./edge-settings.ts";
 import { certificateNames, hostRule, LAST_PRIORITY, type Alias, type Domain } from "./hosts.ts";
 
 /** What the edge's settings say of its names beside the main one. Nothing here replaces a container. */
@@ -52,11 +51,14 @@ export function domainRouters(settings: DomainSettings, isAcme: boolean): object
 
 type Entry = [string, object];
 
+/** Of one client, where a domain says no others. */
+interface Limits {
+  requestsPerSecond: number;
+  burst: number;
+}
+
 /** Redirects, and the limits of domains that have their own. */
-export function domainMiddlewares(
-  settings: DomainSettings & Pick<EdgeSettings, "requestsPerSecond" | "burst">,
-  ofOneClient: object,
-): object {
+export function domainMiddlewares(settings: DomainSettings & Limits, ofOneClient: object): object {
   const { domain, domains = [], aliases = [], portInUrls = "", httpRedirect = false } = settings;
   const redirect = (to: string) => ({ plugin: { bulkhead: { kind: "redirect", to, port: portInUrls } } });
   const hosts = [{ name: domain } satisfies Domain, ...domains];
@@ -85,8 +87,6 @@ export function highestLimit({ domains = [], requestsPerSecond, burst }: DomainS
   const bursts = domains.map((own) => own.burst ?? burst);
   return { average: Math.max(requestsPerSecond, ...rates), burst: Math.max(burst, ...bursts) };
 }
-
-type Limits = Pick<EdgeSettings, "requestsPerSecond" | "burst">;
 
 /** Of a domain whose limit is another than the highest, which the entry point keeps to. */
 function limitOf(host: Domain, settings: DomainSettings & Limits): { average: number; burst: number } | undefined {

@@ -27,8 +27,7 @@ import { Job } from "../host/job.ts";
 import type { ClientCriteria, Route } from "./route.ts";
 import { RouteClaims } from "./route-claims.ts";
 import { RouteFile } from "./route-file.ts";
-import { tcpRoute } from "./service-route.ts";
-import type { TcpRoute } from "./web-service.ts";
+import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
 
 export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" | "requestsPerSecond" | "burst"> {

@@ -1,27 +1,32 @@
 import { tcpEntryPoint } from "./edge-settings.ts";
 import { hostPriority } from "./hosts.ts";
 import { publicRule, routeMiddlewares, routeName, routesOf, type Route } from "./route.ts";
+import { onlyName } from "../host/release.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
-import type { TcpRoute, WebServiceArgs } from "./web-service.ts";
+import { tcpRoute } from "./tcp-route.ts";
+import type { WebServiceArgs } from "./web-service.ts";
 
-/** The route file of one release of a service, in Traefik's words. */
-export function serviceRoute(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
+/** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
+export function serviceRoute(name: string, releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
   const { edge, routes, tcp = {}, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
   const all = routesOf(routes);
   const host = all[0]?.host ?? edge.domain;
-  const clientRoutes = all.map((route, index) => clientRoute(name, index, route, edge));
+  const [release] = releases as [string];
+  const retry = retryOf(args);
+  const retried = retry === undefined ? [] : [`${name}-retry`];
+  const clientRoutes = all.map((route, index) => clientRoute(name, index, route, edge, retried));
   // From service to service, and for the cutover job: one path is the service's for ever, the other its release's.
   const inner = (entryPoint: string, path: string) => ({
     entryPoints: [entryPoint],
     rule: `PathPrefix(\`/${entryPoint}/${path}/\`)`,
     service: name,
-    middlewares: [`${name}-limits`, `${name}-${entryPoint}`, `${name}-as-client`],
+    middlewares: [`${name}-limits`, `${name}-${entryPoint}`, `${name}-as-client`, ...retried],
   });
   const strip = (prefix: string) => ({ stripPrefix: { prefixes: [prefix] } });
   return {
     http: {
       routers: {
-        ...Object.assign({}, ...clientRoutes.map(({ routers }) => routers)),
+        ...(Object.assign({}, ...clientRoutes.map(({ routers }) => routers)) as object),
         [`${name}-services`]: inner("services", name),
         [`${name}-release`]: inner("release", release),
       },
@@ -37,24 +42,38 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
             },
           },
         },
-        ...Object.assign({}, ...clientRoutes.map(({ middlewares }) => middlewares)),
+        ...(Object.assign({}, ...clientRoutes.map(({ middlewares }) => middlewares)) as object),
         [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
         [`${name}-services`]: strip(`/services/${name}`),
         [`${name}-release`]: strip(`/release/${release}`),
+        ...(retry && { [`${name}-retry`]: { retry } }),
       },
       services: {
-        [name]: { loadBalancer: { serversTransport: name, servers: [{ url: serverUrl(release, args) }] } },
+        [name]: {
+          loadBalancer: {
+            serversTransport: name,
+            servers: serversOf(name, releases, args).map((server) => ({ url: serverUrl(server, args) })),
+            ...healthCheckOf(args),
+            ...stickyOf(name, args),
+          },
+        },
       },
       serversTransports: {
         [name]: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } },
       },
     },
-    ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, release, tcp) }),
+    ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, serversOf(name, releases, args), tcp) }),
   };
 }
 
 /** What leads clients here by one route. */
-function clientRoute(service: string, index: number, route: Route, edge: WebServiceArgs["edge"]) {
+function clientRoute(
+  service: string,
+  index: number,
+  route: Route,
+  edge: WebServiceArgs["edge"],
+  retried: readonly string[],
+) {
   const { host = edge.domain, paths, compression = true } = route;
   const name = routeName(service, index);
   const own = routeMiddlewares(name, route, edge.clients);
@@ -66,6 +85,7 @@ function clientRoute(service: string, index: number, route: Route, edge: WebServ
     ...edge.middlewaresOf(host),
     ...Object.keys(own).filter((middleware) => middleware !== strip),
     ...limits,
+    ...retried,
     // Last, so that the log has the path that was asked for.
     ...(strip in own ? [strip] : []),
   ];
@@ -94,14 +114,47 @@ function serverUrl(release: string, { port, protocol = "http" }: WebServiceArgs)
 
 const STRICTEST_POLICY = "default-src 'none'; frame-ancestors 'none'";
 
-function tcpRoutes(name: string, release: string, tcp: NonNullable<WebServiceArgs["tcp"]>) {
+/** A service that is stopped first has one name whichever release runs: a request that waits for it finds the new one. */
+function serversOf(name: string, releases: readonly string[], { rollout }: WebServiceArgs): readonly string[] {
+  return rollout === "stop-first" ? [onlyName(name)] : releases;
+}
+
+/**
+ * A request of which no byte was sent, because nobody took the connection, is sent again: to another replica, or to the
+ * container that comes after the gap. What a service had received is never sent twice.
+ */
+function retryOf({ replicas = 1, rollout }: WebServiceArgs) {
+  if (rollout === "stop-first") return { attempts: 400, initialInterval: "100ms", timeout: `${GAP_WAIT_SECONDS}s` };
+  // With a cookie it goes to the same replica until the health check has found that out.
+  return replicas > 1 ? { attempts: 100, initialInterval: "100ms", timeout: "10s" } : undefined;
+}
+
+/** A browser waits longer. What the edge holds meanwhile is limited as all that it serves at once is. */
+const GAP_WAIT_SECONDS = 30;
+
+/** One that hangs takes connections and gives no answer: it gets no more requests after one check without one. */
+function healthCheckOf({ edge, routes, replicas = 1, healthPath, healthTimeoutSeconds = 5 }: WebServiceArgs) {
+  if (replicas === 1) return {};
+  const hostname = clientHost(routesOf(routes)[0]?.host ?? edge.domain, edge.domain);
+  const headers = { "X-Forwarded-Host": hostname, "X-Forwarded-Proto": "https" };
+  const times = { interval: "2s", timeout: `${healthTimeoutSeconds}s` };
+  return { healthCheck: { path: healthPath, hostname, headers, ...times } };
+}
+
+function stickyOf(name: string, { sticky }: WebServiceArgs) {
+  if (sticky === undefined) return {};
+  const { cookie = `bulkhead-${name}`, sameSite = "lax" } = sticky;
+  return { sticky: { cookie: { name: cookie, secure: true, httpOnly: true, sameSite } } };
+}
+
+function tcpRoutes(name: string, servers: readonly string[], tcp: NonNullable<WebServiceArgs["tcp"]>) {
   const routes = Object.entries(tcp).map(([port, given]) => {
     const { port: inside, host = "*", tls } = tcpRoute(given);
     return {
       route: `${name}-${tcpEntryPoint(port)}`,
       entryPoint: tcpEntryPoint(port),
       rule: `HostSNI(\`${host}\`)`,
-      address: `${release}:${inside}`,
+      addresses: servers.map((server) => ({ address: `${server}:${inside}` })),
       ...(tls && { tls: tls === "edge" ? {} : { passthrough: true } }),
     };
   });
@@ -109,14 +162,8 @@ function tcpRoutes(name: string, release: string, tcp: NonNullable<WebServiceArg
     Object.fromEntries(routes.map((of) => [of.route, entry(of)]));
   return {
     routers: each(({ route, entryPoint, rule, tls }) => ({ entryPoints: [entryPoint], rule, service: route, tls })),
-    services: each(({ address }) => ({ loadBalancer: { servers: [{ address }] } })),
+    services: each(({ addresses }) => ({ loadBalancer: { servers: addresses } })),
   };
-}
-
-/** What a port in a service's arguments means. */
-export function tcpRoute(given: number | TcpRoute): TcpRoute {
-  if (typeof given === "number") return { port: given };
-  return { ...given, tls: given.tls ?? (given.host === undefined ? undefined : "edge") };
 }
 
 /** How long a body may stand still before it is cut: a mobile phone in a tunnel comes back within it. */
@@ -144,7 +191,18 @@ function clientHost(host: string, domain: string): string {
  * What leads to a release before any client does. Its rule contains the one that is to come: a rule that Traefik cannot
  * read would take the service off the edge, and the rest of its route file would still say that all is well.
  */
-export function candidateRoute(release: string, args: WebServiceArgs): DynamicConfiguration {
+export function candidateRoute(releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
+  const all = releases.map((release) => candidateOf(release, args));
+  return {
+    http: {
+      routers: Object.assign({}, ...all.map(({ routers }) => routers)) as object,
+      middlewares: Object.assign({}, ...all.map(({ middlewares }) => middlewares)) as object,
+      services: Object.assign({}, ...all.map(({ services }) => services)) as object,
+    },
+  };
+}
+
+function candidateOf(release: string, args: WebServiceArgs) {
   const name = `${release}-candidate`;
   const prefix = `/candidate/${release}`;
   const { edge } = args;
@@ -156,13 +214,11 @@ export function candidateRoute(release: string, args: WebServiceArgs): DynamicCo
     .join("");
   const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
   return {
-    http: {
-      routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name, `${name}-as-client`] } },
-      middlewares: {
-        [name]: { stripPrefix: { prefixes: [prefix] } },
-        [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
-      },
-      services: { [name]: { loadBalancer: { servers: [{ url: serverUrl(release, args) }] } } },
+    routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name, `${name}-as-client`] } },
+    middlewares: {
+      [name]: { stripPrefix: { prefixes: [prefix] } },
+      [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
     },
+    services: { [name]: { loadBalancer: { servers: [{ url: serverUrl(release, args) }] } } },
   };
 }

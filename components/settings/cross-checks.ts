@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { dnsProviderProblems } from "./dns-providers.ts";
 import { domainProblems, httpRedirectProblems } from "./domains.ts";
 import { STAND_IN } from "./fields.ts";
-import { SET_CLOUDFLARE_TOKEN, SET_TOKEN, type Platform } from "./platform.ts";
+import { SET_CLOUDFLARE_TOKEN, SET_REGISTRY_TOKEN, SET_TOKEN, type Platform } from "./platform.ts";
 
 /** What a stack file gives, beside what was read of it. */
 export interface Given {
@@ -49,6 +49,10 @@ export function contradictions(config: Partial<Platform> & { images?: Images }, 
   if (config.cloudflareApiToken !== undefined && given.inClear("cloudflareApiToken"))
     problems.push(
       `cloudflareApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_CLOUDFLARE_TOKEN}`,
+    );
+  if (config.registries !== undefined && given.inClear("registries"))
+    problems.push(
+      `registries: a token stands in clear in the stack file: revoke it, make a new one, and ${SET_REGISTRY_TOKEN}`,
     );
   for (const [key, reference] of Object.entries(images ?? {}))
     if (acme && certificates.caCertificate === undefined && reference !== undefined && STAND_IN.test(reference))

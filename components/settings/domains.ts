@@ -2,7 +2,6 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { domainOf } from "../edge/hosts.ts";
 import { fault, HOSTNAME, object, text, wholeNumber } from "./fields.ts";
-import type { Platform } from "./platform.ts";
 
 const WILDCARD_OR_HOST = new RegExp(`^(\\*\\.(?=.*\\.))?${HOSTNAME.source.slice(1)}`);
 const PEM = "give the path of a PEM file, from the project's folder";
@@ -56,9 +55,19 @@ export const aliasesField = z
   .optional()
   .describe("Names that answer nothing but a redirect (308) to a name that is served. Default: none.");
 
+/** What of the platform's settings has to do with names. */
+interface Names {
+  domain?: string;
+  domains?: z.output<typeof domainsField>;
+  aliases?: z.output<typeof aliasesField>;
+  edge?: { requestsPerSecond: number; burst: number; httpRedirect?: boolean };
+  cloudflare?: { zone: string; tunnel: boolean; onlyThroughCloudflare: boolean };
+  certificates?: { kind: string };
+}
+
 /** What the names say together. */
 export function domainProblems(
-  { domain, domains = [], aliases = [], edge, cloudflare, certificates }: Partial<Platform>,
+  { domain, domains = [], aliases = [], edge, cloudflare, certificates }: Names,
   /** What is written in the stack file, as far as it is no secret. */
   shown: (key: string, value: unknown) => string,
 ): string[] {
@@ -119,7 +128,7 @@ export function domainProblems(
 }
 
 /** What http:// has no meaning without, or with. */
-export function httpRedirectProblems({ edge, cloudflare }: Partial<Platform>, isGiven: boolean): string[] {
+export function httpRedirectProblems({ edge, cloudflare }: Names, isGiven: boolean): string[] {
   const problems: string[] = [];
   if (edge && !edge.httpRedirect && isGiven)
     problems.push("edge.httpPort: is for edge.httpRedirect, which is off: leave it out, or set that to true");

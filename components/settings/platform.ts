@@ -2,12 +2,14 @@ import { z } from "zod";
 import { certificatesField } from "./certificates.ts";
 import { dnsSecretFields } from "./dns-providers.ts";
 import { aliasesField, domainsField } from "./domains.ts";
-import { fault, HOSTNAME, largestBody, object, port, text, wholeNumber, yesOrNo } from "./fields.ts";
+import { fault, HOSTNAME, largestBody, object, port, registriesField, text, wholeNumber, yesOrNo } from "./fields.ts";
 
 /** `local`, or an ssh URL with at most a user, an address and a port; nothing that ssh would take for an option. */
 const DOCKER_HOST =
   /^(local|ssh:\/\/(\w[\w.-]*@)?(\w[\w.-]*|\[[0-9a-f:]+\])(:(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3}))?)$/;
 export const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
+export const SET_REGISTRY_TOKEN =
+  "set it with `pulumi config set --secret --path 'registries[\"ghcr.io\"].token'`, by the registry's address";
 export const SET_CLOUDFLARE_TOKEN = "set it with `pulumi config set --secret cloudflareApiToken`";
 const LOCATIONS = "give weur, eeur, enam, wnam, apac or oc";
 /** TCP ports by name: the host's port of each, unless a stack file says another. */
@@ -158,6 +160,7 @@ export const platform = {
   cloudflareApiToken: text(/^[\w-]{40,80}$/, "is not an API token", SET_CLOUDFLARE_TOKEN)
     .optional()
     .describe("Secret. The Cloudflare API token with which the stack's names and settings are made."),
+  registries: registriesField(),
 };
 
 export type PlatformKey = keyof typeof platform;
@@ -170,6 +173,7 @@ export const PLATFORM_SECRETS = [
   "route53SecretAccessKey",
   "rfc2136TsigSecret",
   "cloudflareApiToken",
+  "registries",
 ] as const;
 
 /** Why no port takes UDP. */

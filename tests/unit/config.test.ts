@@ -536,7 +536,13 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "an unknown key that is like no other",
     { replicas: 3 },
-    "replicas: unknown key: give one of host, knownHosts, domain, domains, aliases, edge, certificates, dnsApiToken, route53SecretAccessKey, rfc2136TsigSecret, cloudflare, cloudflareApiToken, images, backend, frontend",
+    "replicas: unknown key: give one of host, knownHosts, domain, domains, aliases, edge, certificates, dnsApiToken, route53SecretAccessKey, rfc2136TsigSecret, cloudflare, cloudflareApiToken, registries, images, backend, frontend",
+  ],
+  [
+    "a registry's token in clear",
+    { registries: { "ghcr.io": { user: "me", token: "a-token" } } },
+    "registries: a token stands in clear in the stack file: revoke it, make a new one, and set it with `pulumi config set " +
+      "--secret --path 'registries[\"ghcr.io\"].token'`, by the registry's address",
   ],
   [
     "known hosts of this machine",
