@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { hostRule } from "./hosts.ts";
+import { wayRoundProblems } from "./request-paths.ts";
 
 /** Requests that lead to a service, and what holds for them. */
 export interface Route {
@@ -21,7 +21,20 @@ export interface Route {
   rateLimit?: { requestsPerSecond: number; burst: number };
   /** Whether the edge compresses scripts, styles and fonts. @default true */
   compression?: boolean;
+  /** What of the edge's protection it is without. @default [] */
+  exceptions?: readonly RouteException[];
 }
+
+/** One weakening of a route, with its reason. */
+export type RouteException = {
+  why: string;
+} & {
+  /**
+   * Paths may have an encoded slash, as `@scope%2fname` in those of an npm registry. One that leads out of its place, like
+   * `x%2f..%2fadmin`, is answered 400 all the same.
+   */
+  encodedSlashes: true;
+};
 
 export interface Cors {
   /** Like "https://app.example.com"; ["*"] is every origin, without credentials. */
@@ -53,18 +66,9 @@ export function routeName(service: string, index: number): string {
   return index === 0 ? service : `${service}-route-${index + 1}`;
 }
 
-export function publicRule(host: string, paths: readonly string[]): string {
-  const under = paths.map((path) =>
-    path === "/" ? "PathPrefix(`/`)" : `Path(\`${path}\`) || PathPrefix(\`${path}/\`)`,
-  );
-  return `${hostRule(host)} && (${under.join(" || ")})`;
-}
-
-/** Traefik's middlewares of what only this route has, by name and in order: who may come, how often, then the answer. */
-export function routeMiddlewares(name: string, route: Route, clients: ClientCriteria): Record<string, object> {
-  const { allowFrom, rateLimit, cors, headers } = route;
-  // The longest first, as Traefik takes the first that fits.
-  const prefixes = route.paths.filter((path) => path !== "/").sort((one, other) => other.length - one.length);
+/** Traefik's middlewares of who may come to this route, and how often, by name and in order. */
+export function entryMiddlewares(name: string, route: Route, clients: ClientCriteria): Record<string, object> {
+  const { allowFrom, rateLimit } = route;
   return {
     ...(allowFrom && {
       [`${name}-allow`]: {
@@ -81,10 +85,22 @@ export function routeMiddlewares(name: string, route: Route, clients: ClientCrit
         },
       },
     }),
+  };
+}
+
+/** Traefik's middlewares of what its requests are answered, by name and in order. */
+export function answerMiddlewares(name: string, { cors, headers }: Route): Record<string, object> {
+  return {
     ...(headers && { [`${name}-headers`]: { headers: { customResponseHeaders: headers } } }),
     ...(cors && { [`${name}-cors`]: { headers: corsHeaders(cors) } }),
-    ...(route.stripPrefix && prefixes.length > 0 && { [`${name}-strip`]: { stripPrefix: { prefixes } } }),
   };
+}
+
+/** Traefik's middleware that takes the path away. It comes last, so that the log has the path that was asked for. */
+export function stripMiddleware(name: string, { paths, stripPrefix }: Route): Record<string, object> {
+  // The longest first, as Traefik takes the first that fits.
+  const prefixes = paths.filter((path) => path !== "/").sort((one, other) => other.length - one.length);
+  return stripPrefix && prefixes.length > 0 ? { [`${name}-strip`]: { stripPrefix: { prefixes } } } : {};
 }
 
 function corsHeaders(cors: Cors): object {
@@ -100,8 +116,9 @@ function corsHeaders(cors: Cors): object {
 
 /** Everything that is wrong with the routes of a service, each with its place and its cure. */
 export function routeProblems(service: string, routes: Route | readonly Route[]): string[] {
-  return routesOf(routes).flatMap((route, index) => {
-    const at = "paths" in routes ? `${service}: routes` : `${service}: routes[${index}]`;
+  const placeOf = (index: number) => ("paths" in routes ? `${service}: routes` : `${service}: routes[${index}]`);
+  const problems = routesOf(routes).flatMap((route, index) => {
+    const at = placeOf(index);
     return [
       ...route.paths
         .filter((path) => !PATH.test(path))
@@ -112,8 +129,16 @@ export function routeProblems(service: string, routes: Route | readonly Route[])
       ...Object.entries(route.rateLimit ?? {})
         .filter(([, value]) => !(Number.isInteger(value) && value >= 1))
         .map(([key, value]) => `${at}.rateLimit.${key}: ${value} is not a whole number from 1: give one`),
+      ...(route.exceptions ?? [])
+        .filter(({ why }) => why.trim().length <= 5)
+        .map((exception) => `${at}.exceptions: ${kindOf(exception)}: has no reason: say why`),
     ];
   });
+  return [...problems, ...wayRoundProblems(routesOf(routes), placeOf)];
+}
+
+function kindOf(exception: RouteException): string {
+  return Object.keys(exception).find((key) => key !== "why") ?? "it";
 }
 
 function allowProblems({ allowFrom }: Route): string[] {

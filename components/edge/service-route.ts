@@ -1,6 +1,7 @@
 import { tcpEntryPoint } from "./edge-settings.ts";
 import { hostPriority } from "./hosts.ts";
-import { publicRule, routeMiddlewares, routeName, routesOf, type Route } from "./route.ts";
+import { isGuarded, publicRule, refusedPaths, routeRule } from "./request-paths.ts";
+import { answerMiddlewares, entryMiddlewares, routeName, routesOf, stripMiddleware } from "./route.ts";
 import { onlyName } from "../host/release.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
 import { tcpRoute } from "./tcp-route.ts";
@@ -8,13 +9,13 @@ import type { WebServiceArgs } from "./web-service.ts";
 
 /** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
 export function serviceRoute(name: string, releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
-  const { edge, routes, tcp = {}, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
+  const { edge, routes, tcp = {}, responseTimeoutSeconds = 60 } = args;
   const all = routesOf(routes);
   const host = all[0]?.host ?? edge.domain;
   const [release] = releases as [string];
   const retry = retryOf(args);
   const retried = retry === undefined ? [] : [`${name}-retry`];
-  const clientRoutes = all.map((route, index) => clientRoute(name, index, route, edge, retried));
+  const clientRoutes = all.map((_, index) => clientRoute(name, index, args, retried));
   // From service to service, and for the cutover job: one path is the service's for ever, the other its release's.
   const inner = (entryPoint: string, path: string) => ({
     entryPoints: [entryPoint],
@@ -31,17 +32,7 @@ export function serviceRoute(name: string, releases: readonly string[], args: We
         [`${name}-release`]: inner("release", release),
       },
       middlewares: {
-        [`${name}-limits`]: {
-          plugin: {
-            bulkhead: {
-              kind: "limits",
-              service: name,
-              maxBodyBytes: maxBodyMb * 1024 * 1024,
-              bodyGapSeconds: BODY_GAP_SECONDS,
-              responseTimeoutSeconds,
-            },
-          },
-        },
+        [`${name}-limits`]: limits(name, args),
         ...(Object.assign({}, ...clientRoutes.map(({ middlewares }) => middlewares)) as object),
         [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
         [`${name}-services`]: strip(`/services/${name}`),
@@ -67,44 +58,74 @@ export function serviceRoute(name: string, releases: readonly string[], args: We
 }
 
 /** What leads clients here by one route. */
-function clientRoute(
-  service: string,
-  index: number,
-  route: Route,
-  edge: WebServiceArgs["edge"],
-  retried: readonly string[],
-) {
+function clientRoute(service: string, index: number, args: WebServiceArgs, retried: readonly string[]) {
+  const { edge } = args;
+  const all = routesOf(args.routes);
+  const route = all[index]!;
   const { host = edge.domain, paths, compression = true } = route;
   const name = routeName(service, index);
-  const own = routeMiddlewares(name, route, edge.clients);
+  const entry = entryMiddlewares(name, route, edge.clients);
+  const answers = answerMiddlewares(name, route);
+  const strip = stripMiddleware(name, route);
   const contentSecurityPolicy =
     route.contentSecurityPolicy ?? edge.domainOf(host)?.contentSecurityPolicy ?? STRICTEST_POLICY;
-  const limits = [`${service}-limits`, ...(compression ? ["compress"] : [])];
-  const strip = `${name}-strip`;
+  const requests = limits(service, args, {
+    fromClient: true,
+    refusedPaths: refusedPaths(
+      route,
+      all.some((other) => other !== route && isGuarded(other)),
+    ),
+  });
   const limited = [
     ...edge.middlewaresOf(host),
-    ...Object.keys(own).filter((middleware) => middleware !== strip),
-    ...limits,
+    ...Object.keys(entry),
+    `${name}-requests`,
+    ...Object.keys(answers),
+    ...(compression ? ["compress"] : []),
     ...retried,
-    // Last, so that the log has the path that was asked for.
-    ...(strip in own ? [strip] : []),
+    ...Object.keys(strip),
   ];
-  const rule = publicRule(host, paths);
-  const router = (rule: string, middlewares: string[]) => ({
+  const rule = routeRule(host, route);
+  // As if its paths stood in the rule as they are written, so that no spelling more takes another route's place.
+  const plain = publicRule(host, paths);
+  const router = (condition: string, middlewares: string[]) => ({
     entryPoints: ["websecure"],
-    rule,
-    priority: hostPriority(host, rule),
+    rule: rule + condition,
+    priority: hostPriority(host, plain + condition) ?? (rule === plain ? undefined : plain.length + condition.length),
     service,
     middlewares,
   });
   return {
     routers: paths.length > 0 && {
       // The policy first: it is for answers of the edge itself too.
-      [name]: router(rule, [`${name}-policy`, ...limited]),
+      [name]: router("", [`${name}-policy`, ...limited]),
       // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
-      [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
+      [`${name}-unsized`]: router(` && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
     },
-    middlewares: { [`${name}-policy`]: { headers: { contentSecurityPolicy } }, ...own },
+    middlewares: {
+      [`${name}-policy`]: { headers: { contentSecurityPolicy } },
+      ...entry,
+      [`${name}-requests`]: requests,
+      ...answers,
+      ...strip,
+    },
+  };
+}
+
+/** What a request is held to, by the edge's plugin. */
+function limits(service: string, args: WebServiceArgs, ofClients: object = {}) {
+  const { edge, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
+  return {
+    plugin: {
+      bulkhead: {
+        kind: "limits",
+        service,
+        maxBodyBytes: maxBodyMb * 1024 * 1024,
+        bodyGapSeconds: BODY_GAP_SECONDS,
+        responseTimeoutSeconds,
+        ...ofClients,
+      },
+    },
   };
 }
 
@@ -210,7 +231,7 @@ function candidateOf(release: string, args: WebServiceArgs) {
   const host = all[0]?.host ?? edge.domain;
   const toCome = all
     .filter(({ paths }) => paths.length > 0)
-    .map((route) => ` || (${publicRule(route.host ?? edge.domain, route.paths)})`)
+    .map((route) => ` || (${routeRule(route.host ?? edge.domain, route)})`)
     .join("");
   const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
   return {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { RouteClaims } from "../../components/edge/route-claims.ts";
-import { routeMiddlewares, routeProblems, type Route } from "../../components/edge/route.ts";
+import { refusedPaths, routeRule } from "../../components/edge/request-paths.ts";
+import { entryMiddlewares, routeProblems, stripMiddleware, type Route } from "../../components/edge/route.ts";
 
 describe("routes that cannot be", () => {
   const bad: [Partial<Route>, string][] = [
@@ -40,6 +41,7 @@ describe("routes that cannot be", () => {
       { rateLimit: { requestsPerSecond: 0, burst: 1 } },
       "rateLimit.requestsPerSecond: 0 is not a whole number from 1: give one",
     ],
+    [{ exceptions: [{ encodedSlashes: true, why: " npm " }] }, "exceptions: encodedSlashes: has no reason: say why"],
   ];
   test.each(bad)("%j: %s", (route, problem) => {
     expect(routeProblems("api", { paths: ["/"], ...route })).toEqual([`api: routes.${problem}`]);
@@ -81,9 +83,103 @@ describe("a path", () => {
   });
 });
 
+describe("a way round what guards another route of the service is refused:", () => {
+  const admin: Route = { paths: ["/admin"], allowFrom: ["192.0.2.7"] };
+  const exceptions = [{ encodedSlashes: true, why: "npm asks for @scope%2fname" }] as const;
+
+  test("a stripped path", () => {
+    const api: Route = { paths: ["/api"], stripPrefix: true };
+    expect(routeProblems("app", [api, admin])).toEqual([
+      "app: routes[0].stripPrefix: /api/admin leads to /admin of the same service, past allowFrom of app: routes[1]: " +
+        "give it the same, or leave stripPrefix out",
+    ]);
+    expect(routeProblems("app", [{ ...api, allowFrom: ["192.0.2.7"] }, admin])).toEqual([]);
+  });
+
+  test("encoded slashes above it", () => {
+    expect(routeProblems("app", [{ paths: ["/"], exceptions }, admin])).toEqual([
+      "app: routes[0].exceptions: encodedSlashes: a service that decodes them finds /admin in it, past allowFrom of " +
+        "app: routes[1]: give the exception to a route of fewer paths",
+    ]);
+    expect(routeProblems("app", [{ paths: ["/packages"], exceptions }, admin])).toEqual([]);
+  });
+});
+
+describe("a guarded path is asked for", () => {
+  const pathOf = (route: Route) => {
+    const [, text] = /PathRegexp\(`\(\?i\)(.*)`\)/.exec(routeRule("example.com", route))!;
+    return new RegExp(text!, "i");
+  };
+
+  test("by each of its spellings, and not by another name", () => {
+    const pattern = pathOf({ paths: ["/v1.0/@me"], allowFrom: ["192.0.2.7"] });
+    for (const path of ["/v1.0/@me", "/V1.0/@ME", "/v1.0/%40me", "/v1.0/@me/x", "/v1.0;a=b/@me;x", "/v1.0/@me.json"])
+      expect(path).toMatch(pattern);
+    for (const path of ["/v1.0/@me%2Fx", "/v1.0/@me ", "/v1.0/@me%00"]) expect(path).toMatch(pattern);
+    for (const path of ["/v1.0/@men", "/v1.0/@me-too", "/v1x0/@me", "/x/v1.0/@me", "/v1.0"])
+      expect(path).not.toMatch(pattern);
+  });
+
+  test("only by itself where nothing guards it", () => {
+    expect(routeRule("example.com", { paths: ["/a"] })).toBe(
+      "Host(`example.com`) && (Path(`/a`) || PathPrefix(`/a/`))",
+    );
+  });
+});
+
+describe("a path that could mean another to the service", () => {
+  const [refused, beside] = [
+    new RegExp(refusedPaths({ paths: [] }, false)),
+    new RegExp(refusedPaths({ paths: [] }, true)),
+  ];
+  const exceptions = [{ encodedSlashes: true, why: "npm asks for @scope%2fname" }] as const;
+  const slashes = new RegExp(refusedPaths({ paths: [], exceptions }, false));
+
+  test.each([
+    "/x%2F..%2Fa",
+    "/x%5C..%5Ca",
+    "/%252e%252e",
+    "/..;/a",
+    "/x/;/a",
+    "/x/..%3B/a",
+    "/a%00",
+    "/a%0D",
+    "/%C0%AEa",
+  ])("is refused: %s", (path) => {
+    expect(path).toMatch(refused);
+    if (!path.includes("%2F") || path.includes("..")) expect(path).toMatch(slashes);
+  });
+
+  test.each([
+    "/100%25",
+    "/c%23",
+    "/what%3F",
+    "/a;v=1/b",
+    "/caf%C3%A9",
+    "/%E8%A8%98",
+    "/a%20b",
+    "/.well-known/x",
+    "/...",
+    "/%E9",
+  ])("is not refused: %s", (path) => expect(path).not.toMatch(beside));
+
+  test("wide letters and slashes only beside a guarded route", () => {
+    for (const path of ["/%EF%BC%8Fadmin", "/%EF%BD%81dmin", "/x%E2%88%95admin"]) {
+      expect(path).toMatch(beside);
+      expect(path).not.toMatch(refused);
+    }
+  });
+
+  test("an encoded slash passes by an exception, and none that leads out", () => {
+    for (const path of ["/@scope%2Fname", "/projects/a%2Fb%2Fc/x", "/files/a%2F"]) expect(path).not.toMatch(slashes);
+    for (const path of ["/%2Fadmin", "/x%2F..%2Fa", "/x%2F%2Fa", "/x%2F../a", "/x%2F.", "/x%2F/a", "/x%2F..;/a"])
+      expect(path).toMatch(slashes);
+  });
+});
+
 test("an allow list goes by the address that the proxy saw, where there is one", () => {
   const route = { paths: ["/"], allowFrom: ["192.0.2.7"] };
-  const allow = (isForwarded: boolean) => routeMiddlewares("api", route, { isForwarded, ofOneClient: {} });
+  const allow = (isForwarded: boolean) => entryMiddlewares("api", route, { isForwarded, ofOneClient: {} });
   expect(allow(false)).toEqual({ "api-allow": { ipAllowList: { sourceRange: ["192.0.2.7"] } } });
   expect(allow(true)).toEqual({
     "api-allow": { ipAllowList: { sourceRange: ["192.0.2.7"], ipStrategy: { depth: 1 } } },
@@ -92,6 +188,5 @@ test("an allow list goes by the address that the proxy saw, where there is one",
 
 test("the longest prefix is stripped first", () => {
   const route = { paths: ["/", "/a", "/a/b"], stripPrefix: true };
-  const { "api-strip": strip } = routeMiddlewares("api", route, { isForwarded: false, ofOneClient: {} });
-  expect(strip).toEqual({ stripPrefix: { prefixes: ["/a/b", "/a"] } });
+  expect(stripMiddleware("api", route)).toEqual({ "api-strip": { stripPrefix: { prefixes: ["/a/b", "/a"] } } });
 });
