@@ -13,12 +13,21 @@ import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
 import { dnsProviderSettings } from "./dns-provider.ts";
 import { domainSecrets, middlewaresOf } from "./domain-settings.ts";
-import { edgeGraceSeconds, edgeSettings, tcpEntryPoint, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
+import {
+  edgeGraceSeconds,
+  edgeSettings,
+  ofOneClient,
+  tcpEntryPoint,
+  traefikArguments,
+  type EdgeSettings,
+} from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
 import { domainOf, type Alias, type Domain } from "./hosts.ts";
 import { joinEdges } from "./join-edges.ts";
 import { subnetsOf, type Gate, type Networks, type Reachable } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
+import type { ClientCriteria, Route } from "./route.ts";
+import { RouteClaims } from "./route-claims.ts";
 import { RouteFile } from "./route-file.ts";
 import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
@@ -98,6 +107,9 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   readonly #compartments = new Map<string, { network: Network; uses: readonly Reachable[] }>();
   /** TCP ports, with the services that each leads to. */
   readonly #tcp: Map<string, { service: string; host?: string }[]>;
+  readonly #routes = new RouteClaims();
+  /** How it tells clients apart. */
+  readonly clients: ClientCriteria;
   #isComplete = false;
   #completed: (services: Served[]) => void = () => undefined;
   readonly #complete = new Promise<Served[]>((resolve) => (this.#completed = resolve));
@@ -142,6 +154,8 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     const acme = certificates.kind === "acme" ? this.acmeVolume(name) : undefined;
     const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
     const doorSubnets = subnetsOf(networks.door);
+    const isForwarded = clientsThrough !== undefined;
+    this.clients = { isForwarded, ofOneClient: ofOneClient(isForwarded, (args.sharedAddresses ?? []).length > 0) };
     const { requestsPerSecond, burst, connectionsPerClient = 100, sharedAddresses = [], keepAliveSeconds = 60 } = args;
     const { memoryMb = 512, idleSeconds = 86400 } = args;
     const { connections, requests } = edgeCapacity(memoryMb);
@@ -269,6 +283,15 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   /** Names of middlewares that every route of a host needs, before its own: the limits of its domain. */
   middlewaresOf(host: string): string[] {
     return middlewaresOf(this.domainOf(host)!, this.#limits);
+  }
+
+  /**
+   * For a service with routes, before anything of it is made.
+   *
+   * @throws Error with every path that another route has, or hides.
+   */
+  takeRoutes(service: string, routes: Route | readonly Route[]): void {
+    this.#routes.take(service, this.domain, routes);
   }
 
   /** For a service that is behind this edge from now on. */
