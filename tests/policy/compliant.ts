@@ -1,5 +1,6 @@
 import { resourceRules, stackRules } from "../../policy/rules.ts";
-import { stackViolations, violations, type Resource } from "../../policy/rule.ts";
+import type { Resource } from "../../policy/rule.ts";
+import { stackViolations, violations } from "../../policy/violations.ts";
 
 const DIGEST = `sha256:${"0123456789abcdef".repeat(4)}`;
 
