@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Network } from "@pulumi/docker/network.js";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
-import type { Container } from "./container.ts";
+import type { Container, ContainerArgs } from "./container.ts";
 import { parseCron } from "./cron.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { Job } from "./job.ts";
@@ -24,6 +24,12 @@ export interface ScheduledJobArgs extends Omit<ReleaseArgs, "command" | "drainSe
   overlap?: boolean;
   /** @default none: it reaches nothing, and nothing reaches it */
   networks?: Network[];
+  /** Volumes that hold no data of their own, for components that are made of several containers. @default [] */
+  folders?: ContainerArgs["volumes"];
+  /** What is told of it beside its name. @default {} */
+  labels?: ContainerArgs["labels"];
+  /** The name of what it is a part of: its label bulkhead.for. @default none */
+  worksFor?: string;
 }
 
 /**
@@ -66,7 +72,9 @@ export class ScheduledJob extends pulumi.ComponentResource {
         role: "scheduled-job",
         networks: networks.map((network) => ({ name: network.name })),
         entrypoint,
-        volumes: [{ name: shared, path: FOLDER, writable: true }],
+        volumes: [{ name: shared, path: FOLDER, writable: true }, ...(args.folders ?? [])],
+        labels: args.labels,
+        worksFor: args.worksFor,
         health: { test: ["CMD", ...entrypoint, "health", ...settings], intervalSeconds: 30, retries: 1 },
         // The time-out ends a run, ten seconds before what does not listen.
         graceSeconds: timeoutSeconds + 15,
