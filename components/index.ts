@@ -39,6 +39,8 @@ export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 // Data: a database on a network of its own.
 export { dataImages } from "./data/images.ts";
 export { Postgres, type Login, type LoginArgs, type PostgresArgs } from "./data/postgres.ts";
+export { PgBouncer, type PgBouncerArgs } from "./data/pgbouncer.ts";
+export { Redis, type RedisArgs, type RedisLogin, type RedisUser } from "./data/redis.ts";
 export type { PostgresSettings } from "./data/postgres-settings.ts";
 
 // Cloudflare: the domain, a tunnel, buckets, and tokens that may do one thing alone.

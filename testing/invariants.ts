@@ -137,7 +137,7 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
 
   "the network internal, and no other, has no way out": (recording) =>
     complaintsOf(ofType<pulumi.Unwrap<NetworkArgs>>(recording, "docker:index/network:Network"), ({ inputs }) => {
-      const ofDatabase = componentsOf(recording, "Postgres").map((name) => `${recording.stackName}-${name}`);
+      const ofDatabase = databasesOf(recording).map((name) => `${recording.stackName}-${name}`);
       const internal = [`${recording.stackName}-internal`, ...ofDatabase].includes(inputs.name ?? "");
       return [
         ...(inputs.internal === internal ? [] : [`has internal: ${inputs.internal}`]),
@@ -246,14 +246,17 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
   }),
 
   "a database is on networks of databases alone, and ends before another one starts": (recording) => {
-    const names = componentsOf(recording, "Postgres");
+    const names = databasesOf(recording);
+    const pools = componentsOf(recording, "PgBouncer");
     return complaintsOf(containers(recording), (container) => {
       if (!names.includes(container.name)) return [];
       return [
         ...networksOf(recording, container)
           .filter((network) => !names.includes(network))
           .map((network) => `is on the network ${network}`),
-        ...(label(container, "bulkhead.rollout") === "stop-first" ? [] : ["starts beside the one before it"]),
+        ...(label(container, "bulkhead.rollout") === "stop-first" || pools.includes(container.name)
+          ? []
+          : ["starts beside the one before it"]),
       ];
     });
   },
@@ -482,6 +485,11 @@ function isWithin(recording: Recording, resource: Recorded<object>, ...kinds: st
 /** Whether it is the one container that a component is named after. */
 function isOwn(recording: Recording, container: Container, kind: string): boolean {
   return recording.resources.some(({ type, name }) => type === `bulkhead:index:${kind}` && name === container.name);
+}
+
+/** The names of all that keeps data or stands before it, each with a network of that name. */
+function databasesOf(recording: Recording): string[] {
+  return ["Postgres", "PgBouncer", "Redis"].flatMap((kind) => componentsOf(recording, kind));
 }
 
 /** The names of all components of a kind. */

@@ -74,7 +74,8 @@ export class Postgres extends pulumi.ComponentResource {
   readonly version: 15 | 16 | 17;
   readonly connections: number;
   readonly #host: DockerHost;
-  readonly #databases: string[];
+  /** Names of its databases. */
+  readonly databases: readonly string[];
   readonly #socket: Mounted;
   readonly #ready: Job;
 
@@ -89,7 +90,7 @@ export class Postgres extends pulumi.ComponentResource {
     this.version = version;
     this.connections = connections;
     this.#host = host;
-    this.#databases = Object.keys(databases);
+    this.databases = Object.keys(databases);
     this.network = new network.Network(
       `${name}-network`,
       { name: host.named(name), driver: "bridge", internal: true, labels: host.labels() },
@@ -146,7 +147,7 @@ export class Postgres extends pulumi.ComponentResource {
       scriptArguments: [
         ...Object.entries(running).map(([key, value]) => `${key}=${value}`),
         "--",
-        ...this.#databases.map((database) => `${database}:${extensionsOf(database)}`),
+        ...this.databases.map((database) => `${database}:${extensionsOf(database)}`),
       ],
       dependsOn: this.container,
     });
@@ -163,9 +164,9 @@ export class Postgres extends pulumi.ComponentResource {
   login(consumer: string, { database, rights }: LoginArgs): Login {
     refuse(`${this.name}-${consumer}`, [
       ...consumerProblems(consumer),
-      ...(this.#databases.includes(database)
+      ...(this.databases.includes(database)
         ? []
-        : [`database: ${database} is not declared: give one of ${this.#databases.join(", ")}`]),
+        : [`database: ${database} is not declared: give one of ${this.databases.join(", ")}`]),
     ]);
     return this.#login(consumer, database, rights);
   }
@@ -181,7 +182,13 @@ export class Postgres extends pulumi.ComponentResource {
     return this.#login(consumer, "postgres", "replication");
   }
 
-  #login(consumer: string, database: string, rights: LoginArgs["rights"] | "replication"): Login {
+  /** A login of a PgBouncer: it may ask for the hashes of consumers' logins, and for nothing else. */
+  poolLogin(pool: string): Login {
+    refuse(`${this.name}-${pool}`, consumerProblems(pool));
+    return this.#login(pool, "postgres", "pool");
+  }
+
+  #login(consumer: string, database: string, rights: LoginArgs["rights"] | "replication" | "pool"): Login {
     const host = this.#host;
     const name = `${this.name}-${consumer}`;
     const role = consumer.replaceAll("-", "_");
@@ -196,6 +203,7 @@ export class Postgres extends pulumi.ComponentResource {
     const job = this.#job(`${name}-login`, {
       script: LOGIN,
       scriptArguments: [user, role, rights, database],
+      labels: { "bulkhead.login": user },
       volumes: [files.volume],
       dependsOn: this.#ready,
     });

@@ -53,7 +53,7 @@ export interface ContainerArgs extends Posture {
   /** Ports of the host, each bound to an address. @default [] */
   ports?: { address: string; external: number; internal: number }[];
   /** What is told of it beside its name, like how clients ask for it. @default {} */
-  labels?: Record<string, string>;
+  labels?: Record<string, pulumi.Input<string>>;
   /** Plain settings. A secret never goes here: see secret.ts. @default {} */
   env?: Record<string, pulumi.Input<string>>;
   /** @default the image's own */

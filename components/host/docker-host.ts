@@ -103,7 +103,7 @@ export class DockerHost extends pulumi.ComponentResource {
   }
 
   /** Labels of everything that this stack makes on the host. */
-  labels(labels: Record<string, string> = {}): { label: string; value: string }[] {
+  labels(labels: Record<string, pulumi.Input<string>> = {}): { label: string; value: pulumi.Input<string> }[] {
     return Object.entries({ ...labels, "bulkhead.stack": this.stackName })
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([label, value]) => ({ label, value }));
