@@ -43,6 +43,8 @@ export { dataImages } from "./data/images.ts";
 export { Postgres, type Login, type LoginArgs, type PostgresArgs } from "./data/postgres.ts";
 export { Vault, type VaultArgs } from "./data/vault.ts";
 export { Backup, type BackupArgs } from "./data/backup.ts";
+export { PgBouncer, type PgBouncerArgs } from "./data/pgbouncer.ts";
+export { Redis, type RedisArgs, type RedisLogin, type RedisUser } from "./data/redis.ts";
 export type { PostgresSettings } from "./data/postgres-settings.ts";
 
 // Cloudflare: the domain, a tunnel, buckets, and tokens that may do one thing alone.

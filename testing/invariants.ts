@@ -265,14 +265,17 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
   }),
 
   "a database is on networks of databases alone, and ends before another one starts": (recording) => {
-    const names = componentsOf(recording, "Postgres");
+    const names = databasesOf(recording);
+    const pools = componentsOf(recording, "PgBouncer");
     return complaintsOf(containers(recording), (container) => {
       if (!names.includes(container.name)) return [];
       return [
         ...networksOf(recording, container)
           .filter((network) => !names.includes(network))
           .map((network) => `is on the network ${network}`),
-        ...(label(container, "bulkhead.rollout") === "stop-first" ? [] : ["starts beside the one before it"]),
+        ...(label(container, "bulkhead.rollout") === "stop-first" || pools.includes(container.name)
+          ? []
+          : ["starts beside the one before it"]),
       ];
     });
   },
@@ -506,6 +509,11 @@ function isOwn(recording: Recording, container: Container, kind: string): boolea
 /** The names of all services, workers and scheduled jobs. */
 function programsOf(recording: Recording): string[] {
   return ["WebService", "Worker", "ScheduledJob"].flatMap((kind) => componentsOf(recording, kind));
+}
+
+/** The names of all that keeps data or stands before it, each with a network of that name. */
+function databasesOf(recording: Recording): string[] {
+  return ["Postgres", "PgBouncer", "Redis"].flatMap((kind) => componentsOf(recording, kind));
 }
 
 /** The names of all components of a kind. */

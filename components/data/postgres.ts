@@ -82,7 +82,8 @@ export class Postgres extends pulumi.ComponentResource {
   readonly vault: Vault | undefined;
   /** The volume that the server has: its own, or one that a restore made. */
   readonly served: DataVolume;
-  readonly #databases: string[];
+  /** Names of its databases. */
+  readonly databases: readonly string[];
   readonly #socket: Mounted;
   readonly #ready: Job;
 
@@ -97,7 +98,7 @@ export class Postgres extends pulumi.ComponentResource {
     this.version = version;
     this.connections = connections;
     this.host = host;
-    this.#databases = Object.keys(databases);
+    this.databases = Object.keys(databases);
     this.vault = args.vault;
     const restore = restoreOf(name, args.vault);
     this.network = new network.Network(
@@ -163,7 +164,7 @@ export class Postgres extends pulumi.ComponentResource {
       scriptArguments: [
         ...Object.entries(running).map(([key, value]) => `${key}=${value}`),
         "--",
-        ...this.#databases.map((database) => `${database}:${extensionsOf(database)}`),
+        ...this.databases.map((database) => `${database}:${extensionsOf(database)}`),
       ],
       dependsOn: this.container,
     });
@@ -180,9 +181,9 @@ export class Postgres extends pulumi.ComponentResource {
   login(consumer: string, { database, rights }: LoginArgs): Login {
     refuse(`${this.name}-${consumer}`, [
       ...consumerProblems(consumer),
-      ...(this.#databases.includes(database)
+      ...(this.databases.includes(database)
         ? []
-        : [`database: ${database} is not declared: give one of ${this.#databases.join(", ")}`]),
+        : [`database: ${database} is not declared: give one of ${this.databases.join(", ")}`]),
     ]);
     return this.#login(consumer, database, rights);
   }
@@ -198,7 +199,13 @@ export class Postgres extends pulumi.ComponentResource {
     return this.#login(consumer, "postgres", "replication");
   }
 
-  #login(consumer: string, database: string, rights: LoginArgs["rights"] | "replication"): Login {
+  /** A login of a PgBouncer: it may ask for the hashes of consumers' logins, and for nothing else. */
+  poolLogin(pool: string): Login {
+    refuse(`${this.name}-${pool}`, consumerProblems(pool));
+    return this.#login(pool, "postgres", "pool");
+  }
+
+  #login(consumer: string, database: string, rights: LoginArgs["rights"] | "replication" | "pool"): Login {
     const host = this.host;
     const name = `${this.name}-${consumer}`;
     const role = consumer.replaceAll("-", "_");
@@ -213,6 +220,7 @@ export class Postgres extends pulumi.ComponentResource {
     const job = this.#job(`${name}-login`, {
       script: LOGIN,
       scriptArguments: [user, role, rights, database],
+      labels: { "bulkhead.login": user },
       volumes: [files.volume],
       dependsOn: this.#ready,
     });
