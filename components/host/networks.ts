@@ -10,7 +10,7 @@ export interface NetworksArgs {
 
 /**
  * The networks of a stack. Nothing is on Docker's default bridge, and a service is only where it must be: a database
- * on `internal` alone, a frontend on `proxy` and `web`, the backend on all three.
+ * on `internal` alone, a web page on `proxy` and `web`, and what asks the database for it on all three.
  */
 export class Networks extends pulumi.ComponentResource {
   readonly host: DockerHost;
