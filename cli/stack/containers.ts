@@ -46,6 +46,7 @@ const SERVING = new Set<string>([
   "worker",
   "database",
   "scheduled-job",
+  "backup",
   "tunnel",
 ] satisfies Role[]);
 
