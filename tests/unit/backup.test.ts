@@ -8,40 +8,9 @@ import { parseDocument } from "yaml";
 import { drillsIn, listed } from "../../cli/backup/list.ts";
 import { momentOf, restoredText } from "../../cli/backup/restore.ts";
 import { configKey } from "../../cli/stack/program.ts";
-import { Backup, type BackupArgs } from "../../components/data/backup.ts";
-import { Postgres, type PostgresArgs } from "../../components/data/postgres.ts";
-import { Vault, type VaultArgs } from "../../components/data/vault.ts";
-import { DockerHost } from "../../components/host/docker-host.ts";
 import { invariants } from "../../testing/invariants.ts";
-import { container, containers, hex, label, record, type RecordOptions } from "../../testing/recorder.ts";
-
-const IMAGE = `example:1@sha256:${hex("example", 64)}`;
-const SECRET = "s".repeat(40);
-
-interface Args {
-  vault?: Partial<VaultArgs>;
-  database?: Partial<PostgresArgs>;
-  backup?: Partial<BackupArgs>;
-}
-
-function recorded({ vault: ofVault, database: ofDatabase, backup }: Args = {}, options: RecordOptions = {}) {
-  return record(
-    () => {
-      const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
-      const vault = new Vault("vault", {
-        ...{ host, endpoint: "https://storage.example.com", bucket: "backups" },
-        ...{ accessKeyId: "id", secretAccessKey: SECRET, ...ofVault },
-      });
-      const database = new Postgres("db", {
-        ...{ host, vault, maxMb: 1024, databases: { app: {} } },
-        limits: { memoryMb: 256, cpus: 1, pids: 128 },
-        ...ofDatabase,
-      });
-      new Backup("backup", { database, ...backup });
-    },
-    { secrets: [SECRET], ...options },
-  );
-}
+import { container, containers, label } from "../../testing/recorder.ts";
+import { recordBackup as recorded, SECRET, type Args } from "./backup-stack.ts";
 
 describe("a backup", () => {
   test.each(Object.entries(invariants))("%s", async (_, complaintsOf) => {
