@@ -51,6 +51,7 @@ const SERVING = new Set<string>([
   "worker",
   "database",
   "scheduled-job",
+  "backup",
   "tunnel",
 ] satisfies Role[]);
 

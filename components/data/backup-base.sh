@@ -18,7 +18,7 @@ rm -rf "$new"
 mkdir "$new"
 # Whatever goes wrong, the disk gets its space again.
 trap 'rm -rf "$new"' EXIT
-pg_basebackup --pgdata="$new/data" --format=plain --wal-method=stream --checkpoint=fast --no-password \
+pg_basebackup --pgdata="$new/data" --format=plain --wal-method=stream --checkpoint=fast -w \
   --manifest-checksums=sha256
 pg_verifybackup --quiet "$new/data"
 range=$(sed -n 's/.*"Timeline": \([0-9]*\), "Start-LSN": "\([0-9A-F]*\)\/\([0-9A-F]*\)".*/\1 0x\2 0x\3/p' "$new/data/backup_manifest" | head -1)

@@ -87,7 +87,7 @@ while :; do
   fi
   in=/spool/wal/$chain
   mkdir -p "$in" "$out/wal/$chain" "$out/open/$chain" "$out/base/$chain"
-  pg_receivewal --slot=bulkhead --synchronous --no-loop --no-password --status-interval=5 --directory="$in" &
+  pg_receivewal --slot=bulkhead --synchronous --no-loop -w --status-interval=5 --directory="$in" &
   receiver=$!
   if [ ! -e "/spool/based-$chain" ]; then
     (/bin/sh -c "$base" base && rm -f /spool/based-* && touch "/spool/based-$chain") &

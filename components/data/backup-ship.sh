@@ -1,6 +1,5 @@
 # Sends what is new in the outbox, and notes what was sent where the receiver and the health check can read it. WAL has a
 # lane of its own, which a large base backup does not hold up. "$@": how many daily, weekly and monthly backups are kept.
-daily=$1 weekly=$2 monthly=$3
 mkdir -p /sent/wal /sent/base /sent/open
 put() { echo "$1" >"$2.new" && mv "$2.new" "$2"; }
 
@@ -51,48 +50,11 @@ send_bases() {
     rm -f /sent/base-error
     put "$(date +%s) ${folder##*/}" /sent/base-good
     say "the base backup ${folder##*/} is sent"
-    prune || say "old backups could not be taken away: $(tail -1 /tmp/prune.error | cut -c1-300)"
+    prune "$@" || say "old backups could not be taken away: $(tail -1 /tmp/prune.error | cut -c1-300)"
   done
   for mark in /sent/base/*/*; do
     [ ! -e "$mark" ] || [ -e "/spool/out/${mark#/sent/}" ] || rm -f "$mark"
   done
-}
-
-# Of the newest days, weeks and months that have a backup the last one stays, and the WAL since the oldest daily one. It
-# counts backups and not days, so that neither a wrong clock nor a backup that was long away takes the last ones.
-prune() {
-  bases /tmp/bases || {
-    cp /tmp/bases.error /tmp/prune.error
-    return 1
-  }
-  [ -s /tmp/bases ] || return 0
-  sort -r /tmp/bases | awk -v daily="$daily" -v weekly="$weekly" -v monthly="$monthly" '
-    function days(t,  y, m, d) {
-      y = substr(t, 1, 4) + 0; m = substr(t, 5, 2) + 0; d = substr(t, 7, 2) + 0
-      if (m < 3) { y--; m += 12 }
-      return 365 * y + int(y / 4) - int(y / 100) + int(y / 400) + int((153 * (m - 3) + 2) / 5) + d
-    }
-    {
-      day = substr($1, 1, 8); week = int((days($1) + 1) / 7); month = substr($1, 1, 6)
-      keep = ""
-      if (!(day in d) && nd < daily) { d[day]; nd++; keep = "daily" }
-      if (!(week in w) && nw < weekly) { w[week]; nw++; if (keep == "") keep = "kept" }
-      if (!(month in m) && nm < monthly) { m[month]; nm++; if (keep == "") keep = "kept" }
-      print (keep == "" ? "old" : keep), $0
-    }' >/tmp/judged
-  awk '$1 == "old" { print $3 "/" $2 }' /tmp/judged | while read -r old; do
-    rclone purge "vault:base/$old" 2>/tmp/prune.error || return 1
-    say "the base backup ${old#*/} is older than what is kept, and taken away"
-  done
-  rclone lsf --dirs-only vault:wal 2>/tmp/prune.error | tr -d / | while read -r chain; do
-    # Of a chain without a base backup that is new enough nobody can use the WAL; the current one may have none yet.
-    from=$(awk -v chain="$chain" '$1 == "daily" && $3 == chain { print $2 }' /tmp/judged | sort | head -1)
-    [ -n "$from" ] || [ "$(printf '%s\n' "$chain" "$(awk 'NR == 1 { print $3 }' /tmp/judged)" | sort | tail -1)" != "$chain" ] || continue
-    rclone lsf --files-only "vault:wal/$chain" | awk -v first="${from#*_}" '!/history/ && (first == "" || substr($1, 1, 24) < first)' >/tmp/old
-    [ ! -s /tmp/old ] || rclone delete --files-from-raw /tmp/old "vault:wal/$chain" 2>/tmp/prune.error || return 1
-  done
-  # Of segments that were closed long ago.
-  rclone delete --min-age 1d vault:open 2>/tmp/prune.error
 }
 
 # For the drill: what it asks for in one file, the answer in another.
@@ -109,7 +71,7 @@ until cd /spool/out 2>/dev/null; do sleep 1; done
 (
   trap 'exit 0' TERM INT
   while :; do
-    send_bases || sleep 20
+    send_bases "$@" || sleep 20
     sleep 1
   done
 ) &

@@ -83,7 +83,7 @@ export class Backup extends pulumi.ComponentResource {
         env: { ...shipperFiles.env, HOME: "/tmp" },
         networks: [{ name: vault!.network.name }],
         volumes: [at("spool"), at("sent", true), at("restore", true), shipperFiles.volume],
-        entrypoint: ["/bin/sh", "-c", vault!.script(script("backup-ship.sh")), "ship"],
+        entrypoint: ["/bin/sh", "-c", vault!.script(script("backup-prune.sh") + script("backup-ship.sh")), "ship"],
         command: [...vault!.place, String(daily), String(weekly), String(monthly)],
         health: { test: fresh("/sent/wal-good", 60, "/sent/wal-error"), intervalSeconds: 15 },
       },
@@ -132,7 +132,7 @@ export class Backup extends pulumi.ComponentResource {
     const container = new Container(
       name,
       {
-        ...{ host, image: host.jobImage, role: "worker", run: "always", user: USER },
+        ...{ host, image: host.jobImage, role: "backup", run: "always", user: USER },
         // What the policies ask for: whose data is safe with this.
         labels: { ...labels("watch"), "bulkhead.backs-up": database.served.volumeName },
         limits: { memoryMb: 16, cpus: 0.2, pids: 16 },

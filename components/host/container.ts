@@ -16,6 +16,8 @@ export type Role =
   | "database"
   /** What waits for the time of its job, and runs it. */
   | "scheduled-job"
+  /** What tells whether backups are well. */
+  | "backup"
   /** What opens a tunnel to Cloudflare. */
   | "tunnel"
   /** What switches a route. */
