@@ -33,7 +33,7 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 // The edge, and the services behind it.
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 export type { Alias, Domain } from "./edge/hosts.ts";
-export type { Cors, Route } from "./edge/route.ts";
+export type { Cors, Route, RouteException } from "./edge/route.ts";
 export type { TcpRoute } from "./edge/tcp-route.ts";
 export { WebService, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
