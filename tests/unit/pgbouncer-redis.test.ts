@@ -4,7 +4,7 @@ import { Postgres } from "../../components/data/postgres.ts";
 import { Redis, type RedisArgs } from "../../components/data/redis.ts";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { resourceRules, stackRules } from "../../policy/rules.ts";
-import { stackViolations, violations } from "../../policy/rule.ts";
+import { stackViolations, violations } from "../../policy/violations.ts";
 import { invariants } from "../../testing/invariants.ts";
 import { container, hex, label, ofType, record, type Recording } from "../../testing/recorder.ts";
 
