@@ -42,13 +42,13 @@ export function serviceRoute(
   return {
     http: {
       routers: {
-          ...(Object.assign({}, ...clientRoutes.map(({ routers }) => routers)) as object),
-          ...(users.length > 0 && {
-            [`${name}-services`]: inner("services", name, {
-              rule: `(${users.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || ")})`,
-            }),
+        ...(Object.assign({}, ...clientRoutes.map(({ routers }) => routers)) as object),
+        ...(users.length > 0 && {
+          [`${name}-services`]: inner("services", name, {
+            rule: `(${users.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || ")})`,
           }),
-          [`${name}-release`]: inner("release", release, { middlewares: ["door-network-only"] }),
+        }),
+        [`${name}-release`]: inner("release", release, { middlewares: ["door-network-only"] }),
       },
       middlewares: {
         [`${name}-limits`]: limits(name, args),
