@@ -106,8 +106,8 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
         ...edge.routeFiles,
         worksFor: name,
         content: pulumi
-          .all([releases, edge.usersOf(name)])
-          .apply(([all, users]) => serviceRoute(name, all, args, users)),
+          .all([releases, edge.programSubnets(name)])
+          .apply(([all, subnets]) => serviceRoute(name, all, args, subnets)),
         candidate: releases.apply((all) => candidateRoute(all, args)),
         release: releases.apply((all) => all.join(" ")),
         checkPath: args.healthPath,
