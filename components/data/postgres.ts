@@ -28,6 +28,8 @@ export interface PostgresArgs {
   maxMb: number;
   /** Why no backup has it, as of a DataVolume. Absent: something of the stack has to back it up, or the policies refuse it. */
   withoutBackup?: DataVolumeArgs["withoutBackup"];
+  /** Volumes of former databases that stay behind on the host, by their names there. @default [] */
+  leaves?: string[];
   /** The most connections at a time, 10 to 500; each is a process. @default 50 */
   connections?: number;
   /** Database to the extensions that it has. Names like "app". At least one. */
@@ -83,7 +85,7 @@ export class Postgres extends pulumi.ComponentResource {
   constructor(name: string, args: PostgresArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Postgres", name, {}, { providers: [args.host.provider], ...opts });
     const { host, image = dataImages.postgres, limits, version = 17, connections = 50, maxMb } = args;
-    const { databases, settings = {}, deadlineSeconds = 120, withoutBackup } = args;
+    const { databases, settings = {}, deadlineSeconds = 120, withoutBackup, leaves } = args;
     refuse(name, problemsOf(args));
     this.name = name;
     this.image = image;
@@ -96,7 +98,11 @@ export class Postgres extends pulumi.ComponentResource {
       { name: host.named(name), driver: "bridge", internal: true, labels: host.labels() },
       { parent: this, deleteBeforeReplace: true },
     );
-    this.data = new DataVolume(`${name}-data`, { host, owner: USER, maxMb, withoutBackup }, { parent: this });
+    this.data = new DataVolume(
+      `${name}-data`,
+      { host, owner: USER, maxMb, withoutBackup, leaves, kind: "postgres" },
+      { parent: this },
+    );
     const socketVolume = new volume.Volume(
       `${name}-socket`,
       { labels: host.labels({ "bulkhead.name": `${name}-socket` }) },
