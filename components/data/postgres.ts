@@ -32,6 +32,8 @@ export interface PostgresArgs {
   withoutBackup?: DataVolumeArgs["withoutBackup"];
   /** Where a Backup keeps its backups, and where `bulkhead restore` takes one from. @default none */
   vault?: Vault;
+  /** Volumes of former databases that stay behind on the host, by their names there. @default [] */
+  leaves?: string[];
   /** The most connections at a time, 10 to 500; each is a process. @default 50 */
   connections?: number;
   /** Database to the extensions that it has. Names like "app". At least one. */
@@ -91,7 +93,7 @@ export class Postgres extends pulumi.ComponentResource {
   constructor(name: string, args: PostgresArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Postgres", name, {}, { providers: [args.host.provider], ...opts });
     const { host, image = dataImages.postgres, limits, version = 17, connections = 50, maxMb } = args;
-    const { databases, settings = {}, deadlineSeconds = 120, withoutBackup } = args;
+    const { databases, settings = {}, deadlineSeconds = 120, withoutBackup, leaves } = args;
     refuse(name, problemsOf(args));
     this.name = name;
     this.image = image;
@@ -108,7 +110,7 @@ export class Postgres extends pulumi.ComponentResource {
     );
     this.data = new DataVolume(
       `${name}-data`,
-      { host, owner: USER, maxMb, withoutBackup: restore?.serve ? { why: WAS_REPLACED } : withoutBackup },
+      { host, owner: USER, maxMb, withoutBackup: restore?.serve ? { why: WAS_REPLACED } : withoutBackup, leaves, kind: "postgres" },
       { parent: this },
     );
     const restored =

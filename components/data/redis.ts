@@ -20,6 +20,8 @@ export interface RedisArgs {
   maxMb: number;
   /** Why no backup has it, as of a DataVolume. Absent: something of the stack has to back it up, or the policies refuse it. */
   withoutBackup?: DataVolumeArgs["withoutBackup"];
+  /** Volumes of former databases that stay behind on the host, by their names there. @default [] */
+  leaves?: string[];
   /** Consumer to what it may. Each has a user of its own; there is no other. At least one. */
   users: Record<string, RedisUser>;
   /** What happens when the memory is full: writes fail, or the keys go that were not used for longest. @default "noeviction" */
@@ -68,7 +70,16 @@ export class Redis extends pulumi.ComponentResource {
     super("bulkhead:index:Redis", name, {}, { providers: [args.host.provider], ...opts });
     const problems = problemsOf(args).map((problem) => `${name}: ${problem}`);
     if (problems.length > 0) throw new Error(problems.join("\n"));
-    const { host, image = dataImages.valkey, limits, maxMb, users, withoutBackup, deadlineSeconds = 120 } = args;
+    const {
+      host,
+      image = dataImages.valkey,
+      limits,
+      maxMb,
+      users,
+      withoutBackup,
+      leaves,
+      deadlineSeconds = 120,
+    } = args;
     const { eviction = "noeviction", fsync = "everysec" } = args;
     this.name = name;
     this.network = new network.Network(
@@ -76,7 +87,7 @@ export class Redis extends pulumi.ComponentResource {
       { name: host.named(name), driver: "bridge", internal: true, labels: host.labels() },
       { parent: this, deleteBeforeReplace: true },
     );
-    this.data = new DataVolume(`${name}-data`, { host, maxMb, withoutBackup }, { parent: this });
+    this.data = new DataVolume(`${name}-data`, { host, maxMb, withoutBackup, leaves, kind: "redis" }, { parent: this });
     const password = (user: string) => new GeneratedSecret(`${name}-${user}-password`, {}, { parent: this });
     this.#passwords = new Map(Object.keys(users).map((user) => [user, password(user)]));
     const health = password("health");
