@@ -110,7 +110,14 @@ export class Postgres extends pulumi.ComponentResource {
     );
     this.data = new DataVolume(
       `${name}-data`,
-      { host, owner: USER, maxMb, withoutBackup: restore?.serve ? { why: WAS_REPLACED } : withoutBackup, leaves, kind: "postgres" },
+      {
+        host,
+        owner: USER,
+        maxMb,
+        withoutBackup: restore?.serve ? { why: WAS_REPLACED } : withoutBackup,
+        leaves,
+        kind: "postgres",
+      },
       { parent: this },
     );
     const restored =
