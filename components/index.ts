@@ -34,6 +34,7 @@ export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 export type { Alias, Domain } from "./edge/hosts.ts";
 export type { TcpRoute } from "./edge/tcp-route.ts";
 export { WebService, type Routes, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
+export { StaticSite, type SiteBuild, type StaticSiteArgs } from "./edge/static-site.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 
 // Cloudflare: the domain, a tunnel, buckets, and tokens that may do one thing alone.
