@@ -43,6 +43,8 @@ export interface ReplicatedArgs {
 export interface PreDeploy {
   /** The program and its arguments. The image needs a POSIX shell to run it. */
   command: string[];
+  /** Where the service's own image has no shell: another target of the same Dockerfile, for one. @default the service's own */
+  image?: pulumi.Input<string>;
   /** The update fails when it has not ended by then. @default 300 */
   deadlineSeconds?: number;
   /** @default the service's own */
@@ -54,7 +56,7 @@ export interface ReleaseKind {
   host: DockerHost;
   role: Role;
   networks: NonNullable<ContainerArgs["networks"]>;
-  health: Health;
+  health: Health | undefined;
   /** In place of the image's. @default the image's own */
   entrypoint?: string[];
   /** Beside the secrets. @default [] */
@@ -160,7 +162,23 @@ function refuseBadRelease(name: string, { replicas = 1, rollout = "start-first",
   if (problems.length > 0) throw new Error(problems.join("\n"));
 }
 
-function preDeployJob<Common extends { limits: Limits }>(common: Common, preDeploy: PreDeploy) {
-  const { command, deadlineSeconds = 300, limits = common.limits } = preDeploy;
-  return { ...common, limits, deadlineSeconds, script: '"$@" || exit\nfinish', scriptArguments: command };
+function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: PreDeploy) {
+  const { command, deadlineSeconds = 300, limits = common.limits, image = common.image } = preDeploy;
+  // It is asked by Docker whether it is done, whatever the service is asked by.
+  const exceptions = common.exceptions?.filter((exception) => !("noHealthCommand" in exception));
+  return {
+    ...common,
+    exceptions,
+    image,
+    limits,
+    deadlineSeconds,
+    script: '"$@" || exit\nfinish',
+    scriptArguments: command,
+  };
+}
+
+interface JobOfRelease {
+  image: pulumi.Input<string>;
+  limits: Limits;
+  exceptions: ReleaseArgs["exceptions"];
 }
