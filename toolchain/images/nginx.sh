@@ -1,4 +1,4 @@
-# The user and the paths of nginxinc/nginx-unprivileged: nothing that nginx opens at its start needs root.
+# The user and the paths of nginxinc/nginx-unprivileged: nginx starts without root.
 echo 'nginx:x:101:101:nginx:/nonexistent:/bin/false' >> "$1/etc/passwd"
 echo 'nginx:x:101:' >> "$1/etc/group"
 mkdir -p "$1/var/log/nginx" "$1/var/lib/nginx" "$1/var/cache/nginx"
