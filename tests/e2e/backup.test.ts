@@ -151,17 +151,17 @@ test.each(
     ],
     [
       "the credentials are refused",
-      async () => {
+      () => {
         storage.trouble("credentials expired");
-        return async () => storage.trouble(undefined);
+        return Promise.resolve(() => Promise.resolve(storage.trouble(undefined)));
       },
       /the storage refuses the credentials: give valid ones|the WAL with the probe row was not sent/,
     ],
     [
       "the storage answers 503",
-      async () => {
+      () => {
         storage.trouble("503");
-        return async () => storage.trouble(undefined);
+        return Promise.resolve(() => Promise.resolve(storage.trouble(undefined)));
       },
       /the storage has trouble of its own \(503\)|the WAL with the probe row was not sent/,
     ],
