@@ -14,7 +14,8 @@ export { images } from "./images.ts";
 
 // The parts of the platform, for a program that puts them together otherwise: the host and what runs on it.
 export { DockerHost, type DockerHostArgs } from "./host/docker-host.ts";
-export { Networks, type NetworksArgs } from "./host/networks.ts";
+export { Networks, type NetworksArgs, type Reachable } from "./host/networks.ts";
+export type { Connections } from "./host/compartment.ts";
 export { provideImages, type Registries } from "./host/provided-images.ts";
 export { DataVolume, type DataMount, type DataVolumeArgs } from "./host/data-volume.ts";
 export { BuiltImage, type BuiltImageArgs } from "./host/built-image.ts";

@@ -168,7 +168,12 @@ export interface EdgeSettings extends DomainSettings {
 }
 
 /** What Traefik takes while it runs: TLS, and the middlewares that routes share. */
-export function edgeSettings(settings: EdgeSettings, release: string, doorSubnets: string[]): object {
+export function edgeSettings(
+  settings: EdgeSettings,
+  release: string,
+  doorSubnets: string[],
+  serviceSubnets: string[],
+): object {
   const { domain, certificates, clientsThrough, sharedAddresses } = settings;
   const isShared = sharedAddresses.length > 0;
   const oneClient = ofOneClient(clientsThrough !== undefined, isShared);
@@ -187,6 +192,17 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
           service: "api@internal",
           middlewares: ["door-network-only"],
         },
+        // A service is no client: it would come past the door, and past whatever a tunnel leads through. It asks on the
+        // entry point for services, for what it says that it uses.
+        ...(serviceSubnets.length > 0 && {
+          "not-for-services": {
+            entryPoints: ["websecure"],
+            rule: serviceSubnets.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || "),
+            priority: 1_000_000,
+            service: "noop@internal",
+            middlewares: ["not-found"],
+          },
+        }),
         // What no service has: with the headers and the limits of all else.
         nothing: {
           entryPoints: ["websecure"],

@@ -1,3 +1,4 @@
+import type { Network } from "@pulumi/docker/network.js";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../settings/certificates.ts";
@@ -22,7 +23,8 @@ import {
 } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
 import { domainOf, type Alias, type Domain } from "./hosts.ts";
-import { subnetsOf, type Networks } from "../host/networks.ts";
+import { joinEdges } from "./join-edges.ts";
+import { subnetsOf, type Gate, type Networks, type Reachable } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
 import type { ClientCriteria, Route } from "./route.ts";
 import { RouteClaims } from "./route-claims.ts";
@@ -79,7 +81,7 @@ export interface Served extends pulumi.Resource {
  * The edge: Traefik without Docker's socket, without a capability, behind a door that holds the ports. It serves what
  * lies in a volume of route files, which the services' cutover jobs write.
  */
-export class Proxy extends pulumi.ComponentResource {
+export class Proxy extends pulumi.ComponentResource implements Gate {
   readonly host: DockerHost;
   readonly networks: Networks;
   readonly domain: string;
@@ -101,6 +103,8 @@ export class Proxy extends pulumi.ComponentResource {
   readonly #limits: { domain: string; domains: readonly Domain[]; requestsPerSecond: number; burst: number };
   /** What it serves, as far as the program has come. */
   readonly #services = new Map<string, Served>();
+  /** The network with each program, and what it says that it uses. */
+  readonly #compartments = new Map<string, { network: Network; uses: readonly Reachable[] }>();
   /** TCP ports, with the services that each leads to. */
   readonly #tcp: Map<string, { service: string; host?: string }[]>;
   readonly #routes = new RouteClaims();
@@ -194,6 +198,10 @@ export class Proxy extends pulumi.ComponentResource {
           { name: networks.door.name, aliases: [EDGE_ALIAS] },
           { name: networks.proxy.name, aliases: [EDGE_ALIAS] },
         ],
+        // From its first moment, as it gets requests for all of them from then on. One more, and the edge is replaced.
+        laterNetworks: this.#networksOfServices().apply((networks) =>
+          networks.map(({ name }) => ({ name, aliases: [EDGE_ALIAS] })),
+        ),
         volumes: [
           { name: routes.name, path: "/routes" },
           { name: plugin.volumeName, path: "/plugins-local/src/bulkhead" },
@@ -225,8 +233,15 @@ export class Proxy extends pulumi.ComponentResource {
         ...this.routeFiles,
         worksFor: name,
         content: pulumi
-          .all([edge.name, doorSubnets, settled])
-          .apply(([release, subnets, settings]) => edgeSettings(settings, release, subnets)),
+          .all([edge.name, doorSubnets, settled, this.#networksOfServices()])
+          .apply(([release, subnets, settings, networks]) =>
+            edgeSettings(
+              settings,
+              release,
+              subnets,
+              networks.flatMap((network) => network.subnets),
+            ),
+          ),
         release: edge.name,
       },
       { parent: this },
@@ -281,9 +296,44 @@ export class Proxy extends pulumi.ComponentResource {
 
   /** For a service that is behind this edge from now on. */
   register(service: Served, name: string): void {
-    if (this.#isComplete)
-      throw new Error(`${name}: comes after stackOutputs(), which would take its route away: put it before that`);
+    this.#refuseLate(name);
     this.#services.set(name, service);
+  }
+
+  /**
+   * For a program, before anything of it is made: its network with the edge. Its name is known when every edge that runs is
+   * on it, also one that a newer is about to replace: a cutover asks both.
+   */
+  compartment(program: string, uses: readonly Reachable[]): pulumi.Output<string> {
+    this.#refuseLate(program);
+    const { host } = this;
+    const network = this.networks.ofService(program);
+    this.#compartments.set(program, { network, uses });
+    const joined = network.id.apply((id) => joinEdges(host, id, EDGE_ALIAS).catch(host.faults.rethrow));
+    // A preview joins nothing, and tells the name of a network that is to be made.
+    return pulumi.runtime.isDryRun() ? network.name : pulumi.all([network.name, joined]).apply(([name]) => name);
+  }
+
+  /** From where a service is asked for, as CIDR: by those that use it. Known when the program has come to its end. */
+  usersOf(service: string): pulumi.Output<string[]> {
+    const { proxy } = this.networks;
+    return pulumi
+      .output(
+        this.#complete.then(() => {
+          const users = [...this.#compartments.values()].filter(({ uses }) =>
+            uses.some(({ name }) => name === service),
+          );
+          // Releases of before, until they are replaced; then nobody but the edge is there.
+          return users.length === 0 ? [] : [proxy, ...users.map(({ network }) => network)].map(subnetsOf);
+        }),
+      )
+      .apply((subnets) => subnets.flat());
+  }
+
+  #networksOfServices(): pulumi.Output<{ name: string; subnets: string[] }[]> {
+    const described = () =>
+      [...this.#compartments.values()].map(({ network }) => ({ name: network.name, subnets: subnetsOf(network) }));
+    return pulumi.output(this.#complete.then(described));
   }
 
   /**
@@ -325,6 +375,11 @@ export class Proxy extends pulumi.ComponentResource {
       "say in a service's arguments where it leads, like `tcp: { NAME: 2222 }`, or take it out of settings.ts";
     const problems = idle.map((port) => `edge.tcp.${port}: leads to no service: ${cure.replace("NAME", port)}`);
     if (problems.length > 0) throw new Error(problems.join("\n"));
+  }
+
+  #refuseLate(name: string): void {
+    if (this.#isComplete)
+      throw new Error(`${name}: comes after stackOutputs(), which would take its route away: put it before that`);
   }
 
   /** All services that have registered, by name; no more may come. */

@@ -7,8 +7,17 @@ import type { DynamicConfiguration } from "./route-file.ts";
 import { tcpRoute } from "./tcp-route.ts";
 import type { WebServiceArgs } from "./web-service.ts";
 
-/** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
-export function serviceRoute(name: string, releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
+/**
+ * The route file of one release of a service, in Traefik's words. Each of its replicas has a name.
+ *
+ * @param users addresses, as CIDR, of the networks on which the edge hears the services that use this one.
+ */
+export function serviceRoute(
+  name: string,
+  releases: readonly string[],
+  args: WebServiceArgs,
+  users: readonly string[],
+): DynamicConfiguration {
   const { edge, routes, tcp = {}, responseTimeoutSeconds = 60 } = args;
   const all = routesOf(routes);
   const host = all[0]?.host ?? edge.domain;
@@ -17,19 +26,29 @@ export function serviceRoute(name: string, releases: readonly string[], args: We
   const retried = retry === undefined ? [] : [`${name}-retry`];
   const clientRoutes = all.map((_, index) => clientRoute(name, index, args, retried));
   // From service to service, and for the cutover job: one path is the service's for ever, the other its release's.
-  const inner = (entryPoint: string, path: string) => ({
+  const inner = (entryPoint: string, path: string, from: { rule?: string; middlewares?: string[] }) => ({
     entryPoints: [entryPoint],
-    rule: `PathPrefix(\`/${entryPoint}/${path}/\`)`,
+    rule: [`PathPrefix(\`/${entryPoint}/${path}/\`)`, from.rule].filter(Boolean).join(" && "),
     service: name,
-    middlewares: [`${name}-limits`, `${name}-${entryPoint}`, `${name}-as-client`, ...retried],
+    middlewares: [
+      ...(from.middlewares ?? []),
+      `${name}-limits`,
+      `${name}-${entryPoint}`,
+      `${name}-as-client`,
+      ...retried,
+    ],
   });
   const strip = (prefix: string) => ({ stripPrefix: { prefixes: [prefix] } });
   return {
     http: {
       routers: {
         ...(Object.assign({}, ...clientRoutes.map(({ routers }) => routers)) as object),
-        [`${name}-services`]: inner("services", name),
-        [`${name}-release`]: inner("release", release),
+        ...(users.length > 0 && {
+          [`${name}-services`]: inner("services", name, {
+            rule: `(${users.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || ")})`,
+          }),
+        }),
+        [`${name}-release`]: inner("release", release, { middlewares: ["door-network-only"] }),
       },
       middlewares: {
         [`${name}-limits`]: limits(name, args),
@@ -235,7 +254,12 @@ function candidateOf(release: string, args: WebServiceArgs) {
     .join("");
   const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
   return {
-    routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name, `${name}-as-client`] } },
+    routers: {
+      [name]: {
+        ...{ entryPoints: ["release"], rule, service: name },
+        middlewares: ["door-network-only", name, `${name}-as-client`],
+      },
+    },
     middlewares: {
       [name]: { stripPrefix: { prefixes: [prefix] } },
       [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),

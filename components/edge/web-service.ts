@@ -1,6 +1,6 @@
-import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Container, Health } from "../host/container.ts";
+import type { Reachable } from "../host/networks.ts";
 import type { Proxy } from "./proxy.ts";
 import { releaseOf, type ReleaseArgs, type ReplicatedArgs } from "../host/release.ts";
 import { reviving } from "../host/revive.ts";
@@ -28,8 +28,6 @@ export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   healthPath: string;
   /** Seconds that one answer on the health path may take when a release is tried, at most 10. @default 5 */
   healthTimeoutSeconds?: number;
-  /** Networks besides `proxy`, on which the edge reaches it. @default [] */
-  networks?: Network[];
   /** What the edge sends here. */
   routes: Route | readonly Route[];
   /** What the port speaks: HTTP/1.1, or HTTP/2 without TLS, such as gRPC. WebSockets need "http". @default "http" */
@@ -61,10 +59,12 @@ export interface Sticky {
  * A service behind the edge. A release is a new container; when it is healthy, its route is switched, and the old
  * container ends last. A release that is not healthy never gets a request.
  */
-export class WebService extends pulumi.ComponentResource {
+export class WebService extends pulumi.ComponentResource implements Reachable {
+  readonly name: string;
+  readonly through: Proxy;
   /** The container of this release. */
   readonly container: Container;
-  /** Where other services reach it, through the edge, so that they too lose nothing in a rollout. */
+  /** Where services that name it in `uses` reach it: through the edge, so that they too lose nothing in a rollout. */
   readonly internalUrl: string;
   /** What the edge serves of it. */
   readonly url: string;
@@ -73,7 +73,9 @@ export class WebService extends pulumi.ComponentResource {
 
   constructor(name: string, args: WebServiceArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:WebService", name, {}, { providers: [args.edge.host.provider], ...opts });
-    const { edge, routes, networks = [] } = args;
+    const { edge, routes } = args;
+    this.name = name;
+    this.through = edge;
     const problems = routeProblems(name, routes);
     const all = routesOf(routes);
     for (const [index, { host: routeHost }] of all.entries())
@@ -89,7 +91,7 @@ export class WebService extends pulumi.ComponentResource {
     const containers = releaseOf(this, name, args, {
       host: edge.host,
       role: "service",
-      networks: [edge.networks.proxy, ...networks].map((network) => ({ name: network.name })),
+      gate: edge,
       health: reviving(name, args.health, args.reviveAfterHangs),
     });
     this.container = containers[0];
@@ -103,7 +105,9 @@ export class WebService extends pulumi.ComponentResource {
       {
         ...edge.routeFiles,
         worksFor: name,
-        content: releases.apply((all) => serviceRoute(name, all, args)),
+        content: pulumi
+          .all([releases, edge.usersOf(name)])
+          .apply(([all, users]) => serviceRoute(name, all, args, users)),
         candidate: releases.apply((all) => candidateRoute(all, args)),
         release: releases.apply((all) => all.join(" ")),
         checkPath: args.healthPath,
@@ -114,6 +118,8 @@ export class WebService extends pulumi.ComponentResource {
     this.registerOutputs({
       container: this.container.name,
       url: this.url,
+      uses: (args.uses ?? []).map((used) => used.name),
+      egress: args.egress ?? false,
       // In the state and not on the container, which would be replaced for it. Not before the route is switched: after a
       // failed update, the commands ask for what clients are still served.
       fromOutside: route.switchedBy.apply(() => fromOutside(args)),

@@ -803,14 +803,14 @@ describe("Job", () => {
 });
 
 describe("Networks", () => {
-  test("has four, of which internal has no way out", async () => {
+  test("has four, of which web and internal have no way out", async () => {
     const recording = await onHost((host) => void new Networks("networks", { host }));
     const stack = { label: "bulkhead.stack", value: "reach-test" };
     expect(ofType(recording, "docker:index/network:Network").map(({ inputs }) => inputs)).toEqual(
-      ["door", "proxy", "web", "internal"].map((name) => ({
+      ["door", "proxy", "web-2", "internal"].map((name) => ({
         name: `reach-test-${name}`,
         driver: "bridge",
-        internal: name === "internal",
+        internal: name === "internal" || name === "web-2",
         labels: [stack],
       })),
     );
