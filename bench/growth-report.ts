@@ -1,5 +1,21 @@
-import type { Cost, Rest } from "./growth.ts";
 import { markdownTable } from "./results.ts";
+
+/** One command with so many services. */
+export interface Cost {
+  services: number;
+  /** `grown`: the update that made them, coming from the size before. */
+  what: "grown" | "nothing to do" | "one service" | "refresh";
+  seconds: number;
+  memoryMb: number;
+  /** Calls of the engine's API by kind, or bytes over ssh. */
+  calls?: Record<string, number>;
+  sshBytes?: number;
+}
+
+export interface Rest {
+  services: number;
+  cores: number;
+}
 
 export function report(
   machine: string,

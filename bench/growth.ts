@@ -16,7 +16,7 @@ import { startCountingSocket } from "./counting-socket.ts";
 import { insideEngine, quick } from "./inside.ts";
 import { coresAtRest, peakMemoryMb } from "./processes.ts";
 import { describeMachine, writePart } from "./results.ts";
-import { report } from "./growth-report.ts";
+import { report, type Cost, type Rest } from "./growth-report.ts";
 import { sshBytes } from "./ssh-bytes.ts";
 
 const SIZES = quick ? [1, 3] : [5, 25, 50, 100];
@@ -24,23 +24,6 @@ const SIZE_OVER_SSH = quick ? 1 : 25;
 const REST_SECONDS = quick ? 2 : 10;
 const PROGRAM = join(import.meta.dirname, "services");
 const COMMAND_TIMEOUT_MS = 1_200_000;
-
-/** One command with so many services. */
-export interface Cost {
-  services: number;
-  /** `grown`: the update that made them, coming from the size before. */
-  what: "grown" | "nothing to do" | "one service" | "refresh";
-  seconds: number;
-  memoryMb: number;
-  /** Calls of the engine's API by kind, or bytes over ssh. */
-  calls?: Record<string, number>;
-  sshBytes?: number;
-}
-
-export interface Rest {
-  services: number;
-  cores: number;
-}
 
 await insideEngine(import.meta.filename, async () => {
   const config = await configuration();

@@ -3,7 +3,7 @@ import type { ContainerArgs } from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
 import * as state from "@pulumi/pulumi/runtime/state.js";
 import { endProgram, forgetProgram } from "../components/program-end.ts";
-import { projectName } from "../cli/stack/program.ts";
+import { projectName } from "../components/settings/project.ts";
 import type { RegisterResourceOutputsRequest, RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 
 /** A resource as the engine would have been asked for it. Plain data: a test may clone it and break it. */

@@ -29,7 +29,7 @@ async function tellDrift({ stack: name }: StackOptions): Promise<number> {
       repository(),
       `drift of ${stack.name}`,
       text === undefined
-        ? { lastWord: `All is as the stack promises again: ${thisRun()}.` }
+        ? { closingComment: `All is as the stack promises again: ${thisRun()}.` }
         : { title: `${stack.name} is not as it was deployed`, text: `${text}\n\n---\nAs seen by ${thisRun()}.\n` },
     );
     if (told) console.log(`\n${told.issue.html_url}: ${told.what}`);

@@ -40,13 +40,13 @@ export type IssueResult = { what: "opened" | "updated" | "closed"; issue: Entry 
 export async function issue(
   repository: Repository,
   mark: string,
-  told: { title: string; text: string } | { lastWord: string },
+  told: { title: string; text: string } | { closingComment: string },
 ): Promise<IssueResult> {
   const open = await repository.list<Entry>(`/issues?state=open&creator=${encodeURIComponent(AUTHOR)}`);
   const own = open.find((entry) => entry.pull_request === undefined && isOwn(entry, mark));
-  if ("lastWord" in told) {
+  if ("closingComment" in told) {
     if (own === undefined) return undefined;
-    await repository.post(`/issues/${own.number}/comments`, { body: told.lastWord });
+    await repository.post(`/issues/${own.number}/comments`, { body: told.closingComment });
     return { what: "closed", issue: await repository.patch<Entry>(`/issues/${own.number}`, { state: "closed" }) };
   }
   const body = marked(mark, told.text);

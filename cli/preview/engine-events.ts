@@ -9,7 +9,7 @@ export interface Change {
   type: string;
   op: "same" | "create" | "update" | "replace" | "delete";
   /** Of a replacement: the old one is gone before the new one comes. */
-  oldGoesFirst: boolean;
+  deleteBeforeReplace: boolean;
   /** What the program asked for before. A secret is "[secret]". */
   before?: Readonly<Record<string, unknown>>;
   /** What it asks for now. What only the update can know is UNKNOWN. */
@@ -91,7 +91,7 @@ function changesIn(steps: readonly StepEventMetadata[]): Change[] {
     return {
       ...{ urn, type, name: urn.slice(urn.lastIndexOf("::") + 2) },
       op: op as Change["op"],
-      oldGoesFirst: gone >= 0 && gone < made,
+      deleteBeforeReplace: gone >= 0 && gone < made,
       ...(old && { before: old.inputs, id: old.id }),
       ...(wanted && { after: wanted.inputs }),
       retained: old?.retainOnDelete ?? false,

@@ -61,7 +61,7 @@ function ofService(
   containers: readonly ContainerChange[],
   madeAnew: MadeAnew,
 ): ServiceForecast {
-  const { name, op, oldGoesFirst, before, after } = service;
+  const { name, op, deleteBeforeReplace, before, after } = service;
   const job = (role: Role) =>
     containers.find(
       (each) =>
@@ -85,7 +85,7 @@ function ofService(
       ? { ...common, what: "rerouted", reasons: reasonsOf(route!, madeAnew) }
       : { ...common, what: "same" };
   // Pulumi deletes the old one last, and a hook stops it first.
-  if (oldGoesFirst || labelOf(service, "bulkhead.rollout") === "stop-first")
+  if (deleteBeforeReplace || labelOf(service, "bulkhead.rollout") === "stop-first")
     return {
       ...common,
       what: "restarted",
@@ -108,7 +108,7 @@ export function limitsOf(services: readonly ContainerChange[]): Limits {
   const sum = (numbers: readonly unknown[]) => numbers.reduce<number>((total, each) => total + (Number(each) || 0), 0);
   const memoryMb = (each: readonly ContainerChange[], when: "before" | "after") =>
     sum(each.map((change) => change[when]?.memory));
-  const rolled = services.filter(({ op, oldGoesFirst }) => op === "replace" && !oldGoesFirst);
+  const rolled = services.filter(({ op, deleteBeforeReplace }) => op === "replace" && !deleteBeforeReplace);
   const gone = services.filter(({ op }) => op === "delete");
   const after = memoryMb(services, "after");
   return {

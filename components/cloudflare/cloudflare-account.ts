@@ -67,8 +67,8 @@ export class CloudflareAccount extends pulumi.ComponentResource {
       hosts.map((exact) => getDnsRecords({ zoneId, name: { exact } }, options).catch(explain)),
     );
     const leading = lists.flatMap(({ results }) => results).filter(({ type }) => isLeading(type));
-    const strangers = leading.filter(({ content, comment }) => !isOwn(comment) && !addresses.includes(content));
-    const problems = strangers.map(
+    const foreign = leading.filter(({ content, comment }) => !isOwn(comment) && !addresses.includes(content));
+    const problems = foreign.map(
       ({ name, type, content }) =>
         `cloudflare: ${name} has a record that is not this stack's: ${type} ${content}: delete it, or give another name`,
     );

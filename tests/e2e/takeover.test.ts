@@ -74,8 +74,8 @@ test("the only requests that fail are those of the seconds in which the door is 
 });
 
 test("it is announced, and nothing else goes before its like is there", () => {
-  const oldGoesFirst = preview.filter((change) => change.oldGoesFirst && change.type === CONTAINER);
-  expect(oldGoesFirst.map(({ name }) => name)).toEqual(["edge-door"]);
+  const deleteBeforeReplace = preview.filter((change) => change.deleteBeforeReplace && change.type === CONTAINER);
+  expect(deleteBeforeReplace.map(({ name }) => name)).toEqual(["edge-door"]);
 });
 
 test("no network but web is made anew, and no secret", () => {

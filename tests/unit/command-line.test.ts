@@ -283,7 +283,7 @@ test("a preview for programs has names alone of what changes, and says what nobo
     ...{ findings: [], newExceptions: [], warnings: [], errors: ["no such host"] },
     services: [{ ...service, ports: [], closedPorts: [], preDeploy: false }],
     limits: { memoryMb: { before: 1, after: 1, duringRollout: 1 }, cpus: { before: 1, after: 1 } },
-    changes: [{ ...change, oldGoesFirst: true, retained: false, after: { envs: ["PASSWORD=kept-out"] } }],
+    changes: [{ ...change, deleteBeforeReplace: true, retained: false, after: { envs: ["PASSWORD=kept-out"] } }],
   };
   const json = JSON.stringify(reportForPrograms(report));
   expect(json).not.toContain("kept-out");

@@ -87,7 +87,7 @@ describe("the comment on a pull request", () => {
 describe("the issue", () => {
   const told = (text: string, stack = "prod") =>
     issue(repository(), `drift of ${stack}`, { title: `${stack} is not as it was deployed`, text });
-  const well = () => issue(repository(), "drift of prod", { lastWord: "All is well." });
+  const well = () => issue(repository(), "drift of prod", { closingComment: "All is well." });
   const marked = (text: string) => `<!-- bulkhead: drift of prod -->\n${text}`;
 
   test("is opened once, kept up to date, and closed with a word; the next one is a new one", async () => {

@@ -17,6 +17,18 @@ test("no file of the product imports a test, a chore or a benchmark", () => {
   expect(importsOutOf(broken)).toEqual(["components/broken.ts imports tests/unit/source.ts"]);
 });
 
+test("what programs are made of and tested with imports nothing of the command", () => {
+  const below = (file: string) => /^(components|testing)\//.test(file);
+  const ofCommand = (source: Source) =>
+    Object.entries(source).flatMap(([file, text]) =>
+      below(file)
+        ? importedBy(file, text).flatMap((name) => (name.startsWith("cli/") ? [`${file}: ${name}`] : []))
+        : [],
+    );
+  expect(ofCommand(product)).toEqual([]);
+  expect(ofCommand({ "testing/x.ts": 'import { up } from "../cli/up.ts";' })).toEqual(["testing/x.ts: cli/up.ts"]);
+});
+
 test("no file of the product imports itself by way of others", () => {
   expect(circles(product).filter((circle) => !(circle in ALLOWED_CIRCLES))).toEqual([]);
   const broken = {
