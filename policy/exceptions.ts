@@ -22,6 +22,7 @@ const SHORT: Record<string, string> = {
   writableRoot: "container-read-only-root",
   entryPoint: "stack-public-entry-point",
   withoutBackup: "stack-data-in-backup",
+  encodedSlashes: "encoded-slashes",
 };
 
 /** What an exception says, which every resource with labels may have. */
