@@ -1,5 +1,13 @@
 import { hostRule } from "./hosts.ts";
-import type { Route } from "./route.ts";
+
+/** What of a route the spelling of its paths matters to. */
+interface RoutePaths {
+  paths: readonly string[];
+  stripPrefix?: boolean;
+  allowFrom?: readonly string[];
+  rateLimit?: object;
+  exceptions?: readonly object[];
+}
 
 /**
  * What a route must not be asked for by another spelling of its path: a service may take `/ADMIN`, `/admin.json`,
@@ -7,12 +15,12 @@ import type { Route } from "./route.ts";
  */
 
 /** Whether a route holds its requests to more than another of the same service may. */
-export function isGuarded({ allowFrom, rateLimit }: Route): boolean {
+export function isGuarded({ allowFrom, rateLimit }: RoutePaths): boolean {
   return allowFrom !== undefined || rateLimit !== undefined;
 }
 
 /** The requests that a route is for. Of one that is guarded, with every spelling that a service may take for its path. */
-export function routeRule(host: string, route: Route): string {
+export function routeRule(host: string, route: RoutePaths): string {
   return isGuarded(route)
     ? `${hostRule(host)} && (${route.paths.map(guardedPath).join(" || ")})`
     : publicRule(host, route.paths);
@@ -48,7 +56,7 @@ function spellings(segment: string): string {
  *
  * @param isBesideGuarded whether another route of the service is guarded.
  */
-export function refusedPaths({ exceptions = [] }: Route, isBesideGuarded: boolean): string {
+export function refusedPaths({ exceptions = [] }: RoutePaths, isBesideGuarded: boolean): string {
   const slash = "%2F";
   const patterns = [
     // Control characters, a backslash, and what is encoded twice.
@@ -68,8 +76,10 @@ export function refusedPaths({ exceptions = [] }: Route, isBesideGuarded: boolea
 }
 
 /** Everything about the routes of a service by which one leads around another. `at` is the place of each. */
-export function wayRoundProblems(routes: readonly Route[], at: (index: number) => string): string[] {
-  const guards = (route: Route) => [...(["allowFrom", "rateLimit"] as const).filter((key) => route[key] !== undefined)];
+export function wayRoundProblems(routes: readonly RoutePaths[], at: (index: number) => string): string[] {
+  const guards = (route: RoutePaths) => [
+    ...(["allowFrom", "rateLimit"] as const).filter((key) => route[key] !== undefined),
+  ];
   return routes.flatMap((route, index) =>
     routes.flatMap((other, otherIndex) => {
       const missing = guards(other).filter((key) => JSON.stringify(other[key]) !== JSON.stringify(route[key]));
