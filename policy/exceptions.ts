@@ -25,6 +25,7 @@ const SHORT: Record<string, string> = {
   tmpfsExec: "container-tmpfs",
   entryPoint: "stack-public-entry-point",
   withoutBackup: "stack-data-in-backup",
+  encodedSlashes: "encoded-slashes",
 };
 
 /** What an exception says, which every resource with labels may have. */

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type { DockerHost } from "../host/docker-host.ts";
+import type { Exception } from "../host/hardening.ts";
 import { Job } from "../host/job.ts";
 
 export interface RouteFileArgs {
@@ -23,6 +24,8 @@ export interface RouteFileArgs {
    * client anywhere. @default none: the content is safe to serve before it was tried
    */
   candidate?: pulumi.Input<DynamicConfiguration>;
+  /** What a route of the content is without, for the label that policies read. @default [] */
+  exceptions?: readonly Exception[];
   /** Path below both that must answer 2xx. @default "" */
   checkPath?: string;
   /** Seconds that one answer there may take, at most 10. @default 5 */
@@ -61,6 +64,7 @@ export class RouteFile extends pulumi.ComponentResource {
         user: "0:0",
         exceptions: [
           { rootUser: true, why: "root owns the volume with the routes; without capabilities it can do nothing more" },
+          ...(args.exceptions ?? []),
         ],
         // 15 s of tries for each of the two routes together, and the last try of each.
         deadlineSeconds: 20 + 2 * checkSeconds,

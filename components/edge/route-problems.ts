@@ -17,6 +17,9 @@ export function routeProblems(service: string, routes: Route | readonly Route[])
       ...Object.entries(route.rateLimit ?? {})
         .filter(([, value]) => !(Number.isInteger(value) && value >= 1))
         .map(([key, value]) => `${at}.rateLimit.${key}: ${value} is not a whole number from 1: give one`),
+      ...(["maxBodyMb", "responseTimeoutSeconds"] as const)
+        .filter((key) => route[key] !== undefined && !(Number.isInteger(route[key]) && route[key] >= 1))
+        .map((key) => `${at}.${key}: ${route[key]} is not a whole number from 1: give one`),
       ...(route.exceptions ?? [])
         .filter(({ why }) => why.trim().length <= 5)
         .map((exception) => `${at}.exceptions: ${kindOf(exception)}: has no reason: say why`),

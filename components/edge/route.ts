@@ -16,6 +16,10 @@ export interface Route {
   cors?: Cors;
   /** What one client may send here, below the edge's own limit. @default the edge's */
   rateLimit?: { requestsPerSecond: number; burst: number };
+  /** The largest request body in MiB: what is larger is answered 413. @default the service's */
+  maxBodyMb?: number;
+  /** Seconds that the first byte of an answer may take: what takes longer is answered 504. @default the service's */
+  responseTimeoutSeconds?: number;
   /** Whether the edge compresses scripts, styles and fonts. @default true */
   compression?: boolean;
   /** What of the edge's protection it is without. @default [] */

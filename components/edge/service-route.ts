@@ -29,6 +29,10 @@ export function serviceRoute(
   const retry = retryOf(args);
   const retried = retry === undefined ? [] : [`${name}-retry`];
   const clientRoutes = all.map((_, index) => clientRoute(name, index, args, retried));
+  // One for each time that an answer may take.
+  const slow = all.flatMap(({ paths, responseTimeoutSeconds: seconds }, index) =>
+    seconds !== undefined && paths.length > 0 ? [[slowName(name, index), seconds] as const] : [],
+  );
   // From service to service, and for the cutover job: one path is the service's for ever, the other its release's.
   const inner = (entryPoint: string, path: string, from: { rule?: string; middlewares?: string[] }) => ({
     entryPoints: [entryPoint],
@@ -61,20 +65,35 @@ export function serviceRoute(
         ...(retry && { [`${name}-retry`]: { retry } }),
       },
       services: {
-        [name]: {
-          loadBalancer: {
-            serversTransport: name,
-            servers: serversOf(name, releases, args).map((server) => ({ url: serverUrl(server, args) })),
-            ...healthCheckOf(args),
-            ...stickyOf(name, args),
-          },
-        },
+        [name]: balancer(name, releases, args, name),
+        ...Object.fromEntries(slow.map(([service]) => [service, balancer(name, releases, args, service)])),
       },
       serversTransports: {
-        [name]: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } },
+        [name]: timeouts(responseTimeoutSeconds),
+        ...Object.fromEntries(slow.map(([service, seconds]) => [service, timeouts(seconds)])),
       },
     },
     ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, serversOf(name, releases, args), tcp, subnets.all) }),
+  };
+}
+
+/** Traefik's service of a route whose answers may take another time than the others'. */
+function slowName(service: string, index: number): string {
+  return `${service}-answers-${index + 1}`;
+}
+
+function timeouts(responseTimeoutSeconds: number) {
+  return { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } };
+}
+
+function balancer(name: string, releases: readonly string[], args: WebServiceArgs, serversTransport: string) {
+  return {
+    loadBalancer: {
+      serversTransport,
+      servers: serversOf(name, releases, args).map((server) => ({ url: serverUrl(server, args) })),
+      ...healthCheckOf(args),
+      ...stickyOf(name, args),
+    },
   };
 }
 
@@ -90,13 +109,18 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
   const strip = stripMiddleware(name, route);
   const contentSecurityPolicy =
     route.contentSecurityPolicy ?? edge.domainOf(host)?.contentSecurityPolicy ?? STRICTEST_POLICY;
-  const requests = limits(service, args, {
-    fromClient: true,
-    refusedPaths: refusedPaths(
-      route,
-      all.some((other) => other !== route && isGuarded(other)),
-    ),
-  });
+  const { maxBodyMb = args.maxBodyMb, responseTimeoutSeconds = args.responseTimeoutSeconds } = route;
+  const requests = limits(
+    service,
+    { ...args, maxBodyMb, responseTimeoutSeconds },
+    {
+      fromClient: true,
+      refusedPaths: refusedPaths(
+        route,
+        all.some((other) => other !== route && isGuarded(other)),
+      ),
+    },
+  );
   const limited = [
     ...edge.middlewaresOf(host),
     ...Object.keys(entry),
@@ -113,7 +137,7 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
     entryPoints: ["websecure"],
     rule: rule + condition,
     priority: hostPriority(host, plain + condition) ?? (rule === plain ? undefined : plain.length + condition.length),
-    service,
+    service: route.responseTimeoutSeconds === undefined ? service : slowName(service, index),
     middlewares,
   });
   return {

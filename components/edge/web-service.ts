@@ -110,6 +110,9 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
           .apply(([all, subnets]) => serviceRoute(name, all, args, subnets)),
         candidate: releases.apply((all) => candidateRoute(all, args)),
         release: releases.apply((all) => all.join(" ")),
+        exceptions: all.flatMap(({ paths, exceptions = [] }) =>
+          exceptions.map(({ why }) => ({ encodedSlashes: paths.join(" "), why })),
+        ),
         checkPath: args.healthPath,
         checkSeconds: args.healthTimeoutSeconds,
       },

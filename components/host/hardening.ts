@@ -33,6 +33,8 @@ export type Exception = {
   | { tmpfsExec: string }
   /** Serves this entry point of Traefik's to clients without TLS or without a rate limit. */
   | { entryPoint: string }
+  /** Lets clients ask for these paths with encoded slashes. Of a service's route alone. */
+  | { encodedSlashes: string }
   /** Keeps this volume with data, by its name on the host, out of every backup. Of a DataVolume's own job alone. */
   | { withoutBackup: string }
 );

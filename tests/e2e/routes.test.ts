@@ -237,14 +237,61 @@ async function wire(text: string): Promise<string> {
   return answer;
 }
 
+test("gRPC passes in both directions at once, with its trailers", async () => {
+  const session = http2.connect("https://127.0.0.1:8443", { ca: certificates.ca, servername: DOMAIN });
+  try {
+    const call = session.request({
+      ...{ ":method": "POST", ":path": "/calls/x", ":authority": DOMAIN },
+      ...{ "content-type": "application/grpc", te: "trailers" },
+    });
+    const trailers = new Promise((resolve) => call.once("trailers", resolve));
+    const messages: string[] = [];
+    call.write("one");
+    // The second is sent when the first has come back.
+    for await (const message of call.setEncoding("utf8")) {
+      messages.push(message as string);
+      if (messages.length === 1) call.end("two");
+    }
+    expect(messages).toEqual(["one", "two"]);
+    expect(await trailers).toMatchObject({ "grpc-status": "0" });
+  } finally {
+    session.destroy();
+  }
+}, 15_000);
+
+test("a WebSocket opens on a route with limits of its own, and not past a list", async () => {
+  const upgrade = (path: string) =>
+    `GET ${path} HTTP/1.1\r\nHost: ${DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
+  for (const path of ["/inside/socket", "/small/socket"]) {
+    const answer = await wire(upgrade(path));
+    expect(answer).toMatch(/^HTTP\/1\.1 101 /);
+    expect(answer).toContain(`opened ${path}`);
+  }
+  const socket = tls.connect({ host: "127.0.0.1", port: 8443, servername: DOMAIN, ca: certificates.ca });
+  socket.write(upgrade("/admin"));
+  const first = await new Promise<Buffer>((resolve) => socket.once("data", resolve));
+  socket.destroy();
+  expect(first.toString()).toMatch(/^HTTP\/1\.1 403 /);
+}, 15_000);
+
+test("a route has a body limit and a time for answers of its own", async () => {
+  const body = Buffer.alloc(2 * 1024 * 1024);
+  expect((await ask("/small", { method: "POST", body })).status).toBe(413);
+  expect((await ask("/x", { method: "POST", body })).status).toBe(200);
+  expect((await ask("/slow")).status).toBe(504);
+});
+
 interface Answer {
   status: number;
   headers: Record<string, string | string[] | undefined>;
   text: string;
 }
 
-function ask(path: string, options: { method?: string; headers?: Record<string, string> } = {}): Promise<Answer> {
-  const { method = "GET", headers = {} } = options;
+function ask(
+  path: string,
+  options: { method?: string; headers?: Record<string, string>; body?: Buffer } = {},
+): Promise<Answer> {
+  const { method = "GET", headers = {}, body } = options;
   return new Promise((resolve, reject) => {
     const to = { host: "127.0.0.1", port: 8443, servername: DOMAIN, ca: certificates.ca, agent: false };
     const request = https.request({ ...to, path, method, headers: { host: DOMAIN, ...headers } }, (response) => {
@@ -253,6 +300,6 @@ function ask(path: string, options: { method?: string; headers?: Record<string, 
       response.on("end", () => resolve({ status: response.statusCode!, headers: response.headers, text }));
     });
     request.setTimeout(10_000, () => request.destroy(new Error(`${path}: no answer`))).on("error", reject);
-    request.end();
+    request.end(body);
   });
 }

@@ -42,6 +42,8 @@ describe("routes that cannot be", () => {
       { rateLimit: { requestsPerSecond: 0, burst: 1 } },
       "rateLimit.requestsPerSecond: 0 is not a whole number from 1: give one",
     ],
+    [{ maxBodyMb: 0 }, "maxBodyMb: 0 is not a whole number from 1: give one"],
+    [{ responseTimeoutSeconds: 1.5 }, "responseTimeoutSeconds: 1.5 is not a whole number from 1: give one"],
     [{ exceptions: [{ encodedSlashes: true, why: " npm " }] }, "exceptions: encodedSlashes: has no reason: say why"],
   ];
   test.each(bad)("%j: %s", (route, problem) => {

@@ -22,14 +22,23 @@ const meanings = (text) => {
   return all;
 };
 const isAdmin = (text) => [...meanings(text)].some((one) => one.replace(/\\/$/, "") === "/admin");
-const answer = ({ url, headers }, response) => {
+const answer = (request, response) => {
+  const { url, headers } = request;
+  if (url === "/slow") return setTimeout(() => response.end("at last"), 3000);
+  if (headers["content-type"] === "application/grpc") {
+    response.setHeader("content-type", "application/grpc");
+    response.addTrailers({ "grpc-status": "0" });
+    return request.on("data", (message) => response.write(message)).on("end", () => response.end());
+  }
+  request.resume();
   response.setHeader("x-robots-tag", "the service's own");
   const asked = [url.split("?")[0], headers["x-original-url"], headers["x-rewrite-url"], headers["x-forwarded-prefix"]];
   const admin = process.env.NAME === "app" && asked.some((one) => one && isAdmin(one)) ? "SECRET " : "";
   response.end(admin + process.env.NAME + " " + url + " " + (headers["x-forwarded-prefix"] || ""));
 };
 const { MODULE } = process.env;
-require(MODULE).createServer(answer).listen(8000);
+require(MODULE).createServer(answer).listen(8000).on("upgrade", ({ url }, socket) =>
+  socket.end("HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n\\r\\nopened " + url));
 require("node:http").createServer(answer).listen(8001);
 `;
 
@@ -54,6 +63,8 @@ app("app", [
   // The tests come from a private address.
   { paths: ["/admin"], allowFrom: ["192.0.2.0/24", "2001:db8::/32"] },
   { paths: ["/inside"], allowFrom: ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] },
+  { paths: ["/small"], maxBodyMb: 1 },
+  { paths: ["/slow"], responseTimeoutSeconds: 1 },
   { paths: ["/few"], rateLimit: { requestsPerSecond: 1, burst: 5 } },
 ]);
 app("api", {
