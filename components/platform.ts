@@ -48,7 +48,10 @@ export async function platform(config: Config): Promise<Platform> {
       "end it with `export const { url, services } = stackOutputs();`, which platform() gives",
   );
   const { address, httpsPort, httpRedirect, httpPort = 80, tcp = {} } = config.edge;
-  const host = new DockerHost("host", { host: config.host, knownHosts: config.knownHosts, jobImage: images.traefik });
+  const host = new DockerHost("host", {
+    ...{ host: config.host, knownHosts: config.knownHosts, jobImage: images.traefik },
+    networks: config.networks,
+  });
   const tunneled = cloudflare?.tunnel ?? false;
   const ports = {
     "edge.httpsPort": { address, port: httpsPort },

@@ -3,18 +3,9 @@ import { covers } from "../../components/edge/hosts.ts";
 import { overlap, publishersOf } from "../../components/docker-engine/published-ports.ts";
 import { isAtLeast } from "../../toolchain/pins.ts";
 import { type HostFacts, type Space } from "./host-facts.ts";
+import { bad, inDaemonJson, ok, unknown, warn, type Finding, type Verdict } from "./finding.ts";
 import { networkChecks } from "./network-checks.ts";
 import { enumerated } from "../report/markdown.ts";
-
-/** `bad`: the stack cannot run there, or should not. `unknown`: it could not be learned. */
-export type Verdict = "ok" | "warn" | "bad" | "unknown";
-
-export interface Finding {
-  found: string;
-  verdict: Verdict;
-  /** What it means and what to run, for what is not ok. */
-  cure: readonly string[];
-}
 
 /** Of the engine alone: what it says of itself is enough, and a shell on its host says more. */
 export const engineChecks: Record<string, (facts: Pick<HostFacts, "engine" | "shell">) => Finding> = {
@@ -412,26 +403,6 @@ const DAY_MS = 86_400_000;
 
 /** In KiB. */
 const MIB = 2 ** 20;
-
-function ok(found: string): Finding {
-  return { found, verdict: "ok", cure: [] };
-}
-
-function warn(found: string, cure: readonly string[]): Finding {
-  return { found, verdict: "warn", cure };
-}
-
-function bad(found: string, cure: readonly string[]): Finding {
-  return { found, verdict: "bad", cure };
-}
-
-function unknown(found: string): Finding {
-  return { found, verdict: "unknown", cure: [] };
-}
-
-function inDaemonJson(setting: string, verb: "reload" | "restart"): string[] {
-  return [`  In /etc/docker/daemon.json, as root: ${setting}`, `  systemctl ${verb} docker`];
-}
 
 function hasOption({ SecurityOptions }: HostFacts["engine"], name: string): boolean {
   return (SecurityOptions ?? []).some((option) => option.startsWith(`name=${name}`));

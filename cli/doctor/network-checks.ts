@@ -1,5 +1,5 @@
 // What of a host's networks is wrong, each with its cure.
-import type { Finding } from "./host-checks.ts";
+import { bad, inDaemonJson, ok, unknown, warn, type Finding } from "./finding.ts";
 import type { HostFacts } from "./host-facts.ts";
 import type { AddressPool } from "./network-facts.ts";
 
@@ -12,10 +12,10 @@ export const networkChecks: Record<string, (facts: HostFacts) => Finding> = {
     const cure = [
       "Each service takes one network, and one more with egress: true. When there is no room, `bulkhead up` fails with",
       '"could not find an available, non-overlapping IPv4 address pool". Smaller ones, for networks that are made from then on:',
-      ...inDaemonJson('"default-address-pools": [{ "base": "10.200.0.0/16", "size": 24 }]'),
+      ...inDaemonJson('"default-address-pools": [{ "base": "10.200.0.0/16", "size": 24 }]', "restart"),
     ];
-    if (free === 0) return { found: "no room for another network", verdict: "bad", cure };
-    return free < FEW ? { found, verdict: "warn", cure } : ok(found);
+    if (free === 0) return bad("no room for another network", cure);
+    return free < FEW ? warn(found, cure) : ok(found);
   },
 
   MTU: ({ network, shell, stack: { label } }) => {
@@ -47,7 +47,7 @@ export const networkChecks: Record<string, (facts: HostFacts) => Finding> = {
           cure: [
             "Docker takes the host's name servers from /etc/resolv.conf. One at a private address, or behind a VPN, may not",
             "take questions of containers, and a firewall may drop them. Name others that do:",
-            ...inDaemonJson('"dns": ["9.9.9.9", "1.1.1.1"]'),
+            ...inDaemonJson('"dns": ["9.9.9.9", "1.1.1.1"]', "restart"),
           ],
         };
   },
@@ -112,15 +112,3 @@ function rangeOf(subnet: string): { from: number; to: number } | undefined {
 const FEW = 5;
 const MANY = 100;
 const ETHERNET = 1500;
-
-function ok(found: string): Finding {
-  return { found, verdict: "ok", cure: [] };
-}
-
-function unknown(found: string): Finding {
-  return { found, verdict: "unknown", cure: [] };
-}
-
-function inDaemonJson(setting: string): string[] {
-  return [`  In /etc/docker/daemon.json, as root: ${setting}`, "  systemctl restart docker"];
-}

@@ -35,6 +35,14 @@ export function hostRule(host: string): string {
   return `HostRegexp(\`^[a-z0-9-]+${host.slice(1).replaceAll(".", "\\.")}$\`)`;
 }
 
+/** Addresses, as CIDR, of the networks on which the edge hears programs. */
+export interface ProgramSubnets {
+  /** Those that use the service. */
+  users: readonly string[];
+  /** All of the stack. */
+  all: readonly string[];
+}
+
 /** Traefik's rule for what comes from one of these addresses, as CIDR. */
 export function fromOneOf(subnets: readonly string[]): string {
   return subnets.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || ");

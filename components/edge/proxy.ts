@@ -22,14 +22,13 @@ import {
   type EdgeSettings,
 } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
-import { domainOf, type Alias, type Domain } from "./hosts.ts";
+import { domainOf, type Alias, type Domain, type ProgramSubnets } from "./hosts.ts";
 import { joinEdges } from "./join-edges.ts";
 import { subnetsOf, type Gate, type Networks, type Reachable } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
 import type { ClientCriteria, Route } from "./route.ts";
 import { RouteClaims } from "./route-claims.ts";
 import { RouteFile } from "./route-file.ts";
-import type { ProgramSubnets } from "./service-route.ts";
 import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
 

@@ -1,19 +1,11 @@
 import { tcpEntryPoint } from "./edge-settings.ts";
-import { fromOneOf, hostPriority } from "./hosts.ts";
+import { fromOneOf, hostPriority, type ProgramSubnets } from "./hosts.ts";
 import { isGuarded, publicRule, refusedPaths, routeRule } from "./request-paths.ts";
 import { answerMiddlewares, entryMiddlewares, routeName, routesOf, stripMiddleware } from "./route.ts";
 import { onlyName } from "../host/release.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
 import { tcpRoute } from "./tcp-route.ts";
 import type { WebServiceArgs } from "./web-service.ts";
-
-/** Addresses, as CIDR, of the networks on which the edge hears programs. */
-export interface ProgramSubnets {
-  /** Those that use the service. */
-  users: readonly string[];
-  /** All of the stack. */
-  all: readonly string[];
-}
 
 /** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
 export function serviceRoute(

@@ -12,6 +12,7 @@ import { failureHooks, announceDowntime, HostFaults } from "./deploy-failures.ts
 import { imageVolumesHook } from "./image-volumes.ts";
 import { jobHook } from "./job-hook.ts";
 import { stopFirstHooks } from "./stop-first.ts";
+import { Subnets, type NetworkSettings } from "./subnets.ts";
 
 export interface DockerHostArgs {
   /** `local` (DOCKER_HOST, or the usual socket of this machine) or `ssh://user@address[:port]`. */
@@ -23,6 +24,8 @@ export interface DockerHostArgs {
    * courier's files to that user). The edge's own image is one.
    */
   jobImage: string;
+  /** How the networks of the stack are made there. @default as Docker makes them */
+  networks?: NetworkSettings;
 }
 
 /** What runs without a route. */
@@ -51,6 +54,8 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly hooksOfBuilds: pulumi.ResourceHookBinding;
   readonly #fingerprintKey: random.RandomPassword;
   readonly #knownHosts: string | undefined;
+  readonly #mtu: number | undefined;
+  readonly #subnets: Subnets | undefined;
   readonly #programs = new Map<string, Program>();
   /** Marks all that belongs to this stack, so that stacks on one host never touch each other's. */
   readonly stackName = `${pulumi.getProject()}-${pulumi.getStack()}`;
@@ -62,6 +67,9 @@ export class DockerHost extends pulumi.ComponentResource {
     this.engine = new Engine(url, sshOpts);
     this.#knownHosts = args.knownHosts;
     this.jobImage = args.jobImage;
+    const { mtu, subnets } = args.networks ?? {};
+    this.#mtu = mtu;
+    this.#subnets = subnets === undefined ? undefined : new Subnets(subnets, this.stackName);
     this.faults = new HostFaults(name, this.engine, args.knownHosts);
     pulumi.runtime.registerStackTransformation(({ type, props, opts }) => {
       // A program may have other hosts, each with a hook of its own.
@@ -116,6 +124,16 @@ export class DockerHost extends pulumi.ComponentResource {
   /** A name on the host that no other stack has. */
   named(name: string): string {
     return `${this.stackName}-${name}`;
+  }
+
+  /** What a network of the stack is made with, beside its own: a bridge with a name that no other stack has. */
+  network(name: string, options: Record<string, string> = {}) {
+    const all = { ...options, ...(this.#mtu !== undefined && { "com.docker.network.driver.mtu": String(this.#mtu) }) };
+    return {
+      ...{ name: this.named(name), driver: "bridge" },
+      ...(Object.keys(all).length > 0 && { options: all }),
+      ...(this.#subnets && { ipamConfigs: [this.#subnets.of(name)] }),
+    };
   }
 
   /** Labels of everything that this stack makes on the host. */

@@ -50,7 +50,7 @@ export class Networks extends pulumi.ComponentResource {
     const network = (suffix: string, internal: boolean) =>
       new docker.Network(
         `${name}-${suffix}`,
-        { name: host.named(suffix), driver: "bridge", internal, labels: host.labels() },
+        { ...host.network(suffix), internal, labels: host.labels() },
         // The fixed name cannot be there twice.
         { parent: this, deleteBeforeReplace: true },
       );
@@ -70,14 +70,12 @@ export class Networks extends pulumi.ComponentResource {
    */
   ofService(service: string): docker.Network {
     const { host } = this;
-    const args = {
-      name: host.named(`${service}-edge`),
-      driver: "bridge",
-      labels: labelsOf(host, "compartment", service),
-    };
     return new docker.Network(
       `${this.#name}-${service}-edge`,
-      { ...args, internal: true, options: NO_HOST },
+      {
+        ...host.network(`${service}-edge`, NO_HOST),
+        ...{ internal: true, labels: labelsOf(host, "compartment", service) },
+      },
       { parent: this, deleteBeforeReplace: true },
     );
   }
@@ -88,8 +86,8 @@ export function egressNetwork(host: DockerHost, program: string, parent: pulumi.
   return new docker.Network(
     `${program}-egress`,
     {
-      ...{ name: host.named(`${program}-egress`), driver: "bridge", internal: false },
-      labels: labelsOf(host, "egress", program),
+      ...host.network(`${program}-egress`),
+      ...{ internal: false, labels: labelsOf(host, "egress", program) },
     },
     { parent, deleteBeforeReplace: true },
   );

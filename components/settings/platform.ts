@@ -3,6 +3,7 @@ import { certificatesField } from "./certificates.ts";
 import { dataFields } from "./data.ts";
 import { dnsSecretFields } from "./dns-providers.ts";
 import { aliasesField, domainsField } from "./domains.ts";
+import { networksField } from "./networks.ts";
 import { fault, HOSTNAME, largestBody, object, port, registriesField, text, wholeNumber, yesOrNo } from "./fields.ts";
 
 /** `local`, or an ssh URL with at most a user, an address and a port; nothing that ssh would take for an option. */
@@ -93,6 +94,7 @@ export const platform = {
   domains: domainsField,
   aliases: aliasesField,
   edge: edgeField({}),
+  networks: networksField,
   certificates: certificatesField,
   dnsApiToken: text(/^[\w-]{20,}$/, "is not an API token", SET_TOKEN)
     .optional()

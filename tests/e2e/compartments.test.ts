@@ -36,6 +36,7 @@ beforeAll(async () => {
     "compartments:domain": DOMAIN,
     "compartments:certificatePem": certificates.certificate,
     "compartments:privateKeyPem": certificates.privateKey,
+    "compartments:networks": { mtu: 1400, subnets: "10.89.0.0/16" },
   };
   const program = new URL("../programs/compartments", import.meta.url).pathname;
   project = await createTestProject({ stack: "compartments", config, program });
@@ -91,6 +92,19 @@ test("a TCP port is open to clients", async () => {
   expect(await (await fetch("http://127.0.0.1:18022/")).text()).toBe("api");
 });
 
+test("networks are in the range and have the MTU that are said, and another update leaves them", async () => {
+  const found = await engine.get<(Network & { Name: string; Options: object })[]>("/networks");
+  const own = found.filter(({ Name }) => Name.startsWith(`${STACK}-`));
+  expect(own.length).toBeGreaterThan(8);
+  for (const { IPAM, Options } of own) {
+    expect(IPAM.Config).toEqual([
+      expect.objectContaining({ Subnet: expect.stringMatching(/^10\.89\..*\/25$/) as string }),
+    ]);
+    expect(Options).toMatchObject({ "com.docker.network.driver.mtu": "1400" });
+  }
+  expect(await up()).toMatch(/^ +\d+ unchanged$/m);
+});
+
 test("one more service loses no request of the others, and is served", { timeout: 300_000 }, async () => {
   const load = startLoad({
     ...{ url: `https://${DOMAIN}:8443/page`, address: "127.0.0.1", ca, connections: 2, seconds: 180 },
@@ -109,9 +123,10 @@ interface Network {
   IPAM: { Config: { Gateway?: string }[] | null };
 }
 
-async function up(): Promise<void> {
+async function up(): Promise<string> {
   const { code, stdout, stderr } = await project.up();
   if (code !== 0) throw new Error(`the stack did not come up:\n${lastLines(stdout + stderr, 60)}`);
+  return stdout;
 }
 
 async function byName(): Promise<Record<string, ContainerInspect>> {

@@ -1,5 +1,6 @@
 import type { Config } from "@pulumi/pulumi";
 import { DockerHost } from "../../components/host/docker-host.ts";
+import type { NetworkSettings } from "../../components/host/subnets.ts";
 import { Networks } from "../../components/host/networks.ts";
 import { Proxy, type ProxyArgs } from "../../components/edge/proxy.ts";
 
@@ -15,7 +16,10 @@ export async function testEdge(
   given: Partial<ProxyArgs> = {},
 ): Promise<{ edge: Proxy; images: TestImages }> {
   const images = config.requireObject<TestImages>("images");
-  const host = new DockerHost("host", { host: "local", jobImage: images.traefik });
+  const host = new DockerHost("host", {
+    ...{ host: "local", jobImage: images.traefik },
+    networks: config.getObject<NetworkSettings>("networks"),
+  });
   await host.check({});
   const edge = new Proxy("edge", {
     networks: new Networks("networks", { host }),

@@ -2,9 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { joinEdges } from "../../components/edge/join-edges.ts";
-import { Networks } from "../../components/host/networks.ts";
+import { egressNetwork, Networks } from "../../components/host/networks.ts";
 import { Proxy } from "../../components/edge/proxy.ts";
 import { ScheduledJob } from "../../components/host/scheduled-job.ts";
+import { Subnets } from "../../components/host/subnets.ts";
 import { Worker } from "../../components/host/worker.ts";
 import { ServedRoutes } from "../../components/edge/served-routes.ts";
 import { WebService, type WebServiceArgs } from "../../components/edge/web-service.ts";
@@ -162,5 +163,52 @@ describe.each(["worker", "job"])("a %s", (kind) => {
       make(edge, { uses: [api] });
     });
     await expect(late).rejects.toThrow("own: comes after stackOutputs(), which would take its route away");
+  });
+});
+
+describe("subnets of a range", () => {
+  const all = (range: string, names: string[]) => {
+    const subnets = new Subnets(range, "reach-test");
+    return names.map((name) => subnets.of(name).subnet);
+  };
+  const names = Array.from({ length: 32 }, (_, at) => `service-${at}`);
+
+  test("are each network's own, and stay where they are when another one comes", () => {
+    const found = all("10.89.0.0/16", names);
+    expect(new Set(found).size).toBe(32);
+    for (const subnet of found) expect(subnet).toMatch(/^10\.89\.\d+\.(0|128)\/25$/);
+    const more = all("10.89.0.0/16", [...names, "another"]);
+    expect(more.slice(0, 32)).toEqual(found);
+    expect(all("10.89.0.0/16", ["service-7"])).toEqual([found[7]]);
+  });
+
+  test("have their gateway, and begin where the range does, whatever its address", () => {
+    const { subnet, gateway } = new Subnets("192.168.17.9/16", "reach-test").of("door");
+    expect(subnet).toMatch(/^192\.168\./);
+    const [, start, last] = /^(.*)\.(\d+)\/25$/.exec(subnet)!;
+    expect(gateway).toBe(`${start}.${Number(last) + 1}`);
+  });
+
+  test("end with a word on it", () => {
+    expect(new Set(all("10.89.0.0/20", names)).size).toBe(32);
+    expect(() => all("10.89.0.0/20", [...names, "another"])).toThrow(
+      "networks.subnets: 10.89.0.0/20 has room for 32 networks, and the program has more: give a larger range",
+    );
+  });
+
+  test("and the MTU are those of every network", async () => {
+    const recording = await record(() => {
+      const networks = { mtu: 1400, subnets: "10.89.0.0/16" };
+      const host = new DockerHost("host", { host: "local", jobImage: IMAGE, networks });
+      new Networks("networks", { host }).ofService("api");
+      egressNetwork(host, "api", host);
+    });
+    const made = recording.resources.filter(({ type }) => type === "docker:index/network:Network");
+    expect(made).toHaveLength(6);
+    for (const { inputs } of made)
+      expect(inputs).toMatchObject({
+        options: { "com.docker.network.driver.mtu": "1400" },
+        ipamConfigs: [{ subnet: expect.stringMatching(/^10\.89\./) as string }],
+      });
   });
 });

@@ -219,6 +219,30 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "edge.http3: unknown key: give one of address, httpsPort, httpRedirect, httpPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds, tcp",
   ],
 
+  [
+    "networks that no packet or address fits",
+    { networks: { mtu: 60, subnets: "10.0.0.0/24" } },
+    "networks.mtu: 60 is not a whole number from 576 to 9216: give the MTU of the host's way out, which `bulkhead doctor` tells",
+    'networks.subnets: "10.0.0.0/24" is not a range of private IPv4 addresses of /20 or larger: give one like 10.89.0.0/16',
+  ],
+  ...["8.8.0.0/16", "192.168.0.0/12", "172.32.0.0/16", "10.256.0.0/16", "10.89.0.0", "fd00::/64"].map(
+    (range): [string, Given, string] => [
+      `networks in ${range}`,
+      { networks: { subnets: range } },
+      `networks.subnets: "${range}" is not a range of private IPv4 addresses of /20 or larger: give one like 10.89.0.0/16`,
+    ],
+  ),
+  [
+    "a key of networks that is misspelt",
+    { networks: { subnet: "10.89.0.0/16" } },
+    "networks.subnet: unknown key: did you mean reach:networks.subnets?",
+  ],
+  [
+    "networks as text",
+    { networks: "10.89.0.0/16" },
+    'networks: "10.89.0.0/16" is not an object: give an object with mtu or subnets',
+  ],
+
   ["no certificates", { certificates: undefined }, `certificates: missing: ${CERTIFICATES}`],
   ["certificates as text", { certificates: "acme" }, `certificates: "acme" is not an object: ${CERTIFICATES}`],
   ["certificates of no kind", { certificates: {} }, `certificates.kind: missing: ${CERTIFICATES}`],
@@ -536,7 +560,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "an unknown key that is like no other",
     { replicas: 3 },
-    "replicas: unknown key: give one of host, knownHosts, domain, domains, aliases, edge, certificates, dnsApiToken, route53SecretAccessKey, rfc2136TsigSecret, cloudflare, cloudflareApiToken, registries, restore, backupKey, backupKeyKept, images, backend, frontend",
+    "replicas: unknown key: give one of host, knownHosts, domain, domains, aliases, edge, networks, certificates, dnsApiToken, route53SecretAccessKey, rfc2136TsigSecret, cloudflare, cloudflareApiToken, registries, restore, backupKey, backupKeyKept, images, backend, frontend",
   ],
   [
     "a registry's token in clear",
