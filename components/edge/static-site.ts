@@ -7,15 +7,16 @@ import type { Limits } from "../host/hardening.ts";
 import { httpHealth } from "../host/http-health.ts";
 import { images } from "../images.ts";
 import { KeptAssets } from "./kept-assets.ts";
-import { WebService, type Routes, type WebServiceArgs } from "./web-service.ts";
+import type { Route } from "./route.ts";
+import { WebService, type WebServiceArgs } from "./web-service.ts";
 
 export interface StaticSiteArgs extends Omit<WebServiceArgs, OfTheServer> {
   /** The files as they are served, a folder from the project's. Give this or `build`. */
   folder?: string;
   /** What makes the files. Give this or `folder`. */
   build?: SiteBuild;
-  /** One path, such as "/" or "/docs". More of them are refused. */
-  routes: Routes;
+  /** One path, such as "/" or "/docs", below which the files are. More of them are refused. */
+  routes: Omit<Route, "stripPrefix">;
   /** A path that is no file, and has no extension, is answered with index.html. @default false: with 404 */
   singlePage?: boolean;
   /**
@@ -103,7 +104,7 @@ const PORT = 8080;
 const NGINX = "101:101";
 
 /** Without a slash at its end. */
-function prefixOf({ paths }: Routes): string {
+function prefixOf({ paths }: Pick<Route, "paths">): string {
   return paths[0] === "/" ? "" : paths[0]!;
 }
 

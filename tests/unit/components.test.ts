@@ -24,7 +24,7 @@ import { hardened, type Exception, type Posture } from "../../components/host/ha
 import { Job } from "../../components/host/job.ts";
 import { Networks } from "../../components/host/networks.ts";
 import { GeneratedSecret, SecretFiles } from "../../components/host/secret.ts";
-import { sshOptions } from "../../components/docker-engine/client.ts";
+import { sshOptions } from "../../components/docker-engine/ssh.ts";
 import { startFakeEngine } from "./fake-engine.ts";
 import { container, containers, hex, label, ofType, record, type RecordOptions } from "../../testing/recorder.ts";
 
@@ -829,14 +829,14 @@ describe("Job", () => {
 });
 
 describe("Networks", () => {
-  test("has four, of which internal has no way out", async () => {
+  test("has four, of which web and internal have no way out", async () => {
     const recording = await onHost((host) => void new Networks("networks", { host }));
     const stack = { label: "bulkhead.stack", value: "reach-test" };
     expect(ofType(recording, "docker:index/network:Network").map(({ inputs }) => inputs)).toEqual(
-      ["door", "proxy", "web", "internal"].map((name) => ({
+      ["door", "proxy", "web-2", "internal"].map((name) => ({
         name: `reach-test-${name}`,
         driver: "bridge",
-        internal: name === "internal",
+        internal: name === "internal" || name === "web-2",
         labels: [stack],
       })),
     );
