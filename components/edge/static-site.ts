@@ -15,8 +15,8 @@ export interface StaticSiteArgs extends Omit<WebServiceArgs, OfTheServer> {
   folder?: string;
   /** What makes the files. Give this or `folder`. */
   build?: SiteBuild;
-  /** One path, such as "/" or "/docs". More of them are refused. */
-  routes: Route;
+  /** One path, such as "/" or "/docs", below which the files are. More of them are refused. */
+  routes: Omit<Route, "stripPrefix">;
   /** A path that is no file, and has no extension, is answered with index.html. @default false: with 404 */
   singlePage?: boolean;
   /**
@@ -104,7 +104,7 @@ const PORT = 8080;
 const NGINX = "101:101";
 
 /** Without a slash at its end. */
-function prefixOf({ paths }: Route): string {
+function prefixOf({ paths }: Pick<Route, "paths">): string {
   return paths[0] === "/" ? "" : paths[0]!;
 }
 

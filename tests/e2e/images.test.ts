@@ -12,6 +12,7 @@ import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { lastLines, runCommand } from "../support/command.ts";
+import { imageVariants } from "../support/image-variants.ts";
 import { everyStacks, images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
@@ -169,6 +170,39 @@ test("a private registry gives its images to who may have them, and who may not 
     await registry.stop();
   }
 });
+
+test("an image with a volume of its own is refused, or has it in memory; every weakening has its effect, and the edge alone asks", async () => {
+  const variants = imageVariants();
+  try {
+    const image = await variants.of(images["node"]!, "VOLUME /data", "ENTRYPOINT []");
+    const before = await running();
+    project.setConfig({ ...config, "images:kinds": { image } });
+    const { code, stdout, stderr } = await project.up();
+    expect(code).not.toBe(0);
+    expect(stdout + stderr).toContain(
+      "kinds: its image declares a volume at /data, which Docker would put on the host's disk",
+    );
+    expect(await running()).toEqual(before);
+    await up({ "images:kinds": { image, tmpfsMb: { "/data": 8 } } });
+    const [status, body] = await ask("/kinds/what");
+    expect([status, body]).toEqual([200, JSON.stringify({ uid: 0, first: "node" })]);
+    const kinds = await engine.get<Inspected>(`/containers/${await idOf("kinds")}/json`);
+    expect(kinds).toMatchObject({ HostConfig: { Init: false, ReadonlyRootfs: false }, Config: { User: "0:0" } });
+    expect(kinds.Mounts.filter(({ Type }) => Type === "volume")).toEqual([]);
+    expect(kinds.State.Health).toBeUndefined();
+    expect((await project.up()).stdout).toMatch(/\n {4}\d+ unchanged\n/);
+    await up();
+  } finally {
+    await variants.remove();
+  }
+});
+
+interface Inspected {
+  Config: { User: string };
+  HostConfig: { Init: boolean; ReadonlyRootfs: boolean };
+  Mounts: { Type: string }[];
+  State: { Health?: object };
+}
 
 /** Ids of all that runs of the stack. */
 async function running(): Promise<string[]> {

@@ -71,4 +71,34 @@ if (pulled["private"] !== undefined)
     limits: { memoryMb: 16, cpus: 0.1, pids: 8 },
     graceSeconds: 1,
   });
+
+// With every weakening, of an image that declares a volume.
+const KINDS = `
+const { chmodSync, copyFileSync, readFileSync, writeFileSync } = require("node:fs");
+const { execFileSync } = require("node:child_process");
+require("node:http").createServer((request, response) => {
+  if (request.url.endsWith("/health")) return response.end();
+  copyFileSync("/bin/true", "/tmp/true");
+  chmodSync("/tmp/true", 0o755);
+  execFileSync("/tmp/true");
+  writeFileSync("/written", "");
+  writeFileSync("/data/written", "");
+  response.end(JSON.stringify({ uid: process.getuid(), first: readFileSync("/proc/1/comm", "utf8").trim() }));
+}).listen(8000);
+`;
+const kinds = config.getObject<{ image: string; tmpfsMb?: Record<string, number> }>("kinds");
+if (kinds)
+  new WebService("kinds", {
+    ...common,
+    ...{ image: kinds.image, tmpfsMb: { "/tmp": 16, ...kinds.tmpfsMb }, command: ["node", "--eval", KINDS] },
+    health: undefined,
+    exceptions: [
+      { rootUser: true, why: "a test looks at it" },
+      { writableRoot: true, why: "a test writes there" },
+      { noInit: true, why: "a test looks at process 1" },
+      { tmpfsExec: "/tmp", why: "a test runs a program there" },
+      { noHealthCommand: true, why: "a test has the edge alone ask" },
+    ],
+    routes: { paths: ["/kinds"] },
+  });
 new ServedRoutes("routes", { edge });
