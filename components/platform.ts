@@ -8,6 +8,7 @@ import { ServedRoutes } from "./edge/served-routes.ts";
 import { DockerHost } from "./host/docker-host.ts";
 import { provideImages } from "./host/provided-images.ts";
 import { Networks } from "./host/networks.ts";
+import { beforeProgramEnds } from "./program-end.ts";
 import { SECRET_OF } from "./settings/dns-providers.ts";
 import type { Config } from "./settings/settings.ts";
 
@@ -42,6 +43,10 @@ export interface ServiceOutput {
  */
 export async function platform(config: Config): Promise<Platform> {
   const { images, certificates, cloudflare } = config;
+  const ends = beforeProgramEnds(
+    "index.ts: never calls stackOutputs(), without which the edge gets no door: " +
+      "end it with `export const { url, services } = stackOutputs();`, which platform() gives",
+  );
   const { address, httpsPort, httpRedirect, httpPort = 80, tcp = {} } = config.edge;
   const host = new DockerHost("host", {
     ...{ host: config.host, knownHosts: config.knownHosts, jobImage: images.traefik },
@@ -54,8 +59,9 @@ export async function platform(config: Config): Promise<Platform> {
     ...Object.fromEntries(Object.entries(tcp).map(([name, port]) => [`edge.tcp.${name}`, { address, port }])),
   };
   await host.check(tunneled ? {} : ports);
-  const { cloudflared, ...others } = images;
-  await provideImages(host.engine, tunneled ? { ...others, cloudflared } : others, config.registries);
+  // What a site is built from, its build pulls.
+  const wanted = { ...images, cloudflared: tunneled ? images.cloudflared : undefined, nginx: undefined };
+  await provideImages(host.engine, wanted, config.registries);
   const networks = new Networks("networks", { host, tunnel: tunneled });
   const atCloudflare = cloudflare && (await domainAtCloudflare(config, cloudflare));
 
@@ -83,6 +89,7 @@ export async function platform(config: Config): Promise<Platform> {
   return {
     ...{ host, networks, edge, account: atCloudflare?.account },
     stackOutputs: () => {
+      ends();
       edge.refuseIdleTcp();
       const services = [...edge.endOfServices()];
       new ServedRoutes("routes", { edge });

@@ -3,7 +3,8 @@ import { Resolver } from "node:dns/promises";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import type { DaemonInfo } from "../../components/docker-engine/daemon-settings.ts";
-import { sshArguments, type Engine } from "../../components/docker-engine/client.ts";
+import type { Engine } from "../../components/docker-engine/client.ts";
+import { sshArguments } from "../../components/docker-engine/ssh.ts";
 import { type Publisher } from "../../components/docker-engine/published-ports.ts";
 import { dataUse, type DataUse } from "./data-use.ts";
 import { networkFacts, type AddressPool, type NetworkFacts } from "./network-facts.ts";
@@ -52,6 +53,8 @@ export interface StackFacts {
   };
   /** What its services may use together. */
   memoryMb: number;
+  /** Where a copy of the backups' key is kept, as the stack file says. */
+  backupKeyKept?: string;
 }
 
 /** What the engine says of itself in `/info`. */

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { pathsIn } from "../report/diagram.ts";
 import { UNKNOWN } from "./engine-events.ts";
-import { listOf, settingOf, type ContainerChange } from "./services.ts";
+import { listOf, settingOf, type ContainerChange } from "./container-change.ts";
 
 /** What a container may have to be replaced for. */
 export interface MadeAnew {

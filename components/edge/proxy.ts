@@ -13,12 +13,21 @@ import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
 import { dnsProviderSettings } from "./dns-provider.ts";
 import { domainSecrets, middlewaresOf } from "./domain-settings.ts";
-import { edgeGraceSeconds, edgeSettings, tcpEntryPoint, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
+import {
+  edgeGraceSeconds,
+  edgeSettings,
+  ofOneClient,
+  tcpEntryPoint,
+  traefikArguments,
+  type EdgeSettings,
+} from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
 import { domainOf, type Alias, type Domain, type ProgramSubnets } from "./hosts.ts";
 import { joinEdges } from "./join-edges.ts";
 import { subnetsOf, type Gate, type Networks, type Reachable } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
+import type { ClientCriteria, Route } from "./route.ts";
+import { RouteClaims } from "./route-claims.ts";
 import { RouteFile } from "./route-file.ts";
 import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
@@ -26,7 +35,8 @@ import { SecretFiles } from "../host/secret.ts";
 export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" | "requestsPerSecond" | "burst"> {
   /** With a tunnel, nobody but its connector reaches the edge, and no port of the host is published. */
   networks: Networks;
-  images: { traefik: string; haproxy: string };
+  /** nginx: what a StaticSite is built from. @default the package's */
+  images: { traefik: string; haproxy: string; nginx?: string };
   /** Address of the host to listen on. */
   address: string;
   httpsPort: number;
@@ -80,6 +90,8 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   readonly hosts: readonly string[];
   readonly url: string;
   readonly maxBodyMb: number;
+  /** What a StaticSite is built from, if the stack says so. */
+  readonly siteServer: string | undefined;
   /** Name of the file with its own settings and routes. */
   readonly routeFile: string;
   /** Settings that every service's cutover job needs. */
@@ -98,6 +110,9 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   readonly #compartments = new Map<string, { network: Network; uses: readonly Reachable[] }>();
   /** TCP ports, with the services that each leads to. */
   readonly #tcp: Map<string, { service: string; host?: string }[]>;
+  readonly #routes = new RouteClaims();
+  /** How it tells clients apart. */
+  readonly clients: ClientCriteria;
   #isComplete = false;
   #completed: (services: Served[]) => void = () => undefined;
   readonly #complete = new Promise<Served[]>((resolve) => (this.#completed = resolve));
@@ -114,6 +129,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     this.#domains = [{ name: domain }, ...(args.domains ?? [])];
     this.hosts = this.#domains.map(({ name }) => name);
     this.maxBodyMb = args.maxBodyMb ?? 10;
+    this.siteServer = images.nginx;
     this.#port = httpsPort === 443 || networks.tunnel ? "" : `:${httpsPort}`;
     this.url = this.urlOf(domain);
 
@@ -142,6 +158,8 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     const acme = certificates.kind === "acme" ? this.acmeVolume(name) : undefined;
     const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
     const doorSubnets = subnetsOf(networks.door);
+    const isForwarded = clientsThrough !== undefined;
+    this.clients = { isForwarded, ofOneClient: ofOneClient(isForwarded, (args.sharedAddresses ?? []).length > 0) };
     const { requestsPerSecond, burst, connectionsPerClient = 100, sharedAddresses = [], keepAliveSeconds = 60 } = args;
     const { memoryMb = 512, idleSeconds = 86400 } = args;
     const { connections, requests } = edgeCapacity(memoryMb);
@@ -269,6 +287,15 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   /** Names of middlewares that every route of a host needs, before its own: the limits of its domain. */
   middlewaresOf(host: string): string[] {
     return middlewaresOf(this.domainOf(host)!, this.#limits);
+  }
+
+  /**
+   * For a service with routes, before anything of it is made.
+   *
+   * @throws Error with every path that another route has, or hides.
+   */
+  takeRoutes(service: string, routes: Route | readonly Route[]): void {
+    this.#routes.take(service, this.domain, routes);
   }
 
   /** For a service that is behind this edge from now on. */

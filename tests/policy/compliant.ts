@@ -1,5 +1,6 @@
 import { resourceRules, stackRules } from "../../policy/rules.ts";
-import { stackViolations, violations, type Resource } from "../../policy/rule.ts";
+import type { Resource } from "../../policy/rule.ts";
+import { stackViolations, violations } from "../../policy/violations.ts";
 
 const DIGEST = `sha256:${"0123456789abcdef".repeat(4)}`;
 
@@ -20,6 +21,8 @@ export function compliantStack(): Resource[] {
       memorySwap: 128,
       cpus: "0.5",
       healthcheck: { tests: ["CMD", "true"] },
+      init: true,
+      tmpfs: { "/tmp": "rw,noexec,nosuid,nodev,size=16m" },
       restart: "always",
       mustRun: true,
       start: true,

@@ -146,7 +146,7 @@ describe("a service's routes", () => {
   });
 
   test("hold requests to the service's limits, and collect no body anywhere", () => {
-    expect(route.http.routers["api"]!.middlewares).toEqual(["api-policy", "api-limits", "compress"]);
+    expect(route.http.routers["api"]!.middlewares).toEqual(["api-policy", "api-requests", "compress"]);
     expect(route.http.middlewares["api-limits"]).toEqual({
       plugin: {
         bulkhead: {
@@ -164,7 +164,7 @@ describe("a service's routes", () => {
     expect(rule).toBe(
       `${sized.rule} && !Method(\`GET\`) && !Method(\`HEAD\`) && !HeaderRegexp(\`Content-Length\`, \`.\`)`,
     );
-    expect(middlewares).toEqual(["linger", "api-policy", "too-large", "api-limits", "compress"]);
+    expect(middlewares).toEqual(["linger", "api-policy", "too-large", "api-requests", "compress"]);
   });
 
   test("have limits of their own where the service says them", async () => {
