@@ -100,6 +100,23 @@ const recipes: Readonly<Record<string, Recipe>> = {
     scripts: ["slim", "busybox", "rclone"],
     config: { Env: [PATH, "XDG_CONFIG_HOME=/config"], Entrypoint: ["rclone"], Cmd: ["version"] },
   },
+  pgbouncer: {
+    content: "PgBouncer 1.26 or newer of Debian 14",
+    variant: "extract",
+    // Debian 13 has 1.24, which has CVE-2026-19888.
+    suite: "forky",
+    packages: ["base-files", "pgbouncer", "postgresql-client", "busybox", "ca-certificates"],
+    scripts: ["slim", "busybox", "pgbouncer"],
+    config: { Env: [PATH], Cmd: ["pgbouncer", "/etc/pgbouncer/pgbouncer.ini"] },
+  },
+  valkey: {
+    content: "Valkey 9 of Debian 14",
+    variant: "extract",
+    suite: "forky",
+    packages: ["base-files", "valkey-server", "valkey-tools", "util-linux", "busybox", "ca-certificates"],
+    scripts: ["slim", "busybox"],
+    config: { Env: [PATH], Cmd: ["valkey-server"], ExposedPorts: { "6379/tcp": {} }, Volumes: { "/data": {} } },
+  },
   python: {
     content: "Python 3.11 of Debian 12",
     variant: "minbase",

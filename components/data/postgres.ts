@@ -32,6 +32,8 @@ export interface PostgresArgs {
   withoutBackup?: DataVolumeArgs["withoutBackup"];
   /** Where a Backup keeps its backups, and where `bulkhead restore` takes one from. @default none */
   vault?: Vault;
+  /** Volumes of former databases that stay behind on the host, by their names there. @default [] */
+  leaves?: string[];
   /** The most connections at a time, 10 to 500; each is a process. @default 50 */
   connections?: number;
   /** Database to the extensions that it has. Names like "app". At least one. */
@@ -82,7 +84,8 @@ export class Postgres extends pulumi.ComponentResource {
   readonly vault: Vault | undefined;
   /** The volume that the server has: its own, or one that a restore made. */
   readonly served: DataVolume;
-  readonly #databases: string[];
+  /** Names of its databases. */
+  readonly databases: readonly string[];
   readonly #socket: Mounted;
   readonly #ready: Job;
 
@@ -90,14 +93,14 @@ export class Postgres extends pulumi.ComponentResource {
   constructor(name: string, args: PostgresArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Postgres", name, {}, { providers: [args.host.provider], ...opts });
     const { host, image = dataImages.postgres, limits, version = 17, connections = 50, maxMb } = args;
-    const { databases, settings = {}, deadlineSeconds = 120, withoutBackup } = args;
+    const { databases, settings = {}, deadlineSeconds = 120, withoutBackup, leaves } = args;
     refuse(name, problemsOf(args));
     this.name = name;
     this.image = image;
     this.version = version;
     this.connections = connections;
     this.host = host;
-    this.#databases = Object.keys(databases);
+    this.databases = Object.keys(databases);
     this.vault = args.vault;
     const restore = restoreOf(name, args.vault);
     this.network = new network.Network(
@@ -107,7 +110,14 @@ export class Postgres extends pulumi.ComponentResource {
     );
     this.data = new DataVolume(
       `${name}-data`,
-      { host, owner: USER, maxMb, withoutBackup: restore?.serve ? { why: WAS_REPLACED } : withoutBackup },
+      {
+        host,
+        owner: USER,
+        maxMb,
+        withoutBackup: restore?.serve ? { why: WAS_REPLACED } : withoutBackup,
+        leaves,
+        kind: "postgres",
+      },
       { parent: this },
     );
     const restored =
@@ -163,7 +173,7 @@ export class Postgres extends pulumi.ComponentResource {
       scriptArguments: [
         ...Object.entries(running).map(([key, value]) => `${key}=${value}`),
         "--",
-        ...this.#databases.map((database) => `${database}:${extensionsOf(database)}`),
+        ...this.databases.map((database) => `${database}:${extensionsOf(database)}`),
       ],
       dependsOn: this.container,
     });
@@ -180,9 +190,9 @@ export class Postgres extends pulumi.ComponentResource {
   login(consumer: string, { database, rights }: LoginArgs): Login {
     refuse(`${this.name}-${consumer}`, [
       ...consumerProblems(consumer),
-      ...(this.#databases.includes(database)
+      ...(this.databases.includes(database)
         ? []
-        : [`database: ${database} is not declared: give one of ${this.#databases.join(", ")}`]),
+        : [`database: ${database} is not declared: give one of ${this.databases.join(", ")}`]),
     ]);
     return this.#login(consumer, database, rights);
   }
@@ -198,7 +208,13 @@ export class Postgres extends pulumi.ComponentResource {
     return this.#login(consumer, "postgres", "replication");
   }
 
-  #login(consumer: string, database: string, rights: LoginArgs["rights"] | "replication"): Login {
+  /** A login of a PgBouncer: it may ask for the hashes of consumers' logins, and for nothing else. */
+  poolLogin(pool: string): Login {
+    refuse(`${this.name}-${pool}`, consumerProblems(pool));
+    return this.#login(pool, "postgres", "pool");
+  }
+
+  #login(consumer: string, database: string, rights: LoginArgs["rights"] | "replication" | "pool"): Login {
     const host = this.host;
     const name = `${this.name}-${consumer}`;
     const role = consumer.replaceAll("-", "_");
@@ -213,6 +229,7 @@ export class Postgres extends pulumi.ComponentResource {
     const job = this.#job(`${name}-login`, {
       script: LOGIN,
       scriptArguments: [user, role, rights, database],
+      labels: { "bulkhead.login": user },
       volumes: [files.volume],
       dependsOn: this.#ready,
     });
