@@ -45,6 +45,8 @@ export interface ReplicatedArgs {
 export interface PreDeploy {
   /** The program and its arguments. The image needs a POSIX shell to run it. */
   command: string[];
+  /** Where the service's own image has no shell: another target of the same Dockerfile, for one. @default the service's own */
+  image?: pulumi.Input<string>;
   /** The update fails when it has not ended by then. @default 300 */
   deadlineSeconds?: number;
   /** @default the service's own */
@@ -55,7 +57,7 @@ export interface PreDeploy {
 export interface ReleaseKind {
   host: DockerHost;
   role: Role;
-  health: Health;
+  health: Health | undefined;
   /** The edge that leads to it. @default none does */
   gate?: Gate;
   /** In place of the image's. @default the image's own */
@@ -168,7 +170,23 @@ function refuseBadRelease(name: string, { replicas = 1, rollout = "start-first",
   if (problems.length > 0) throw new Error(problems.join("\n"));
 }
 
-function preDeployJob<Common extends { limits: Limits }>(common: Common, preDeploy: PreDeploy) {
-  const { command, deadlineSeconds = 300, limits = common.limits } = preDeploy;
-  return { ...common, limits, deadlineSeconds, script: '"$@" || exit\nfinish', scriptArguments: command };
+function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: PreDeploy) {
+  const { command, deadlineSeconds = 300, limits = common.limits, image = common.image } = preDeploy;
+  // It is asked by Docker whether it is done, whatever the service is asked by.
+  const exceptions = common.exceptions?.filter((exception) => !("noHealthCommand" in exception));
+  return {
+    ...common,
+    exceptions,
+    image,
+    limits,
+    deadlineSeconds,
+    script: '"$@" || exit\nfinish',
+    scriptArguments: command,
+  };
+}
+
+interface JobOfRelease {
+  image: pulumi.Input<string>;
+  limits: Limits;
+  exceptions: ReleaseArgs["exceptions"];
 }
