@@ -52,6 +52,9 @@ done
 put "$token" /restore/wanted
 await /restore/fetched 86400 || fail "nothing was fetched: does the shipper run?"
 read -r _ how answer </restore/fetched
+case $answer in
+'base backup '*) fetched=${answer#base backup } fetched=${fetched%%:*} ;;
+esac
 [ "$how" = ok ] || fail "$answer"
 fetched=$answer
 wrong=$( (unpack /restore/in /restore/data "point:bulkhead_$token") 2>&1) || fail "the base backup does not verify: $(echo "$wrong" | tail -1)"

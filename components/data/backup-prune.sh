@@ -17,6 +17,8 @@ prune() {
       keep = ""
       if (!(day in d) && nd < daily) { d[day]; nd++; keep = "daily" }
       if (!(week in w) && nw < weekly) { w[week]; nw++; if (keep == "") keep = "kept" }
+      # Of the last two days all: a backup that is made by hand takes no way back away.
+      if (keep == "" && (day in d) && nd <= 2) keep = "daily"
       if (!(month in m) && nm < monthly) { m[month]; nm++; if (keep == "") keep = "kept" }
       print (keep == "" ? "old" : keep), $0
     }' >/tmp/judged

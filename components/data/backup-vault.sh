@@ -30,6 +30,7 @@ why() {
   *'failed to authenticate decrypted block'* | *'not an encrypted file'* | *'bad magic'* | *'bad password'*)
     echo "what is there cannot be decrypted: it was changed, or the key is another: see the page on backups. $line"
     ;;
+  *'unexpected EOF'*) echo "what is there ends too early, or was changed. $line" ;;
   *InvalidAccessKeyId* | *SignatureDoesNotMatch* | *AccessDenied* | *'status code: 403'* | *ExpiredToken* | *'StatusCode: 403'*)
     echo "the storage refuses the credentials: give valid ones in the stack, and bulkhead up. $line"
     ;;

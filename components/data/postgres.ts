@@ -154,7 +154,8 @@ export class Postgres extends pulumi.ComponentResource {
         ...{ host, image, limits, role: "database", run: "always", rollout: "stop-first", user: USER },
         entrypoint: ["/bin/sh", "-c", START, name],
         command: flags(atStart),
-        env: { PGDATA: DATA_PATH },
+        // The provider takes another volume for no change (seen in 5.2.0), and another setting for one.
+        env: { PGDATA: DATA_PATH, ...(restore?.serve && { RESTORED: restore.id }) },
         networks: [{ name: this.network.name, aliases: [name] }],
         volumes: [data, this.#socket, { name: configuration.volumeName, path: "/etc/bulkhead" }],
         // For parallel queries; of the memory that it has anyway.

@@ -56,7 +56,7 @@ export class Vault extends pulumi.ComponentResource {
     this.image = args.image ?? dataImages.rclone;
     this.network = new network.Network(
       `${name}-network`,
-      { name: host.named(name), driver: "bridge", internal: false, labels: host.labels() },
+      { name: host.named(`${name}-egress`), driver: "bridge", internal: false, labels: host.labels() },
       { parent: this, deleteBeforeReplace: true },
     );
     const given = args.key ?? new pulumi.Config().getSecret("backupKey");

@@ -31,7 +31,7 @@ describe("a backup", () => {
       ...{ networks: ["reach-test-db"], writes: ["/spool", "/state"], reads: ["/sent", "/run/secrets"] },
     });
     expect(of("backup-shipper")).toEqual({
-      ...{ networks: ["reach-test-vault"], writes: ["/sent", "/restore"], reads: ["/spool", "/run/secrets"] },
+      ...{ networks: ["reach-test-vault-egress"], writes: ["/sent", "/restore"], reads: ["/spool", "/run/secrets"] },
     });
     expect(of("backup-drill").networks).toEqual([]);
     expect(of("backup")).toEqual({ networks: [], writes: [], reads: ["/state", "/sent"] });
@@ -87,7 +87,7 @@ describe("a restore", () => {
     // Logins are made anew, as those of that time may be others.
     const volumeOf = (recording: typeof made) => container(recording, "db-backup-login").inputs.envs;
     expect(volumeOf(served)).not.toEqual(volumeOf(made));
-  });
+  }, 30_000);
 
   test.each<[object, Args, string]>([
     [
