@@ -9,18 +9,39 @@ import { RunError } from "@pulumi/pulumi/errors.js";
  */
 export function beforeProgramEnds(complaint: string): () => void {
   let isCalled = false;
+  const check = () => {
+    if (uncalled.delete(check) && !isCalled) throw new RunError(complaint);
+  };
+  uncalled.add(check);
   // What the program exports is known when it has come to its end. One that fails before has an error of its own.
   const { outputs } = pulumi.runtime.getStackResource() as unknown as Root;
-  const ended = outputs.promise().then(
-    () => true,
-    () => false,
+  void outputs.promise().then(
+    // As a rejection that nobody handles: Pulumi shows it and fails the run.
+    () => void Promise.resolve().then(check),
+    () => uncalled.delete(check),
   );
-  void ended.then((isEnded) => {
-    // As a rejection that nobody handles: Pulumi shows it and fails the run, and so does `record` of bulkhead/testing.
-    if (isEnded && !isCalled) throw new RunError(complaint);
-  });
+  // What it exports may itself wait for the call.
+  if (!isListening) process.on("beforeExit", endProgram);
+  isListening = true;
   return () => (isCalled = true);
 }
+
+/**
+ * For a run whose process goes on, when the program has come to its end.
+ *
+ * @throws RunError with what it should have called.
+ */
+export function endProgram(): void {
+  for (const check of uncalled) check();
+}
+
+/** For a run whose process goes on, when the program has failed. */
+export function forgetProgram(): void {
+  uncalled.clear();
+}
+
+const uncalled = new Set<() => void>();
+let isListening = false;
 
 /** Pulumi exports the method without its type. */
 interface Root {

@@ -84,9 +84,13 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
         : [],
     ),
 
-  "the edge reaches no network but door and proxy, and the door none but door and tunnel": (recording) =>
+  "the edge reaches no network but door, proxy and those with programs, and the door none but door and tunnel": (
+    recording,
+  ) =>
     complaintsOf(containers(recording), (container) => {
-      const allowed = isWithin(recording, container, "FrontDoor") ? ["door", "tunnel"] : ["door", "proxy"];
+      const withPrograms = programsOf(recording).map((name) => `${name}-edge`);
+      const ofEdge = isOwn(recording, container, "Proxy") ? ["door", "proxy", ...withPrograms] : ["door", "proxy"];
+      const allowed = isWithin(recording, container, "FrontDoor") ? ["door", "tunnel"] : ofEdge;
       return isWithin(recording, container, "Proxy", "RouteFile")
         ? networksOf(recording, container)
             .filter((network) => !allowed.includes(network))
@@ -135,9 +139,25 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       },
     ),
 
-  "the network internal, and no other, has no way out": (recording) =>
+  "a program's networks are for it, its job and the edge alone, and proxy is the edge's": (recording) =>
+    complaintsOf(containers(recording), (container) => {
+      const names = programsOf(recording);
+      const allowed = (network: string) => {
+        const service = names.find((name) => network === `${name}-edge` || network === `${name}-egress`);
+        if (service === undefined) return network !== "proxy" || isOwn(recording, container, "Proxy");
+        const isEdge = isOwn(recording, container, "Proxy") && network.endsWith("-edge");
+        return isEdge || container.name === service || label(container, "bulkhead.for") === service;
+      };
+      return networksOf(recording, container)
+        .filter((network) => !allowed(network))
+        .map((network) => `is on the network ${network}, which is another's`);
+    }),
+
+  "no network has a way out but door, proxy, tunnel and those named egress": (recording) =>
     complaintsOf(ofType<pulumi.Unwrap<NetworkArgs>>(recording, "docker:index/network:Network"), ({ inputs }) => {
-      const internal = inputs.name === `${recording.stackName}-internal`;
+      const internal = !/^(door|proxy|tunnel|.+-egress)$/.test(
+        (inputs.name ?? "").replace(`${recording.stackName}-`, ""),
+      );
       return [
         ...(inputs.internal === internal ? [] : [`has internal: ${inputs.internal}`]),
         ...(inputs.driver === "bridge" ? [] : [`has the driver ${inputs.driver}`]),
@@ -161,17 +181,21 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       : [`has the label bulkhead.pids: ${label(container, "bulkhead.pids")}`],
   ),
 
-  "health is checked and waited for": eachContainer(({ inputs: { start, healthcheck, wait, waitTimeout } }) =>
-    start === false
+  "health is checked and waited for": eachContainer((container) => {
+    const { start, healthcheck, wait, waitTimeout } = container.inputs;
+    // A backup is red until a drill was green, and no update waits for one.
+    const isAwaited = label(container, "bulkhead.role") !== "backup";
+    const excepted = exceptionsOf(container).some(({ noHealthCommand }) => noHealthCommand);
+    return start === false || (healthcheck === undefined && excepted)
       ? []
       : [
           ...(healthcheck?.tests?.[0] === "CMD" && healthcheck.tests.length > 1
             ? []
             : [`has the health check ${JSON.stringify(healthcheck?.tests)}`]),
-          ...(wait ? [] : ["is not waited for"]),
+          ...(wait === isAwaited ? [] : [wait ? "is waited for" : "is not waited for"]),
           ...(waitTimeout && waitTimeout > 0 ? [] : [`is waited for ${waitTimeout} s`]),
-        ],
-  ),
+        ];
+  }),
 
   "a container that does not come up says why": eachContainer(({ inputs: { start }, options }) =>
     start === false || options.hooks.onError.includes("host-explain") ? [] : ["fails without a word"],
@@ -214,23 +238,24 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
   "every exception is known and has a reason": eachContainer((container) =>
     exceptionsOf(container).flatMap(({ why, ...what }) => [
       ...(why && why.length > 10 ? [] : [`has the exception ${JSON.stringify(what)} without a reason`]),
-      ...(["capability", "rootUser", "writableRoot", "entryPoint", "withoutBackup"].includes(Object.keys(what).join())
+      ...(KNOWN_EXCEPTIONS.includes(Object.keys(what).join())
         ? []
         : [`has the unknown exception ${JSON.stringify(what)}`]),
     ]),
   ),
 
-  "every tmpfs has a size and runs nothing": eachContainer(({ inputs: { tmpfs } }) =>
-    Object.entries(tmpfs ?? { "": "" }).flatMap(([path, options]) => {
+  "every tmpfs has a size and runs nothing": eachContainer((container) =>
+    Object.entries(container.inputs.tmpfs ?? { "": "" }).flatMap(([path, options]) => {
       const set = options.split(",");
-      const missing = ["noexec", "nosuid", "nodev"].filter((option) => !set.includes(option));
+      const executable = exceptionsOf(container).some(({ tmpfsExec }) => tmpfsExec === path);
+      const missing = [executable ? "exec" : "noexec", "nosuid", "nodev"].filter((option) => !set.includes(option));
       if (!set.some((option) => /^size=[1-9]\d*m$/.test(option))) missing.push("size");
       return missing.map((option) => `has the tmpfs ${path} without ${option}`);
     }),
   ),
 
-  "an init reaps, stops take their time, and logs are rotated": eachContainer(({ inputs }) => [
-    ...(inputs.init ? [] : ["has no init"]),
+  "an init reaps, stops take their time, and logs are rotated": eachContainer(({ inputs, ...container }) => [
+    ...(inputs.init === !exceptionsOf({ inputs, ...container }).some(({ noInit }) => noInit) ? [] : ["has no init"]),
     ...(inputs.destroyGraceSeconds && inputs.destroyGraceSeconds > 0 ? [] : ["is killed without grace"]),
     ...(inputs.logDriver === "json-file" ? [] : [`logs to ${inputs.logDriver}`]),
     ...(JSON.stringify(Object.entries(inputs.logOpts ?? {}).sort()) === '[["max-file","3"],["max-size","10m"]]'
@@ -243,6 +268,22 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     const kind = start === false ? "courier" : mustRun ? "service" : "job";
     return restart === (kind === "service" ? "always" : "no") ? [] : [`is a ${kind} and has restart: ${restart}`];
   }),
+
+  "a database is on networks of databases alone, and ends before another one starts": (recording) => {
+    const names = databasesOf(recording);
+    const pools = componentsOf(recording, "PgBouncer");
+    return complaintsOf(containers(recording), (container) => {
+      if (!names.includes(container.name)) return [];
+      return [
+        ...networksOf(recording, container)
+          .filter((network) => !names.includes(network))
+          .map((network) => `is on the network ${network}`),
+        ...(label(container, "bulkhead.rollout") === "stop-first" || pools.includes(container.name)
+          ? []
+          : ["starts beside the one before it"]),
+      ];
+    });
+  },
 
   "a container is made before the old one goes, unless it holds ports": eachContainer(({ inputs, options }) => [
     ...(options.deleteBeforeReplace === (inputs.ports ?? []).length > 0
@@ -268,7 +309,7 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       ofType<pulumi.Unwrap<RemoteImageArgs>>(recording, "docker:index/remoteImage:RemoteImage"),
       ({ inputs: { build, name } }) => {
         if (build === undefined) return isPinned(name) ? [] : [`pulls ${name}`];
-        const bases = basesOf(build.context ?? ".", build.buildArgs);
+        const bases = basesOf(build.context ?? ".", build.buildArgs, build.dockerfile);
         return bases.filter((base) => !isPinned(base)).map((base) => `is built from ${base}, without a digest`);
       },
     ),
@@ -302,12 +343,16 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")
       .filter(({ inputs, options }) => options.retainOnDelete && hasLabel(inputs.labels, "bulkhead.data"))
       .map(({ inputs }) => inputs.name);
-    const isSchedule = (container: Container, path: string | undefined) =>
-      path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job";
+    const isOwnFolder = (container: Container, path: string | undefined) =>
+      (path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job") ||
+      (path === "/var/run/postgresql" && isOwn(recording, container, "Postgres")) ||
+      // The folders between the containers of a backup.
+      (["/spool", "/sent", "/restore", "/state"].includes(path ?? "") &&
+        label(container, "bulkhead.backup") !== undefined);
     return complaintsOf(containers(recording), (container) =>
       mountedVolumes(container.inputs)
         .filter(({ readOnly, volumeName }) => !readOnly && container.inputs.mustRun && !data.includes(volumeName))
-        .filter(({ containerPath }) => !isSchedule(container, containerPath))
+        .filter(({ containerPath }) => !isOwnFolder(container, containerPath))
         .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
     );
   },
@@ -419,12 +464,17 @@ function dnsRecords(recording: Recording) {
   return ofType<pulumi.Unwrap<DnsRecordArgs>>(recording, "cloudflare:index/dnsRecord:DnsRecord");
 }
 
+const KNOWN_EXCEPTIONS = [
+  ...["capability", "rootUser", "writableRoot", "noInit", "tmpfsExec", "noHealthCommand"],
+  ...["entryPoint", "withoutBackup"],
+];
+
 /** Inputs of a container that the invariants above look at, or that are harmless. */
 const JUDGED = [
   ...["image", "entrypoints", "command", "envs", "labels", "uploads", "volumes", "mounts", "tmpfs", "readOnly", "user"],
   ...["networkMode", "networksAdvanced", "ports", "memory", "memorySwap", "cpus", "init", "logDriver", "logOpts"],
   ...["capabilities", "securityOpts", "privileged", "restart", "start", "mustRun", "healthcheck", "wait"],
-  ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode"],
+  ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode", "shmSize"],
 ];
 
 /** Every volume of a container, in whichever form it is asked for. */
@@ -469,6 +519,21 @@ function isOwn(recording: Recording, container: Container, kind: string): boolea
   return recording.resources.some(({ type, name }) => type === `bulkhead:index:${kind}` && name === container.name);
 }
 
+/** The names of all services, workers and scheduled jobs. */
+function programsOf(recording: Recording): string[] {
+  return ["WebService", "Worker", "ScheduledJob"].flatMap((kind) => componentsOf(recording, kind));
+}
+
+/** The names of all that keeps data or stands before it, each with a network of that name. */
+function databasesOf(recording: Recording): string[] {
+  return ["Postgres", "PgBouncer", "Redis"].flatMap((kind) => componentsOf(recording, kind));
+}
+
+/** The names of all components of a kind. */
+function componentsOf(recording: Recording, kind: string): string[] {
+  return recording.resources.flatMap(({ type, name }) => (type === `bulkhead:index:${kind}` ? [name] : []));
+}
+
 /** The networks of a container, without the stack's name. */
 function networksOf({ stackName }: Recording, { inputs }: Container): string[] {
   return (inputs.networksAdvanced ?? []).map(({ name }) => name.replace(`${stackName}-`, ""));
@@ -479,6 +544,9 @@ interface Exception {
   capability?: string;
   rootUser?: boolean;
   writableRoot?: boolean;
+  noInit?: boolean;
+  tmpfsExec?: string;
+  noHealthCommand?: boolean;
 }
 
 function exceptionsOf(container: Container): Exception[] {

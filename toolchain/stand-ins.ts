@@ -69,6 +69,19 @@ const recipes: Readonly<Record<string, Recipe>> = {
       Cmd: ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
     },
   },
+  "nginx-unprivileged": {
+    content: "nginx of Debian 12",
+    variant: "extract",
+    packages: ["base-files", "nginx", "busybox", "ca-certificates"],
+    scripts: ["slim", "busybox", "nginx"],
+    config: {
+      Env: [PATH],
+      User: "101",
+      StopSignal: "SIGQUIT",
+      ExposedPorts: { "8080/tcp": {} },
+      Cmd: ["nginx", "-g", "daemon off;"],
+    },
+  },
   cloudflared: {
     content: `cloudflared ${pins.cloudflared}, built here, on Debian 12`,
     variant: "extract",
@@ -77,6 +90,45 @@ const recipes: Readonly<Record<string, Recipe>> = {
     copies: async () => [[join(await builtCloudflared(), "cloudflared"), "/usr/local/bin"]],
     copiesKey: cloudflaredKey,
     config: { Env: [PATH], User: "65532:65532", Entrypoint: ["cloudflared", "--no-autoupdate"], Cmd: ["version"] },
+  },
+  postgres: {
+    content: "PostgreSQL 17 of Debian 13",
+    variant: "extract",
+    suite: "trixie",
+    packages: ["base-files", "postgresql-17", "util-linux", "busybox", "ca-certificates", "tzdata", "zstd"],
+    scripts: ["slim", "busybox", "postgres"],
+    config: {
+      Env: [PATH, "LANG=C.UTF-8", "PG_MAJOR=17", "PGDATA=/var/lib/postgresql/data"],
+      StopSignal: "SIGINT",
+      Entrypoint: ["docker-entrypoint.sh"],
+      Cmd: ["postgres"],
+      ExposedPorts: { "5432/tcp": {} },
+      Volumes: { "/var/lib/postgresql/data": {} },
+    },
+  },
+  rclone: {
+    content: "rclone 1.60 of Debian 12",
+    variant: "extract",
+    packages: ["base-files", "rclone", "busybox", "ca-certificates", "tzdata"],
+    scripts: ["slim", "busybox", "rclone"],
+    config: { Env: [PATH, "XDG_CONFIG_HOME=/config"], Entrypoint: ["rclone"], Cmd: ["version"] },
+  },
+  pgbouncer: {
+    content: "PgBouncer 1.26 or newer of Debian 14",
+    variant: "extract",
+    // Debian 13 has 1.24, which has CVE-2026-19888.
+    suite: "forky",
+    packages: ["base-files", "pgbouncer", "postgresql-client", "busybox", "ca-certificates"],
+    scripts: ["slim", "busybox", "pgbouncer"],
+    config: { Env: [PATH], Cmd: ["pgbouncer", "/etc/pgbouncer/pgbouncer.ini"] },
+  },
+  valkey: {
+    content: "Valkey 9 of Debian 14",
+    variant: "extract",
+    suite: "forky",
+    packages: ["base-files", "valkey-server", "valkey-tools", "util-linux", "busybox", "ca-certificates"],
+    scripts: ["slim", "busybox"],
+    config: { Env: [PATH], Cmd: ["valkey-server"], ExposedPorts: { "6379/tcp": {} }, Volumes: { "/data": {} } },
   },
   python: {
     content: "Python 3.11 of Debian 12",
@@ -113,7 +165,8 @@ export async function standInFor(reference: string): Promise<StandIn | undefined
   const names = [tagOf(reference)];
   const inputs = [recipe, scripts, await recipe.copiesKey?.(), names, process.arch, FORMAT];
   const recipeKey = keyOf(...inputs);
-  const own = `bulkhead.local/${key}:${recipeKey}`;
+  // One word, as what takes it without a digest wants it.
+  const own = `bulkhead.local/${key.split("-")[0]}:${recipeKey}`;
   const make = async (directory: string) => {
     const copies = (await recipe.copies?.()) ?? [];
     await requirePrograms("stand-in images", { mmdebstrap: "mmdebstrap" });

@@ -3,6 +3,7 @@ import { covers } from "../../components/edge/hosts.ts";
 import { overlap, publishersOf } from "../../components/docker-engine/published-ports.ts";
 import { isAtLeast } from "../../toolchain/pins.ts";
 import { type HostFacts, type Space } from "./host-facts.ts";
+import { networkChecks } from "./network-checks.ts";
 import { enumerated } from "../report/markdown.ts";
 
 /** `bad`: the stack cannot run there, or should not. `unknown`: it could not be learned. */
@@ -208,6 +209,19 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
     return data.some(({ usedMb, maxMb }) => usedMb > 0.8 * maxMb) ? warn(found, cure) : ok(found);
   },
 
+  "backup key": ({ containers, stack: { label, backupKeyKept } }) => {
+    const isBackedUp = containers.some(
+      ({ Labels }) => Labels["bulkhead.stack"] === label && Labels["bulkhead.backup"] !== undefined,
+    );
+    if (!isBackedUp) return ok("the stack has no backups");
+    if (backupKeyKept !== undefined) return ok(`kept: ${backupKeyKept}`);
+    return warn("nobody has said where a copy of it is kept", [
+      "If this host and Pulumi's state are lost, nobody can read the backups without the key.",
+      "  bulkhead backup-key                          # shows it, at a terminal alone",
+      '  bulkhead backup-key --kept "our safe, 2026"  # says where it is kept',
+    ]);
+  },
+
   memory: ({ engine: { MemTotal }, stack: { memoryMb } }) => {
     const totalMb = Math.round(MemTotal / 2 ** 20);
     const found = `${totalMb} MiB; the services' limits are ${memoryMb} MiB`;
@@ -275,6 +289,8 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
       `  ss -ltnp '( ${ports.map(([, port]) => `sport = :${port}`).join(" or ")} )'    # names the process`,
     ]);
   },
+
+  ...networkChecks,
 
   address: ({ stack: { edge }, shell }) => {
     if (!edge) return ok(NO_PORT);
@@ -433,7 +449,7 @@ function holdersOf({ containers, stack, shell }: HostFacts, address: string, por
   const others = publishers.filter(({ Labels }) => Labels["bulkhead.stack"] !== stack.label);
   if (publishers.length > 0) return others.map(({ Names }) => `the container ${Names[0]?.slice(1)}`);
   const listener = shell?.listening?.find((other) => other.port === port && overlap(other.address, address));
-  return listener === undefined ? [] : [`a process that is in no container`];
+  return listener === undefined ? [] : [`${listener.process ?? "a process"}, which is in no container`];
 }
 
 function isOutside(address: string): boolean {

@@ -12,8 +12,12 @@ export type Role =
   | "service"
   /** What works without a route. */
   | "worker"
+  /** What keeps data, or pools connections to what does. */
+  | "database"
   /** What waits for the time of its job, and runs it. */
   | "scheduled-job"
+  /** What tells whether backups are well. */
+  | "backup"
   /** What opens a tunnel to Cloudflare. */
   | "tunnel"
   /** What switches a route. */
@@ -36,10 +40,14 @@ export interface ContainerArgs extends Posture {
   run: "always" | "once" | "never";
   /** The old container ends before this one starts, and is started again if this one fails. @default this starts first */
   rollout?: "stop-first";
-  /** How the engine sees that it works. Required for all that runs. */
+  /** Size of /dev/shm in MiB. @default 64, the engine's own */
+  shmMb?: number;
+  /** How the engine sees that it works. Required for all that runs, but for the exception `noHealthCommand`. */
   health?: Health;
   /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
   networks?: { name: pulumi.Input<string>; aliases?: string[] }[];
+  /** Networks that are known only at the program's end, each with the container's names there. @default [] */
+  laterNetworks?: pulumi.Input<{ name: string; aliases: string[] }[]>;
   /**
    * Named volumes. Read-only unless said otherwise. Into an empty one Docker copies what the image has at the path, with its
    * owner; `noCopy` leaves it as it is.
@@ -49,7 +57,7 @@ export interface ContainerArgs extends Posture {
   /** Ports of the host, each bound to an address. @default [] */
   ports?: { address: string; external: number; internal: number }[];
   /** What is told of it beside its name, like how clients ask for it. @default {} */
-  labels?: Record<string, string>;
+  labels?: Record<string, pulumi.Input<string>>;
   /** Plain settings. A secret never goes here: see secret.ts. @default {} */
   env?: Record<string, pulumi.Input<string>>;
   /** @default the image's own */
@@ -76,6 +84,8 @@ export interface Health {
   retries?: number;
   /** The update fails when it is not healthy by then. @default 60 */
   deadlineSeconds?: number;
+  /** Whether an update waits until it is healthy. Not for what tells of something that comes true later. @default true */
+  isAwaited?: boolean;
 }
 
 /**
@@ -90,7 +100,11 @@ export class Container extends pulumi.ComponentResource {
   constructor(name: string, args: ContainerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Container", name, {}, { providers: [args.host.provider], ...opts });
     const { host, run, health, networks = [], volumes = [], ports = [], uploads = [], exceptions = [] } = args;
-    if (run !== "never" && health === undefined) throw new Error(`${name}: has no health check: give it one`);
+    const unasked = exceptions.some((exception) => "noHealthCommand" in exception);
+    if (run !== "never" && health === undefined && !unasked)
+      throw new Error(`${name}: has no health check: give it one`);
+    if (health !== undefined && unasked)
+      throw new Error(`${name}: exceptions: noHealthCommand: it has a health check: leave one of them out`);
     // A network given as the mode keeps the container off the default bridge from the start, but the engine then drops
     // its aliases there. Where every network has aliases, the provider takes it off the bridge before it starts.
     const mode = networks.length === 0 ? "none" : networks.find(({ aliases }) => aliases === undefined)?.name;
@@ -99,6 +113,7 @@ export class Container extends pulumi.ComponentResource {
       {
         ...hardened(args),
         stopTimeout: args.shutdownSeconds,
+        shmSize: args.shmMb,
         image: pulumi.output(args.image).apply(pinned),
         entrypoints: args.entrypoint,
         command: args.command,
@@ -114,7 +129,9 @@ export class Container extends pulumi.ComponentResource {
           ...(exceptions.length > 0 ? { "bulkhead.exceptions": JSON.stringify(exceptions) } : {}),
         }),
         networkMode: mode,
-        networksAdvanced: networks.map(({ name, aliases }) => ({ name, aliases })),
+        networksAdvanced: pulumi
+          .all([networks.map(({ name, aliases }) => ({ name, aliases })), args.laterNetworks ?? []])
+          .apply(([known, later]) => [...known, ...later]),
         ports: ports
           .map(({ address, external, internal }) => ({ ip: address, external, internal, protocol: "tcp" }))
           .sort((a, b) => a.internal - b.internal),
@@ -219,7 +236,7 @@ function healthArgs(health: Health, { knowsStartInterval }: DockerHost): Partial
       startPeriod: duration(knowsStartInterval ? deadlineSeconds : 0.001),
       startInterval: knowsStartInterval ? duration(Math.min(intervalSeconds, 0.5)) : undefined,
     },
-    wait: true,
+    wait: health.isAwaited ?? true,
     waitTimeout: deadlineSeconds,
   };
 }

@@ -7,7 +7,9 @@ import { Engine } from "../docker-engine/client.ts";
 import { sshOptions } from "../docker-engine/ssh.ts";
 import { publishersOf, type Publisher } from "../docker-engine/published-ports.ts";
 import { explainUnreachable } from "../docker-engine/connection-errors.ts";
+import { buildHook } from "./build-hook.ts";
 import { failureHooks, announceDowntime, HostFaults } from "./deploy-failures.ts";
+import { imageVolumesHook } from "./image-volumes.ts";
 import { jobHook } from "./job-hook.ts";
 import { stopFirstHooks } from "./stop-first.ts";
 
@@ -45,6 +47,8 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly hooksOfStopFirst: pulumi.ResourceHookBinding;
   /** For one that runs to its end in an update. */
   readonly hooksOfJobs: pulumi.ResourceHookBinding;
+  /** For what it builds. */
+  readonly hooksOfBuilds: pulumi.ResourceHookBinding;
   readonly #fingerprintKey: random.RandomPassword;
   readonly #knownHosts: string | undefined;
   readonly #programs = new Map<string, Program>();
@@ -67,10 +71,21 @@ export class DockerHost extends pulumi.ComponentResource {
       return { props, opts: pulumi.mergeOptions({ hooks: { onError: [this.faults.hook] } }, opts) };
     });
     // Registered once, as each costs a call to the engine.
-    this.hooks = failureHooks(name, this);
-    this.hooksOfPorts = { ...this.hooks, beforeCreate: [announceDowntime(name, this), ...this.hooks.beforeCreate!] };
+    const failures = failureHooks(name, this);
+    const imageVolumes = imageVolumesHook(name, this);
+    // Before anything that runs is touched.
+    const checked = (hooks: pulumi.ResourceHookBinding) => ({
+      ...hooks,
+      beforeCreate: [imageVolumes, ...(hooks.beforeCreate ?? [])],
+    });
+    this.hooks = checked(failures);
+    this.hooksOfPorts = checked({
+      ...failures,
+      beforeCreate: [announceDowntime(name, this), ...failures.beforeCreate!],
+    });
     this.hooksOfJobs = { ...this.hooks, afterCreate: [...this.hooks.afterCreate!, jobHook(name, this)] };
-    this.hooksOfStopFirst = stopFirstHooks(name, this, this.hooks);
+    this.hooksOfStopFirst = checked(stopFirstHooks(name, this, failures));
+    this.hooksOfBuilds = { beforeCreate: [buildHook(name, this)] };
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
     this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });
     // For `bulkhead audit`: how the engine was set when the stack was deployed.
@@ -104,7 +119,7 @@ export class DockerHost extends pulumi.ComponentResource {
   }
 
   /** Labels of everything that this stack makes on the host. */
-  labels(labels: Record<string, string> = {}): { label: string; value: string }[] {
+  labels(labels: Record<string, pulumi.Input<string>> = {}): { label: string; value: pulumi.Input<string> }[] {
     return Object.entries({ ...labels, "bulkhead.stack": this.stackName })
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([label, value]) => ({ label, value }));

@@ -1,14 +1,16 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { compartment, type Connections } from "./compartment.ts";
 import { Container, type ContainerArgs, type Health, type Role } from "./container.ts";
 import { dataMounts, isUidGid, type DataMount } from "./data-volume.ts";
 import type { DockerHost } from "./docker-host.ts";
 import type { Limits, Posture } from "./hardening.ts";
 import { Job } from "./job.ts";
+import type { Gate } from "./networks.ts";
 import { SecretFiles, SECRETS_PATH } from "./secret.ts";
 
 /** What a release has, whether requests come to it or not. */
 export interface ReleaseArgs
-  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions" | "user">, Pick<ContainerArgs, "env" | "command"> {
+  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions" | "user">, Pick<ContainerArgs, "command">, Connections {
   image: pulumi.Input<string>;
   /** Setting to value. The container gets SETTING_FILE, the path of a file that only it can read. @default {} */
   secrets?: Record<string, pulumi.Input<string>>;
@@ -43,6 +45,8 @@ export interface ReplicatedArgs {
 export interface PreDeploy {
   /** The program and its arguments. The image needs a POSIX shell to run it. */
   command: string[];
+  /** Where the service's own image has no shell: another target of the same Dockerfile, for one. @default the service's own */
+  image?: pulumi.Input<string>;
   /** The update fails when it has not ended by then. @default 300 */
   deadlineSeconds?: number;
   /** @default the service's own */
@@ -53,10 +57,14 @@ export interface PreDeploy {
 export interface ReleaseKind {
   host: DockerHost;
   role: Role;
-  networks: NonNullable<ContainerArgs["networks"]>;
-  health: Health;
+  health: Health | undefined;
+  /** The edge that leads to it. @default none does */
+  gate?: Gate;
   /** In place of the image's. @default the image's own */
   entrypoint?: string[];
+  /** @default {} */
+  labels?: ContainerArgs["labels"];
+  worksFor?: string;
   /** Beside the secrets. @default [] */
   volumes?: ContainerArgs["volumes"];
   /** @default five more than drainSeconds, for what a process does after it */
@@ -75,11 +83,12 @@ export function releaseOf(
 ): [Container, ...Container[]] {
   const { replicas = 1, rollout = "start-first", secrets = {}, drainSeconds } = args;
   refuseBadRelease(name, args);
-  const { host, role, health, networks } = kind;
+  const { host, role, health } = kind;
   const { tmpfsMb = { "/tmp": 16 }, volumes = [] } = args;
   const user = userOf(args);
   const data = dataMounts(name, volumes, { user, taken: [SECRETS_PATH, ...Object.keys(tmpfsMb)] });
   const dataVolumes = volumes.map(({ volume }) => volume);
+  const { networks, env } = compartment(parent, name, args, kind);
   const files =
     Object.keys(secrets).length > 0
       ? new SecretFiles(`${name}-secrets`, { host, readerUid: user.split(":")[0]!, secrets }, { parent })
@@ -91,7 +100,7 @@ export function releaseOf(
     limits: args.limits,
     tmpfsMb: args.tmpfsMb,
     exceptions: args.exceptions,
-    env: { ...args.env, ...files?.env },
+    env: { ...env, ...files?.env },
     networks,
     volumes: [...(files ? [files.volume] : []), ...data],
   };
@@ -112,7 +121,8 @@ export function releaseOf(
         role,
         run: "always",
         rollout: rollout === "stop-first" ? rollout : undefined,
-        worksFor: number === 1 ? undefined : name,
+        worksFor: number === 1 ? kind.worksFor : name,
+        labels: kind.labels,
         entrypoint: kind.entrypoint,
         command: args.command,
         health,
@@ -160,7 +170,23 @@ function refuseBadRelease(name: string, { replicas = 1, rollout = "start-first",
   if (problems.length > 0) throw new Error(problems.join("\n"));
 }
 
-function preDeployJob<Common extends { limits: Limits }>(common: Common, preDeploy: PreDeploy) {
-  const { command, deadlineSeconds = 300, limits = common.limits } = preDeploy;
-  return { ...common, limits, deadlineSeconds, script: '"$@" || exit\nfinish', scriptArguments: command };
+function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: PreDeploy) {
+  const { command, deadlineSeconds = 300, limits = common.limits, image = common.image } = preDeploy;
+  // It is asked by Docker whether it is done, whatever the service is asked by.
+  const exceptions = common.exceptions?.filter((exception) => !("noHealthCommand" in exception));
+  return {
+    ...common,
+    exceptions,
+    image,
+    limits,
+    deadlineSeconds,
+    script: '"$@" || exit\nfinish',
+    scriptArguments: command,
+  };
+}
+
+interface JobOfRelease {
+  image: pulumi.Input<string>;
+  limits: Limits;
+  exceptions: ReleaseArgs["exceptions"];
 }

@@ -1,9 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Network } from "@pulumi/docker/network.js";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
-import type { Container } from "./container.ts";
+import type { Container, ContainerArgs } from "./container.ts";
 import { parseCron } from "./cron.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { Job } from "./job.ts";
@@ -22,8 +21,12 @@ export interface ScheduledJobArgs extends Omit<ReleaseArgs, "command" | "drainSe
   timeoutSeconds?: number;
   /** A run may begin while another still runs. @default false: it is skipped, and that is counted */
   overlap?: boolean;
-  /** @default none: it reaches nothing, and nothing reaches it */
-  networks?: Network[];
+  /** Volumes that hold no data of their own, for components that are made of several containers. @default [] */
+  folders?: ContainerArgs["volumes"];
+  /** What is told of it beside its name. @default {} */
+  labels?: ContainerArgs["labels"];
+  /** The name of what it is a part of: its label bulkhead.for. @default none */
+  worksFor?: string;
 }
 
 /**
@@ -36,7 +39,7 @@ export class ScheduledJob extends pulumi.ComponentResource {
 
   constructor(name: string, args: ScheduledJobArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:ScheduledJob", name, {}, { providers: [args.host.provider], ...opts });
-    const { host, networks = [], timeoutSeconds = 3600 } = args;
+    const { host, timeoutSeconds = 3600 } = args;
     const settings = scheduleOf(name, args);
     const volume = new docker.Volume(
       `${name}-schedule`,
@@ -64,9 +67,10 @@ export class ScheduledJob extends pulumi.ComponentResource {
       {
         host,
         role: "scheduled-job",
-        networks: networks.map((network) => ({ name: network.name })),
         entrypoint,
-        volumes: [{ name: shared, path: FOLDER, writable: true }],
+        volumes: [{ name: shared, path: FOLDER, writable: true }, ...(args.folders ?? [])],
+        labels: args.labels,
+        worksFor: args.worksFor,
         health: { test: ["CMD", ...entrypoint, "health", ...settings], intervalSeconds: 30, retries: 1 },
         // The time-out ends a run, ten seconds before what does not listen.
         graceSeconds: timeoutSeconds + 15,
