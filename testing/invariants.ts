@@ -183,9 +183,9 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
 
   "health is checked and waited for": eachContainer((container) => {
     const { start, healthcheck, wait, waitTimeout } = container.inputs;
-    const excepted = exceptionsOf(container).some(({ noHealthCommand }) => noHealthCommand);
     // A backup is red until a drill was green, and no update waits for one.
     const isAwaited = label(container, "bulkhead.role") !== "backup";
+    const excepted = exceptionsOf(container).some(({ noHealthCommand }) => noHealthCommand);
     return start === false || (healthcheck === undefined && excepted)
       ? []
       : [
