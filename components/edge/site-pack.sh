@@ -9,21 +9,22 @@ shift
 folders=$*
 cd /srv/site
 
+# The provider tells of a build that failed the command and its exit code, and none of its output.
 fail() {
-  echo "the site: $1" >&2
-  exit 1
+  echo "the site: $2" >&2
+  exit "$1"
 }
 
-[ -f ".$prefix/index.html" ] || fail "has no index.html: give the folder that has it"
+[ -f ".$prefix/index.html" ] || fail 3 "has no index.html: give the folder that has it"
 
 # A link in the site becomes what it leads to. One that leads out of it would serve what is nobody's business.
 find . -type l >/tmp/links
 while IFS= read -r link; do
-  [ -e "$link" ] || fail "$link is a link to nothing"
+  [ -e "$link" ] || fail 4 "$link is a link to nothing"
   to=$(readlink -f "$link")
   case $to in
   /srv/site/*) cp -RL "$link" /tmp/copy && rm "$link" && mv /tmp/copy "$link" ;;
-  *) fail "$link is a link that leads out of the site: take it away" ;;
+  *) fail 4 "$link is a link that leads out of the site: take it away" ;;
   esac
 done </tmp/links
 

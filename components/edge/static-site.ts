@@ -159,7 +159,9 @@ function dockerfileOf(name: string, args: Pick<StaticSiteArgs, ImageOf> & { drai
     `FROM ${server} AS bulkhead-pack`,
     "USER 0:0",
     `${copy} /srv/site${prefix}/`,
-    `RUN ${written("pack", ofFile("site-pack.sh"))} && sh /tmp/pack ${["'" + prefix + "'", ...immutable].join(" ")}`,
+    `RUN ${written("pack", ofFile("site-pack.sh"))}`,
+    // The error has the line, and so what its exit code means.
+    `RUN sh /tmp/pack ${["'" + prefix + "'", ...immutable].join(" ")} # 3: no index.html, 4: a link out of the site or to nothing`,
     `RUN mkdir -p /tmp/etc && ${written("etc/site.conf", configuration)}`,
     `FROM ${server}`,
     "COPY --from=bulkhead-pack /tmp/etc /etc/bulkhead",
