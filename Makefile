@@ -10,7 +10,7 @@ takes = DEBUG=<anything>
 help: ## this list
 	@awk -F ' takes [+]= |:.*## ' '/^[a-z]+: takes / { takes = $$2 } /^[a-z]+:.*## / { gsub(/\$$\$$/, "$$"); \
 	  printf "  make %-8s %s\n", $$1, $$2; if (takes) printf "%16s%s\n", "", takes; takes = "" }' $(MAKEFILE_LIST)
-	@echo "  STACK chooses a stack (default local); docs/toolchain.md says what is fetched, and from where."
+	@echo "  STACK chooses a stack (default local); docs/contributing/toolchain.md says what is fetched, and from where."
 
 up: takes += STACK=<stack> YES=1 ACKNOWLEDGED=<words>
 up: ## from a fresh machine to the stack answering; a table at the end
@@ -71,5 +71,5 @@ env: takes += STACK=<stack>
 env: ## for eval "$$(make -s env)": a shell in which plain pulumi works
 	$(RUN) cli/main.ts env
 
-generate: ## write what is made from the program: stack.schema.json, docs/configuration.md, docs/commands.md, the README's picture
+generate: ## write what is made from the program: stack.schema.json, docs/reference/configuration.md, docs/reference/commands.md, the README's picture
 	$(RUN) scripts/generate.ts

@@ -88,9 +88,17 @@ async function servicesOf(name: string, host: Host): Promise<Services> {
 async function stackFacts(name: string): Promise<StackFacts> {
   const { config = {} } = await readStackFile(committedFile(name));
   const { shape } = await programSettings();
-  const { domain, edge, cloudflare } = parseStackFile(projectName(), config, ["domain", "edge", "cloudflare"], shape);
+  const keys = ["domain", "domains", "aliases", "edge", "cloudflare"] as const;
+  const {
+    domain,
+    domains = [],
+    aliases = [],
+    edge,
+    cloudflare,
+  } = parseStackFile(...([projectName(), config, keys, shape] as const));
   const listens = cloudflare?.tunnel ? {} : { edge };
-  return { label: stackLabel(name), domain, ...listens, memoryMb: await servicesMemoryMb(config) };
+  const further = [...domains, ...aliases].map((own) => own.name);
+  return { label: stackLabel(name), domain, further, ...listens, memoryMb: await servicesMemoryMb(config) };
 }
 
 /** What the services of the program may take together, by its own settings. */

@@ -59,7 +59,11 @@ async function showLogs(engine: Engine, stack: string, services: readonly string
   const all = await listContainers(engine, stack);
   ensureKnown("service", services, [...new Set(all.filter((each) => services.length > 0 || serves(each)).map(nameOf))]);
   const wants = (each: Pick<ListedContainer, "Labels">) =>
-    services.length === 0 ? serves(each) : services.includes(nameOf(each));
+    services.length === 0
+      ? serves(each)
+      : services.includes(nameOf(each)) ||
+        // A replica is found by the name of its service too.
+        (serves(each) && services.includes(each.Labels["bulkhead.for"] ?? ""));
   const wanted = all.filter(wants);
   const write = writer([...new Set(wanted.map(nameOf))]);
   const read = options.release === "previous" ? previous(wanted) : wanted;

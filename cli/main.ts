@@ -22,6 +22,7 @@ import { generate } from "./generate.ts";
 import { logs } from "./logs.ts";
 import { releases } from "./releases.ts";
 import { rotate } from "./rotate.ts";
+import { run } from "./run.ts";
 import { scan } from "./scan.ts";
 import { status } from "./status.ts";
 import { runCommand } from "./stack/stack.ts";
@@ -38,6 +39,7 @@ const verbs: readonly Command[] = [
   status,
   logs,
   exec,
+  run,
   releases,
   rotate,
   doctor,

@@ -67,7 +67,7 @@ async function write(argument: string | undefined, options: Options, command: Co
       "Next:",
       `  bulkhead doctor --stack ${name}`,
       `  eval "$(bulkhead env --stack ${name})"    # a shell in which plain pulumi works on it`,
-      `  pulumi stack init ${name}    # where its state is to be: docs/production.md`,
+      `  pulumi stack init ${name}    # where its state is to be: docs/how-to/state.md`,
       ...secrets.map((key) => `  pulumi config set --secret ${key} --stack ${name}    # a value of its own`),
       `  bulkhead up --stack ${name}`,
     ].join("\n"),

@@ -15,10 +15,15 @@ export { images } from "./images.ts";
 // The parts of the platform, for a program that puts them together otherwise: the host and what runs on it.
 export { DockerHost, type DockerHostArgs } from "./host/docker-host.ts";
 export { Networks, type NetworksArgs } from "./host/networks.ts";
+export { provideImages, type Registries } from "./host/provided-images.ts";
+export { DataVolume, type DataMount, type DataVolumeArgs } from "./host/data-volume.ts";
 export { BuiltImage, type BuiltImageArgs } from "./host/built-image.ts";
 export { Container, type ContainerArgs, type Health } from "./host/container.ts";
 export { httpHealth } from "./host/http-health.ts";
 export { Job, type JobArgs } from "./host/job.ts";
+export { Worker, type Heartbeat, type WorkerArgs } from "./host/worker.ts";
+export { ScheduledJob, type ScheduledJobArgs } from "./host/scheduled-job.ts";
+export type { PreDeploy, ReleaseArgs, ReplicatedArgs } from "./host/release.ts";
 export type { Capability, Exception, Limits, Posture } from "./host/hardening.ts";
 
 // Secrets: generated, and handed to a container as files.
@@ -26,7 +31,9 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 
 // The edge, and the services behind it.
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
-export { WebService, type PreDeploy, type Routes, type WebServiceArgs } from "./edge/web-service.ts";
+export type { Alias, Domain } from "./edge/hosts.ts";
+export type { TcpRoute } from "./edge/tcp-route.ts";
+export { WebService, type Routes, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 
 // Cloudflare: the domain, a tunnel, buckets, and tokens that may do one thing alone.

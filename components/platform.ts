@@ -6,7 +6,9 @@ import { Tunnel } from "./cloudflare/tunnel.ts";
 import { Proxy, type Served } from "./edge/proxy.ts";
 import { ServedRoutes } from "./edge/served-routes.ts";
 import { DockerHost } from "./host/docker-host.ts";
+import { provideImages } from "./host/provided-images.ts";
 import { Networks } from "./host/networks.ts";
+import { SECRET_OF } from "./settings/dns-providers.ts";
 import type { Config } from "./settings/settings.ts";
 
 /** What every program stands on. */
@@ -26,7 +28,7 @@ export interface Platform {
 export interface ServiceOutput {
   container: pulumi.Output<string>;
   image: pulumi.Input<string>;
-  /** Where clients find it; the door and the edge have none. */
+  /** Where clients find it; the door, the edge, workers and scheduled jobs have none. */
   url?: string;
 }
 
@@ -40,14 +42,17 @@ export interface ServiceOutput {
  */
 export async function platform(config: Config): Promise<Platform> {
   const { images, certificates, cloudflare } = config;
-  const { address, httpsPort, tcp = {} } = config.edge;
+  const { address, httpsPort, httpRedirect, httpPort = 80, tcp = {} } = config.edge;
   const host = new DockerHost("host", { host: config.host, knownHosts: config.knownHosts, jobImage: images.traefik });
   const tunneled = cloudflare?.tunnel ?? false;
   const ports = {
     "edge.httpsPort": { address, port: httpsPort },
+    ...(httpRedirect && { "edge.httpPort": { address, port: httpPort } }),
     ...Object.fromEntries(Object.entries(tcp).map(([name, port]) => [`edge.tcp.${name}`, { address, port }])),
   };
   await host.check(tunneled ? {} : ports);
+  const { cloudflared, ...others } = images;
+  await provideImages(host.engine, tunneled ? { ...others, cloudflared } : others, config.registries);
   const networks = new Networks("networks", { host, tunnel: tunneled });
   const atCloudflare = cloudflare && (await domainAtCloudflare(config, cloudflare));
 
@@ -55,18 +60,22 @@ export async function platform(config: Config): Promise<Platform> {
     networks,
     images,
     domain: config.domain,
+    domains: config.domains,
+    aliases: config.aliases,
     certificates,
-    dnsApiToken: config.dnsApiToken ?? atCloudflare?.dnsApiToken,
+    dnsApiToken: dnsSecretOf(config) ?? atCloudflare?.dnsApiToken,
     dnsApiUrl: cloudflare?.apiUrl,
     clientsThrough: atCloudflare?.clientsThrough,
     ...config.edge,
   });
   if (atCloudflare) {
-    const { account, names } = atCloudflare;
+    const { account, names, elsewhere } = atCloudflare;
     const tunnel = tunneled
       ? new Tunnel("tunnel", { account, image: images.cloudflared, edge, certificates })
       : undefined;
     new Dns("dns", { ...names, tunnel: tunnel?.hostname }, { dependsOn: tunnel ?? edge.containers.door });
+    for (const { zoneName, ...others } of elsewhere)
+      new Dns(`dns-${zoneName}`, others, { dependsOn: edge.containers.door });
   }
   return {
     ...{ host, networks, edge, account: atCloudflare?.account },
@@ -74,9 +83,19 @@ export async function platform(config: Config): Promise<Platform> {
       edge.refuseIdleTcp();
       const services = [...edge.endOfServices()];
       new ServedRoutes("routes", { edge });
-      return { url: edge.url, services: { ...ofEdge(edge, images), ...Object.fromEntries(services.map(ofService)) } };
+      const programs = [...host.programs].map(ofProgram);
+      return {
+        url: edge.url,
+        services: { ...ofEdge(edge, images), ...Object.fromEntries([...services.map(ofService), ...programs]) },
+      };
     },
   };
+}
+
+/** The secret of the provider that serves the zone; Cloudflare's may be made by the stack itself. */
+function dnsSecretOf(config: Config): string | undefined {
+  const { certificates } = config;
+  return certificates.kind === "acme" ? config[SECRET_OF[certificates.dnsProvider ?? "cloudflare"]] : undefined;
 }
 
 function ofEdge({ containers: { door, edge } }: Proxy, images: Config["images"]): Record<string, ServiceOutput> {
@@ -84,6 +103,13 @@ function ofEdge({ containers: { door, edge } }: Proxy, images: Config["images"])
     door: { container: door.name, image: images.haproxy },
     edge: { container: edge.name, image: images.traefik },
   };
+}
+
+function ofProgram([name, { name: container, image }]: readonly [string, Served["container"]]): [
+  string,
+  ServiceOutput,
+] {
+  return [name, { container, image }];
 }
 
 function ofService([name, { container, url }]: readonly [string, Served]): [string, ServiceOutput] {

@@ -21,6 +21,7 @@ const SHORT: Record<string, string> = {
   rootUser: "container-user",
   writableRoot: "container-read-only-root",
   entryPoint: "stack-public-entry-point",
+  withoutBackup: "stack-data-in-backup",
 };
 
 /** What an exception says, which every resource with labels may have. */

@@ -5,6 +5,7 @@ import type { ZoneSettingArgs } from "@pulumi/cloudflare/zoneSetting.js";
 import type { Unwrap } from "@pulumi/pulumi";
 import { DNS_RECORD, LEADING, ZONE_SETTING, ZONE_SETTINGS } from "./cloudflare.ts";
 import { CONTAINER, workloadOf as ofContainer } from "./containers.ts";
+import { exceptionsOf, hasEnded } from "./exceptions.ts";
 import { judged, ofEach } from "./inputs.ts";
 import { holdsData, NETWORK, VOLUME } from "./networks-and-volumes.ts";
 import type { Resource, StackRule } from "./rule.ts";
@@ -76,12 +77,24 @@ export const stackRules: StackRule[] = [
               ?.split(/[\s,]+/) ?? [],
         ),
       );
+      // What prepares a volume says so, as Docker keeps the labels that the volume was made with.
+      const excepted = new Set(
+        ofEach(
+          resources.filter(({ type }) => type === CONTAINER),
+          (resource) =>
+            exceptionsOf(resource).flatMap((exception) =>
+              exception.rule === "stack-data-in-backup" && !hasEnded(exception, new Date()) ? [exception.part] : [],
+            ),
+        ),
+      );
       return ofEach(
         resources.filter(({ type }) => type === VOLUME),
-        (resource) =>
-          holdsData(resource.props) && !backedUp.has(String(resource.props["name"]))
+        (resource) => {
+          const name = String(resource.props["name"]);
+          return holdsData(resource.props) && !backedUp.has(name) && !excepted.has(name)
             ? [{ resource, what: "holds data and is in no backup" }]
-            : [],
+            : [];
+        },
       );
     },
   },

@@ -20,6 +20,7 @@ const STAND_INS = [
 const LAZY =
   /^(@npmcli\/arborist|@opentelemetry\/api|js-yaml|normalize-package-data|semver|\.\/automation|\.\/dynamic|\.\/provider|\.\.\/\.\.\/typescript-shim)$/;
 const PULUMI = /[\\/]@pulumi[\\/]pulumi[\\/]/;
+const POLICY = /[\\/]@pulumi[\\/]policy[\\/]/;
 
 const load = Module._load;
 Module._load = (request, parent, isMain) => {
@@ -27,8 +28,33 @@ Module._load = (request, parent, isMain) => {
   if (standIn !== undefined) return standIn;
   if (LAZY.test(request) && PULUMI.test(parent?.filename ?? ""))
     return whenAskedFor(() => load(request, parent, isMain));
-  return load(request, parent, isMain);
+  const module = load(request, parent, isMain);
+  if (POLICY.test(parent?.filename ?? "")) {
+    if (request === "./deserialize") readOnce(module);
+    if (request === "./protoutil") remedyNothing(module);
+  }
+  return module;
 };
+
+/**
+ * Pulumi reads the properties of a resource anew for each rule. These rules change nothing of them: once is enough. For
+ * rules that remedy it reads them with what is secret marked: there is no such rule here, and nobody who looks at them.
+ */
+function readOnce(module) {
+  const { deserializeProperties } = module;
+  const read = new WeakMap();
+  module.deserializeProperties = (message, forRemedies) => {
+    if (forRemedies) return {};
+    if (!read.has(message)) read.set(message, deserializeProperties(message, forRemedies));
+    return read.get(message);
+  };
+}
+
+/** Pulumi says of each resource that each rule remedies nothing, with the reason. */
+function remedyNothing(module) {
+  const { makeRemediateResponse } = module;
+  module.makeRemediateResponse = (remedies) => makeRemediateResponse(remedies);
+}
 
 function whenAskedFor(module) {
   // __esModule keeps the importer from copying every property at once.

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { bulkhead } from "../cli/main.ts";
 
-/** docs/commands.md: what `--help` shows of the command and of each verb. */
+/** docs/reference/commands.md: what `--help` shows of the command and of each verb. */
 export function commandsPage(): string {
   return `# The command
 

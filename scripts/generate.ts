@@ -11,8 +11,8 @@ const PROJECT = "reach";
 /** What is written from the program, so that it cannot say anything else than the program does. */
 async function generated(): Promise<Record<string, string>> {
   const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-  const policy = readFileSync(new URL("../docs/policy.md", import.meta.url), "utf8");
-  const preview = readFileSync(new URL("../docs/preview.md", import.meta.url), "utf8");
+  const policy = readFileSync(new URL("../docs/reference/policy.md", import.meta.url), "utf8");
+  const preview = readFileSync(new URL("../docs/how-to/preview.md", import.meta.url), "utf8");
   const explained = readFileSync(new URL("../tests/e2e/explained/bucket-expiry.md", import.meta.url), "utf8");
   return {
     "README.md": readme.replace(/```mermaid\n.*?```/s, await picture()),
@@ -20,13 +20,16 @@ async function generated(): Promise<Record<string, string>> {
       parser: "json",
       printWidth: 120,
     }),
-    "docs/configuration.md": await format(settingsPage(PROJECT, settings), { parser: "markdown", printWidth: 120 }),
-    "docs/commands.md": await format(commandsPage(), { parser: "markdown", printWidth: 120 }),
-    "docs/policy.md": await format(
+    "docs/reference/configuration.md": await format(settingsPage(PROJECT, settings), {
+      parser: "markdown",
+      printWidth: 120,
+    }),
+    "docs/reference/commands.md": await format(commandsPage(), { parser: "markdown", printWidth: 120 }),
+    "docs/reference/policy.md": await format(
       policy.replace(/(?<=\n## The rules\n).*$/s, () => rulesTable()),
       { parser: "markdown", printWidth: 120 },
     ),
-    "docs/preview.md": await format(
+    "docs/how-to/preview.md": await format(
       preview.replace(/(?<=<!-- example -->\n).*(?=<!-- end)/s, () => `\n${explained.replace(/<details>.*/s, "")}`),
       { parser: "markdown", printWidth: 120 },
     ),

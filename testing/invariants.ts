@@ -214,7 +214,7 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
   "every exception is known and has a reason": eachContainer((container) =>
     exceptionsOf(container).flatMap(({ why, ...what }) => [
       ...(why && why.length > 10 ? [] : [`has the exception ${JSON.stringify(what)} without a reason`]),
-      ...(["capability", "rootUser", "writableRoot", "entryPoint"].includes(Object.keys(what).join())
+      ...(["capability", "rootUser", "writableRoot", "entryPoint", "withoutBackup"].includes(Object.keys(what).join())
         ? []
         : [`has the unknown exception ${JSON.stringify(what)}`]),
     ]),
@@ -278,8 +278,11 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     const volumes = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume").map(
       ({ name, inputs }) => inputs.name ?? name,
     );
-    return complaintsOf(containers(recording), ({ inputs }) =>
-      (inputs.volumes ?? []).flatMap((mount) => [
+    return complaintsOf(containers(recording), ({ inputs }) => [
+      ...(inputs.mounts ?? [])
+        .filter(({ type, volumeOptions }) => type !== "volume" || volumeOptions?.driverOptions !== undefined)
+        .map(({ source }) => `mounts ${source}`),
+      ...mountedVolumes(inputs).flatMap((mount) => [
         ...(mount.hostPath === undefined && mount.fromContainer === undefined
           ? []
           : [`mounts ${mount.hostPath ?? mount.fromContainer}`]),
@@ -290,15 +293,38 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
           ? [`has a mount at ${mount.containerPath}`]
           : []),
       ]),
+    ]);
+  },
+
+  "a service writes to no volume but one with data, which is retained, and a scheduled job to its schedule": (
+    recording,
+  ) => {
+    const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")
+      .filter(({ inputs, options }) => options.retainOnDelete && hasLabel(inputs.labels, "bulkhead.data"))
+      .map(({ inputs }) => inputs.name);
+    const isSchedule = (container: Container, path: string | undefined) =>
+      path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job";
+    return complaintsOf(containers(recording), (container) =>
+      mountedVolumes(container.inputs)
+        .filter(({ readOnly, volumeName }) => !readOnly && container.inputs.mustRun && !data.includes(volumeName))
+        .filter(({ containerPath }) => !isSchedule(container, containerPath))
+        .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
     );
   },
 
-  "a service writes to no volume but the certificates of the CA": eachContainer(({ inputs }) =>
-    (inputs.volumes ?? [])
-      .filter(({ readOnly }) => !readOnly && inputs.mustRun)
-      .filter(({ containerPath }) => containerPath !== "/acme")
-      .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
-  ),
+  "a volume with data is mounted as it is, with nothing of an image copied into it": (recording) => {
+    const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")
+      .filter(({ parent }) => recording.resources.some(({ urn, type }) => urn === parent && /:DataVolume$/.test(type)))
+      .map(({ inputs }) => inputs.name);
+    return complaintsOf(containers(recording), ({ inputs }) => [
+      ...(inputs.volumes ?? [])
+        .filter(({ volumeName }) => inputs.mustRun && data.includes(volumeName))
+        .map(({ volumeName }) => `mounts ${volumeName}, into which Docker copies what the image has there`),
+      ...(inputs.mounts ?? [])
+        .filter(({ volumeOptions }) => volumeOptions?.noCopy !== true)
+        .map(({ source }) => `mounts ${source}, into which Docker copies what the image has there`),
+    ]);
+  },
 
   "a volume with data is retained, and no volume is elsewhere": (recording) =>
     complaintsOf(
@@ -395,11 +421,26 @@ function dnsRecords(recording: Recording) {
 
 /** Inputs of a container that the invariants above look at, or that are harmless. */
 const JUDGED = [
-  ...["image", "entrypoints", "command", "envs", "labels", "uploads", "volumes", "tmpfs", "readOnly", "user"],
+  ...["image", "entrypoints", "command", "envs", "labels", "uploads", "volumes", "mounts", "tmpfs", "readOnly", "user"],
   ...["networkMode", "networksAdvanced", "ports", "memory", "memorySwap", "cpus", "init", "logDriver", "logOpts"],
   ...["capabilities", "securityOpts", "privileged", "restart", "start", "mustRun", "healthcheck", "wait"],
   ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode"],
 ];
+
+/** Every volume of a container, in whichever form it is asked for. */
+function mountedVolumes({ volumes = [], mounts = [] }: Container["inputs"]) {
+  const more = mounts.map(({ source, target, readOnly }) => ({
+    ...{ volumeName: source, containerPath: target, readOnly },
+    ...{ hostPath: undefined, fromContainer: undefined },
+  }));
+  return [...volumes, ...more];
+}
+
+function hasLabel(labels: VolumeLabels, name: string): boolean {
+  return labels?.some(({ label, value }) => label === name && value === "true") ?? false;
+}
+
+type VolumeLabels = pulumi.Unwrap<VolumeArgs>["labels"];
 
 function eachContainer(complain: (container: Container) => string[]): (recording: Recording) => string[] {
   return (recording) => complaintsOf(containers(recording), complain);

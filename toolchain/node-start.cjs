@@ -8,15 +8,22 @@ Module.enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".c
 
 // Only functions that are serialized into the state need these, and Bulkhead has none: loaded when first asked for.
 const LAZY = ["@npmcli/arborist", "../../typescript-shim"];
+// And what runs pulumi from within a program.
+const PULUMI = /[\\/]@pulumi[\\/]pulumi[\\/]index\.js$/;
 
 const load = Module._load;
 Module._load = (request, parent, isMain) => {
   // Pulumi keeps a stack trace for every output, and would map each through source maps: a fifth of a run's time. Node
   // strips types in place, so lines and columns are right as they are, and there is nothing to map.
   if (request === "source-map-support/register") return {};
-  if (LAZY.includes(request)) return whenAskedFor(() => load(request, parent, isMain));
+  if (LAZY.includes(request) || (request === "./automation" && PULUMI.test(parent?.filename ?? "")))
+    return whenAskedFor(() => load(request, parent, isMain));
+  if (request.endsWith("/v8Hooks")) return withoutDebugger(() => load(request, parent, isMain));
+  if (request === "./tracing" && PULUMIS_RUN.test(parent?.filename ?? ""))
+    return withoutTracing(() => load(request, parent, isMain));
   const module = load(request, parent, isMain);
   if (request.endsWith("/debuggable")) withoutTraces(module);
+  if (/(^|\/)log$/.test(request)) withoutProgress(module);
   return module;
 };
 
@@ -39,6 +46,45 @@ function withoutTraces(module) {
   };
   module.debuggablePromise.withoutTraces = true;
 }
+
+const PULUMIS_RUN = /[\\/]@pulumi[\\/]pulumi[\\/]cmd[\\/]run[\\/]/;
+
+/**
+ * Pulumi attaches a debugger to every program, for functions that are serialized into the state: it hears of every script,
+ * and takes as long as the program's own code to load. A program that has such functions gets it when the first comes.
+ */
+function withoutDebugger(module) {
+  return {
+    isInitializedAsync: () => Promise.resolve(),
+    getSessionAsync: () => module().getSessionAsync(),
+    getScriptUrl: (id) => module().getScriptUrl(id),
+  };
+}
+
+/** What measures calls is loaded for `--tracing` and `--otel-traces` alone. */
+function withoutTracing(module) {
+  const span = { setAttribute() {}, addEvent() {}, end() {} };
+  let isOn = process.env.PULUMI_OTEL_EXPORTER_OTLP_ENDPOINT !== undefined;
+  return {
+    start: (url) => ((isOn = true), module().start(url)),
+    stop: () => module().stop(),
+    newSpan: (name) => (isOn ? module().newSpan(name) : span),
+  };
+}
+
+/**
+ * Pulumi's own code tells the engine of every step of every registration, which only `--debug` shows: more calls than the
+ * registrations themselves. DEBUG=1 brings them back; what a program says by pulumi.log.debug is told in any case.
+ */
+function withoutProgress(module) {
+  const { debug } = module;
+  if (process.env.DEBUG || typeof debug !== "function" || debug.withoutProgress) return;
+  module.debug = (message, ...args) => (PROGRESS.test(message) ? Promise.resolve() : debug(message, ...args));
+  module.debug.withoutProgress = true;
+}
+
+const PROGRESS =
+  /^(Registering resource: |RegisterResource(Outputs)? RPC (prepared|finished): |Resource RPC serialization )/;
 
 function whenAskedFor(module) {
   // __esModule keeps the importer from copying every property at once.

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { cp, mkdir, rm } from "node:fs/promises";
+import { cp, lstat, mkdir, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
 import { fetchArchive, pinnedArchives, type Archive, type ArchiveName, type Archives } from "./archives.ts";
@@ -33,6 +33,10 @@ export async function provideToolchain(options: ToolchainOptions = {}): Promise<
       // Everything that is needed is there: the engine need not look for plugins, nor for a newer CLI, on the network.
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
       PULUMI_SKIP_UPDATE_CHECK: "true",
+      // Resources are compared with their states side by side, not one after the other.
+      PULUMI_PARALLEL_DIFF: process.env["PULUMI_PARALLEL_DIFF"] || "true",
+      // The CLI and its plugins live for seconds: collecting garbage as often as a server does is a tenth of their work.
+      GOGC: process.env["GOGC"] || "400",
     },
   };
 }
@@ -83,11 +87,30 @@ async function providePlugins(
   const home = await kept("pulumi-home", key, (directory) =>
     installPlugins(pulumi, directory, module, ["docker", "random"], archives),
   );
+  await keepNoLog(home);
+  const chosen = cloudflare ? await withCloudflare(pulumi, home, usersHome, archives) : home;
+  await keepNoLog(chosen);
   // Logins stay where they are.
   return {
-    PULUMI_HOME: cloudflare ? await withCloudflare(pulumi, home, usersHome, archives) : home,
+    PULUMI_HOME: chosen,
     PULUMI_CREDENTIALS_PATH: process.env["PULUMI_CREDENTIALS_PATH"] || usersHome,
   };
+}
+
+/**
+ * Pulumi logs every call with all of its properties, encrypted, into the folder `logs` of its home, whoever wants it or
+ * not: more than half of the CLI's work. It does without where a file has that name. What it prints with `-v` is the same.
+ */
+async function keepNoLog(home: string): Promise<void> {
+  const logs = join(home, "logs");
+  const isFile = (await lstat(logs).catch(() => undefined))?.isFile() ?? false;
+  if (isFile) return;
+  try {
+    await rm(logs, { recursive: true, force: true });
+    await writeFile(logs, "");
+  } catch {
+    // A cache that may only be read serves as well, and so does one in which another command has just begun a log.
+  }
 }
 
 type PluginName = Exclude<ArchiveName, "pulumi">;

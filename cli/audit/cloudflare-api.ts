@@ -70,7 +70,7 @@ const LONGEST_WAIT_SECONDS = 60;
 function refusal(path: string, status: number, { errors = [] }: Answer["body"]): Error {
   const said = errors.map(({ message }) => message).join("; ");
   const cure = [400, 401, 403].includes(status)
-    ? "it is asked with the token of the last update, which has to be for all that docs/cloudflare.md says; after a new one, `bulkhead up` first"
+    ? "it is asked with the token of the last update, which has to be for all that docs/how-to/cloudflare.md says; after a new one, `bulkhead up` first"
     : "try again; https://www.cloudflarestatus.com tells of trouble";
   return new Error(`cloudflare: the API answers ${status} to GET ${path} (${said}): ${cure}`);
 }

@@ -202,8 +202,13 @@ export const fields: Record<string, Field> = {
       ]),
   },
   mounts: {
-    promise: given(({ volumes = [] }) =>
-      listed(volumes.map((volume) => mount(volume.volumeName!, volume.containerPath!, !volume.readOnly)).sort()),
+    promise: given(({ volumes = [], mounts = [] }) =>
+      listed(
+        [
+          ...volumes.map((volume) => mount(volume.volumeName!, volume.containerPath!, !volume.readOnly)),
+          ...mounts.map(({ source, target, readOnly }) => mount(source!, target, !readOnly)),
+        ].sort(),
+      ),
     ),
     read: ({ Mounts }) =>
       listed(

@@ -8,7 +8,7 @@ export interface ContainerState {
   Name: string;
   /** Id of the image. */
   Image: string;
-  State: { Status: string; Health?: { Status: string } };
+  State: { Status: string; Health?: { Status: string; Log?: { Output: string }[] | null } };
   /** How often Docker has started it again: because it ended, or because it hung and was ended. */
   RestartCount: number;
   Config: {

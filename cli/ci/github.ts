@@ -133,8 +133,8 @@ const FENCE = "\n```";
 
 function cureOf(status: number): string {
   if (status === 401) return "GITHUB_TOKEN is not valid: give the job's own, ${{ github.token }}";
-  if (status === 403) return "the job needs the permission for it, or is over GitHub's limit: docs/github.md";
-  if (status === 404) return "it is not there, or the job has no permission to see it: docs/github.md";
+  if (status === 403) return "the job needs the permission for it, or is over GitHub's limit: docs/how-to/github.md";
+  if (status === 404) return "it is not there, or the job has no permission to see it: docs/how-to/github.md";
   if (status === 410) return "issues are switched off: switch them on in the repository's settings";
   return "see GitHub's status, and run the job again";
 }

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { covers } from "../../components/edge/hosts.ts";
 import { overlap, publishersOf } from "../../components/docker-engine/published-ports.ts";
 import { isAtLeast } from "../../toolchain/pins.ts";
 import { type HostFacts, type Space } from "./host-facts.ts";
@@ -139,7 +140,7 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
   "way in": ({ url, agentHasKey }) => {
     if (url.startsWith("tcp:"))
       return bad(`${url}, without encryption`, [
-        "Whoever reaches that port is root on the host. Reach it by ssh:// instead: docs/production.md",
+        "Whoever reaches that port is root on the host. Reach it by ssh:// instead: docs/how-to/ssh-host.md",
       ]);
     if (!url.startsWith("ssh:")) return ok(url);
     if (agentHasKey) return ok(`${url}, host key known, key in the agent`);
@@ -189,6 +190,22 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
     const least = inodes ? percentFree(inodes) : 100;
     if (disk.free < MIB || least < 2) return bad(found, cure);
     return disk.free < 5 * MIB || percentFree(disk) < 10 || least < 10 ? warn(found, cure) : ok(found);
+  },
+
+  data: ({ data, shell }) => {
+    if (data === undefined) return unknown("what its volumes hold takes Docker too long to tell");
+    if (data.length === 0) return ok("no volume of the program");
+    const found = data.map(({ name, usedMb, maxMb }) => `${name} has ${Math.round(usedMb)} of ${maxMb} MiB`).join(", ");
+    const cure = [
+      "Nothing stops a volume at its maxMb, as Docker has no quota for it; a full disk stops everything. Delete what is no",
+      "more needed, or give it more: maxMb of the DataVolume in the program, and a disk with room for it.",
+    ];
+    if (data.some(({ usedMb, maxMb }) => usedMb > maxMb)) return bad(found, cure);
+    const growMb = data.reduce((sum, { usedMb, maxMb }) => sum + Math.max(0, maxMb - usedMb), 0);
+    const freeMb = (shell?.disk?.free ?? Infinity) / 1024;
+    if (growMb > freeMb)
+      return warn(`${found}; they may grow by ${Math.round(growMb)} MiB, and ${Math.round(freeMb)} are free`, cure);
+    return data.some(({ usedMb, maxMb }) => usedMb > 0.8 * maxMb) ? warn(found, cure) : ok(found);
   },
 
   memory: ({ engine: { MemTotal }, stack: { memoryMb } }) => {
@@ -241,9 +258,10 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
 
   ports: (facts) => {
     if (!facts.stack.edge) return ok(NO_PORT);
-    const { address, httpsPort, tcp = {} } = facts.stack.edge;
+    const { address, httpsPort, httpRedirect = false, httpPort = 80, tcp = {} } = facts.stack.edge;
     const ports = [
       ["edge.httpsPort", httpsPort] as const,
+      ...(httpRedirect ? [["edge.httpPort", httpPort] as const] : []),
       ...Object.entries(tcp).map(([name, port]) => [`edge.tcp.${name}`, port] as const),
     ];
     const holders = ports.flatMap(([path, port]) =>
@@ -293,41 +311,73 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
         ]);
   },
 
-  DNS: ({ stack: { domain, edge }, domainAddresses, hostAddresses }) => {
-    if (!domain.includes(".")) return ok(`${domain} is a name of this machine alone`);
-    const cure = [`Clients find the stack by this name: point ${domain} to the host, in the DNS of its zone.`];
-    if (domainAddresses.length === 0) return warn(`${domain} has no address`, cure);
-    const found = `${domain} is ${domainAddresses.join(", ")}`;
-    // Those of Cloudflare, where the tunnel ends.
-    if (!edge) return ok(found);
-    return domainAddresses.some((address) => hostAddresses.includes(address))
-      ? ok(found)
-      : warn(`${found}, not the host`, ["Right if a proxy like Cloudflare's stands before it.", ...cure]);
+  DNS: (facts) => {
+    const { stack, further = [] } = facts;
+    const named = further.flatMap(({ name, addresses }) => (addresses === undefined ? [] : [{ name, addresses }]));
+    return worst([
+      dnsOf(facts),
+      ...named.map(({ name, addresses }) =>
+        dnsOf({ ...facts, stack: { ...stack, domain: name }, domainAddresses: addresses }),
+      ),
+    ]);
   },
 
-  certificate: ({ certificate, now, stack: { label, domain } }) => {
-    if (certificate === undefined) return unknown("no edge runs there");
-    const log = `  docker logs $(docker ps -q -f label=bulkhead.stack=${label} -f label=bulkhead.role=edge) 2>&1 | grep -i acme`;
-    if (certificate === "none yet")
-      return bad("none yet: clients are shown one of the edge's own", [
-        "The CA has not given one: the edge's log says why. It asks again when a route changes, as in a release. On the host:",
-        log,
-      ]);
-    const { kind, names, from, until } = certificate;
-    const days = Math.floor((until.getTime() - now.getTime()) / DAY_MS);
-    const found = `for ${names.join(", ")} until ${until.toISOString().slice(0, 10)}, ${days} days`;
-    const cure =
-      kind === "acme"
-        ? ["The edge renews it when a third of its time is left, and has not: its log says why. On the host:", log]
-        : ["Give the stack a newer one (certificates in its stack file), and `bulkhead up`."];
-    if (until <= now) return bad(`for ${names.join(", ")}, and over since ${until.toISOString().slice(0, 10)}`, cure);
-    if (!names.some((name) => covers(name, domain)))
-      return bad(`${found}, and not for ${domain}`, [
-        "Give the stack one for its domain (certificates in its stack file).",
-      ]);
-    return until.getTime() - now.getTime() < (until.getTime() - from.getTime()) / 4 ? warn(found, cure) : ok(found);
+  certificate: (facts) => {
+    const { stack, further = [] } = facts;
+    return worst([
+      certificateOf(facts),
+      ...further.map(({ name, certificate }) =>
+        certificateOf({ ...facts, certificate, stack: { ...stack, domain: name } }),
+      ),
+    ]);
   },
 };
+
+/** What is found of each, with the worst verdict and the cures; one that is said twice is said once. */
+function worst(findings: readonly Finding[]): Finding {
+  const order: readonly Verdict[] = ["bad", "warn", "unknown", "ok"];
+  const verdict = order.find((each) => findings.some((finding) => finding.verdict === each))!;
+  return {
+    found: [...new Set(findings.map(({ found }) => found))].join("; "),
+    verdict,
+    cure: [...new Set(findings.flatMap(({ cure }) => cure))],
+  };
+}
+
+function dnsOf({ stack: { domain, edge }, domainAddresses, hostAddresses }: HostFacts): Finding {
+  if (!domain.includes(".")) return ok(`${domain} is a name of this machine alone`);
+  const cure = [`Clients find the stack by this name: point ${domain} to the host, in the DNS of its zone.`];
+  if (domainAddresses.length === 0) return warn(`${domain} has no address`, cure);
+  const found = `${domain} is ${domainAddresses.join(", ")}`;
+  // Those of Cloudflare, where the tunnel ends.
+  if (!edge) return ok(found);
+  return domainAddresses.some((address) => hostAddresses.includes(address))
+    ? ok(found)
+    : warn(`${found}, not the host`, ["Right if a proxy like Cloudflare's stands before it.", ...cure]);
+}
+
+function certificateOf({ certificate, now, stack: { label, domain } }: HostFacts): Finding {
+  if (certificate === undefined) return unknown("no edge runs there");
+  const log = `  docker logs $(docker ps -q -f label=bulkhead.stack=${label} -f label=bulkhead.role=edge) 2>&1 | grep -i acme`;
+  if (certificate === "none yet")
+    return bad("none yet: clients are shown one of the edge's own", [
+      "The CA has not given one: the edge's log says why. It asks again when a route changes, as in a release. On the host:",
+      log,
+    ]);
+  const { kind, names, from, until } = certificate;
+  const days = Math.floor((until.getTime() - now.getTime()) / DAY_MS);
+  const found = `for ${names.join(", ")} until ${until.toISOString().slice(0, 10)}, ${days} days`;
+  const cure =
+    kind === "acme"
+      ? ["The edge renews it when a third of its time is left, and has not: its log says why. On the host:", log]
+      : ["Give the stack a newer one (certificates in its stack file), and `bulkhead up`."];
+  if (until <= now) return bad(`for ${names.join(", ")}, and over since ${until.toISOString().slice(0, 10)}`, cure);
+  if (!names.some((name) => covers(name, domain)))
+    return bad(`${found}, and not for ${domain}`, [
+      "Give the stack one for its domain (certificates in its stack file).",
+    ]);
+  return until.getTime() - now.getTime() < (until.getTime() - from.getTime()) / 4 ? warn(found, cure) : ok(found);
+}
 
 /** Releases of Docker that get no more fixes, by what the project has announced. */
 const ENDS: readonly [string, string][] = [
@@ -365,11 +415,6 @@ function unknown(found: string): Finding {
 
 function inDaemonJson(setting: string, verb: "reload" | "restart"): string[] {
   return [`  In /etc/docker/daemon.json, as root: ${setting}`, `  systemctl ${verb} docker`];
-}
-
-/** Whether a name in a certificate is that of a domain; a star stands for one label. */
-function covers(name: string, domain: string): boolean {
-  return name === domain || (name.startsWith("*.") && name.slice(1) === domain.slice(domain.indexOf(".")));
 }
 
 function hasOption({ SecurityOptions }: HostFacts["engine"], name: string): boolean {

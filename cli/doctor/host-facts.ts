@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import type { DaemonInfo } from "../../components/docker-engine/daemon-settings.ts";
 import { sshArguments, type Engine } from "../../components/docker-engine/client.ts";
 import { type Publisher } from "../../components/docker-engine/published-ports.ts";
+import { dataUse, type DataUse } from "./data-use.ts";
 import { servedCertificate, type ServedCertificate } from "./served-certificate.ts";
 import { run } from "../../toolchain/steps.ts";
 
@@ -25,16 +26,28 @@ export interface HostFacts {
   hostAddresses: readonly string[];
   /** Undefined where no edge runs. */
   certificate?: ServedCertificate;
+  /** Of each further name: its addresses in DNS (a wildcard's are not asked), and the certificate that it is shown. */
+  further?: readonly { name: string; addresses?: readonly string[]; certificate?: ServedCertificate }[];
   /** From a shell on the host, where there is one. */
   shell?: ShellFacts;
+  /** The volumes with data of the program, and how full they are. Undefined where Docker takes too long to tell. */
+  data?: readonly DataUse[];
 }
 
 export interface StackFacts {
   /** As in the label of its containers. */
   label: string;
   domain: string;
+  /** Names beside it: further domains, and aliases. */
+  further?: readonly string[];
   /** Absent: clients come through a tunnel, and nothing listens. */
-  edge?: { address: string; httpsPort: number; tcp?: Readonly<Record<string, number>> };
+  edge?: {
+    address: string;
+    httpsPort: number;
+    httpRedirect?: boolean;
+    httpPort?: number;
+    tcp?: Readonly<Record<string, number>>;
+  };
   /** What its services may use together. */
   memoryMb: number;
 }
@@ -82,20 +95,29 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
   const info = await engine.get<EngineFacts>("/info");
   const uncertainSeconds = (Date.now() - asked) / 2000;
   const url = engine.host;
-  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate] = await Promise.all([
-    engine.get<Publisher[]>("/containers/json"),
-    run("ssh-add", ["-l"]).then(
-      () => true,
-      () => false,
-    ),
-    addressesOf(stack.domain),
-    url.startsWith("ssh:") ? addressesOf(new URL(url).hostname.replace(/^\[|\]$/g, "")) : [],
-    collectHostFacts(engine, info),
-    servedCertificate(engine, stack.label),
-  ]);
+  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate, data, further] =
+    await Promise.all([
+      engine.get<Publisher[]>("/containers/json"),
+      run("ssh-add", ["-l"]).then(
+        () => true,
+        () => false,
+      ),
+      addressesOf(stack.domain),
+      url.startsWith("ssh:") ? addressesOf(new URL(url).hostname.replace(/^\[|\]$/g, "")) : [],
+      collectHostFacts(engine, info),
+      servedCertificate(engine, stack.label, stack.domain),
+      dataUse(engine, stack.label),
+      Promise.all(
+        (stack.further ?? []).map(async (name) => ({
+          name,
+          ...(!name.startsWith("*.") && name.includes(".") && { addresses: await addressesOf(name) }),
+          certificate: await servedCertificate(engine, stack.label, name),
+        })),
+      ),
+    ]);
   return {
     now: new Date(asked),
-    ...{ stack, url, agentHasKey, engine: info, containers, domainAddresses, shell, certificate },
+    ...{ stack, url, agentHasKey, engine: info, containers, domainAddresses, shell, certificate, data, further },
     hostAddresses: [...new Set([...hostAddresses, ...(shell?.addresses ?? [])])],
     clock: {
       aheadSeconds: (new Date(info.SystemTime).getTime() - asked) / 1000 - uncertainSeconds,

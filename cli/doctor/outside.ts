@@ -36,7 +36,7 @@ export interface Published {
   name: string;
   domain: string;
   /** Absent: clients come through a tunnel. */
-  edge?: { address: string; httpsPort: number; tcp?: TcpPorts };
+  edge?: { address: string; httpsPort: number; httpRedirect?: boolean; httpPort?: number; tcp?: TcpPorts };
   /** Clients come through Cloudflare, by the name. */
   byName: boolean;
   /** The door takes connections from Cloudflare alone. */
@@ -100,8 +100,18 @@ async function lookAgain(engine: Engine, name: string, services: Services): Prom
 async function publishedOf(name: string): Promise<Published> {
   const { config = {} } = await readStackFile(committedFile(name));
   const { shape } = await programSettings();
-  const keys = ["domain", "edge", "cloudflare", "certificates"] as const;
-  const { domain, edge, cloudflare, certificates } = parseStackFile(projectName(), config, [...keys], shape);
+  const keys = ["domain", "domains", "edge", "cloudflare", "certificates"] as const;
+  const {
+    domain,
+    domains = [],
+    edge,
+    cloudflare,
+    certificates,
+  } = parseStackFile(projectName(), config, [...keys], shape);
+  const files = [
+    ...(certificates.kind === "files" ? [certificates.certificate] : []),
+    ...domains.flatMap(({ certificate }) => certificate ?? []),
+  ];
   return {
     ...{ name, domain },
     ...(cloudflare?.tunnel ? {} : { edge }),
@@ -109,7 +119,7 @@ async function publishedOf(name: string): Promise<Published> {
     byName: cloudflare !== undefined && !(cloudflare.apiUrl ?? process.env["CLOUDFLARE_BASE_URL"]),
     onlyThroughCloudflare: cloudflare !== undefined && cloudflare.onlyThroughCloudflare,
     acme: certificates.kind === "acme",
-    ca: certificates.kind === "files" ? await ownCas(resolve(programDirectory, certificates.certificate)) : [],
+    ca: (await Promise.all(files.map((file) => ownCas(resolve(programDirectory, file))))).flat(),
   };
 }
 
@@ -137,8 +147,9 @@ export function servicesIn(resources: readonly Pick<StateResource, "urn" | "type
   const services = resources.flatMap(({ urn = "", type, outputs = {} }) => {
     const { fromOutside } = outputs as { fromOutside?: FromOutside };
     if (type !== "bulkhead:index:WebService" || fromOutside === undefined) return [];
-    const { path, isHealthPath, tcp = [] } = fromOutside as Partial<FromOutside>;
-    return [{ name: urn.slice(urn.lastIndexOf("::") + 2), path, isHealthPath: isHealthPath ?? false, tcp }];
+    const { host, path, isHealthPath, tcp = [] } = fromOutside as Partial<FromOutside>;
+    const name = urn.slice(urn.lastIndexOf("::") + 2);
+    return [{ name, ...(host !== undefined && { host }), path, isHealthPath: isHealthPath ?? false, tcp }];
   });
   return services.sort((one, other) => one.name.localeCompare(other.name));
 }
@@ -159,7 +170,11 @@ async function lookStraight(
 ): Promise<Seen[]> {
   const { edge, domain, ca } = published;
   const addresses = clientAddresses(engine.host, edge.address, ownAddress());
-  const ports = [edge.httpsPort, ...tcpPortsOf(services, edge.tcp)];
+  const ports = [
+    edge.httpsPort,
+    ...(edge.httpRedirect ? [edge.httpPort ?? 80] : []),
+    ...tcpPortsOf(services, edge.tcp),
+  ];
   const places = addresses.flatMap(({ address, fromHost }) =>
     ports.map((port): Place => ({ address, port, ...(fromHost ? { from: engine } : {}) })),
   );
@@ -197,8 +212,9 @@ async function lookStraight(
   // The edge's own word for what no service has, to tell it from a service's.
   const nobody = await askHttps(way, { ...host("/"), host: "nobody.invalid" });
   const routes = withPath(services).map(async (service): Promise<Seen> => {
-    const outcome = await patiently(() => askHttps(way, host(service.path)));
-    const shown = `https://${domain}${way.port === 443 ? "" : `:${way.port}`}${service.path}`;
+    const name = nameOf(service, domain);
+    const outcome = await patiently(() => askHttps(way, { ...host(service.path), domain: name }));
+    const shown = `https://${name}${way.port === 443 ? "" : `:${way.port}`}${service.path}`;
     return { resource: service.name, asked: shown, ...judgeAnswer(outcome, { ...service, ...published, nobody }) };
   });
   return [...doors, ...(await Promise.all(routes))];
@@ -211,11 +227,17 @@ function tcpPortsOf(services: Services, ports: TcpPorts = {}): number[] {
 }
 
 async function lookByName(published: Published, service: WithPath): Promise<Seen> {
-  const { domain, ca, edge } = published;
+  const { ca, edge } = published;
+  const domain = nameOf(service, published.domain);
   const port = edge?.httpsPort ?? 443;
   const outcome = await patiently(() => askHttps({ address: domain, port }, { domain, path: service.path, ca }));
   const asked = `https://${domain}${port === 443 ? "" : `:${port}`}${service.path} (by the name)`;
   return { resource: service.name, asked, ...judgeAnswer(outcome, { ...service, ...published }) };
+}
+
+/** The name to ask a service by; of a wildcard's names, any. */
+function nameOf({ host }: PublishedService, domain: string): string {
+  return host?.replace("*", "bulkhead") ?? domain;
 }
 
 /** A path that is nobody's: whether the port leads to an edge is asked without a service. */

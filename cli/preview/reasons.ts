@@ -73,6 +73,8 @@ const words: Record<string, (both: Both) => string | string[]> = {
       to.some(({ volumeName }, at) => volumeName !== UNKNOWN && volumeName !== from[at]?.volumeName);
     return other.length > 0 ? other.map((name) => `files of ${name}`) : known ? "volumes" : [];
   },
+  // Of volumes with data, which are never made anew.
+  mounts: () => "volumes",
   user: () => "user",
   readOnly: () => "root file system",
 };

@@ -90,7 +90,8 @@ function ofService(
     return runs(route)
       ? { ...common, what: "rerouted", reasons: reasonsOf(route!, madeAnew) }
       : { ...common, what: "same" };
-  if (oldGoesFirst)
+  // Pulumi deletes the old one last, and a hook stops it first.
+  if (oldGoesFirst || labelOf(service, "bulkhead.rollout") === "stop-first")
     return {
       ...common,
       what: "restarted",

@@ -46,6 +46,8 @@ function needsOfContainer(container: ServingContainer, { stack, now }: Status): 
   const { name: about, state, restarts, memoryMb, memoryLimitMb } = container;
   const [up, why] = [`\`bulkhead up --stack ${stack}\``, `\`bulkhead logs ${about} --stack ${stack}\` says why`];
   const needs: Need[] = [];
+  // Of a scheduled job its health is how its last run ended.
+  const said = container.role === "scheduled-job" ? state.Health?.Log?.at(-1)?.Output.trim() : undefined;
   if (state.Status === "restarting")
     needs.push({ about, column: "health", what: "ends and is started again, over and over", cure: why });
   else if (state.Status !== "running")
@@ -56,7 +58,10 @@ function needsOfContainer(container: ServingContainer, { stack, now }: Status): 
       cure: `${why}; ${up} starts it`,
     });
   else if (state.Health?.Status === "unhealthy")
-    needs.push({ about, column: "health", what: "runs, and says that it is not well", cure: why });
+    needs.push({
+      ...{ about, column: "health", what: said || "runs, and says that it is not well" },
+      cure: said ? `${why}; \`bulkhead run ${about} --stack ${stack}\` runs it now` : why,
+    });
   const sinceStart = now.getTime() - new Date(state.StartedAt).getTime();
   if (restarts > 0 && state.Status === "running" && sinceStart < RECENT_MS)
     needs.push({
@@ -77,16 +82,17 @@ function needsOfContainer(container: ServingContainer, { stack, now }: Status): 
 const RECENT_MS = 10 * 60_000;
 
 /** By the checks of `bulkhead doctor`, those that change from day to day. */
-function hostNeeds({ stack, domain, engine, shell, certificate, now, containers }: Status): Need[] {
+function hostNeeds({ stack, domain, engine, shell, certificate, data, now, containers }: Status): Need[] {
   if (containers.length === 0) return [];
   const facts = {
     engine,
     shell,
     certificate,
+    data,
     now,
     stack: { label: stackLabel(stack), domain },
   } as unknown as HostFacts;
-  return (["disk", "updates", "certificate"] as const).flatMap((about) => {
+  return (["disk", "data", "updates", "certificate"] as const).flatMap((about) => {
     const { found, verdict, cure } = checks[about]!(facts);
     // Without an edge there is no certificate, and the edge is told of already.
     // Updates wait on most days, and are told with the host: doctor says how they are made.

@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseStackFile } from "../../components/settings/parse.ts";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import type { ContainerState } from "../audit/host-state.ts";
+import { dataUse, type DataUse } from "../doctor/data-use.ts";
 import { collectHostFacts, type EngineFacts, type ShellFacts } from "../doctor/host-facts.ts";
 import { lookFromOutside, servicesIn, type Seen } from "../doctor/outside.ts";
 import { servedCertificate, type ServedCertificate } from "../doctor/served-certificate.ts";
@@ -27,6 +28,8 @@ export interface Status {
   certificate?: ServedCertificate;
   engine: EngineFacts;
   shell?: ShellFacts;
+  /** Undefined where Docker takes too long to tell. */
+  data?: readonly DataUse[];
   /** The newest that is recorded. */
   release?: Release;
   /** Undefined where the state is not in files that are seen from here. */
@@ -50,7 +53,7 @@ export interface ServingContainer {
 /** What does not change from one look to the next within a minute, and what is counted from look to look. */
 export interface Memory {
   cpu: Map<string, CpuSample>;
-  shell?: { at: number; facts: Promise<ShellFacts | undefined> };
+  shell?: { at: number; facts: Promise<ShellFacts | undefined>; data: Promise<DataUse[] | undefined> };
 }
 
 interface CpuSample {
@@ -70,18 +73,23 @@ export async function readStatus(engine: Engine, stack: string, memory: Memory):
     stateOf(stack),
   ]);
   if (memory.shell === undefined || Date.now() - memory.shell.at > 60_000)
-    memory.shell = { at: Date.now(), facts: shellFacts(engine, info) };
+    memory.shell = {
+      at: Date.now(),
+      facts: shellFacts(engine, info),
+      data: dataUse(engine, stackLabel(stack)).catch(() => undefined),
+    };
   const services = servicesIn(state?.state?.deployment.resources);
-  const [seen, certificate, known, shell] = await Promise.all([
+  const [seen, certificate, known, shell, data] = await Promise.all([
     lookFromOutside(engine, stack, services),
-    servedCertificate(engine, stackLabel(stack)),
+    servedCertificate(engine, stackLabel(stack), domain),
     releases({ name: stack, engine, env: {} }),
     memory.shell.facts,
+    memory.shell.data,
     // CPU is what was used between two looks.
     isFirst ? delay(CPU_WINDOW_MS) : undefined,
   ]);
   return {
-    ...{ stack, domain, now: new Date(), seen, certificate, engine: info, shell },
+    ...{ stack, domain, now: new Date(), seen, certificate, engine: info, shell, data },
     containers: isFirst ? await servingContainers(engine, stack, memory) : containers,
     missing: missing(state?.state, containers),
     release: known[0],

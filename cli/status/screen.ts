@@ -63,8 +63,8 @@ export function ago(time: string, now: Date): string {
       : `${Math.floor(minutes / 1440)} d`;
 }
 
-function about({ engine, shell, certificate, now, domain, stack, release, state }: Status): string[] {
-  const facts = { engine, shell, certificate, now, stack: { label: stack, domain } } as unknown as HostFacts;
+function about({ engine, shell, certificate, data, now, domain, stack, release, state }: Status): string[] {
+  const facts = { engine, shell, certificate, data, now, stack: { label: stack, domain } } as unknown as HostFacts;
   const found = (check: string) => checks[check]!(facts).found;
   const updated = state?.updatedAt ?? release?.deployedAt;
   const who = release?.by === undefined ? "" : `, by ${release.by}`;
@@ -72,6 +72,8 @@ function about({ engine, shell, certificate, now, domain, stack, release, state 
   return table([
     ["certificate", found("certificate")],
     ["disk", found("disk")],
+    // Of a program that has none, nothing is said.
+    ...(data?.length === 0 ? [] : [["data", found("data")]]),
     ["host", found("updates")],
     [
       "last update",

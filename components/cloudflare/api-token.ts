@@ -7,8 +7,8 @@ export interface ApiTokenArgs {
   account: CloudflareAccount;
   /** What it may do, by the names of the API's permission groups, like "DNS Write". */
   permissions: string[];
-  /** What it may do that on: bucketResource or zoneResource gives the key of one. */
-  resource: pulumi.Input<string>;
+  /** What it may do that on, one or several: bucketResource or zoneResource gives the key of one. */
+  resource: pulumi.Input<string | string[]>;
   /**
    * A token is used for at most so many days; the first update after that makes a new one, hands it to its readers,
    * and deletes the old one last. One that no update replaces expires after twice as many days. @default it stays, and
@@ -43,7 +43,9 @@ export class ApiToken extends pulumi.ComponentResource {
             permissionGroups: pulumi
               .all(permissions.map((permission) => account.permissionGroupId(permission)))
               .apply((ids) => ids.sort().map((id) => ({ id }))),
-            resources: pulumi.output(resource).apply((key) => JSON.stringify({ [key]: "*" })),
+            resources: pulumi
+              .output(resource)
+              .apply((keys) => JSON.stringify(Object.fromEntries([keys].flat().map((key) => [key, "*"])))),
           },
         ],
         expiresOn: period?.expires,

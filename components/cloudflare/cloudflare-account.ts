@@ -9,7 +9,7 @@ import * as pulumi from "@pulumi/pulumi";
 export interface CloudflareAccountArgs {
   /** The account's id: 32 hex digits. */
   id: string;
-  /** The token with which all of the stack's work at Cloudflare is done; docs/cloudflare.md says what it has to be for. */
+  /** The token with which all of the stack's work at Cloudflare is done; docs/how-to/cloudflare.md says what it has to be for. */
   apiToken: pulumi.Input<string>;
   /** Address of the API. @default Cloudflare's own */
   apiUrl?: string;
@@ -127,7 +127,8 @@ function isLeading(type: string): boolean {
   return ["A", "AAAA", "CNAME"].includes(type);
 }
 
-const TOKEN_CURE = "make a new one as docs/cloudflare.md says, and `pulumi config set --secret cloudflareApiToken`";
+const TOKEN_CURE =
+  "make a new one as docs/how-to/cloudflare.md says, and `pulumi config set --secret cloudflareApiToken`";
 
 /**
  * The plugin waits for ever for an API that takes a connection and says nothing, and Pulumi for the plugin. So it is asked

@@ -3,12 +3,15 @@ import { ApiToken, zoneResource } from "./api-token.ts";
 import { CloudflareAccount } from "./cloudflare-account.ts";
 import { authoritiesOf, type DnsArgs } from "./dns.ts";
 import { Zone } from "./zone.ts";
+import { domainOf } from "../edge/hosts.ts";
 import type { Config } from "../settings/settings.ts";
 
 export interface DomainAtCloudflare {
   account: CloudflareAccount;
   /** What the records are made of, when there is something to lead to. */
   names: DnsArgs;
+  /** The same of the other zones of the account in which the stack has names. */
+  elsewhere: (DnsArgs & { zoneName: string })[];
   /** Addresses through which alone clients come; none: they come themselves, or by a tunnel. */
   clientsThrough?: string[];
   /** A token that may edit the zone's names and nothing else, for certificates of kind acme. */
@@ -27,25 +30,53 @@ export async function domainAtCloudflare(
   const account = new CloudflareAccount("cloudflare", { id: accountId, apiToken: cloudflareApiToken!, apiUrl });
   const why = "its clients speak TCP, and Cloudflare's proxy carries HTTP alone";
   const hosts = directHost === undefined ? [] : [{ name: directHost, proxied: false as const, why }];
-  const names = [domain, ...hosts.map(({ name }) => name)];
+  const zones = namesByZone(config, zoneName);
+  const ofZone = zones.get(zoneName)!;
+  const names = [domain, ...ofZone, ...hosts.map(({ name }) => name)];
   const { id, own } = await account.check({ zone: zoneName, hosts: names, addresses });
-  const zone = new Zone("zone", { account, id, domain, staticPaths: ["/assets"] });
+  const zone = new Zone("zone", { account, id, domain, hosts: ofZone, staticPaths: ["/assets"] });
+  const others = [...zones].filter(([name]) => name !== zoneName);
+  const elsewhere = await Promise.all(
+    others.map(async ([name, [first, ...rest]]): Promise<DnsArgs & { zoneName: string }> => {
+      const found = await account.check({ zone: name, hosts: [first!, ...rest], addresses });
+      const staticPaths = ["/assets"];
+      const other = new Zone(`zone-${name}`, { account, id: found.id, domain: first!, hosts: rest, staticPaths });
+      const proxied = rest.map((host) => ({ name: host }));
+      return { zoneName: name, zone: other, own: found.own, addresses, domain: first!, hosts: proxied };
+    }),
+  );
   // At the zone's own name they would bind all names of the zone, and beside a CNAME record none may be.
   const certificateAuthorities = tunneled || domain === zoneName ? [] : authoritiesOf(certificates);
   return {
     account,
-    names: { zone, own, addresses, domain, hosts, certificateAuthorities },
+    names: {
+      ...{ zone, own, addresses, domain, certificateAuthorities },
+      hosts: [...ofZone.map((name) => ({ name })), ...hosts],
+    },
+    elsewhere,
     clientsThrough: cloudflare.onlyThroughCloudflare && !tunneled ? await account.proxyAddresses() : undefined,
     dnsApiToken:
-      certificates.kind === "acme" && dnsApiToken === undefined
+      certificates.kind === "acme" &&
+      (certificates.dnsProvider ?? "cloudflare") === "cloudflare" &&
+      dnsApiToken === undefined
         ? new ApiToken("edge-dns", {
             account,
             permissions: ["Zone Read", "DNS Write"],
-            resource: zoneResource(id),
+            resource: [id, ...elsewhere.map(({ zone: other }) => other.id)].map(zoneResource),
             rotateAfterDays: cloudflare.rotateTokensAfterDays,
           }).value
         : undefined,
   };
+}
+
+/** Names beside the main one, by the zone that each is in. That of the main one is always there. */
+function namesByZone({ domain, domains = [], aliases = [] }: Config, zone: string): Map<string, string[]> {
+  const zones = new Map<string, string[]>([[zone, []]]);
+  const add = (name: string, its = zone) => zones.set(its, [...(zones.get(its) ?? []), name]);
+  for (const own of domains) add(own.name, own.zone);
+  const served = [{ name: domain, zone: undefined }, ...domains];
+  for (const { name, to } of aliases) add(name, domainOf(served, to)?.zone);
+  return zones;
 }
 
 /**

@@ -9,6 +9,8 @@ export interface ZoneArgs {
   id: string;
   /** The name that the edge serves: the cache rules are for it alone. */
   domain: string;
+  /** More names of the zone that the edge serves, wildcards too. @default [] */
+  hosts?: string[];
   /** Paths of files that may lie in Cloudflare's caches, each with all below it, like "/assets". @default [] */
   staticPaths?: string[];
   /** Seconds for which browsers keep to HTTPS, at most 63072000; 0 says nothing of it. @default 63072000 */
@@ -26,7 +28,7 @@ export class Zone extends pulumi.ComponentResource {
 
   constructor(name: string, args: ZoneArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Zone", name, {}, { providers: [args.account.provider], ...opts });
-    const { account, id, domain, staticPaths = [], hstsSeconds = LONGEST_HSTS } = args;
+    const { account, id, domain, hosts = [], staticPaths = [], hstsSeconds = LONGEST_HSTS } = args;
     this.account = account;
     this.id = id;
     if (!Number.isInteger(hstsSeconds) || hstsSeconds < 0 || hstsSeconds > LONGEST_HSTS)
@@ -47,7 +49,7 @@ export class Zone extends pulumi.ComponentResource {
         name: `cache rules of ${pulumi.getProject()}-${pulumi.getStack()}`,
         kind: "zone",
         phase: "http_request_cache_settings",
-        rules: cacheRules(domain, staticPaths),
+        rules: cacheRules([domain, ...hosts], staticPaths),
       },
       // A zone has one of each phase.
       { parent: this, deleteBeforeReplace: true },
@@ -86,8 +88,13 @@ function hsts(seconds: number) {
  * By itself Cloudflare caches whatever has the ending of a file, also what an API answers. Here it is the other way round:
  * nothing, but what is said to be static; how long, the service says with Cache-Control.
  */
-function cacheRules(domain: string, staticPaths: string[]) {
-  const host = `http.host eq ${JSON.stringify(domain)}`;
+function cacheRules(hosts: string[], staticPaths: string[]) {
+  const conditions = hosts.map((host) =>
+    host.startsWith("*.")
+      ? `ends_with(http.host, ${JSON.stringify(host.slice(1))})`
+      : `http.host eq ${JSON.stringify(host)}`,
+  );
+  const host = conditions.length === 1 ? conditions[0]! : `(${conditions.join(" or ")})`;
   const under = staticPaths.map((path) => `starts_with(http.request.uri.path, ${JSON.stringify(`${path}/`)})`);
   const isStatic = under.length > 0 ? [`(${under.join(" or ")})`] : [];
   const rule = (ref: string, description: string, conditions: string[], actionParameters: object) => ({

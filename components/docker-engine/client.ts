@@ -59,18 +59,24 @@ export class Engine {
   }
 
   /** Sends what may take minutes (a pull, or an image as a tar stream); gives the engine's messages, one a line. */
-  async stream<T>(path: string, body?: Readable): Promise<T[]> {
-    const answer = String(await this.#request("POST", path, body, STREAM_SILENCE_MS));
+  async stream<T>(path: string, body?: Readable, headers: Record<string, string> = {}): Promise<T[]> {
+    const answer = String(await this.#request("POST", path, body, STREAM_SILENCE_MS, headers));
     const lines = answer.split("\n").filter((line) => line.trim() !== "");
     return lines.map((line) => JSON.parse(line) as T);
   }
 
-  /** Pulls an image by its digest. Throws what the engine, or the registry through it, has to say against it. */
-  async pull(reference: string): Promise<void> {
+  /**
+   * Pulls an image by its digest. Throws what the engine, or the registry through it, has to say against it.
+   *
+   * @param login which Docker passes on to the registry, and forgets. @default nobody
+   */
+  async pull(reference: string, login?: RegistryLogin): Promise<void> {
     const [, name, digest] = /^(.+?)(?::[\w.-]+)?@(sha256:[0-9a-f]{64})$/.exec(reference) ?? [];
     if (name === undefined) throw new Error("it has no digest to be pulled by");
     const messages = await this.stream<{ error?: string }>(
       `/images/create?fromImage=${encodeURIComponent(name)}&tag=${digest}`,
+      undefined,
+      login && { "X-Registry-Auth": registryAuth(login) },
     );
     const failed = messages.find(({ error }) => error !== undefined);
     if (failed) throw new Error(`${this.host}: ${failed.error}`);
@@ -106,11 +112,17 @@ export class Engine {
     this.#agent.destroy();
   }
 
-  #request(method: string, path: string, body?: unknown, silenceMs = ANSWER_TIMEOUT_MS): Promise<Buffer> {
+  #request(
+    method: string,
+    path: string,
+    body?: unknown,
+    silenceMs = ANSWER_TIMEOUT_MS,
+    more: Record<string, string> = {},
+  ): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const payload = body === undefined || body instanceof Readable ? body : JSON.stringify(body);
       const type = payload instanceof Readable ? "application/x-tar" : "application/json";
-      const headers = payload === undefined ? {} : { "Content-Type": type };
+      const headers = { ...more, ...(payload !== undefined && { "Content-Type": type }) };
       // Not http's own, which a process in place of a socket does not have. It runs once the request has its connection.
       let silence: NodeJS.Timeout | undefined;
       const fail = (cause: Error) => {
@@ -143,7 +155,7 @@ export class Engine {
         clearTimeout(silence);
         // A connection from before may have ended since, with the daemon or the ssh session; a new one may do.
         if (method === "GET" && request.reusedSocket && !timedOut)
-          resolve(this.#request(method, path, body, silenceMs));
+          resolve(this.#request(method, path, body, silenceMs, more));
         else fail(error);
       });
       if (payload instanceof Readable)
@@ -154,6 +166,20 @@ export class Engine {
       else request.end(payload);
     });
   }
+}
+
+/** Who asks a registry, as Docker's API has it. */
+export interface RegistryLogin {
+  username?: string;
+  password?: string;
+  /** In place of both, of a registry that gives such. */
+  identitytoken?: string;
+  serveraddress: string;
+}
+
+/** With its padding, without which Docker before 24 takes it for nobody's, and says nothing. */
+function registryAuth(login: RegistryLogin): string {
+  return Buffer.from(JSON.stringify(login)).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
 }
 
 export interface ArchivedFile {

@@ -5,7 +5,7 @@
 # The turn is that of the newest job: one that a killed run has left can still be at work, and must not switch the route
 # after a newer one did.
 
-file="/routes/$ROUTE_FILE.yml" turn="/routes/$ROUTE_FILE.turn" edge='' said=''
+file="/routes/$ROUTE_FILE.yml" turn="/routes/$ROUTE_FILE.turn" edge='' replica='' said=''
 me=$(cat /proc/sys/kernel/random/uuid)
 candidate="/routes/$ROUTE_FILE.$me.candidate.yml"
 
@@ -36,8 +36,12 @@ serves() {
   found=$(edges)
   edge=
   [ -n "$found" ] || { said="there is no edge in the network's DNS" && return 1; }
-  for edge in $found; do
-    ask "/$1/$RELEASE$CHECK_PATH"
+  # The route of the release leads to all replicas, and the candidate's to each.
+  replicas=$RELEASE
+  [ "$1" = candidate ] || replicas=${RELEASE%% *}
+  for pair in $(for each in $found; do for replica in $replicas; do echo "$each/$replica"; done; done); do
+    edge=${pair%%/*} replica=${pair#*/}
+    ask "/$1/$replica$CHECK_PATH"
     line=$(shown </tmp/heard) reason=$(body | shown)
     case $(cat /tmp/status):$line in
     # As timeout ends, of busybox and of others.
@@ -78,7 +82,11 @@ fail() {
   exit 1
 }
 
-answer() { echo "Asked for $CHECK_PATH, ${edge:+the edge $edge }$said"; }
+answer() {
+  of=
+  [ "$RELEASE" = "${RELEASE%% *}" ] || of=" of $replica"
+  echo "Asked for $CHECK_PATH$of, ${edge:+the edge $edge }$said"
+}
 rejection() { echo "The edge $edge rejects the route: $(body | head -c 2000)"; }
 superseded() { fail "it got no request" "A newer update switches this route"; }
 

@@ -1,10 +1,21 @@
 import type { Certificates } from "../settings/certificates.ts";
 import { SECRETS_PATH } from "../host/secret.ts";
+import {
+  domainCertificates,
+  domainMiddlewares,
+  domainRouters,
+  highestLimit,
+  type DomainSettings,
+} from "./domain-settings.ts";
+import { LAST_PRIORITY } from "./hosts.ts";
 
 /** What Traefik reads once, at its start. A change here replaces the container, behind the door. */
 export function traefikArguments(
   doorSubnets: string[],
-  settings: Pick<EdgeSettings, "domain" | "certificates" | "clientsThrough" | "keepAliveSeconds" | "tcp">,
+  settings: Pick<
+    EdgeSettings,
+    "domain" | "certificates" | "clientsThrough" | "keepAliveSeconds" | "tcp" | "httpRedirect"
+  >,
 ): string[] {
   const { domain, certificates, clientsThrough, keepAliveSeconds } = settings;
   const stopsAfter = `${acceptGraceSeconds(keepAliveSeconds)}s`;
@@ -31,6 +42,17 @@ export function traefikArguments(
         [`entrypoints.${tcpEntryPoint(name)}.proxyprotocol.trustedips`, doorSubnets.join(",")],
       ]),
     ),
+    // Redirects alone. What is nobody's gets the edge's 404, and no client more than its part.
+    ...(settings.httpRedirect && {
+      "entrypoints.http.address": `:${HTTP_PORT}`,
+      "entrypoints.http.http.middlewares":
+        "client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
+      "entrypoints.http.proxyprotocol.trustedips": doorSubnets.join(","),
+      "entrypoints.http.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
+      "entrypoints.http.transport.respondingtimeouts.idletimeout": "10s",
+      "entrypoints.http.transport.keepalivemaxtime": `${keepAliveSeconds}s`,
+      "entrypoints.http.transport.lifecycle.requestacceptgracetimeout": stopsAfter,
+    }),
     // From service to service: the same cutover, so that a rollout loses no inner request either.
     "entrypoints.services.address": ":8081",
     "entrypoints.services.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
@@ -72,7 +94,7 @@ export function traefikArguments(
       "certificatesresolvers.acme.acme.caserver": certificates.caServer,
       "certificatesresolvers.acme.acme.certificatesduration": String(certificates.validityHours),
       "certificatesresolvers.acme.acme.storage": "/acme/acme.json",
-      "certificatesresolvers.acme.acme.dnschallenge.provider": "cloudflare",
+      "certificatesresolvers.acme.acme.dnschallenge.provider": certificates.dnsProvider ?? "cloudflare",
       ...(certificates.resolvers && {
         "certificatesresolvers.acme.acme.dnschallenge.resolvers": certificates.resolvers.join(","),
         "certificatesresolvers.acme.acme.dnschallenge.propagation.requireallrns": "true",
@@ -101,6 +123,9 @@ export function insidePort(index: number): number {
   return 2222 + index;
 }
 
+/** Of http://, on the networks of the door and the edge. */
+export const HTTP_PORT = 8088;
+
 /** For a TLS handshake and a request's headers. A browser on a bad line needs less; what takes longer holds memory. */
 const HEADER_SECONDS = 10;
 
@@ -117,7 +142,7 @@ export function edgeGraceSeconds(keepAliveSeconds: number): number {
   return acceptGraceSeconds(keepAliveSeconds) + GRACE_SECONDS + 2;
 }
 
-export interface EdgeSettings {
+export interface EdgeSettings extends DomainSettings {
   /** The name that the edge serves. */
   domain: string;
   certificates: Certificates;
@@ -144,7 +169,7 @@ export interface EdgeSettings {
 
 /** What Traefik takes while it runs: TLS, and the middlewares that routes share. */
 export function edgeSettings(settings: EdgeSettings, release: string, doorSubnets: string[]): object {
-  const { domain, requestsPerSecond, burst, certificates, clientsThrough, sharedAddresses } = settings;
+  const { domain, certificates, clientsThrough, sharedAddresses } = settings;
   const isShared = sharedAddresses.length > 0;
   // Who has one address of a /64 has them all. The last forwarded address is the one that the proxy saw; those before it
   // are what the client says of itself.
@@ -169,10 +194,11 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
         nothing: {
           entryPoints: ["websecure"],
           rule: "PathPrefix(`/`)",
-          priority: 1,
+          priority: LAST_PRIORITY,
           service: "noop@internal",
           middlewares: ["not-found"],
         },
+        ...domainRouters(settings, certificates.kind === "acme"),
       },
       middlewares: {
         "door-network-only": { ipAllowList: { sourceRange: doorSubnets } },
@@ -196,7 +222,8 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
               },
             }
           : { headers: { customRequestHeaders: { [CLIENT_HEADER]: "" } } },
-        "rate-limit": { rateLimit: { average: requestsPerSecond, burst, period: "1s", ...ofOneClient } },
+        "rate-limit": { rateLimit: { ...highestLimit(settings), period: "1s", ...ofOneClient } },
+        ...domainMiddlewares(settings, ofOneClient),
         "requests-of-one-client": { inFlightReq: { amount: settings.connectionsPerClient, ...ofOneClient } },
         "requests-of-all": { inFlightReq: { amount: settings.requests, sourceCriterion: { requestHost: true } } },
         // What the plugin cut ends with a status that nothing else gets an answer with, as the client was still there.
@@ -223,6 +250,9 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
           curvePreferences: ["X25519MLKEM768", "X25519", "CurveP256"],
         },
       },
+      ...((settings.domains ?? []).some(({ certificate }) => certificate) && {
+        certificates: domainCertificates(settings.domains),
+      }),
       ...(certificates.kind === "files" && {
         stores: {
           default: {

@@ -5,17 +5,17 @@ import { Container } from "../host/container.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { Networks } from "../host/networks.ts";
 import type { TcpPorts } from "../settings/platform.ts";
-import { insidePort, tcpEntryPoint } from "./edge-settings.ts";
+import { HTTP_PORT, insidePort, tcpEntryPoint } from "./edge-settings.ts";
 
 export interface FrontDoorArgs {
   networks: Networks;
   /** HAProxy. */
   image: pulumi.Input<string>;
   /** Ports of the host, and the address that they are on; TCP ports by name. @default none: a tunnel leads here */
-  ports?: { address: string; https: number; tcp: TcpPorts };
+  ports?: { address: string; https: number; tcp: TcpPorts; http?: number };
   /** Addresses, as CIDR, from which alone it takes HTTPS connections; all others end before a byte is read. @default all */
   httpsFrom?: pulumi.Input<string[]>;
-  /** Connections that the edge has memory for. A quarter of them is for TCP, where it has ports: in equal parts. */
+  /** Connections that the edge has memory for. A quarter of them is for TCP and http://, where it has ports: in equal parts. */
   connections: number;
   /** Connections that one client may have open at once. */
   connectionsPerClient: number;
@@ -38,13 +38,18 @@ export class FrontDoor extends pulumi.ComponentResource {
     const { networks, image, ports, httpsFrom, connections } = args;
     const { host } = networks;
     const tcp = Object.entries(ports?.tcp ?? {});
-    const forTcp = tcp.length > 0 ? Math.floor(connections / 4) : 0;
+    const http = ports?.http;
+    const plain = tcp.length + (http === undefined ? 0 : 1);
+    const forTcp = plain > 0 ? Math.floor(connections / 4) : 0;
     const files = new Courier(
       `${name}-config`,
       {
         host,
         files: {
-          "haproxy.cfg": configuration(tcp.map(([port]) => port)),
+          "haproxy.cfg": configuration(
+            tcp.map(([port]) => port),
+            http !== undefined,
+          ),
           "https-from.lst": pulumi.output(httpsFrom).apply(listOf),
           "shared-addresses.map": linesOf(args.sharedAddresses.map(({ range, clients }) => `${range} ${clients}`)),
         },
@@ -68,6 +73,7 @@ export class FrontDoor extends pulumi.ComponentResource {
         ports: ports && [
           { address: ports.address, external: ports.https, internal: 8443 },
           ...tcp.map(([, port], index) => ({ address: ports.address, external: port, internal: insidePort(index) })),
+          ...(http === undefined ? [] : [{ address: ports.address, external: http, internal: HTTP_PORT }]),
         ],
         volumes: [{ name: files.volumeName, path: CONFIG_PATH }],
         env: {
@@ -75,7 +81,7 @@ export class FrontDoor extends pulumi.ComponentResource {
           HALF_OF_CONNECTIONS: String(Math.floor((connections - forTcp) / 2)),
           CONNECTIONS_PER_CLIENT: String(args.connectionsPerClient),
           IDLE_SECONDS: String(args.idleSeconds),
-          ...(forTcp > 0 && { TCP_CONNECTIONS: String(Math.floor(forTcp / tcp.length)) }),
+          ...(forTcp > 0 && { TCP_CONNECTIONS: String(Math.floor(forTcp / plain)) }),
           ...(httpsFrom !== undefined && { HTTPS_FROM: "1" }),
         },
         entrypoint: ["haproxy"],
@@ -96,10 +102,12 @@ const HAPROXY_UID = "99";
 const CONFIG_PATH = "/etc/bulkhead";
 
 /** As HAProxy reads it, which has no words for one section a port. */
-export function configuration(tcp: readonly string[]): string {
-  const ports = tcp.map((name, index) =>
-    TCP_PORT.replaceAll("tcp-NAME", tcpEntryPoint(name)).replaceAll(":PORT", `:${insidePort(index)}`),
-  );
+export function configuration(tcp: readonly string[], http = false): string {
+  const port = (entryPoint: string, inside: number) =>
+    TCP_PORT.replaceAll("tcp-NAME", entryPoint).replaceAll(":PORT", `:${inside}`);
+  const ports = tcp.map((name, index) => port(tcpEntryPoint(name), insidePort(index)));
+  // The edge reads it; to the door it is TCP as well.
+  if (http) ports.push(port("http", HTTP_PORT));
   return [CONFIGURATION, ...ports].join("");
 }
 

@@ -1,6 +1,7 @@
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../settings/certificates.ts";
+import { HOSTNAME } from "../settings/fields.ts";
 import { nearestTo } from "../settings/parse.ts";
 import type { TcpPorts } from "../settings/platform.ts";
 import type { Exception as PolicyException } from "../../policy/exceptions.ts";
@@ -9,11 +10,15 @@ import { Courier } from "../host/file-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
+import { dnsProviderSettings } from "./dns-provider.ts";
+import { domainSecrets, middlewaresOf } from "./domain-settings.ts";
 import { edgeGraceSeconds, edgeSettings, tcpEntryPoint, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
+import { domainOf, type Alias, type Domain } from "./hosts.ts";
 import { subnetsOf, type Networks } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
 import { RouteFile } from "./route-file.ts";
+import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
 
 export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" | "requestsPerSecond" | "burst"> {
@@ -39,7 +44,15 @@ export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" 
   idleSeconds?: number;
   /** As for the edge's settings, for clients that come to the ports. */
   clientsThrough?: string[];
-  /** The token that edits the zone's DNS; only for certificates of kind acme. */
+  /** Further names that it serves, beside its domain. @default [] */
+  domains?: readonly Domain[];
+  /** Names that redirect to one that it serves. @default [] */
+  aliases?: readonly Alias[];
+  /** Whether http:// is open, for redirects to https:// and nothing else. @default false */
+  httpRedirect?: boolean;
+  /** Port of http://. @default 80 */
+  httpPort?: number;
+  /** The secret with which the DNS provider lets the zone be edited; only for certificates of kind acme. */
   dnsApiToken?: pulumi.Input<string>;
   /** Address of the API that the token is for. @default Cloudflare's own */
   dnsApiUrl?: string;
@@ -61,6 +74,8 @@ export class Proxy extends pulumi.ComponentResource {
   readonly host: DockerHost;
   readonly networks: Networks;
   readonly domain: string;
+  /** Every name that a route may be for: the domain and the further ones, wildcards like *.example.com among them. */
+  readonly hosts: readonly string[];
   readonly url: string;
   readonly maxBodyMb: number;
   /** Name of the file with its own settings and routes. */
@@ -72,10 +87,13 @@ export class Proxy extends pulumi.ComponentResource {
     routesVolume: pulumi.Output<string>;
   };
   readonly containers: { edge: Container; door: FrontDoor };
+  readonly #domains: readonly Domain[];
+  readonly #port: string;
+  readonly #limits: { domain: string; domains: readonly Domain[]; requestsPerSecond: number; burst: number };
   /** What it serves, as far as the program has come. */
   readonly #services = new Map<string, Served>();
-  /** TCP ports, with the service that each leads to. */
-  readonly #tcp: Map<string, string | undefined>;
+  /** TCP ports, with the services that each leads to. */
+  readonly #tcp: Map<string, { service: string; host?: string }[]>;
   #isComplete = false;
   #completed: (services: Served[]) => void = () => undefined;
   readonly #complete = new Promise<Served[]>((resolve) => (this.#completed = resolve));
@@ -89,8 +107,11 @@ export class Proxy extends pulumi.ComponentResource {
     this.host = host;
     this.networks = networks;
     this.domain = domain;
+    this.#domains = [{ name: domain }, ...(args.domains ?? [])];
+    this.hosts = this.#domains.map(({ name }) => name);
     this.maxBodyMb = args.maxBodyMb ?? 10;
-    this.url = `https://${domain}${httpsPort === 443 || networks.tunnel ? "" : `:${httpsPort}`}`;
+    this.#port = httpsPort === 443 || networks.tunnel ? "" : `:${httpsPort}`;
+    this.url = this.urlOf(domain);
 
     const routes = new docker.Volume(
       `${name}-routes-2`,
@@ -99,9 +120,14 @@ export class Proxy extends pulumi.ComponentResource {
     );
     this.routeFiles = { host, doorNetwork: networks.door.name, routesVolume: routes.name };
 
+    const provider =
+      certificates.kind === "acme" ? dnsProviderSettings(certificates, args.dnsApiToken!, args.dnsApiUrl) : undefined;
     const secrets = new SecretFiles(
       `${name}-secrets`,
-      { host, readerUid: TRAEFIK_UID, secrets: edgeSecrets(certificates, args.dnsApiToken) },
+      {
+        ...{ host, readerUid: TRAEFIK_UID },
+        secrets: { ...edgeSecrets(certificates, provider?.secrets), ...domainSecrets(args.domains) },
+      },
       { parent: this },
     );
     const plugin = new Courier(
@@ -116,9 +142,12 @@ export class Proxy extends pulumi.ComponentResource {
     const { memoryMb = 512, idleSeconds = 86400 } = args;
     const { connections, requests } = edgeCapacity(memoryMb);
     const limits = { requestsPerSecond, burst, connectionsPerClient, sharedAddresses, keepAliveSeconds, requests };
-    this.#tcp = new Map(Object.keys(tcp).map((port) => [port, undefined]));
+    this.#tcp = new Map(Object.keys(tcp).map((port) => [port, []]));
+    const { domains = [], aliases = [], httpRedirect = false, httpPort = 80 } = args;
+    this.#limits = { domain, domains, requestsPerSecond, burst };
+    const names = { domain, domains, aliases, portInUrls: this.#port, httpRedirect };
     const settled = pulumi.output(clientsThrough).apply((known): EdgeSettings => ({
-      ...{ domain, certificates, ...limits, tcp: Object.keys(tcp) },
+      ...{ certificates, ...names, ...limits, tcp: Object.keys(tcp) },
       clientsThrough: known,
     }));
     const edge = new Container(
@@ -133,10 +162,20 @@ export class Proxy extends pulumi.ComponentResource {
         // With a tunnel nobody comes there from outside.
         exceptions: networks.tunnel
           ? []
-          : Object.keys(tcp).map((port) => ({
-              entryPoint: tcpEntryPoint(port),
-              why: "what clients send here is TCP of their own: the edge hands it on and reads nothing of it",
-            })),
+          : [
+              ...Object.keys(tcp).map((port) => ({
+                entryPoint: tcpEntryPoint(port),
+                why: "what clients send here is TCP of their own: the edge hands it on and reads nothing of it",
+              })),
+              ...(httpRedirect
+                ? [
+                    {
+                      entryPoint: "http",
+                      why: "answers nothing but redirects to https://, of the names that it serves",
+                    },
+                  ]
+                : []),
+            ],
         networks: [
           { name: networks.door.name, aliases: [EDGE_ALIAS] },
           { name: networks.proxy.name, aliases: [EDGE_ALIAS] },
@@ -150,8 +189,10 @@ export class Proxy extends pulumi.ComponentResource {
         env: {
           // What it collects late it has to collect before the limit. The rest is for its code and the kernel's buffers.
           GOMEMLIMIT: `${Math.floor(memoryMb * 0.75)}MiB`,
-          ...(acme && { CF_DNS_API_TOKEN_FILE: secrets.env["CF_DNS_API_TOKEN_FILE"]! }),
-          ...(args.dnsApiUrl !== undefined && { CLOUDFLARE_BASE_URL: args.dnsApiUrl }),
+          ...Object.fromEntries(
+            Object.keys(provider?.secrets ?? {}).map((key) => [`${key}_FILE`, secrets.env[`${key}_FILE`]!]),
+          ),
+          ...provider?.env,
         },
         entrypoint: ["traefik"],
         command: pulumi.all([doorSubnets, settled]).apply(([subnets, settings]) => traefikArguments(subnets, settings)),
@@ -182,7 +223,9 @@ export class Proxy extends pulumi.ComponentResource {
       {
         networks,
         image: images.haproxy,
-        ports: networks.tunnel ? undefined : { address, https: httpsPort, tcp },
+        ports: networks.tunnel
+          ? undefined
+          : { address, https: httpsPort, tcp, ...(httpRedirect && { http: httpPort }) },
         httpsFrom: clientsThrough,
         connections,
         connectionsPerClient,
@@ -198,6 +241,21 @@ export class Proxy extends pulumi.ComponentResource {
     this.registerOutputs({ url: this.url });
   }
 
+  /** Where clients find a host. */
+  urlOf(host: string): string {
+    return `https://${host}${this.#port}`;
+  }
+
+  /** The domain of a host, or of a wildcard, with what is its own. Undefined: the edge does not serve it. */
+  domainOf(host: string): Domain | undefined {
+    return domainOf(this.#domains, host);
+  }
+
+  /** Names of middlewares that every route of a host needs, before its own: the limits of its domain. */
+  middlewaresOf(host: string): string[] {
+    return middlewaresOf(this.domainOf(host)!, this.#limits);
+  }
+
   /** For a service that is behind this edge from now on. */
   register(service: Served, name: string): void {
     if (this.#isComplete)
@@ -210,21 +268,36 @@ export class Proxy extends pulumi.ComponentResource {
    *
    * @throws Error with every port that the edge does not have, or that another service has.
    */
-  takeTcp(service: string, ports: readonly string[]): void {
+  takeTcp(service: string, ports: Readonly<Record<string, number | TcpRoute>>): void {
     const known = [...this.#tcp.keys()];
-    const problems = ports.flatMap((port) => {
-      const other = this.#tcp.get(port);
-      if (!this.#tcp.has(port)) return [`${service}: tcp.${port}: is no TCP port of the edge: ${nearest(port, known)}`];
+    const problems = Object.entries(ports).flatMap(([port, given]) => {
+      const { host, tls } = tcpRoute(given);
+      const others = this.#tcp.get(port);
+      if (others === undefined) return [`${service}: tcp.${port}: is no TCP port of the edge: ${nearest(port, known)}`];
+      if (host !== undefined && !HOSTNAME.test(host))
+        return [`${service}: tcp.${port}.host: ${host} is not a host name: give one like db.example.com`];
+      if (host !== undefined && tls === "edge" && this.domainOf(host) === undefined)
+        return [
+          `${service}: tcp.${port}.host: ${host} is not served by the edge, which has no certificate for it: ` +
+            'add it to domains in the stack file, or give tls: "service"',
+        ];
       const cure = "leave it out of one of them, or declare another in tcp of settings.ts";
-      return other === undefined ? [] : [`${service}: tcp.${port}: leads to ${other} already: ${cure}`];
+      const byName = ", or give each a host, by which TLS clients tell them apart";
+      return others
+        .filter((other) => host === undefined || other.host === undefined || other.host === host)
+        .map(({ service: other, host: its }) => {
+          const what = its === undefined ? "" : ` for ${its}`;
+          return `${service}: tcp.${port}: leads to ${other} already${what}: ${cure}${host === its && host !== undefined ? "" : byName}`;
+        });
     });
     if (problems.length > 0) throw new Error(problems.join("\n"));
-    for (const port of ports) this.#tcp.set(port, service);
+    for (const [port, given] of Object.entries(ports))
+      this.#tcp.get(port)!.push({ service, host: tcpRoute(given).host });
   }
 
   /** @throws Error if a TCP port leads to no service: it would be open for nothing. */
   refuseIdleTcp(): void {
-    const idle = [...this.#tcp].flatMap(([port, service]) => (service === undefined ? [port] : []));
+    const idle = [...this.#tcp].flatMap(([port, services]) => (services.length === 0 ? [port] : []));
     const cure =
       "say in a service's arguments where it leads, like `tcp: { NAME: 2222 }`, or take it out of settings.ts";
     const problems = idle.map((port) => `edge.tcp.${port}: leads to no service: ${cure.replace("NAME", port)}`);
@@ -300,13 +373,13 @@ finish
 
 function edgeSecrets(
   certificates: Certificates,
-  dnsApiToken?: pulumi.Input<string>,
+  ofProvider: Record<string, pulumi.Input<string>> = {},
 ): Record<string, pulumi.Input<string>> {
   if (certificates.kind === "files")
     return { CERTIFICATE: certificates.certificatePem, PRIVATE_KEY: certificates.privateKeyPem };
   const { caCertificatePem } = certificates;
   return {
-    CF_DNS_API_TOKEN: dnsApiToken!,
+    ...ofProvider,
     ...(caCertificatePem !== undefined && { CA_CERTIFICATE: caCertificatePem }),
   };
 }

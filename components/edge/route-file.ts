@@ -13,11 +13,14 @@ export interface RouteFileArgs {
   routesVolume: pulumi.Input<string>;
   /** Traefik's dynamic configuration, whole: the file is replaced by it. */
   content: pulumi.Input<DynamicConfiguration>;
-  /** Name of the new release. Only the new content has a route under `/release/<release>` of the release entry point. */
+  /**
+   * Name of the new release's container, or of each of its replicas, with spaces between. Only the new content has a route
+   * under `/release/<the first>` of the release entry point.
+   */
   release: pulumi.Input<string>;
   /**
-   * Configuration beside the content that leads `/candidate/<release>` of the release entry point to the new release, and
-   * no client anywhere. @default none: the content is safe to serve before it was tried
+   * Configuration beside the content that leads `/candidate/<release>` of the release entry point to each of them, and no
+   * client anywhere. @default none: the content is safe to serve before it was tried
    */
   candidate?: pulumi.Input<DynamicConfiguration>;
   /** Path below both that must answer 2xx. @default "" */

@@ -1,16 +1,24 @@
 import { tcpEntryPoint } from "./edge-settings.ts";
+import { hostPriority, hostRule } from "./hosts.ts";
+import { onlyName } from "../host/release.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
+import { tcpRoute } from "./tcp-route.ts";
 import type { WebServiceArgs } from "./web-service.ts";
 
-/** The route file of one release of a service, in Traefik's words. */
-export function serviceRoute(name: string, release: string, args: WebServiceArgs): DynamicConfiguration {
+/** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
+export function serviceRoute(name: string, releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
   const { edge, routes, port, tcp = {}, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
-  const rule = routes.paths.length > 0 ? publicRule(edge.domain, routes.paths) : undefined;
+  const { host = edge.domain } = routes;
+  const rule = routes.paths.length > 0 ? publicRule(host, routes.paths) : undefined;
   // The policy first: it is for answers of the edge itself too.
-  const limited = [`${name}-limits`, "compress"];
+  const [release] = releases as [string];
+  const retry = retryOf(args);
+  const retried = retry === undefined ? [] : [`${name}-retry`];
+  const limited = [...edge.middlewaresOf(host), `${name}-limits`, "compress", ...retried];
   const router = (rule: string, middlewares: string[]) => ({
     entryPoints: ["websecure"],
     rule,
+    priority: hostPriority(host, rule),
     service: name,
     middlewares,
   });
@@ -19,7 +27,7 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
     entryPoints: [entryPoint],
     rule: `PathPrefix(\`/${entryPoint}/${path}/\`)`,
     service: name,
-    middlewares: [`${name}-limits`, `${name}-${entryPoint}`, `${name}-as-client`],
+    middlewares: [`${name}-limits`, `${name}-${entryPoint}`, `${name}-as-client`, ...retried],
   });
   const strip = (prefix: string) => ({ stripPrefix: { prefixes: [prefix] } });
   return {
@@ -47,35 +55,84 @@ export function serviceRoute(name: string, release: string, args: WebServiceArgs
         },
         [`${name}-policy`]: {
           headers: {
-            contentSecurityPolicy: routes.contentSecurityPolicy ?? "default-src 'none'; frame-ancestors 'none'",
+            contentSecurityPolicy:
+              routes.contentSecurityPolicy ?? edge.domainOf(host)?.contentSecurityPolicy ?? STRICTEST_POLICY,
           },
         },
-        [`${name}-as-client`]: asClient(edge.domain),
+        [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
         [`${name}-services`]: strip(`/services/${name}`),
         [`${name}-release`]: strip(`/release/${release}`),
+        ...(retry && { [`${name}-retry`]: { retry } }),
       },
       services: {
-        [name]: { loadBalancer: { serversTransport: name, servers: [{ url: `http://${release}:${port}` }] } },
+        [name]: {
+          loadBalancer: {
+            serversTransport: name,
+            servers: serversOf(name, releases, args).map((server) => ({ url: `http://${server}:${port}` })),
+            ...healthCheckOf(args),
+            ...stickyOf(name, args),
+          },
+        },
       },
       serversTransports: {
         [name]: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } },
       },
     },
-    ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, release, tcp) }),
+    ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, serversOf(name, releases, args), tcp) }),
   };
 }
 
-function tcpRoutes(name: string, release: string, tcp: Record<string, number>) {
-  const routes = Object.entries(tcp).map(([port, inside]) => ({
-    route: `${name}-${tcpEntryPoint(port)}`,
-    entryPoint: tcpEntryPoint(port),
-    address: `${release}:${inside}`,
-  }));
+const STRICTEST_POLICY = "default-src 'none'; frame-ancestors 'none'";
+
+/** A service that is stopped first has one name whichever release runs: a request that waits for it finds the new one. */
+function serversOf(name: string, releases: readonly string[], { rollout }: WebServiceArgs): readonly string[] {
+  return rollout === "stop-first" ? [onlyName(name)] : releases;
+}
+
+/**
+ * A request of which no byte was sent, because nobody took the connection, is sent again: to another replica, or to the
+ * container that comes after the gap. What a service had received is never sent twice.
+ */
+function retryOf({ replicas = 1, rollout }: WebServiceArgs) {
+  if (rollout === "stop-first") return { attempts: 400, initialInterval: "100ms", timeout: `${GAP_WAIT_SECONDS}s` };
+  // With a cookie it goes to the same replica until the health check has found that out.
+  return replicas > 1 ? { attempts: 100, initialInterval: "100ms", timeout: "10s" } : undefined;
+}
+
+/** A browser waits longer. What the edge holds meanwhile is limited as all that it serves at once is. */
+const GAP_WAIT_SECONDS = 30;
+
+/** One that hangs takes connections and gives no answer: it gets no more requests after one check without one. */
+function healthCheckOf({ edge, routes, replicas = 1, healthPath, healthTimeoutSeconds = 5 }: WebServiceArgs) {
+  if (replicas === 1) return {};
+  const hostname = clientHost(routes.host ?? edge.domain, edge.domain);
+  const headers = { "X-Forwarded-Host": hostname, "X-Forwarded-Proto": "https" };
+  const times = { interval: "2s", timeout: `${healthTimeoutSeconds}s` };
+  return { healthCheck: { path: healthPath, hostname, headers, ...times } };
+}
+
+function stickyOf(name: string, { sticky }: WebServiceArgs) {
+  if (sticky === undefined) return {};
+  const { cookie = `bulkhead-${name}`, sameSite = "lax" } = sticky;
+  return { sticky: { cookie: { name: cookie, secure: true, httpOnly: true, sameSite } } };
+}
+
+function tcpRoutes(name: string, servers: readonly string[], tcp: NonNullable<WebServiceArgs["tcp"]>) {
+  const routes = Object.entries(tcp).map(([port, given]) => {
+    const { port: inside, host = "*", tls } = tcpRoute(given);
+    return {
+      route: `${name}-${tcpEntryPoint(port)}`,
+      entryPoint: tcpEntryPoint(port),
+      rule: `HostSNI(\`${host}\`)`,
+      addresses: servers.map((server) => ({ address: `${server}:${inside}` })),
+      ...(tls && { tls: tls === "edge" ? {} : { passthrough: true } }),
+    };
+  });
   const each = <Entry>(entry: (of: (typeof routes)[number]) => Entry) =>
     Object.fromEntries(routes.map((of) => [of.route, entry(of)]));
   return {
-    routers: each(({ route, entryPoint }) => ({ entryPoints: [entryPoint], rule: "HostSNI(`*`)", service: route })),
-    services: each(({ address }) => ({ loadBalancer: { servers: [{ address }] } })),
+    routers: each(({ route, entryPoint, rule, tls }) => ({ entryPoints: [entryPoint], rule, service: route, tls })),
+    services: each(({ addresses }) => ({ loadBalancer: { servers: addresses } })),
   };
 }
 
@@ -95,27 +152,45 @@ function asClient(domain: string): object {
   };
 }
 
-function publicRule(domain: string, paths: string[]): string {
+/** A wildcard is no name that a request could be for. */
+function clientHost(host: string, domain: string): string {
+  return host.startsWith("*.") ? domain : host;
+}
+
+function publicRule(host: string, paths: string[]): string {
   const under = paths.map((path) =>
     path === "/" ? "PathPrefix(`/`)" : `Path(\`${path}\`) || PathPrefix(\`${path}/\`)`,
   );
-  return `Host(\`${domain}\`) && (${under.join(" || ")})`;
+  return `${hostRule(host)} && (${under.join(" || ")})`;
 }
 
 /**
  * What leads to a release before any client does. Its rule contains the one that is to come: a rule that Traefik cannot
  * read would take the service off the edge, and the rest of its route file would still say that all is well.
  */
-export function candidateRoute(release: string, { edge, port, routes }: WebServiceArgs): DynamicConfiguration {
-  const name = `${release}-candidate`;
-  const prefix = `/candidate/${release}`;
-  const toCome = routes.paths.length > 0 ? ` || (${publicRule(edge.domain, routes.paths)})` : "";
-  const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
+export function candidateRoute(releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
+  const all = releases.map((release) => candidateOf(release, args));
   return {
     http: {
-      routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name, `${name}-as-client`] } },
-      middlewares: { [name]: { stripPrefix: { prefixes: [prefix] } }, [`${name}-as-client`]: asClient(edge.domain) },
-      services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
+      routers: Object.assign({}, ...all.map(({ routers }) => routers)) as object,
+      middlewares: Object.assign({}, ...all.map(({ middlewares }) => middlewares)) as object,
+      services: Object.assign({}, ...all.map(({ services }) => services)) as object,
     },
+  };
+}
+
+function candidateOf(release: string, { edge, port, routes }: WebServiceArgs) {
+  const name = `${release}-candidate`;
+  const prefix = `/candidate/${release}`;
+  const { host = edge.domain } = routes;
+  const toCome = routes.paths.length > 0 ? ` || (${publicRule(host, routes.paths)})` : "";
+  const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
+  return {
+    routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name, `${name}-as-client`] } },
+    middlewares: {
+      [name]: { stripPrefix: { prefixes: [prefix] } },
+      [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
+    },
+    services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
   };
 }

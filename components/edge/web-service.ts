@@ -1,18 +1,16 @@
 import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
-import { Container, type ContainerArgs, type Health } from "../host/container.ts";
-import type { Limits, Posture } from "../host/hardening.ts";
-import { Job } from "../host/job.ts";
+import type { Container, Health } from "../host/container.ts";
 import type { Proxy } from "./proxy.ts";
+import { releaseOf, type ReleaseArgs, type ReplicatedArgs } from "../host/release.ts";
 import { reviving } from "../host/revive.ts";
 import { RouteFile } from "./route-file.ts";
-import { SecretFiles } from "../host/secret.ts";
+import { NO_UDP } from "../settings/platform.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
+import type { TcpRoute } from "./tcp-route.ts";
 
-export interface WebServiceArgs
-  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions">, Pick<ContainerArgs, "env" | "command"> {
+export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   edge: Proxy;
-  image: pulumi.Input<string>;
   /** Port in the container that speaks HTTP. */
   port: number;
   /** How the engine sees that it works. */
@@ -30,40 +28,37 @@ export interface WebServiceArgs
   healthTimeoutSeconds?: number;
   /** Networks besides `proxy`, on which the edge reaches it. @default [] */
   networks?: Network[];
-  /** Setting to value. The container gets SETTING_FILE, the path of a file that only it can read. @default {} */
-  secrets?: Record<string, pulumi.Input<string>>;
   /** What the edge sends here. */
   routes: Routes;
   /** The largest request body in MiB: what is larger is answered 413. Nothing of it is held. @default the edge's */
   maxBodyMb?: number;
   /** Seconds that the first byte of an answer may take: what takes longer is answered 504. @default 60 */
   responseTimeoutSeconds?: number;
-  /** TCP ports of the edge that lead here, by name: the port in the container of each. @default {} */
-  tcp?: Record<string, number>;
-  /** What has to be done before a release starts, such as a database migration. @default nothing */
-  preDeploy?: PreDeploy;
-  /** Seconds that requests and streams get to end when a release is replaced; the container gets DRAIN_SECONDS. */
-  drainSeconds: number;
+  /** TCP ports of the edge that lead here, by name: the port in the container, or more of it. @default {} */
+  tcp?: Record<string, number | TcpRoute>;
+  /** UDP is refused: the error says why. */
+  udp?: never;
+  /**
+   * The replica that answered a client first answers it from then on, by a cookie, for as long as that replica is there: a
+   * release begins anew. @default each request goes to the next replica
+   */
+  sticky?: Sticky;
 }
 
-/**
- * A program that runs to its end when the secrets of a release are there, before its container starts: in the same
- * image, with the same settings, secrets and networks. If it fails, so does the update, with its last lines, and the old
- * release serves on. It runs anew when any of these changes, so it must bear to be run twice.
- */
-export interface PreDeploy {
-  /** The program and its arguments. The image needs a POSIX shell to run it. */
-  command: string[];
-  /** The update fails when it has not ended by then. @default 300 */
-  deadlineSeconds?: number;
-  /** @default the service's own */
-  limits?: Limits;
+/** A cookie that the edge sets. It is always Secure and HttpOnly, and says nothing of the client. */
+export interface Sticky {
+  /** @default "bulkhead-SERVICE" */
+  cookie?: string;
+  /** @default "lax" */
+  sameSite?: "strict" | "lax" | "none";
 }
 
 export interface Routes {
+  /** One of the edge's hosts, or a name that a wildcard of it stands for, or such a wildcard. @default the edge's domain */
+  host?: string;
   /** Each path with all below it, like "/api". */
   paths: string[];
-  /** The Content-Security-Policy of its answers. @default "default-src 'none'; frame-ancestors 'none'" */
+  /** The Content-Security-Policy of its answers. @default the domain's: "default-src 'none'; frame-ancestors 'none'" */
   contentSecurityPolicy?: string;
 }
 
@@ -83,57 +78,38 @@ export class WebService extends pulumi.ComponentResource {
 
   constructor(name: string, args: WebServiceArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:WebService", name, {}, { providers: [args.edge.host.provider], ...opts });
-    const { edge, image, routes, secrets = {}, networks = [], drainSeconds } = args;
-    const { host } = edge;
+    const { edge, routes, networks = [] } = args;
     for (const path of routes.paths)
       if (!PATH.test(path))
         throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
-    edge.takeTcp(name, Object.keys(args.tcp ?? {}));
-    const uid = args.exceptions?.some((exception) => "rootUser" in exception) ? "0" : SERVICE_UID;
-    const files =
-      Object.keys(secrets).length > 0
-        ? new SecretFiles(`${name}-secrets`, { host, readerUid: uid, secrets }, { parent: this })
-        : undefined;
-    const common = {
-      host,
-      image,
-      user: `${uid}:${uid}`,
-      limits: args.limits,
-      tmpfsMb: args.tmpfsMb,
-      exceptions: args.exceptions,
-      env: { ...args.env, ...files?.env },
+    const { host: routeHost } = routes;
+    if (routeHost !== undefined && edge.domainOf(routeHost) === undefined)
+      throw new Error(
+        `${name}: routes.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
+      );
+    if ((args as { udp?: unknown }).udp !== undefined) throw new Error(`${name}: udp: ${NO_UDP}`);
+    refuseBadCookie(name, args.sticky);
+    edge.takeTcp(name, args.tcp ?? {});
+    const containers = releaseOf(this, name, args, {
+      host: edge.host,
+      role: "service",
       networks: [edge.networks.proxy, ...networks].map((network) => ({ name: network.name })),
-      volumes: files ? [files.volume] : [],
-    };
-    const preDeploy =
-      args.preDeploy &&
-      new Job(`${name}-pre-deploy`, { ...preDeployJob(common, args.preDeploy), worksFor: name }, { parent: this });
-    this.container = new Container(
-      name,
-      {
-        ...common,
-        role: "service",
-        run: "always",
-        command: args.command,
-        health: reviving(name, args.health, args.reviveAfterHangs),
-        env: { ...common.env, DRAIN_SECONDS: String(drainSeconds) },
-        // Some seconds more than the drain, for what a process does after it.
-        graceSeconds: drainSeconds + 5,
-      },
-      { parent: this, dependsOn: preDeploy },
-    );
+      health: reviving(name, args.health, args.reviveAfterHangs),
+    });
+    this.container = containers[0];
     this.internalUrl = `http://edge-2:8081/services/${name}`;
-    this.url = edge.url + (routes.paths[0] ?? "");
+    this.url = edge.urlOf(routeHost ?? edge.domain) + (routes.paths[0] ?? "");
     this.routeFile = `${name}-route`;
     edge.register(this, name);
+    const releases = pulumi.all(containers.map((container) => container.name));
     const route = new RouteFile(
       this.routeFile,
       {
         ...edge.routeFiles,
         worksFor: name,
-        content: this.container.name.apply((release) => serviceRoute(name, release, args)),
-        candidate: this.container.name.apply((release) => candidateRoute(release, args)),
-        release: this.container.name,
+        content: releases.apply((all) => serviceRoute(name, all, args)),
+        candidate: releases.apply((all) => candidateRoute(all, args)),
+        release: releases.apply((all) => all.join(" ")),
         checkPath: args.healthPath,
         checkSeconds: args.healthTimeoutSeconds,
       },
@@ -151,6 +127,8 @@ export class WebService extends pulumi.ComponentResource {
 
 /** How the commands ask for a service as a client does. */
 export interface FromOutside {
+  /** The host of its routes, if it is another than the edge's domain. */
+  host?: string;
   /** Its health path, if that is public, else a path that leads to it. Absent: no path does. */
   path?: string;
   /** The path is the one of its health, which has to be well; of another any answer will do. */
@@ -159,18 +137,26 @@ export interface FromOutside {
   tcp: readonly string[];
 }
 
-function fromOutside({ routes: { paths }, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
-  const isHealthPath = paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
-  return { path: isHealthPath ? healthPath : paths[0], isHealthPath, tcp: Object.keys(tcp) };
+function fromOutside({ routes: { host, paths }, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
+  // Of a wildcard's names, which of them there are the service alone knows: to any other it may say what it likes.
+  const isHealthPath =
+    host?.startsWith("*.") !== true &&
+    paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
+  return {
+    ...(host !== undefined && { host }),
+    ...{ path: isHealthPath ? healthPath : paths[0], isHealthPath, tcp: Object.keys(tcp) },
+  };
 }
 
 /** Without a slash at its end, or whatever would end the rule that it stands in. */
 const PATH = /^\/([\w.~!$&'()*+,;=:@%-]+(\/[\w.~!$&'()*+,;=:@%-]+)*)?$/;
 
-/** The user of a service, in the image and outside, unless an exception makes it root. */
-const SERVICE_UID = "1000";
-
-function preDeployJob<Common extends { limits: Limits }>(common: Common, preDeploy: PreDeploy) {
-  const { command, deadlineSeconds = 300, limits = common.limits } = preDeploy;
-  return { ...common, limits, deadlineSeconds, script: '"$@" || exit\nfinish', scriptArguments: command };
+/** @throws Error unless a browser takes it. */
+function refuseBadCookie(name: string, { cookie, sameSite }: Sticky = {}): void {
+  const problems: string[] = [];
+  if (cookie !== undefined && !/^[\w.-]{1,64}$/.test(cookie))
+    problems.push(`${name}: sticky.cookie: ${cookie} is no name of a cookie: give letters, digits, "-", "_" and "."`);
+  if (sameSite !== undefined && !["strict", "lax", "none"].includes(sameSite))
+    problems.push(`${name}: sticky.sameSite: ${sameSite} is none: give strict, lax or none`);
+  if (problems.length > 0) throw new Error(problems.join("\n"));
 }

@@ -10,6 +10,10 @@ export type Role =
   /** What serves, by the route files of services. */
   | "edge"
   | "service"
+  /** What works without a route. */
+  | "worker"
+  /** What waits for the time of its job, and runs it. */
+  | "scheduled-job"
   /** What opens a tunnel to Cloudflare. */
   | "tunnel"
   /** What switches a route. */
@@ -30,12 +34,18 @@ export interface ContainerArgs extends Posture {
    * become healthy to say that it did its work. `never`: a courier that only carries files into volumes.
    */
   run: "always" | "once" | "never";
+  /** The old container ends before this one starts, and is started again if this one fails. @default this starts first */
+  rollout?: "stop-first";
   /** How the engine sees that it works. Required for all that runs. */
   health?: Health;
   /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
   networks?: { name: pulumi.Input<string>; aliases?: string[] }[];
-  /** Named volumes. Read-only unless said otherwise. @default [] */
-  volumes?: { name: pulumi.Input<string>; path: string; writable?: boolean }[];
+  /**
+   * Named volumes. Read-only unless said otherwise. Into an empty one Docker copies what the image has at the path, with its
+   * owner; `noCopy` leaves it as it is.
+   * @default []
+   */
+  volumes?: { name: pulumi.Input<string>; path: string; writable?: boolean; noCopy?: boolean }[];
   /** Ports of the host, each bound to an address. @default [] */
   ports?: { address: string; external: number; internal: number }[];
   /** What is told of it beside its name, like how clients ask for it. @default {} */
@@ -100,6 +110,7 @@ export class Container extends pulumi.ComponentResource {
           "bulkhead.role": args.role,
           ...(args.worksFor !== undefined && { "bulkhead.for": args.worksFor }),
           ...(args.role === "door" && ports.length > 0 && { "bulkhead.publishes": ports.map(publishedAt).join(" ") }),
+          ...(args.rollout !== undefined && { "bulkhead.rollout": args.rollout }),
           ...(exceptions.length > 0 ? { "bulkhead.exceptions": JSON.stringify(exceptions) } : {}),
         }),
         networkMode: mode,
@@ -107,11 +118,14 @@ export class Container extends pulumi.ComponentResource {
         ports: ports
           .map(({ address, external, internal }) => ({ ip: address, external, internal, protocol: "tcp" }))
           .sort((a, b) => a.internal - b.internal),
-        volumes: volumes.map(({ name, path, writable = false }) => ({
-          volumeName: name,
-          containerPath: path,
-          readOnly: !writable,
-        })),
+        volumes: volumes
+          .filter(({ noCopy }) => !noCopy)
+          .map(({ name, path, writable = false }) => ({
+            volumeName: name,
+            containerPath: path,
+            readOnly: !writable,
+          })),
+        ...(volumes.some(({ noCopy }) => noCopy) && { mounts: volumes.filter(({ noCopy }) => noCopy).map(uncopied) }),
         uploads: uploads.map(({ path, content, mode, uid }) => ({
           file: path,
           content,
@@ -126,9 +140,11 @@ export class Container extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        hooks: { never: undefined, once: host.hooksOfJobs, always: ports.length > 0 ? host.hooksOfPorts : host.hooks }[
-          run
-        ],
+        hooks: hooksOf(args),
+        // The provider waits 20 min for a deletion, and a container may take longer to end.
+        ...((args.graceSeconds ?? 0) > LONG_GRACE_SECONDS && {
+          customTimeouts: { delete: `${args.graceSeconds! + 120}s` },
+        }),
         // The provider would delete first, because a fixed name cannot be there twice; these have none.
         deleteBeforeReplace: ports.length > 0,
         // Any image does for a courier, and another one would only write the same files anew, under whoever reads them.
@@ -147,6 +163,15 @@ export class Container extends pulumi.ComponentResource {
     this.image = container.image;
     this.registerOutputs({ name: this.name, image: this.image });
   }
+}
+
+const LONG_GRACE_SECONDS = 900;
+
+function hooksOf({ host, run, rollout, ports = [] }: ContainerArgs): pulumi.ResourceHookBinding | undefined {
+  if (run === "never") return undefined;
+  if (run === "once") return host.hooksOfJobs;
+  if (ports.length > 0) return host.hooksOfPorts;
+  return rollout === "stop-first" ? host.hooksOfStopFirst : host.hooks;
 }
 
 /**
@@ -170,6 +195,11 @@ async function limitPids(id: string, name: string, { host, limits }: ContainerAr
         `it needs the pids cgroup; see \`docker info\` for its warnings`,
     );
   return id;
+}
+
+/** The provider knows the option in this form alone. */
+function uncopied({ name, path, writable = false }: NonNullable<ContainerArgs["volumes"]>[number]) {
+  return { type: "volume", source: name, target: path, readOnly: !writable, volumeOptions: { noCopy: true } };
 }
 
 function publishedAt({ address, external }: { address: string; external: number }): string {

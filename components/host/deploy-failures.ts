@@ -231,7 +231,10 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
     ...(health ? [`\nIts last health check said: ${health}`] : []),
     ...(health && NO_SHELL.test(health) ? [WITHOUT_A_SHELL] : []),
     `\nIts last lines:\n${await lastLines(Id)}`,
-    ...(tried ? [`\nThe last lines of ${tried}:\n${await lastLines(tried)}`] : []),
+    ...(await Promise.all(
+      // Each of its replicas.
+      (tried ? tried.split(" ") : []).map(async (each) => `\nThe last lines of ${each}:\n${await lastLines(each)}`),
+    )),
   ].join("");
 }
 

@@ -8,6 +8,7 @@ import { publishersOf, type Publisher } from "../docker-engine/published-ports.t
 import { explainUnreachable } from "../docker-engine/connection-errors.ts";
 import { failureHooks, announceDowntime, HostFaults } from "./deploy-failures.ts";
 import { jobHook } from "./job-hook.ts";
+import { stopFirstHooks } from "./stop-first.ts";
 
 export interface DockerHostArgs {
   /** `local` (DOCKER_HOST, or the usual socket of this machine) or `ssh://user@address[:port]`. */
@@ -19,6 +20,12 @@ export interface DockerHostArgs {
    * courier's files to that user). The edge's own image is one.
    */
   jobImage: string;
+}
+
+/** What runs without a route. */
+interface Program {
+  name: pulumi.Output<string>;
+  image: pulumi.Output<string>;
 }
 
 /** The Docker host that everything runs on: the provider for resources, the engine for what the provider cannot do. */
@@ -33,10 +40,13 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly hooks: pulumi.ResourceHookBinding;
   /** For one that holds ports of the host. */
   readonly hooksOfPorts: pulumi.ResourceHookBinding;
+  /** For one that starts when the one before it has ended. */
+  readonly hooksOfStopFirst: pulumi.ResourceHookBinding;
   /** For one that runs to its end in an update. */
   readonly hooksOfJobs: pulumi.ResourceHookBinding;
   readonly #fingerprintKey: random.RandomPassword;
   readonly #knownHosts: string | undefined;
+  readonly #programs = new Map<string, Program>();
   /** Marks all that belongs to this stack, so that stacks on one host never touch each other's. */
   readonly stackName = `${pulumi.getProject()}-${pulumi.getStack()}`;
 
@@ -59,6 +69,7 @@ export class DockerHost extends pulumi.ComponentResource {
     this.hooks = failureHooks(name, this);
     this.hooksOfPorts = { ...this.hooks, beforeCreate: [announceDowntime(name, this), ...this.hooks.beforeCreate!] };
     this.hooksOfJobs = { ...this.hooks, afterCreate: [...this.hooks.afterCreate!, jobHook(name, this)] };
+    this.hooksOfStopFirst = stopFirstHooks(name, this, this.hooks);
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
     this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });
     // For `bulkhead audit`: how the engine was set when the stack was deployed.
@@ -74,6 +85,16 @@ export class DockerHost extends pulumi.ComponentResource {
       .all([this.#fingerprintKey.result, pulumi.output(values)])
       .apply(([key, known]) => createHmac("sha256", key).update(JSON.stringify(known)).digest("hex").slice(0, 16));
     return pulumi.unsecret(text);
+  }
+
+  /** For a program without a route, which the stack's outputs name too. */
+  register(name: string, container: Program): void {
+    this.#programs.set(name, container);
+  }
+
+  /** What has registered itself, by name. */
+  get programs(): ReadonlyMap<string, Program> {
+    return this.#programs;
   }
 
   /** A name on the host that no other stack has. */

@@ -27,6 +27,8 @@ export type Exception = {
   | { writableRoot: true }
   /** Serves this entry point of Traefik's to clients without TLS or without a rate limit. */
   | { entryPoint: string }
+  /** Keeps this volume with data, by its name on the host, out of every backup. Of a DataVolume's own job alone. */
+  | { withoutBackup: string }
 );
 
 /**

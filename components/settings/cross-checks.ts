@@ -1,6 +1,8 @@
 import { isIP } from "node:net";
+import { dnsProviderProblems } from "./dns-providers.ts";
+import { domainProblems, httpRedirectProblems } from "./domains.ts";
 import { STAND_IN } from "./fields.ts";
-import { SET_CLOUDFLARE_TOKEN, SET_TOKEN, type Platform } from "./platform.ts";
+import { SET_CLOUDFLARE_TOKEN, SET_REGISTRY_TOKEN, SET_TOKEN, type Platform } from "./platform.ts";
 
 /** What a stack file gives, beside what was read of it. */
 export interface Given {
@@ -28,7 +30,13 @@ export function contradictions(config: Partial<Platform> & { images?: Images }, 
     problems.push(
       `domain: no CA certifies ${shown("domain", domain)}: give a public domain, or certificates of kind files`,
     );
-  if (acme && !given.has("dnsApiToken") && !given.has("cloudflare"))
+  problems.push(...domainProblems(config, shown));
+  problems.push(...httpRedirectProblems(config, edge?.httpPort !== undefined));
+  problems.push(
+    ...dnsProviderProblems(certificates === undefined ? "unknown" : acme ? certificates : undefined, given),
+  );
+  const atCloudflare = acme && (certificates.dnsProvider ?? "cloudflare") === "cloudflare";
+  if (atCloudflare && !given.has("dnsApiToken") && !given.has("cloudflare"))
     problems.push(`dnsApiToken: missing, and certificates of kind acme need it: ${SET_TOKEN}, or give cloudflare`);
   if (dnsApiToken !== undefined && given.inClear("dnsApiToken"))
     problems.push(`dnsApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_TOKEN}`);
@@ -42,6 +50,10 @@ export function contradictions(config: Partial<Platform> & { images?: Images }, 
     problems.push(
       `cloudflareApiToken: stands in clear in the stack file: revoke it, make a new one, and ${SET_CLOUDFLARE_TOKEN}`,
     );
+  if (config.registries !== undefined && given.inClear("registries"))
+    problems.push(
+      `registries: a token stands in clear in the stack file: revoke it, make a new one, and ${SET_REGISTRY_TOKEN}`,
+    );
   for (const [key, reference] of Object.entries(images ?? {}))
     if (acme && certificates.caCertificate === undefined && reference !== undefined && STAND_IN.test(reference))
       problems.push(
@@ -51,8 +63,14 @@ export function contradictions(config: Partial<Platform> & { images?: Images }, 
 }
 
 /** Two that want the same port of the host. */
-function portProblems({ httpsPort, tcp = {} }: Platform["edge"], shown: (port: number) => string): string[] {
+function portProblems(
+  { httpsPort, httpRedirect, httpPort = 80, tcp = {} }: Platform["edge"],
+  shown: (port: number) => string,
+): string[] {
   const holders = new Map([[httpsPort, "the httpsPort"]]);
+  if (httpRedirect && httpPort === httpsPort)
+    return [`edge.httpPort: ${shown(httpPort)} is the httpsPort too: give another port`];
+  if (httpRedirect) holders.set(httpPort, "the httpPort");
   return Object.entries(tcp).flatMap(([name, port]) => {
     const holder = holders.get(port);
     if (holder !== undefined) return [`edge.tcp.${name}: ${shown(port)} is ${holder} too: give another port`];

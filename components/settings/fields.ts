@@ -53,6 +53,26 @@ export const imageReference = (built = false) =>
     .describe("An image, by tag and digest.")
     .optional();
 
+/** Who the stack is at private registries, by their addresses. */
+export const registriesField = () =>
+  z
+    .record(
+      text(
+        /^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/,
+        "is not a registry's address",
+        'give one like "ghcr.io", or "docker.io" for Docker Hub',
+      ),
+      object({
+        user: text(/^[^:\s]+$/, "is not a user", "give the user that may pull").describe("The user that may pull."),
+        token: text(/^\S+$/, "is not a token", "give a token or password that may pull, and nothing else").describe(
+          "Its token or password.",
+        ),
+      }),
+      fault("is not an object", "give each registry's address with user and token"),
+    )
+    .optional()
+    .describe("Secret. Who the stack is at private registries, by their addresses. Default: docker's login here.");
+
 export const largestBody = () => wholeNumber(1, 1048576, "give the largest request body in MiB");
 
 /** What a program says of one of its services where a stack file says nothing. */

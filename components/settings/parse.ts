@@ -107,6 +107,8 @@ function keysAt(schema: z.ZodType, path: PropertyKey[], value: unknown): string[
     const kind = (value as { kind?: unknown }).kind;
     return keysAt(kind === "acme" ? acmeCertificate : filesCertificate, path, value);
   }
+  if (schema instanceof z.ZodArray)
+    return keysAt(schema.element as z.ZodType, path.slice(1), (value as unknown[])[path[0] as number]);
   if (!(schema instanceof z.ZodObject)) return [];
   const [step, ...rest] = path as string[];
   if (step === undefined) return Object.keys(schema.shape);

@@ -1,11 +1,15 @@
 import { z } from "zod";
 import { certificatesField } from "./certificates.ts";
-import { fault, HOSTNAME, largestBody, object, port, text, wholeNumber, yesOrNo } from "./fields.ts";
+import { dnsSecretFields } from "./dns-providers.ts";
+import { aliasesField, domainsField } from "./domains.ts";
+import { fault, HOSTNAME, largestBody, object, port, registriesField, text, wholeNumber, yesOrNo } from "./fields.ts";
 
 /** `local`, or an ssh URL with at most a user, an address and a port; nothing that ssh would take for an option. */
 const DOCKER_HOST =
   /^(local|ssh:\/\/(\w[\w.-]*@)?(\w[\w.-]*|\[[0-9a-f:]+\])(:(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3}))?)$/;
 export const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
+export const SET_REGISTRY_TOKEN =
+  "set it with `pulumi config set --secret --path 'registries[\"ghcr.io\"].token'`, by the registry's address";
 export const SET_CLOUDFLARE_TOKEN = "set it with `pulumi config set --secret cloudflareApiToken`";
 const LOCATIONS = "give weur, eeur, enam, wnam, apac or oc";
 /** TCP ports by name: the host's port of each, unless a stack file says another. */
@@ -35,6 +39,10 @@ const edge = {
     .default("0.0.0.0")
     .describe("Address of the host that the edge listens on. Default 0.0.0.0."),
   httpsPort: port("the edge serves HTTPS").default(443).describe("Port of HTTPS. Default 443."),
+  httpRedirect: yesOrNo()
+    .optional()
+    .describe("Whether http:// is open too, and answers nothing but redirects to https://. Default false."),
+  httpPort: port("http:// is redirected").optional().describe("Port of http://, for httpRedirect. Default 80."),
   requestsPerSecond: wholeNumber(1, 100000, "give the steady rate that one client may keep up")
     .default(100)
     .describe("Requests a second that one client may keep up. Default 100."),
@@ -81,11 +89,16 @@ export const platform = {
   domain: text(HOSTNAME, "is not a domain name", "give the name that the edge serves, like example.com").describe(
     "The name that the edge serves.",
   ),
+  domains: domainsField,
+  aliases: aliasesField,
   edge: edgeField({}),
   certificates: certificatesField,
   dnsApiToken: text(/^[\w-]{20,}$/, "is not an API token", SET_TOKEN)
     .optional()
-    .describe("Secret. The Cloudflare API token that edits the zone's DNS, for certificates of kind acme."),
+    .describe(
+      "Secret. The API token that edits the zone's DNS, for certificates of kind acme: Cloudflare's, Hetzner's or DigitalOcean's.",
+    ),
+  ...dnsSecretFields,
   cloudflare: object({
     accountId: text(
       /^[0-9a-f]{32}$/,
@@ -147,6 +160,7 @@ export const platform = {
   cloudflareApiToken: text(/^[\w-]{40,80}$/, "is not an API token", SET_CLOUDFLARE_TOKEN)
     .optional()
     .describe("Secret. The Cloudflare API token with which the stack's names and settings are made."),
+  registries: registriesField(),
 };
 
 export type PlatformKey = keyof typeof platform;
@@ -154,11 +168,23 @@ export type PlatformKey = keyof typeof platform;
 export type Platform = { [Key in PlatformKey]: z.output<(typeof platform)[Key]> };
 
 /** Values that are never shown, even where one stands in clear by mistake. */
-export const PLATFORM_SECRETS = ["dnsApiToken", "cloudflareApiToken"] as const;
+export const PLATFORM_SECRETS = [
+  "dnsApiToken",
+  "route53SecretAccessKey",
+  "rfc2136TsigSecret",
+  "cloudflareApiToken",
+  "registries",
+] as const;
+
+/** Why no port takes UDP. */
+export const NO_UDP =
+  "is not published: the door hands on TCP alone, could not tell who sends a datagram, and would lose them in every " +
+  "rollout: run what speaks UDP on a host of its own, or use its TCP";
 
 /** Keys that had another name, and what to write now. */
 export const RENAMED: Readonly<Record<string, string>> = {
   "edge.tunnelPort":
     "is called edge.tcp.<name> now: give the port there, `tcp: { <name>: 2222 }`, by the name that tcp in settings.ts has",
+  "edge.udp": NO_UDP,
   "cloudflare.tunnelHost": "is called cloudflare.directHost now: give the name there",
 };

@@ -4,6 +4,7 @@ import { allConfig } from "@pulumi/pulumi/runtime/config.js";
 import { getProject } from "@pulumi/pulumi/runtime/settings.js";
 import type { z } from "zod";
 import { images as platformImages } from "../images.ts";
+import type { Domain } from "../edge/hosts.ts";
 import { readFiles, type Certificates } from "./certificates.ts";
 import { contradictions, type Given } from "./cross-checks.ts";
 import { imageReference, object, text } from "./fields.ts";
@@ -65,8 +66,9 @@ export type Config<
   Image extends string = never,
   Built extends string = never,
   Secret extends string = never,
-> = Omit<Platform, "certificates"> & {
+> = Omit<Platform, "certificates" | "domains"> & {
   certificates: Certificates;
+  domains?: (Domain & { zone?: string })[];
   images: Record<keyof typeof platformImages | Image, string> & Partial<Record<Built, string>>;
 } & { [Key in keyof Keys]: z.output<Keys[Key]> } & Record<Secret, Output<string>>;
 
@@ -119,7 +121,7 @@ export function defineSettings<
     };
 
     const read = parseKeys(shape, given, { project: source.project, isSecret }, problems);
-    const { certificates, problems: unreadable } = readFiles(read, source.readFile, isSecret);
+    const { certificates, domainCertificates, problems: unreadable } = readFiles(read, source.readFile, isSecret);
     const shown = ownSecrets.filter((key) => read[key] !== undefined && inClear(key));
     const together = contradictions(read, known);
     problems.push(...[...together, ...shown.map(standsInClear), ...unreadable].map((problem) => prefix + problem));
@@ -129,8 +131,14 @@ export function defineSettings<
     const secretValues = ownSecrets.flatMap((key) =>
       read[key] === undefined ? [] : [[key, secret(read[key] as string)]],
     );
+    const domains = (read as Partial<Platform>).domains?.map((own) => ({
+      ...own,
+      certificate: domainCertificates[own.name],
+      privateKey: undefined,
+    }));
     return {
       ...read,
+      ...(domains && { domains }),
       ...Object.fromEntries(secretValues),
       certificates: certificates!,
       images: { ...images, ...Object.fromEntries(Object.entries(instead).filter(([, image]) => image !== undefined)) },

@@ -1,4 +1,4 @@
-// Two environments on two hosts, by the commands of docs/environments.md as a person types them: a stack made like another
+// Two environments on two hosts, by the commands of docs/how-to/environments.md as a person types them: a stack made like another
 // one, and the images that one runs promoted to the other.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -288,7 +288,7 @@ function shellOf(stack: Stack): string {
 
 /** The commands of the page, with the address of the host here; as there is no Cloudflare, with another secret. */
 function commandsOfPage() {
-  const text = readFileSync(join(repository, "docs/environments.md"), "utf8")
+  const text = readFileSync(join(repository, "docs/how-to/environments.md"), "utf8")
     .replaceAll("203.0.113.20", hosts.staging.address)
     .replace("cloudflareApiToken", "dnsApiToken");
   const [stack, next, promotion, ...others] = [...text.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block]) =>

@@ -1,5 +1,5 @@
 // A host that fails and neighbours that go mad, with clients asking all the time. What it costs them is counted and
-// printed (docs/faults.md has the figures), and all of it has to come back by itself.
+// printed (docs/reference/faults.md has the figures), and all of it has to come back by itself.
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";

@@ -220,7 +220,7 @@ function make(target: string, env: Record<string, string> = {}): Promise<Command
   return copy.make(target, { env: { STACK: "local", ...env } });
 }
 
-/** As docs/preview.md has it. */
+/** As docs/how-to/preview.md has it. */
 function pulumi(command: string): Promise<CommandResult> {
   const script = `eval "$(make -s env)"; pulumi ${command}`;
   return runCommand("bash", ["-c", script], { cwd: copy.directory, env: { STACK: "local" }, timeoutMs: 300_000 });

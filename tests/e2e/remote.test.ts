@@ -179,7 +179,7 @@ test("`bulkhead env` starts no Docker where none runs: it says so", async () => 
     stderr: expect.stringContaining("no Docker engine answers") as string,
   });
   expect(stdout).toContain("export DOCKER_HOST='unix:///var/run/docker.sock'\n");
-  expect(stdout).not.toContain("PULUMI_PARALLEL");
+  expect(stdout).not.toContain("PULUMI_PARALLEL=");
   expect(readFileSync(started, "utf8")).toBe(
     `${directory}/bin/docker context inspect --format {{.Endpoints.docker.Host}}\n`,
   );

@@ -14,7 +14,7 @@ import { removeStack } from "../support/reach.ts";
 import { SOAK } from "../support/soak.ts";
 
 const DOMAIN = "revive.test";
-/** What docs/services.md states, for the slower of its two intervals. */
+/** What docs/how-to/services.md states, for the slower of its two intervals. */
 const STATED_SECONDS = 140;
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 let project: TestProject;

@@ -114,6 +114,23 @@ describe("an exception", () => {
     );
     expect(violationsIn(stack)).toEqual([]);
   });
+
+  test.each([
+    ["rows", undefined, []],
+    ["rows", "2020-01-01", ["rows"]],
+    ["others", undefined, ["rows"]],
+  ])("to the backup of a volume stands in what prepares it: of %s until %s", (withoutBackup, until, inNoBackup) => {
+    const stack = compliantStack();
+    stack.find(({ name }) => name === "backup")!.props["labels"] = labelList({
+      "bulkhead.pids": "64",
+      "bulkhead.exceptions": JSON.stringify([{ withoutBackup, why, until }]),
+    });
+    expect(violationsIn(stack)).toEqual(
+      inNoBackup.map((name): unknown =>
+        expect.stringMatching(`^stack-data-in-backup: ${name}: holds data and is in no backup`),
+      ),
+    );
+  });
 });
 
 test.each([

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,15 +19,30 @@ export interface Registry {
   stop: () => Promise<void>;
 }
 
-/** The engine here and all these hosts find it at the same address, which is each one's own. */
-export async function startRegistry(hosts: readonly RemoteHost[]): Promise<Registry> {
+/** Whom a registry lets in, and the certificate that it shows. */
+export interface Guard {
+  user: string;
+  token: string;
+  certificate: string;
+  privateKey: string;
+}
+
+/**
+ * The engine here and all these hosts find it at the same address, which is each one's own.
+ *
+ * @param guard for TLS and a login. @default plain HTTP for everybody
+ */
+export async function startRegistry(hosts: readonly RemoteHost[], guard?: Guard): Promise<Registry> {
   await requirePrograms("the tests' registry", { "docker-registry": "docker-registry" });
   const folder = mkdtempSync(join(tmpdir(), "bulkhead-registry-"));
   const config = join(folder, "config.yml");
   // Engines speak plain HTTP to a registry on 127.0.0.1.
   const address = `127.0.0.1:${await freePort()}`;
   const storage = { filesystem: { rootdirectory: folder } };
-  writeFileSync(config, stringify({ version: 0.1, storage, http: { addr: address } }));
+  const guarded = guard && (await guardIn(folder, guard));
+  const http = { addr: address, ...guarded?.http };
+  writeFileSync(config, stringify({ version: 0.1, storage, http, ...(guarded && { auth: guarded.auth }) }));
+  writeFileSync(join(folder, "config.json"), guard ? loginFile(address, guard) : "{}");
   const registry = spawn("docker-registry", ["serve", config], { stdio: "ignore" });
   const exited = once(registry, "exit");
   const ways: (() => Promise<unknown>)[] = [];
@@ -38,7 +53,11 @@ export async function startRegistry(hosts: readonly RemoteHost[]): Promise<Regis
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    for (const started = Date.now(); !(await answers(`http://${address}/v2/`)); await sleep(50))
+    for (
+      const started = Date.now();
+      !(guard ? await listens(address) : await answers(`http://${address}/v2/`));
+      await sleep(50)
+    )
       if (registry.exitCode !== null || Date.now() - started > 30_000) throw new Error("the registry does not answer");
     for (const host of hosts) ways.push(await openWay(host, address));
   } catch (error) {
@@ -51,13 +70,48 @@ export async function startRegistry(hosts: readonly RemoteHost[]): Promise<Regis
       const reference = `${address}/${name}`;
       await run("docker", ["tag", image, reference]);
       try {
-        const [digest] = /sha256:[0-9a-f]{64}/.exec(await run("docker", ["push", reference])) ?? [];
+        const [digest] = /sha256:[0-9a-f]{64}/.exec(await run("docker", ["--config", folder, "push", reference])) ?? [];
         return `${reference}@${digest!}`;
       } finally {
         await run("docker", ["rmi", reference]);
       }
     },
   };
+}
+
+/** What `docker login` leaves in a folder's config.json. */
+export function loginFile(address: string, { user, token }: Pick<Guard, "user" | "token">): string {
+  return JSON.stringify({ auths: { [address]: { auth: Buffer.from(`${user}:${token}`).toString("base64") } } });
+}
+
+async function guardIn(folder: string, { user, token, certificate, privateKey }: Guard) {
+  const [users, pem, key] = ["htpasswd", "certificate.pem", "key.pem"].map((file) => join(folder, file)) as [
+    string,
+    string,
+    string,
+  ];
+  // Perl's crypt knows bcrypt, which is all that the registry takes.
+  const hash = await run("perl", ["-e", "print crypt($ARGV[0], q($2y$05$abcdefghijklmnopqrstuu))", token]);
+  writeFileSync(users, `${user}:${hash}\n`);
+  writeFileSync(pem, certificate);
+  writeFileSync(key, privateKey, { mode: 0o600 });
+  return {
+    http: { tls: { certificate: pem, key } },
+    auth: { htpasswd: { realm: "the tests' registry", path: users } },
+  };
+}
+
+async function listens(address: string): Promise<boolean> {
+  const { hostname, port } = new URL(`tcp://${address}`);
+  const socket = connect(Number(port), hostname);
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
 }
 
 /** Lets a host reach an address of this machine's as one of its own, for as long as it is not closed. */

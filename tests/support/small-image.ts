@@ -6,7 +6,7 @@ import { findProgram, run } from "../../toolchain/steps.ts";
 import type { TestEngine } from "./engine.ts";
 
 /** An image of 2 MB with nothing but a static busybox: sh, httpd, wget, nc. It cannot look up host names. */
-export async function provideSmallImage(engine: TestEngine): Promise<string> {
+export async function provideSmallImage(engine: Pick<TestEngine, "exec">): Promise<string> {
   const image = "bulkhead-test/busybox:1";
   await requirePrograms("a small image for the tests", { busybox: "busybox-static" });
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-small-image-"));

@@ -74,7 +74,7 @@ const CERTIFICATE_LINE = "give a PEM file, with a line -----BEGIN CERTIFICATE---
 const KEY_LINE = "give a PEM file, with a line -----BEGIN PRIVATE KEY-----";
 const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
 const EDGE =
-  "give an object with address, httpsPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds or tcp";
+  "give an object with address, httpsPort, httpRedirect, httpPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds or tcp";
 const serviceDefaults = { drainSeconds: 30, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 };
 const edgeDefaults = {
   ...{ tcp: { clients: 2222 }, requestsPerSecond: 100, burst: 200, maxBodyMb: 10, memoryMb: 512 },
@@ -216,7 +216,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "edge.httpsport: unknown key: did you mean reach:edge.httpsPort?",
     "edge.maxBodyMB: unknown key: did you mean reach:edge.maxBodyMb?",
     "edge.adress: unknown key: did you mean reach:edge.address?",
-    "edge.http3: unknown key: give one of address, httpsPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds, tcp",
+    "edge.http3: unknown key: give one of address, httpsPort, httpRedirect, httpPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds, tcp",
   ],
 
   ["no certificates", { certificates: undefined }, `certificates: missing: ${CERTIFICATES}`],
@@ -536,7 +536,13 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "an unknown key that is like no other",
     { replicas: 3 },
-    "replicas: unknown key: give one of host, knownHosts, domain, edge, certificates, dnsApiToken, cloudflare, cloudflareApiToken, images, backend, frontend",
+    "replicas: unknown key: give one of host, knownHosts, domain, domains, aliases, edge, certificates, dnsApiToken, route53SecretAccessKey, rfc2136TsigSecret, cloudflare, cloudflareApiToken, registries, images, backend, frontend",
+  ],
+  [
+    "a registry's token in clear",
+    { registries: { "ghcr.io": { user: "me", token: "a-token" } } },
+    "registries: a token stands in clear in the stack file: revoke it, make a new one, and set it with `pulumi config set " +
+      "--secret --path 'registries[\"ghcr.io\"].token'`, by the registry's address",
   ],
   [
     "known hosts of this machine",

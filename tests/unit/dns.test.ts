@@ -235,7 +235,7 @@ describe("an account", () => {
     [
       "a token that is none",
       { getZones: refusal("401 Unauthorized", 1000, "Invalid API Token") },
-      "cloudflare: the API refuses the token (Invalid API Token): make a new one as docs/cloudflare.md says, and `pulumi config set --secret cloudflareApiToken`",
+      "cloudflare: the API refuses the token (Invalid API Token): make a new one as docs/how-to/cloudflare.md says, and `pulumi config set --secret cloudflareApiToken`",
     ],
     [
       "a token that may not read records",

@@ -6,7 +6,9 @@ import { projectDirectory } from "./source.ts";
 const pages = [
   ...["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "apps/README.md", "bench/README.md"],
   ...["bench/results.md", "tests/support/README.md"],
-  ...readdirSync(join(projectDirectory, "docs")).map((file) => `docs/${file}`),
+  ...readdirSync(join(projectDirectory, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => `docs/${file}`),
 ];
 const texts = Object.fromEntries(pages.map((page) => [page, readFileSync(join(projectDirectory, page), "utf8")]));
 
@@ -19,6 +21,12 @@ test("every link leads to a page, and to a heading that it has", () => {
 test("every page is in the index", () => {
   const linked = linksIn(texts["docs/README.md"]!).map((link) => `docs/${link}`);
   expect(Object.keys(texts).filter((page) => /^docs\/(?!README)/.test(page) && !linked.includes(page))).toEqual([]);
+});
+
+test("a page on a task has at most 80 lines", () => {
+  const lines = (text: string): number => text.trimEnd().split("\n").length;
+  const long = Object.entries(texts).filter(([page, text]) => page.startsWith("docs/how-to/") && lines(text) > 80);
+  expect(long.map(([page, text]) => `${page}: ${lines(text)} lines`)).toEqual([]);
 });
 
 function brokenLinks(texts: Readonly<Record<string, string>>): string[] {

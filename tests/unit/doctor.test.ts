@@ -45,6 +45,7 @@ const good: HostFacts = {
     ...{ from: new Date("2026-02-01T00:00:00Z"), until: new Date("2026-05-02T00:00:00Z") },
   },
   shell,
+  data: [],
 };
 
 const onEngine = (changes: Partial<HostFacts["engine"]>): Partial<HostFacts> => ({ engine: { ...engine, ...changes } });
@@ -56,6 +57,7 @@ const certificate = (changes: object): Partial<HostFacts> => ({
   certificate: { ...(good.certificate as Exclude<ServedCertificate, string>), ...changes },
 });
 const at = (day: string): Partial<HostFacts> => ({ now: new Date(`${day}T00:00:00Z`) });
+const uploads = (usedMb: number): Partial<HostFacts> => ({ data: [{ name: "uploads", usedMb, maxMb: 1000 }] });
 /** A stack that opens no port. */
 const TUNNELED = { ...good.stack, edge: undefined };
 const publishes = (name: string, port: number, stack?: string): Partial<HostFacts> => ({
@@ -150,6 +152,19 @@ const rows: Row[] = [
   ["disk", inShell({ inodes: { total: 1000, free: 19 } }), "bad", "1 % of the inodes", "docker image prune"],
   ["disk", inShell({ disk: undefined }), "unknown", "/var/lib/docker"],
 
+  ["data", { data: undefined }, "unknown", "takes Docker too long"],
+  ["data", { data: [] }, "ok", "no volume of the program"],
+  ["data", uploads(799), "ok", "uploads has 799 of 1000 MiB"],
+  ["data", uploads(801), "warn", "uploads has 801 of 1000 MiB", "maxMb of the DataVolume"],
+  ["data", uploads(1001), "bad", "uploads has 1001 of 1000 MiB", "maxMb of the DataVolume"],
+  [
+    "data",
+    { ...uploads(100), ...inShell({ disk: { total: 40 * 2 ** 20, free: 800 * 2 ** 10 } }) },
+    "warn",
+    "uploads has 100 of 1000 MiB; they may grow by 900 MiB, and 800 are free",
+    "a full disk stops everything",
+  ],
+
   ["memory", {}, "ok", "8192 MiB; the services' limits are 1536 MiB"],
   ["memory", onEngine({ MemTotal: 3000 * 2 ** 20 }), "warn", "3000 MiB", "memoryMb"],
 
@@ -239,7 +254,7 @@ describe("a host", () => {
 
   test("is asked each of these once at least, and the page on it has them all", () => {
     expect(new Set(rows.map(([check]) => check))).toEqual(new Set(Object.keys(checks)));
-    const page = readFileSync(join(projectDirectory, "docs/doctor.md"), "utf8");
+    const page = readFileSync(join(projectDirectory, "docs/reference/host-checks.md"), "utf8");
     const documented = [...page.matchAll(/^\| (\w[\w -]*?) +\| /gm)].map(([, name]) => name).slice(1);
     expect(documented).toEqual(Object.keys(checks));
   });

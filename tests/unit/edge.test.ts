@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { edgeSettings, traefikArguments } from "../../components/edge/edge-settings.ts";
+import { LAST_PRIORITY } from "../../components/edge/hosts.ts";
 import { Networks } from "../../components/host/networks.ts";
 import { configuration } from "../../components/edge/front-door.ts";
 import { Proxy, type ProxyArgs } from "../../components/edge/proxy.ts";
@@ -538,7 +539,8 @@ describe("the edge's TCP ports", () => {
     [
       { clients: 2222 },
       { one: { clients: 1 }, two: { clients: 2, mail: 25 } },
-      "two: tcp.clients: leads to one already: leave it out of one of them, or declare another in tcp of settings.ts\n" +
+      "two: tcp.clients: leads to one already: leave it out of one of them, or declare another in tcp of settings.ts, " +
+        "or give each a host, by which TLS clients tell them apart\n" +
         "two: tcp.mail: is no TCP port of the edge: give clients, or declare it in settings.ts, `tcp: { mail: 2222 }`",
     ],
     [
@@ -641,7 +643,7 @@ describe("the edge", () => {
     expect(of().http.routers["nothing"]).toEqual({
       entryPoints: ["websecure"],
       rule: "PathPrefix(`/`)",
-      priority: 1,
+      priority: LAST_PRIORITY,
       service: "noop@internal",
       middlewares: ["not-found"],
     });

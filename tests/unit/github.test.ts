@@ -69,7 +69,7 @@ describe("the comment on a pull request", () => {
     github.denied.add("pull-requests");
     await expect(say("no")).rejects.toThrow(
       `POST ${github.env.GITHUB_API_URL}/repos/you/reach/issues/7/comments answered 403, Resource not accessible by ` +
-        "integration: the job needs the permission for it, or is over GitHub's limit: docs/github.md",
+        "integration: the job needs the permission for it, or is over GitHub's limit: docs/how-to/github.md",
     );
     await expect(comment(repository(), 8, "mark", "no")).rejects.toThrow(
       /issues\/8\/comments\S+ answered 404, Not Found: it is not there, or the job has no permission to see it/,

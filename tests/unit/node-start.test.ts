@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { projectDirectory } from "./source.ts";
 
+const start = join(projectDirectory, "toolchain", "node-start.cjs");
+
 test("Pulumi keeps no stack trace for each promise, and an error of the program has its own", () => {
   const program = `
     const { debuggablePromise } = require("@pulumi/pulumi/runtime/debuggable");
@@ -11,10 +13,73 @@ test("Pulumi keeps no stack trace for each promise, and an error of the program 
     debuggablePromise(promise, "of a property");
     const limit = Error.stackTraceLimit;
     console.log(JSON.stringify({ limit, kept: promise._debugStackTrace, own: new Error("own").stack.split("\\n").length > 1 }));`;
-  const start = join(projectDirectory, "toolchain", "node-start.cjs");
   const said = execFileSync(process.execPath, ["--require", start, "-e", program], {
     cwd: projectDirectory,
     encoding: "utf8",
   });
   expect(JSON.parse(said)).toEqual({ limit: 10, kept: "Error", own: true });
+});
+
+test("Pulumi tells the engine nothing of each step, unless it is asked to, and all that the program says", () => {
+  const program = `
+    const settings = require("@pulumi/pulumi/runtime/settings");
+    const told = [];
+    const engine = { log: (request, done) => (told.push(request.getMessage()), done()) };
+    settings.getEngine = () => engine;
+    const pulumi = require("@pulumi/pulumi");
+    (async () => {
+      for (const message of ["RegisterResource RPC prepared: t=x", "Registering resource: t=x", "the program's own"])
+        await pulumi.log.debug(message);
+      console.log(JSON.stringify(told));
+    })();`;
+  const told = (DEBUG: string) =>
+    JSON.parse(
+      execFileSync(process.execPath, ["--require", start, "-e", program], {
+        cwd: projectDirectory,
+        encoding: "utf8",
+        env: { ...process.env, DEBUG },
+      }),
+    ) as string[];
+  expect(told("")).toEqual(["the program's own"]);
+  expect(told("1")).toHaveLength(3);
+});
+
+test("a program gets Pulumi's debugger when it has a function to serialize, and not before", () => {
+  const program = `
+    const inspector = require("inspector");
+    const { Session } = inspector;
+    let sessions = 0;
+    inspector.Session = class extends Session { constructor() { super(); sessions++; } };
+    const pulumi = require("@pulumi/pulumi");
+    (async () => {
+      await require("@pulumi/pulumi/runtime/closure/v8Hooks").isInitializedAsync();
+      const before = sessions;
+      const captured = 42;
+      const { text } = await pulumi.runtime.serializeFunction(() => captured);
+      console.log(JSON.stringify({ before, after: sessions, isWhole: text.includes("captured: 42") }));
+    })();`;
+  const said = execFileSync(process.execPath, ["--require", start, "-e", program], {
+    cwd: projectDirectory,
+    encoding: "utf8",
+  });
+  expect(JSON.parse(said)).toEqual({ before: 0, after: 1, isWhole: true });
+});
+
+test("what measures calls, and what runs pulumi, is loaded when it is used", () => {
+  const program = `
+    const Module = require("node:module");
+    const { join } = require("node:path");
+    const run = join(require.resolve("@pulumi/pulumi"), "../cmd/run");
+    const pulumi = require("@pulumi/pulumi");
+    const tracing = Module._load("./tracing", { filename: join(run, "run.js"), id: "run", paths: [], exports: {} }, false);
+    const loaded = () => Object.keys(require.cache).filter((file) => /sdk-trace-base|[/]automation[/]index/.test(file)).length;
+    const span = tracing.newSpan("a");
+    span.setAttribute("a", 1), span.addEvent("b"), span.end();
+    const before = loaded();
+    console.log(JSON.stringify({ before, automation: typeof pulumi.automation.LocalWorkspace, more: loaded() > before }));`;
+  const said = execFileSync(process.execPath, ["--require", start, "-e", program], {
+    cwd: projectDirectory,
+    encoding: "utf8",
+  });
+  expect(JSON.parse(said)).toEqual({ before: 0, automation: "function", more: true });
 });

@@ -798,10 +798,18 @@ describe("an invariant complains of one broken property", () => {
       complaint: "backend: mounts reach-local-routes, which is no volume of the stack",
     },
     {
-      invariant: "a service writes to no volume but the certificates of the CA",
+      invariant:
+        "a service writes to no volume but one with data, which is retained, and a scheduled job to its schedule",
       breaks: "writable secrets",
       by: ({ inputs }) => (inputs.volumes![0]!.readOnly = false),
       complaint: `backend: may write to reach-prod-backend-secrets-files-${hex("backend-secrets-files", 7)} at /run/secrets`,
+    },
+    {
+      invariant: "a volume with data is mounted as it is, with nothing of an image copied into it",
+      breaks: "a mount into which the image is copied",
+      by: ({ inputs }, { stackName }) =>
+        (inputs.mounts = [{ type: "volume", source: `${stackName}-acme`, target: "/acme", readOnly: true }]),
+      complaint: "backend: mounts reach-prod-acme, into which Docker copies what the image has there",
     },
     {
       invariant: volume,

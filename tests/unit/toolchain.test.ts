@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -289,6 +290,29 @@ esac`,
     expect(builds()).toEqual([]);
   });
 
+  test("a home of ours keeps no log of Pulumi's, also where there was one, and the user's is left as it is", async () => {
+    const logs = (home: string) => join(home, "logs");
+    mkdirSync(join(logs(join(directory, "home")), "kept"), { recursive: true });
+    const { env } = await provideToolchain({ archives: {} });
+    const home = env["PULUMI_HOME"]!;
+    expect(statSync(logs(home)).isFile()).toBe(true);
+    rmSync(logs(home));
+    mkdirSync(join(logs(home), "of before"), { recursive: true });
+    const { env: withCloudflare } = await provideToolchain({ cloudflare: true, archives: {} });
+    for (const each of [home, withCloudflare["PULUMI_HOME"]!]) expect(statSync(logs(each)).isFile()).toBe(true);
+    expect(readdirSync(logs(join(directory, "home")))).toEqual(["kept"]);
+  });
+
+  test("pulumi works as fast as it can, unless its user says otherwise", async () => {
+    expect((await provideToolchain({ archives: {} })).env).toMatchObject({ PULUMI_PARALLEL_DIFF: "true", GOGC: "400" });
+    vi.stubEnv("PULUMI_PARALLEL_DIFF", "false");
+    vi.stubEnv("GOGC", "100");
+    expect((await provideToolchain({ archives: {} })).env).toMatchObject({
+      PULUMI_PARALLEL_DIFF: "false",
+      GOGC: "100",
+    });
+  });
+
   test("another version of the user's is not taken", async () => {
     inUsersHome("docker", pins.docker.version);
     inUsersHome("random", pins.random.version);
@@ -337,7 +361,7 @@ esac`,
       expect(plugins(env["PULUMI_HOME"]!)).toEqual(["official docker", "official random"]);
       expect(asked).toEqual(["first", "other"]);
       expect(builds()).toEqual([]);
-      expect(readdirSync(env["PULUMI_HOME"]!), "and no archive stays").toEqual(["plugins"]);
+      expect(readdirSync(env["PULUMI_HOME"]!), "and no archive stays").toEqual(["logs", "plugins"]);
     });
 
     test("one that is not what was pinned is never installed: the second address is asked, and then it is built", async () => {
@@ -352,7 +376,7 @@ esac`,
       expect(asked).toEqual(["wrong", "right", "gone", "wrong"]);
       expect(builds(), "each for itself").toEqual(["./pulumi-resource-random"]);
       expect(plugins(env["PULUMI_HOME"]!)).toEqual(["official docker", "./pulumi-resource-random"]);
-      expect(readdirSync(env["PULUMI_HOME"]!)).toEqual(["plugins"]);
+      expect(readdirSync(env["PULUMI_HOME"]!)).toEqual(["logs", "plugins"]);
     });
 
     test("the one for Cloudflare too, once its checksum is known", async () => {

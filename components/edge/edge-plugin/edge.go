@@ -21,7 +21,7 @@ import (
 
 // Config is what a middleware of a route file says. Kind decides which of the others count.
 type Config struct {
-	// Kind is limits, linger, client or answer.
+	// Kind is limits, linger, client, answer or redirect.
 	Kind string
 
 	// Service is whose limits these are, for the log.
@@ -40,6 +40,11 @@ type Config struct {
 
 	// Status answers every request.
 	Status int
+
+	// To is the host that a redirect leads to; empty: the one that was asked for.
+	To string
+	// Port follows it in the URL, like ":8443"; empty for 443.
+	Port string
 }
 
 // Shared counts as as many clients as it says.
@@ -67,6 +72,8 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 		return newClients(next, config)
 	case "answer":
 		return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { answer(rw, config.Status) }), nil
+	case "redirect":
+		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) { redirect(rw, req, config) }), nil
 	}
 	return nil, fmt.Errorf("%s: no kind %q", name, config.Kind)
 }
@@ -255,6 +262,24 @@ func answer(rw http.ResponseWriter, status int) {
 	rw.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	rw.WriteHeader(status)
 	_, _ = rw.Write([]byte(text))
+}
+
+// redirect sends a client to the same path and query of another host by https. The host is the edge's own word, or one that
+// the route has looked at; what follows it begins with a slash, so that nothing of a request is part of it.
+func redirect(rw http.ResponseWriter, req *http.Request, config *Config) {
+	host := config.To
+	if host == "" {
+		host = req.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+	}
+	path := req.URL.RequestURI()
+	if !strings.HasPrefix(path, "/") {
+		path = "/"
+	}
+	rw.Header().Set("Location", "https://"+strings.ToLower(host)+config.Port+path)
+	answer(rw, http.StatusPermanentRedirect)
 }
 
 type lingering struct {

@@ -19,7 +19,7 @@ export const PERMISSIONS = {
 
 export type Permission = keyof typeof PERMISSIONS;
 
-/** What docs/cloudflare.md asks for in the account's own token, for names and settings; to make tokens takes one more. */
+/** What docs/how-to/cloudflare.md asks for in the account's own token, for names and settings; to make tokens takes one more. */
 export const BOOTSTRAP = ["Zone Read", "Zone Settings Write", "DNS Write", "Cache Settings Write"];
 
 export interface Need {

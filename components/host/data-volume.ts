@@ -1,0 +1,143 @@
+import * as docker from "@pulumi/docker/volume.js";
+import * as pulumi from "@pulumi/pulumi";
+import type { Exception } from "./hardening.ts";
+import type { ContainerArgs } from "./container.ts";
+import type { DockerHost } from "./docker-host.ts";
+import { Job } from "./job.ts";
+
+export interface DataVolumeArgs {
+  host: DockerHost;
+  /**
+   * `uid:gid` that its folder belongs to. What is in it already is left as it is. Anything but two numbers is refused.
+   * @default "1000:1000"
+   */
+  owner?: string;
+  /**
+   * MiB that it may hold. `bulkhead status` and `bulkhead doctor` tell when it nears them. Nothing stops it there: Docker's
+   * own volumes have no quota on most file systems.
+   */
+  maxMb: number;
+  /**
+   * Why no backup has it, and until when that holds. Absent: a container of the stack has to name it in the label
+   * `bulkhead.backs-up`, or the policies refuse the stack.
+   */
+  withoutBackup?: Pick<Exception, "why" | "until">;
+}
+
+/**
+ * A named volume for what cannot be made again, such as uploads. It outlives every container and the stack itself: only
+ * `bulkhead down --delete-data` deletes it.
+ */
+export class DataVolume extends pulumi.ComponentResource {
+  /** Its name on the host, for the label `bulkhead.backs-up` too. */
+  readonly volumeName: pulumi.Output<string>;
+  /** `uid:gid` */
+  readonly owner: string;
+
+  constructor(name: string, args: DataVolumeArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:DataVolume", name, {}, { providers: [args.host.provider], ...opts });
+    const { host, owner = "1000:1000", maxMb, withoutBackup } = args;
+    const problems = [
+      ...(isUidGid(owner) ? [] : [`${name}: owner: ${owner} is no uid:gid: give two numbers like "1000:1000"`]),
+      ...(Number.isInteger(maxMb) && maxMb > 0 ? [] : [`${name}: maxMb: ${maxMb} is no size: give whole MiB from 1`]),
+    ];
+    if (problems.length > 0) throw new Error(problems.join("\n"));
+    this.owner = owner;
+    const volumeName = host.named(name);
+    const volume = new docker.Volume(
+      `${name}-volume`,
+      {
+        name: volumeName,
+        // The same for ever: other labels would be another volume to the provider, and Docker keeps those of the first.
+        labels: host.labels({ "bulkhead.data": "true", "bulkhead.retained": "true" }),
+      },
+      { parent: this, retainOnDelete: true, deleteBeforeReplace: true },
+    );
+    new Job(
+      `${name}-owner`,
+      {
+        host,
+        worksFor: name,
+        script: OWNER,
+        user: "0:0",
+        exceptions: [
+          { rootUser: true, why: "root owns a new volume" },
+          { capability: "CHOWN", why: "gives the folder to its owner; what is in it is left as it is" },
+          ...(withoutBackup ? [{ withoutBackup: volumeName, ...withoutBackup }] : []),
+        ],
+        labels: { "bulkhead.volume": volumeName, "bulkhead.max-mb": String(maxMb) },
+        volumes: [{ name: volume.name, path: "/volume", writable: true }],
+        env: { OWNER: owner },
+      },
+      { parent: this },
+    );
+    this.volumeName = volume.name;
+    this.registerOutputs({ volumeName: this.volumeName });
+  }
+}
+
+/** Whose it is stands outside the folder, so root can see and change it without any capability but CHOWN. */
+const OWNER = `
+is=$(stat -c %u:%g /volume) || exit 1
+if [ "$is" != "$OWNER" ]; then
+  if [ "$is" != 0:0 ] && [ -n "$(ls -A /volume 2>&1)" ]; then
+    echo "the volume belongs to $is and has files: give it owner: \\"$is\\", or chown what is in it to $OWNER first" >&2
+    exit 1
+  fi
+  chown "$OWNER" /volume || exit 1
+fi
+finish
+`;
+
+/** A data volume in a service. */
+export interface DataMount {
+  volume: DataVolume;
+  /** Folder in the container, like "/app/uploads". What the image has there is not copied into the volume. */
+  path: string;
+  /** Releases side by side, and all services that say so, write at the same time. @default false */
+  writable?: boolean;
+}
+
+/**
+ * Data volumes as a container of this user takes them.
+ *
+ * @throws Error with all that is wrong with them.
+ */
+export function dataMounts(
+  name: string,
+  mounts: readonly DataMount[],
+  { user, taken }: { user: string; taken: readonly string[] },
+): NonNullable<ContainerArgs["volumes"]> {
+  const problems = mounts.flatMap(({ path, volume, writable = false }, index) => {
+    const at = `${name}: volumes: ${path}`;
+    if (!isFolder(path)) return [`${at}: is no folder that a volume can have: give one like /app/uploads`];
+    const before = mounts.slice(0, index).map((mount) => mount.path);
+    const other = [...taken, ...before.filter(isFolder)].find((used) => within(path, used));
+    if (other !== undefined) return [`${at}: ${other} is taken by another mount: give another folder`];
+    const [uid, gid] = user.split(":");
+    const [ownerUid, ownerGid] = volume.owner.split(":");
+    return !writable || uid === "0" || uid === ownerUid || gid === ownerGid
+      ? []
+      : [
+          `${at}: belongs to ${volume.owner}, and the service runs as ${user}, which cannot write there: ` +
+            `give the service user: "${volume.owner}", or the volume owner: "${user}"`,
+        ];
+  });
+  if (problems.length > 0) throw new Error(problems.join("\n"));
+  return mounts.map(({ volume, path, writable }) => ({ name: volume.volumeName, path, writable, noCopy: true }));
+}
+
+export function isUidGid(user: string): boolean {
+  return /^(0|[1-9]\d*):(0|[1-9]\d*)$/.test(user);
+}
+
+const FOLDER = /^(\/(?!\.\.?(\/|$))[\w.-]+)+$/;
+const SYSTEM = /^\/(proc|sys|dev)(\/|$)|^\/(etc|usr|bin|sbin|lib|lib64|run|var|tmp)$/;
+
+function isFolder(path: string): boolean {
+  return FOLDER.test(path) && !SYSTEM.test(path);
+}
+
+function within(path: string, other: string): boolean {
+  return path === other || path.startsWith(`${other}/`) || other.startsWith(`${path}/`);
+}

@@ -1,0 +1,166 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { Container, type ContainerArgs, type Health, type Role } from "./container.ts";
+import { dataMounts, isUidGid, type DataMount } from "./data-volume.ts";
+import type { DockerHost } from "./docker-host.ts";
+import type { Limits, Posture } from "./hardening.ts";
+import { Job } from "./job.ts";
+import { SecretFiles, SECRETS_PATH } from "./secret.ts";
+
+/** What a release has, whether requests come to it or not. */
+export interface ReleaseArgs
+  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions" | "user">, Pick<ContainerArgs, "env" | "command"> {
+  image: pulumi.Input<string>;
+  /** Setting to value. The container gets SETTING_FILE, the path of a file that only it can read. @default {} */
+  secrets?: Record<string, pulumi.Input<string>>;
+  /** Volumes with data, each at its folder. @default [] */
+  volumes?: DataMount[];
+  /** What has to be done before a release starts, such as a database migration. @default nothing */
+  preDeploy?: PreDeploy;
+  /** Seconds that work in progress gets to end when a release is replaced; the container gets DRAIN_SECONDS. */
+  drainSeconds: number;
+}
+
+/** What may be several at once. */
+export interface ReplicatedArgs {
+  /** Containers of a release that run side by side on the host. Each has the limits for itself. @default 1 */
+  replicas?: number;
+  /**
+   * - `start-first`: all replicas of the new release start at once beside the old ones, which end when all are healthy.
+   * - `one-by-one`: the same, but each starts when the one before it is healthy: slower, and easier on the host.
+   * - `stop-first`: for what may only run once, such as an owner of an SQLite file. The old container ends before the new
+   *   one starts, so nothing of it runs in between. If the new one fails, the old one is started again.
+   *
+   * @default "start-first"
+   */
+  rollout?: "start-first" | "one-by-one" | "stop-first";
+}
+
+/**
+ * A program that runs to its end when the secrets of a release are there, before its container starts: in the same
+ * image, with the same settings, secrets and networks. If it fails, so does the update, with its last lines, and the old
+ * release serves on. It runs anew when any of these changes, so it must bear to be run twice.
+ */
+export interface PreDeploy {
+  /** The program and its arguments. The image needs a POSIX shell to run it. */
+  command: string[];
+  /** The update fails when it has not ended by then. @default 300 */
+  deadlineSeconds?: number;
+  /** @default the service's own */
+  limits?: Limits;
+}
+
+/** What differs between the kinds of program. */
+export interface ReleaseKind {
+  host: DockerHost;
+  role: Role;
+  networks: NonNullable<ContainerArgs["networks"]>;
+  health: Health;
+  /** In place of the image's. @default the image's own */
+  entrypoint?: string[];
+  /** Beside the secrets. @default [] */
+  volumes?: ContainerArgs["volumes"];
+  /** @default five more than drainSeconds, for what a process does after it */
+  graceSeconds?: number;
+}
+
+/**
+ * The containers of a release, as children of the component that it is: its secrets as files, then its pre-deploy job, then
+ * the container, or one for each replica. The first has the component's name, the others a number after it.
+ */
+export function releaseOf(
+  parent: pulumi.Resource,
+  name: string,
+  args: ReleaseArgs & ReplicatedArgs,
+  kind: ReleaseKind,
+): [Container, ...Container[]] {
+  const { replicas = 1, rollout = "start-first", secrets = {}, drainSeconds } = args;
+  refuseBadRelease(name, args);
+  const { host, role, health, networks } = kind;
+  const { tmpfsMb = { "/tmp": 16 }, volumes = [] } = args;
+  const user = userOf(args);
+  const data = dataMounts(name, volumes, { user, taken: [SECRETS_PATH, ...Object.keys(tmpfsMb)] });
+  const dataVolumes = volumes.map(({ volume }) => volume);
+  const files =
+    Object.keys(secrets).length > 0
+      ? new SecretFiles(`${name}-secrets`, { host, readerUid: user.split(":")[0]!, secrets }, { parent })
+      : undefined;
+  const common = {
+    host,
+    image: args.image,
+    user,
+    limits: args.limits,
+    tmpfsMb: args.tmpfsMb,
+    exceptions: args.exceptions,
+    env: { ...args.env, ...files?.env },
+    networks,
+    volumes: [...(files ? [files.volume] : []), ...data],
+  };
+  const preDeploy =
+    args.preDeploy &&
+    new Job(
+      `${name}-pre-deploy`,
+      { ...preDeployJob(common, args.preDeploy), worksFor: name },
+      { parent, dependsOn: dataVolumes },
+    );
+  const made: Container[] = [];
+  for (let number = 1; number <= replicas; number++) {
+    const before = rollout === "one-by-one" ? made.at(-1) : undefined;
+    const container = new Container(
+      number === 1 ? name : `${name}-${number}`,
+      {
+        ...common,
+        role,
+        run: "always",
+        rollout: rollout === "stop-first" ? rollout : undefined,
+        worksFor: number === 1 ? undefined : name,
+        entrypoint: kind.entrypoint,
+        command: args.command,
+        health,
+        env: { ...common.env, DRAIN_SECONDS: String(drainSeconds) },
+        networks:
+          rollout === "stop-first" ? networks.map((each) => ({ ...each, aliases: [onlyName(name)] })) : networks,
+        volumes: [...common.volumes, ...(kind.volumes ?? [])],
+        graceSeconds: kind.graceSeconds ?? drainSeconds + 5,
+      },
+      { parent, dependsOn: [...dataVolumes, preDeploy, before].filter((each) => each !== undefined) },
+    );
+    made.push(container);
+  }
+  return made as [Container, ...Container[]];
+}
+
+/** The name in Docker's DNS of the one container that a stop-first service has, whichever release it is of. */
+export function onlyName(name: string): string {
+  return `${name}-only`;
+}
+
+/** The user of a program, in the image and outside: unless it names another, or an exception makes it root. */
+function userOf({ user, exceptions = [] }: Pick<ReleaseArgs, "user" | "exceptions">): string {
+  return user ?? (exceptions.some((exception) => "rootUser" in exception) ? "0:0" : "1000:1000");
+}
+
+/** More than this on one host is a mistake in the number. */
+const MOST_REPLICAS = 50;
+
+const ROLLOUTS = ["start-first", "one-by-one", "stop-first"];
+
+/** @throws Error with all that is wrong, before anything is made. */
+function refuseBadRelease(name: string, { replicas = 1, rollout = "start-first", user }: ReplicatedArgs & ReleaseArgs) {
+  const problems: string[] = [];
+  if (user !== undefined && !isUidGid(user))
+    problems.push(`${name}: user: ${user} is no uid:gid: give two numbers like "33:33", as the image has them`);
+  if (!Number.isInteger(replicas) || replicas < 1 || replicas > MOST_REPLICAS)
+    problems.push(`${name}: replicas: ${replicas} is not a whole number from 1 to ${MOST_REPLICAS}: give one`);
+  if (!ROLLOUTS.includes(rollout))
+    problems.push(`${name}: rollout: ${rollout} is none: give start-first, one-by-one or stop-first`);
+  else if (rollout === "stop-first" && replicas > 1)
+    problems.push(
+      `${name}: replicas: ${replicas} with rollout: stop-first, which is for what may only run once: leave one of them out`,
+    );
+  if (problems.length > 0) throw new Error(problems.join("\n"));
+}
+
+function preDeployJob<Common extends { limits: Limits }>(common: Common, preDeploy: PreDeploy) {
+  const { command, deadlineSeconds = 300, limits = common.limits } = preDeploy;
+  return { ...common, limits, deadlineSeconds, script: '"$@" || exit\nfinish', scriptArguments: command };
+}

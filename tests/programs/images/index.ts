@@ -1,0 +1,74 @@
+// A volume with data that one service writes and another reads.
+import { Config } from "@pulumi/pulumi";
+import { ServedRoutes } from "../../../components/edge/served-routes.ts";
+import { WebService } from "../../../components/edge/web-service.ts";
+import { DataVolume } from "../../../components/host/data-volume.ts";
+import { Container } from "../../../components/host/container.ts";
+import { Engine } from "../../../components/docker-engine/client.ts";
+import { provideImages, type Registries } from "../../../components/host/provided-images.ts";
+import { testEdge } from "../edge.ts";
+
+const config = new Config();
+// As platform() does, for images that a test gives.
+const engine = new Engine(process.env["DOCKER_HOST"]!);
+const pulled = config.getObject<Record<string, string>>("pulled") ?? {};
+await provideImages(engine, pulled, config.getObject<Registries>("registries"));
+engine.close();
+const { edge, images } = await testEdge(config);
+const FILE = "/var/log/uploaded";
+const APP = `
+const { readFileSync, writeFileSync } = require("node:fs");
+require("node:http").createServer((request, response) => {
+  try {
+    if (request.url.endsWith("/write")) writeFileSync("${FILE}", "kept");
+    if (request.url.endsWith("/secret")) return response.end(readFileSync(process.env.WORD_FILE, "utf8"));
+    response.end(request.url.endsWith("/health") ? "" : readFileSync("${FILE}", "utf8"));
+  } catch ({ code }) {
+    response.writeHead(500).end(code);
+  }
+}).listen(8000);
+`;
+const CHECK = "fetch('http://127.0.0.1:8000/health').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))";
+
+const uploads = new DataVolume("uploads", {
+  host: edge.host,
+  owner: "33:33",
+  maxMb: config.getNumber("maxMb") ?? 100,
+  withoutBackup: { why: "a test makes it and takes it away" },
+});
+const common = {
+  edge,
+  image: images.node,
+  port: 8000,
+  command: ["node", "--eval", APP],
+  health: { test: ["CMD", "node", "--eval", CHECK] },
+  healthPath: "/health",
+  limits: { memoryMb: 256, cpus: 1, pids: 64 },
+  drainSeconds: 1,
+};
+// The folder is in the image, with files, and is root's there.
+new WebService("writer", {
+  ...common,
+  user: "33:33",
+  secrets: { WORD: config.requireSecret("word") },
+  volumes: [{ volume: uploads, path: "/var/log", writable: true }],
+  env: { GENERATION: config.get("generation") ?? "1" },
+  routes: { paths: ["/writer"] },
+});
+new WebService("reader", {
+  ...common,
+  volumes: [{ volume: uploads, path: "/var/log" }],
+  routes: { paths: ["/reader"] },
+});
+if (pulled["private"] !== undefined)
+  new Container("private", {
+    host: edge.host,
+    role: "service",
+    run: "always",
+    image: pulled["private"],
+    command: ["/bin/sleep", "1000000"],
+    health: { test: ["CMD", "/bin/true"] },
+    limits: { memoryMb: 16, cpus: 0.1, pids: 8 },
+    graceSeconds: 1,
+  });
+new ServedRoutes("routes", { edge });
