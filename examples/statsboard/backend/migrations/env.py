@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from statsboard.models import Base
-from statsboard.settings import load
+from statsboard.settings import database
 
 
 def migrate(connection: Connection) -> None:
@@ -17,7 +17,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def main() -> None:
-    engine = create_async_engine(load().database)
+    engine = create_async_engine(database())
     async with engine.begin() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

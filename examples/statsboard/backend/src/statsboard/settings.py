@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+DATABASE = ["DATABASE_HOST", "DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD_FILE"]
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -17,21 +19,27 @@ class Settings:
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read all settings; every one that is missing is named at once."""
-    names = ["DATABASE_HOST", "DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD_FILE", "BOARD_TOKEN_FILE"]
+    _require(environment, [*DATABASE, "BOARD_TOKEN_FILE"])
+    return Settings(database=database(environment), token=_secret(environment["BOARD_TOKEN_FILE"]))
+
+
+def database(environment: Mapping[str, str] = os.environ) -> URL:
+    """Read where the database is. It is all that a migration needs."""
+    _require(environment, DATABASE)
+    return URL.create(
+        "postgresql+asyncpg",
+        username=environment["DATABASE_USER"],
+        password=_secret(environment["DATABASE_PASSWORD_FILE"]),
+        host=environment["DATABASE_HOST"],
+        port=int(environment.get("DATABASE_PORT", "5432")),
+        database=environment["DATABASE_NAME"],
+    )
+
+
+def _require(environment: Mapping[str, str], names: list[str]) -> None:
     missing = [name for name in names if not environment.get(name)]
     if missing:
         raise SystemExit(f"not set: {', '.join(missing)}")
-    return Settings(
-        database=URL.create(
-            "postgresql+asyncpg",
-            username=environment["DATABASE_USER"],
-            password=_secret(environment["DATABASE_PASSWORD_FILE"]),
-            host=environment["DATABASE_HOST"],
-            port=int(environment.get("DATABASE_PORT", "5432")),
-            database=environment["DATABASE_NAME"],
-        ),
-        token=_secret(environment["BOARD_TOKEN_FILE"]),
-    )
 
 
 def _secret(path: str) -> str:
