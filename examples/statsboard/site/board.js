@@ -90,7 +90,5 @@ function onSubmit(form, send) {
 
 onSubmit("#access", async () => {});
 onSubmit("#team", (team) => change("POST", "/teams", team));
-onSubmit("#match", (ids) =>
-  change("POST", "/matches", { home_id: Number(ids.home_id), away_id: Number(ids.away_id) }),
-);
+onSubmit("#match", (ids) => change("POST", "/matches", { home_id: Number(ids.home_id), away_id: Number(ids.away_id) }));
 load().catch((error) => say(error.message, true));
