@@ -9,6 +9,7 @@ import { startBrowser } from "../support/browser.ts";
 import { runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { startLoad } from "../support/load.ts";
+import { points } from "../support/statsboard-points.ts";
 import { inspectAll, type ContainerInspect } from "../support/reach.ts";
 
 const STACK = "statsboard-local";
@@ -69,6 +70,81 @@ test("nobody changes the board without the token", async () => {
   const refused = await ask("PUT", "/api/matches/1/score", { home_score: 9, away_score: 9 }, "wrong");
   expect(refused.status).toBe(401);
   expect(await score()).toBe("1 : 1");
+});
+
+test("no process is root, and none can write but to its own /tmp and /var/tmp", async () => {
+  for (const { Id, Config, HostConfig, State } of await inspectAll(engine, STACK)) {
+    const name = Config.Labels["bulkhead.name"]!;
+    if (!State.Running) continue;
+    const { Processes } = await engine.get<{ Processes: string[][] }>(`/containers/${Id}/top?ps_args=-eo%20pid,uid`);
+    expect(
+      Processes.map(([, uid]) => uid).filter((uid) => uid === "0"),
+      name,
+    ).toEqual([]);
+    expect(HostConfig, name).toMatchObject({
+      ...{ ReadonlyRootfs: true, CapAdd: null, CapDrop: ["ALL"], Privileged: false },
+      SecurityOpt: ["no-new-privileges:true"],
+    });
+  }
+  const { stdout } = await bulkhead("exec", "backend", "--", "sh", "-c", WRITES);
+  expect(stdout.split("\n")).toEqual([
+    ...["uid 1000 appuser", "/app refused", "/run refused", "/etc refused", "/tmp written, not run"],
+    ...["/var/tmp written, not run", "102400 /tmp", "51200 /var/tmp", ""],
+  ]);
+});
+
+const WRITES = `
+echo uid $(id -u) $(id -un)
+for folder in /app /run /etc /tmp /var/tmp; do
+  if ! echo 'echo ran' 2>/dev/null >$folder/try; then echo $folder refused; continue; fi
+  chmod +x $folder/try
+  if $folder/try 2>/dev/null; then echo $folder written and run; else echo $folder written, not run; fi
+  rm $folder/try
+done
+df --output=size,target /tmp /var/tmp | sed 1d | tr -s ' ' | sed 's/^ //'
+`;
+
+test("limits and reservations are as the document has them", async () => {
+  const { HostConfig } = await container("backend");
+  const mb = 1024 * 1024;
+  expect(HostConfig).toMatchObject({ Memory: 512 * mb, MemorySwap: 512 * mb, MemoryReservation: 256 * mb });
+  expect(HostConfig).toMatchObject({ NanoCpus: 500_000_000, PidsLimit: 64 });
+  for (const each of await inspectAll(engine, STACK)) {
+    const { Memory, NanoCpus, PidsLimit } = each.HostConfig as Record<string, number>;
+    expect(Math.min(Memory!, NanoCpus!, PidsLimit!), each.Name).toBeGreaterThan(0);
+  }
+});
+
+test("the image has what runs, pinned, and neither Poetry nor pip's cache, curl, tests or settings", async () => {
+  const script = "find / -xdev -not -path '/proc/*' 2>/dev/null; true";
+  const { stdout } = await bulkhead("exec", "backend", "--", "sh", "-c", script);
+  const files = stdout.split("\n");
+  expect(files).toContain("/app/src/statsboard/app.py");
+  const unwanted = /\/(poetry|curl|pypoetry|\.cache|tests|pytest|requirements[^/]*\.txt|\.env[^/]*)$/;
+  expect(files.filter((file) => !file.startsWith("/usr/local/lib/") && unwanted.test(file))).toEqual([]);
+});
+
+test("passwords and tokens are in files, and nowhere else", async () => {
+  const { stdout: password } = await bulkhead("exec", "backend", "--", "cat", "/run/secrets/database_password");
+  expect(password.length).toBeGreaterThan(20);
+  const found = await inspectAll(engine, STACK);
+  const logs = await bulkhead("logs");
+  for (const secret of [password, token]) {
+    expect(JSON.stringify(found).includes(secret)).toBe(false);
+    expect(logs.stdout.includes(secret)).toBe(false);
+  }
+  // A service may change rows and no tables.
+  const drop = `
+import asyncio, os, asyncpg
+async def main():
+    password = open(os.environ["DATABASE_PASSWORD_FILE"]).read()
+    connection = await asyncpg.connect(host=os.environ["DATABASE_HOST"], user=os.environ["DATABASE_USER"],
+        database=os.environ["DATABASE_NAME"], password=password)
+    await connection.execute("drop table matches")
+asyncio.run(main())`;
+  const dropped = await bulkhead("exec", "backend", "--", "python", "-c", drop);
+  expect(dropped.code).not.toBe(0);
+  expect(dropped.stderr).toContain("must be owner of table matches");
 });
 
 test("a release under load: no request fails, and what was acknowledged is there", async () => {
@@ -133,6 +209,15 @@ test.each(["backend", "database", "site"])("%s is killed: it is back by itself, 
   await vi.waitFor(async () => expect(await score()).toBe("1 : 1"), { timeout: 30_000, interval: 500 });
   expect((await ask("GET", "/")).status).toBe(200);
 });
+
+test("every point of the document is shown by a test that passed", ({ task }) => {
+  const passed = task.file.tasks.filter(({ result }) => result?.state === "pass").map(({ name }) => `${HERE}: ${name}`);
+  const named = points.flatMap(({ shownBy }) => shownBy).filter((each) => each.startsWith(HERE));
+  expect(named.length).toBeGreaterThan(30);
+  expect([...new Set(named)].filter((each) => !passed.includes(each))).toEqual([]);
+});
+
+const HERE = "tests/e2e/statsboard.test.ts";
 
 async function score(): Promise<string> {
   const { text } = await ask("GET", "/api/matches");
