@@ -36,6 +36,11 @@ export type { TcpRoute } from "./edge/tcp-route.ts";
 export { WebService, type Routes, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 
+// Data: a database on a network of its own.
+export { dataImages } from "./data/images.ts";
+export { Postgres, type Login, type LoginArgs, type PostgresArgs } from "./data/postgres.ts";
+export type { PostgresSettings } from "./data/postgres-settings.ts";
+
 // Cloudflare: the domain, a tunnel, buckets, and tokens that may do one thing alone.
 export { domainAtCloudflare, type DomainAtCloudflare } from "./cloudflare/domain-at-cloudflare.ts";
 export { CloudflareAccount, type CloudflareAccountArgs } from "./cloudflare/cloudflare-account.ts";

@@ -135,9 +135,10 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       },
     ),
 
-  "the network internal, and no other, has no way out": (recording) =>
+  "the networks internal and of databases, and no others, have no way out": (recording) =>
     complaintsOf(ofType<pulumi.Unwrap<NetworkArgs>>(recording, "docker:index/network:Network"), ({ inputs }) => {
-      const internal = inputs.name === `${recording.stackName}-internal`;
+      const ofDatabase = componentsOf(recording, "Postgres").map((name) => `${recording.stackName}-${name}`);
+      const internal = [`${recording.stackName}-internal`, ...ofDatabase].includes(inputs.name ?? "");
       return [
         ...(inputs.internal === internal ? [] : [`has internal: ${inputs.internal}`]),
         ...(inputs.driver === "bridge" ? [] : [`has the driver ${inputs.driver}`]),
@@ -244,6 +245,19 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     return restart === (kind === "service" ? "always" : "no") ? [] : [`is a ${kind} and has restart: ${restart}`];
   }),
 
+  "a database is on networks of databases alone, and ends before another one starts": (recording) => {
+    const names = componentsOf(recording, "Postgres");
+    return complaintsOf(containers(recording), (container) => {
+      if (!names.includes(container.name)) return [];
+      return [
+        ...networksOf(recording, container)
+          .filter((network) => !names.includes(network))
+          .map((network) => `is on the network ${network}`),
+        ...(label(container, "bulkhead.rollout") === "stop-first" ? [] : ["starts beside the one before it"]),
+      ];
+    });
+  },
+
   "a container is made before the old one goes, unless it holds ports": eachContainer(({ inputs, options }) => [
     ...(options.deleteBeforeReplace === (inputs.ports ?? []).length > 0
       ? []
@@ -296,21 +310,22 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     ]);
   },
 
-  "a service writes to no volume but one with data, which is retained, and a scheduled job to its schedule": (
-    recording,
-  ) => {
-    const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")
-      .filter(({ inputs, options }) => options.retainOnDelete && hasLabel(inputs.labels, "bulkhead.data"))
-      .map(({ inputs }) => inputs.name);
-    const isSchedule = (container: Container, path: string | undefined) =>
-      path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job";
-    return complaintsOf(containers(recording), (container) =>
-      mountedVolumes(container.inputs)
-        .filter(({ readOnly, volumeName }) => !readOnly && container.inputs.mustRun && !data.includes(volumeName))
-        .filter(({ containerPath }) => !isSchedule(container, containerPath))
-        .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
-    );
-  },
+  "a service writes to no volume but one with data, which is retained, a scheduled job to its schedule, a database to its socket":
+    (recording) => {
+      const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")
+        .filter(({ inputs, options }) => options.retainOnDelete && hasLabel(inputs.labels, "bulkhead.data"))
+        .map(({ inputs }) => inputs.name);
+      const isSchedule = (container: Container, path: string | undefined) =>
+        path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job";
+      const isSocket = (container: Container, path: string | undefined) =>
+        path === "/var/run/postgresql" && isOwn(recording, container, "Postgres");
+      return complaintsOf(containers(recording), (container) =>
+        mountedVolumes(container.inputs)
+          .filter(({ readOnly, volumeName }) => !readOnly && container.inputs.mustRun && !data.includes(volumeName))
+          .filter(({ containerPath }) => !isSchedule(container, containerPath) && !isSocket(container, containerPath))
+          .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
+      );
+    },
 
   "a volume with data is mounted as it is, with nothing of an image copied into it": (recording) => {
     const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")
@@ -424,7 +439,7 @@ const JUDGED = [
   ...["image", "entrypoints", "command", "envs", "labels", "uploads", "volumes", "mounts", "tmpfs", "readOnly", "user"],
   ...["networkMode", "networksAdvanced", "ports", "memory", "memorySwap", "cpus", "init", "logDriver", "logOpts"],
   ...["capabilities", "securityOpts", "privileged", "restart", "start", "mustRun", "healthcheck", "wait"],
-  ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode"],
+  ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode", "shmSize"],
 ];
 
 /** Every volume of a container, in whichever form it is asked for. */
@@ -467,6 +482,11 @@ function isWithin(recording: Recording, resource: Recorded<object>, ...kinds: st
 /** Whether it is the one container that a component is named after. */
 function isOwn(recording: Recording, container: Container, kind: string): boolean {
   return recording.resources.some(({ type, name }) => type === `bulkhead:index:${kind}` && name === container.name);
+}
+
+/** The names of all components of a kind. */
+function componentsOf(recording: Recording, kind: string): string[] {
+  return recording.resources.flatMap(({ type, name }) => (type === `bulkhead:index:${kind}` ? [name] : []));
 }
 
 /** The networks of a container, without the stack's name. */

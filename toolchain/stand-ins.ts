@@ -78,6 +78,21 @@ const recipes: Readonly<Record<string, Recipe>> = {
     copiesKey: cloudflaredKey,
     config: { Env: [PATH], User: "65532:65532", Entrypoint: ["cloudflared", "--no-autoupdate"], Cmd: ["version"] },
   },
+  postgres: {
+    content: "PostgreSQL 17 of Debian 13",
+    variant: "extract",
+    suite: "trixie",
+    packages: ["base-files", "postgresql-17", "util-linux", "busybox", "ca-certificates", "tzdata"],
+    scripts: ["slim", "busybox", "postgres"],
+    config: {
+      Env: [PATH, "LANG=C.UTF-8", "PG_MAJOR=17", "PGDATA=/var/lib/postgresql/data"],
+      StopSignal: "SIGINT",
+      Entrypoint: ["docker-entrypoint.sh"],
+      Cmd: ["postgres"],
+      ExposedPorts: { "5432/tcp": {} },
+      Volumes: { "/var/lib/postgresql/data": {} },
+    },
+  },
   python: {
     content: "Python 3.11 of Debian 12",
     variant: "minbase",

@@ -39,7 +39,15 @@ export function serves({ Labels }: Pick<ListedContainer, "Labels">): boolean {
   return SERVING.has(Labels["bulkhead.role"] ?? "");
 }
 
-const SERVING = new Set<string>(["door", "edge", "service", "worker", "scheduled-job", "tunnel"] satisfies Role[]);
+const SERVING = new Set<string>([
+  "door",
+  "edge",
+  "service",
+  "worker",
+  "database",
+  "scheduled-job",
+  "tunnel",
+] satisfies Role[]);
 
 /** @throws Error with the nearest known name and all of them, unless each is known. */
 export function ensureKnown(what: string, given: readonly string[], known: readonly string[]): void {

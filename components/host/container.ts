@@ -12,6 +12,8 @@ export type Role =
   | "service"
   /** What works without a route. */
   | "worker"
+  /** What keeps data, or pools connections to what does. */
+  | "database"
   /** What waits for the time of its job, and runs it. */
   | "scheduled-job"
   /** What opens a tunnel to Cloudflare. */
@@ -36,6 +38,8 @@ export interface ContainerArgs extends Posture {
   run: "always" | "once" | "never";
   /** The old container ends before this one starts, and is started again if this one fails. @default this starts first */
   rollout?: "stop-first";
+  /** Size of /dev/shm in MiB. @default 64, the engine's own */
+  shmMb?: number;
   /** How the engine sees that it works. Required for all that runs. */
   health?: Health;
   /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
@@ -99,6 +103,7 @@ export class Container extends pulumi.ComponentResource {
       {
         ...hardened(args),
         stopTimeout: args.shutdownSeconds,
+        shmSize: args.shmMb,
         image: pulumi.output(args.image).apply(pinned),
         entrypoints: args.entrypoint,
         command: args.command,

@@ -16,7 +16,7 @@ export interface JobArgs extends Partial<
    */
   script: string;
   /** Arguments of the script: "$@". @default [] */
-  scriptArguments?: string[];
+  scriptArguments?: pulumi.Input<string>[];
   /** `uid:gid` that it runs as. */
   user: string;
   /** Why it is root, and what else it needs. @default [] */

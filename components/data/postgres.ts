@@ -1,0 +1,298 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as network from "@pulumi/docker/network.js";
+import * as volume from "@pulumi/docker/volume.js";
+import * as pulumi from "@pulumi/pulumi";
+import { Container } from "../host/container.ts";
+import { DataVolume, type DataVolumeArgs } from "../host/data-volume.ts";
+import type { DockerHost } from "../host/docker-host.ts";
+import { Courier } from "../host/file-volume.ts";
+import type { Limits } from "../host/hardening.ts";
+import { Job, type JobArgs } from "../host/job.ts";
+import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
+import { dataImages } from "./images.ts";
+import { settingProblems, tuned, type PostgresSettings } from "./postgres-settings.ts";
+
+export interface PostgresArgs {
+  host: DockerHost;
+  /**
+   * The official image of `version` on Debian, by digest. Alpine's has another user and sorts text otherwise.
+   * @default dataImages.postgres, of 17
+   */
+  image?: pulumi.Input<string>;
+  /** Major version of the image: 15, 16 or 17. A volume of another one is refused before the server ends. @default 17 */
+  version?: 15 | 16 | 17;
+  /** The server is tuned from them. At least 256 MiB, and 32 processes more than connections. */
+  limits: Limits;
+  /** MiB that its data may take, at least 1024: as of a DataVolume. A quarter of them is for WAL that nobody fetches. */
+  maxMb: number;
+  /** Why no backup has it, as of a DataVolume. Absent: something of the stack has to back it up, or the policies refuse it. */
+  withoutBackup?: DataVolumeArgs["withoutBackup"];
+  /** The most connections at a time, 10 to 500; each is a process. @default 50 */
+  connections?: number;
+  /** Database to the extensions that it has. Names like "app". At least one. */
+  databases: Record<string, { extensions?: string[] }>;
+  /**
+   * Settings of PostgreSQL's own by name. One that would weaken the server is refused. Most are taken while it runs; what
+   * only another start changes, like `shared_buffers`, replaces the container, and the preview names it.
+   * @default {}
+   */
+  settings?: PostgresSettings;
+  /** Seconds that it gets to start, recovery after a crash included. @default 120 */
+  deadlineSeconds?: number;
+}
+
+export interface LoginArgs {
+  database: string;
+  /** `owner` changes tables too, for a program that migrates. */
+  rights: "owner" | "read-write" | "read";
+}
+
+/** What a consumer's service is given, besides `networks`. */
+export interface Login {
+  /** DATABASE_HOST, DATABASE_PORT, DATABASE_NAME and DATABASE_USER; known when the login works. */
+  env: Record<string, pulumi.Output<string>>;
+  /** DATABASE_PASSWORD: the service gets DATABASE_PASSWORD_FILE. */
+  secrets: { DATABASE_PASSWORD: pulumi.Output<string> };
+}
+
+/**
+ * A PostgreSQL server on a network of its own, which those join who name it: it has no way out, and no port of the host.
+ * It is not root from the first moment. One server at a time has the volume: another release ends the old one first.
+ * Its volume is kept when the component goes.
+ */
+export class Postgres extends pulumi.ComponentResource {
+  /** Its name in the program, and in the network. */
+  readonly name: string;
+  /** What a consumer joins. */
+  readonly network: network.Network;
+  readonly container: Container;
+  /** For whoever backs it up: `volumeName` for the label `bulkhead.backs-up`. Mounted beside the server, it must be read-only. */
+  readonly data: DataVolume;
+  /** The image that its jobs and tools run too. */
+  readonly image: pulumi.Input<string>;
+  readonly version: 15 | 16 | 17;
+  readonly connections: number;
+  readonly #host: DockerHost;
+  readonly #databases: string[];
+  readonly #socket: Mounted;
+  readonly #ready: Job;
+
+  /** @throws Error with all that is wrong with the arguments. */
+  constructor(name: string, args: PostgresArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:Postgres", name, {}, { providers: [args.host.provider], ...opts });
+    const { host, image = dataImages.postgres, limits, version = 17, connections = 50, maxMb } = args;
+    const { databases, settings = {}, deadlineSeconds = 120, withoutBackup } = args;
+    refuse(name, problemsOf(args));
+    this.name = name;
+    this.image = image;
+    this.version = version;
+    this.connections = connections;
+    this.#host = host;
+    this.#databases = Object.keys(databases);
+    this.network = new network.Network(
+      `${name}-network`,
+      { name: host.named(name), driver: "bridge", internal: true, labels: host.labels() },
+      { parent: this, deleteBeforeReplace: true },
+    );
+    this.data = new DataVolume(`${name}-data`, { host, owner: USER, maxMb, withoutBackup }, { parent: this });
+    const socketVolume = new volume.Volume(
+      `${name}-socket`,
+      { labels: host.labels({ "bulkhead.name": `${name}-socket` }) },
+      { parent: this },
+    );
+    const data = { name: this.data.volumeName, path: DATA_PATH, writable: true, noCopy: true } as const;
+    this.#socket = { name: socketVolume.name, path: SOCKET_PATH, writable: true };
+    const { atStart, running } = tuned(limits, connections, maxMb, settings);
+    const ofConnections = { memoryMb: 256, cpus: 1, pids: 32 };
+    const init = new Job(
+      `${name}-init`,
+      {
+        ...{ host, image, user: USER, worksFor: name, script: INIT, limits: ofConnections },
+        scriptArguments: [String(version), ...flags({ ...atStart, ...running })],
+        env: { PGDATA: DATA_PATH },
+        volumes: [data],
+        deadlineSeconds: 120,
+      },
+      { parent: this, dependsOn: this.data },
+    );
+    const configuration = new Courier(
+      `${name}-configuration`,
+      { host, readerUid: "999", files: { "pg_hba.conf": script("pg_hba.conf") } },
+      { parent: this },
+    );
+    this.container = new Container(
+      name,
+      {
+        ...{ host, image, limits, role: "database", run: "always", rollout: "stop-first", user: USER },
+        entrypoint: ["/bin/sh", "-c", START, name],
+        command: flags(atStart),
+        env: { PGDATA: DATA_PATH },
+        networks: [{ name: this.network.name, aliases: [name] }],
+        volumes: [data, this.#socket, { name: configuration.volumeName, path: "/etc/bulkhead" }],
+        // For parallel queries; of the memory that it has anyway.
+        shmMb: Math.max(64, Math.floor(limits.memoryMb / 4)),
+        // A query over the socket: that the port is open says nothing of a server that recovers or has no memory.
+        health: { test: ["CMD", "psql", "-XqAtU", "postgres", "-c", "select 1"], timeoutSeconds: 5, deadlineSeconds },
+        graceSeconds: 60,
+        // Docker's own stop too, as it comes before a reboot.
+        shutdownSeconds: 60,
+      },
+      { parent: this, dependsOn: init },
+    );
+    const extensionsOf = (database: string) => (databases[database]!.extensions ?? []).join(",");
+    this.#ready = this.#job(`${name}-databases`, {
+      script: DATABASES,
+      scriptArguments: [
+        ...Object.entries(running).map(([key, value]) => `${key}=${value}`),
+        "--",
+        ...this.#databases.map((database) => `${database}:${extensionsOf(database)}`),
+      ],
+      dependsOn: this.container,
+    });
+    host.register(name, this.container);
+    this.registerOutputs({ container: this.container.name });
+  }
+
+  /**
+   * A login of one consumer, with a password that nobody has seen: `new WebService("api", { …, networks: [db.network],
+   * ...db.login("api", { database: "app", rights: "read-write" }) })`. Each consumer has its own.
+   *
+   * @throws Error with all that is wrong with the arguments.
+   */
+  login(consumer: string, { database, rights }: LoginArgs): Login {
+    refuse(`${this.name}-${consumer}`, [
+      ...consumerProblems(consumer),
+      ...(this.#databases.includes(database)
+        ? []
+        : [`database: ${database} is not declared: give one of ${this.#databases.join(", ")}`]),
+    ]);
+    return this.#login(consumer, database, rights);
+  }
+
+  /**
+   * A login for the replication protocol alone, such as of what takes backups: `pg_receivewal`, `pg_basebackup`, slots. In
+   * the database `postgres` it may ask for `pg_switch_wal()` and `pg_create_restore_point()`, and it reads no other.
+   *
+   * @throws Error with all that is wrong with the arguments.
+   */
+  replicationLogin(consumer: string): Login {
+    refuse(`${this.name}-${consumer}`, consumerProblems(consumer));
+    return this.#login(consumer, "postgres", "replication");
+  }
+
+  #login(consumer: string, database: string, rights: LoginArgs["rights"] | "replication"): Login {
+    const host = this.#host;
+    const name = `${this.name}-${consumer}`;
+    const role = consumer.replaceAll("-", "_");
+    const password = new GeneratedSecret(`${name}-password`, {}, { parent: this });
+    // Another password is another login, so that who has the old one works on until it is replaced.
+    const user = host.fingerprint({ password: password.value }).apply((of) => `${role}_${of.slice(0, 8)}`);
+    const files = new SecretFiles(
+      `${name}-login-secrets`,
+      { host, readerUid: "999", secrets: { PASSWORD: password.value } },
+      { parent: this },
+    );
+    const job = this.#job(`${name}-login`, {
+      script: LOGIN,
+      scriptArguments: [user, role, rights, database],
+      volumes: [files.volume],
+      dependsOn: this.#ready,
+    });
+    const known = <T>(value: pulumi.Input<T>) => pulumi.all([value, job.name]).apply(([it]) => it as string);
+    return {
+      env: {
+        DATABASE_HOST: known(this.name),
+        DATABASE_PORT: known("5432"),
+        DATABASE_NAME: known(database),
+        DATABASE_USER: known(user),
+      },
+      secrets: { DATABASE_PASSWORD: password.value },
+    };
+  }
+
+  /** Of the superuser, over the socket. */
+  #job(name: string, { volumes = [], dependsOn, ...job }: SocketJob): Job {
+    return new Job(
+      name,
+      {
+        ...{ host: this.#host, image: this.image, user: USER, worksFor: this.name, deadlineSeconds: 60, ...job },
+        limits: { memoryMb: 64, cpus: 0.5, pids: 32 },
+        volumes: [this.#socket, ...volumes],
+        // Where the image declares a volume, Docker would make one without a name.
+        tmpfsMb: { "/tmp": 16, [DATA_PATH]: 1 },
+      },
+      { parent: this, dependsOn },
+    );
+  }
+}
+
+interface SocketJob extends Pick<JobArgs, "script" | "scriptArguments" | "labels" | "volumes"> {
+  dependsOn: pulumi.Resource;
+}
+
+interface Mounted {
+  name: pulumi.Output<string>;
+  path: string;
+  writable: true;
+}
+
+/** `postgres` in the official image on Debian. */
+const USER = "999:999";
+const DATA_PATH = "/var/lib/postgresql/data";
+const SOCKET_PATH = "/var/run/postgresql";
+const script = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8");
+const INIT = script("postgres-init.sh");
+const START = script("postgres-start.sh");
+const DATABASES = script("postgres-databases.sh");
+const LOGIN = script("postgres-login.sh");
+
+const flags = (settings: PostgresSettings) => Object.entries(settings).map(([key, value]) => `--${key}=${value}`);
+
+const NAME = /^[a-z][a-z0-9_]{0,40}$/;
+/** PostgreSQL's own, those that owners of databases have, and Bulkhead's. */
+const RESERVED = /^(pg_.*|.*_owner|bulkhead.*|postgres|template0|template1|public|none)$/;
+const LIKE = "give one like app_1, of a-z, 0-9 and _, and none of PostgreSQL's own";
+
+function consumerProblems(consumer: string): string[] {
+  const role = consumer.replaceAll("-", "_");
+  return NAME.test(role) && !RESERVED.test(role) ? [] : [`consumer: ${consumer} is no name of a role: ${LIKE}`];
+}
+
+function problemsOf({
+  version = 17,
+  limits,
+  maxMb,
+  connections = 50,
+  databases,
+  settings = {},
+}: PostgresArgs): string[] {
+  const names = Object.keys(databases);
+  return [
+    ...([15, 16, 17].includes(version) ? [] : [`version: ${version} is not known: give 15, 16 or 17`]),
+    ...(limits.memoryMb >= 256 ? [] : [`limits.memoryMb: ${limits.memoryMb} is too little: give at least 256`]),
+    ...(Number.isInteger(maxMb) && maxMb >= 1024 ? [] : [`maxMb: ${maxMb} is too little: give whole MiB from 1024`]),
+    ...(limits.pids >= connections + 32
+      ? []
+      : [`limits.pids: ${limits.pids} is too few for ${connections} connections: give at least ${connections + 32}`]),
+    ...(Number.isInteger(connections) && connections >= 10 && connections <= 500
+      ? []
+      : [`connections: ${connections} is not from 10 to 500: give such a number`]),
+    ...(names.length > 0 ? [] : ["databases: has none: give one, like { app: {} }"]),
+    ...names
+      .filter((each) => !NAME.test(each) || RESERVED.test(each))
+      .map((each) => `databases.${each}: is no name of a database: ${LIKE}`),
+    ...names.flatMap((each) =>
+      (databases[each]!.extensions ?? [])
+        .filter((extension) => !/^[a-z][a-z0-9_-]*$/.test(extension))
+        .map(
+          (extension) => `databases.${each}.extensions: ${extension} is no name of an extension: give one like pg_trgm`,
+        ),
+    ),
+    ...settingProblems(settings),
+  ];
+}
+
+function refuse(name: string, problems: string[]): void {
+  if (problems.length > 0) throw new Error(problems.map((problem) => `${name}: ${problem}`).join("\n"));
+}

@@ -1,0 +1,149 @@
+// A real PostgreSQL server: what it acknowledged is there after its process was killed and its container replaced.
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { AT_START } from "../../components/data/postgres-settings.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
+import { provideImages } from "../../toolchain/images.ts";
+import { lastLines } from "../support/command.ts";
+import { currentTestEngine } from "../support/engine.ts";
+import { images as pinned } from "../support/images.ts";
+import { POSTGRES_IMAGE } from "../support/postgres-image.ts";
+import { createTestProject, type TestProject } from "../support/pulumi.ts";
+import { removeStack } from "../support/reach.ts";
+
+const engine = new Engine(process.env["DOCKER_HOST"]!);
+const docker = (...args: string[]) => currentTestEngine().exec("docker", args);
+const LABEL = "postgres-postgres";
+let project: TestProject;
+let config: Record<string, unknown>;
+
+beforeAll(async () => {
+  const wanted = { traefik: pinned.traefik, postgres: POSTGRES_IMAGE };
+  const images = { ...wanted, ...(await provideImages(engine, wanted)) };
+  config = { "postgres:images": images };
+  project = await createTestProject({
+    stack: "postgres",
+    config,
+    program: new URL("../programs/data", import.meta.url).pathname,
+  });
+  const { code, stdout, stderr } = await project.up();
+  if (code !== 0) throw new Error(`the stack did not come up:\n${lastLines(stdout + stderr, 60)}`);
+});
+
+afterAll(async () => {
+  await removeStack(engine, LABEL);
+  project?.remove();
+  engine.close();
+});
+
+test("no acknowledged commit is lost when the server is killed and when it is replaced", async () => {
+  await until(async () => (await acknowledged()).length > 50);
+  const killed = await idOf("db");
+  const { stdout: pid } = await docker("exec", killed, "head", "-1", "/var/lib/postgresql/data/postmaster.pid");
+  const beforeKill = (await acknowledged()).length;
+  await docker("exec", killed, "kill", "-9", pid.trim());
+  await until(async () => (await acknowledged()).length > beforeKill + 50);
+
+  project.setConfig({ ...config, "postgres:settings": { work_mem: "3MB", shared_buffers: "48MB" } });
+  const beforeUp = (await acknowledged()).length;
+  const { code, stdout, stderr } = await project.up();
+  expect(code, stdout + stderr).toBe(0);
+  expect(await idOf("db")).not.toBe(killed);
+  await until(async () => (await acknowledged()).length > beforeUp + 50);
+  expect([await superuser("show work_mem"), await superuser("show shared_buffers")]).toEqual(["3MB\n", "48MB\n"]);
+
+  const acks = await acknowledged();
+  const there = new Set((await superuser("select nonce from acks", "app")).trim().split("\n"));
+  const lost = acks.filter((nonce) => !there.has(nonce)).length;
+  console.log(JSON.stringify({ event: "acknowledged commits", acknowledged: acks.length, lost }));
+  expect(lost).toBe(0);
+});
+
+test("a consumer has the rights that it names, and nobody comes as the superuser", async () => {
+  const as = (sql: string, ...env: string[]) =>
+    inReader(
+      `PGPASSFILE=/tmp/pgpass PGHOST=db PGDATABASE=app PGUSER=$DATABASE_USER ${env.join(" ")} psql -XqAtc "${sql}"`,
+    );
+  expect((await as("select count(*) > 0 from acks")).stdout).toBe("t\n");
+  expect((await as("insert into acks default values")).stderr).toContain("permission denied for table acks");
+  expect((await as("create table mine ()")).stderr).toContain("permission denied for schema public");
+  expect((await as("select 1", "PGUSER=postgres")).stderr).toContain("pg_hba.conf rejects connection");
+  const ofWriter = (await inspect(await idOf("writer"))).Config.Env.find((each) => each.startsWith("DATABASE_USER="))!;
+  expect((await as("select 1", ofWriter.replace("DATABASE", "PG"))).stderr).toContain("password authentication failed");
+  expect((await superuser("select extname from pg_extension where extname = 'pg_trgm'", "app")).trim()).toBe("pg_trgm");
+  expect((await superuser("show data_checksums")).trim()).toBe("on");
+});
+
+test("the settings that only a start changes are those that the server says", async () => {
+  const context = "select string_agg(name, ' ') from pg_settings where context = 'postmaster' and name <> all ('{%}')";
+  expect((await superuser(context.replace("%", [...AT_START].join(",")))).trim()).toBe("");
+});
+
+test("a second server does not start on the volume of the first", async () => {
+  const db = await idOf("db");
+  const [shell, flag, start, name] = (await inspect(db)).Config.Entrypoint;
+  const second = await docker(
+    ...["run", "--rm", "--volumes-from", db, "--network", "none", "--user", "999:999", "--entrypoint", shell!],
+    ...["--env", "PGDATA=/var/lib/postgresql/data", (await inspect(db)).Image, flag!, start!, name!],
+  );
+  expect(second.stderr).toContain("bulkhead: another container serves this volume: not starting");
+  expect(second.code).not.toBe(0);
+  const { Config, HostConfig, NetworkSettings } = await inspect(db);
+  expect([Config.User, HostConfig.ReadonlyRootfs, HostConfig.CapDrop, HostConfig.CapAdd ?? []]).toEqual([
+    ...["999:999", true],
+    ["ALL"],
+    [],
+  ]);
+  expect(Object.keys(NetworkSettings.Networks)).toEqual([`${LABEL}-db`]);
+  expect((await engine.get<{ Internal: boolean }>(`/networks/${LABEL}-db`)).Internal).toBe(true);
+});
+
+test("the passwords are in no inspect and in no log", async () => {
+  const passwords = await Promise.all(
+    ["writer", "reader"].map(async (name) =>
+      (await docker("exec", await idOf(name), "cat", "/run/secrets/database_password")).stdout.trim(),
+    ),
+  );
+  expect(passwords.map((each) => each.length)).toEqual([64, 64]);
+  const ids = (await docker("ps", "-aq", "--filter", `label=bulkhead.stack=${LABEL}`)).stdout.trim().split("\n");
+  const seen = await Promise.all(
+    ids
+      .flatMap((id) => [docker("inspect", id), docker("logs", id)])
+      .map(async (each) => {
+        const { stdout, stderr } = await each;
+        return stdout + stderr;
+      }),
+  );
+  for (const password of passwords) expect(seen.filter((text) => text.includes(password))).toEqual([]);
+});
+
+interface Inspected {
+  Image: string;
+  Config: { User: string; Env: string[]; Entrypoint: string[] };
+  HostConfig: { ReadonlyRootfs: boolean; CapDrop: string[]; CapAdd: string[] | null };
+  NetworkSettings: { Networks: Record<string, unknown> };
+}
+const inspect = (id: string) => engine.get<Inspected>(`/containers/${id}/json`);
+
+async function idOf(name: string): Promise<string> {
+  const filters = ["--filter", `label=bulkhead.stack=${LABEL}`, "--filter", `label=bulkhead.name=${name}`];
+  return (await docker("ps", "-q", ...filters)).stdout.trim();
+}
+
+async function acknowledged(): Promise<string[]> {
+  const { stdout } = await docker("exec", await idOf("writer"), "cat", "/tmp/acknowledged");
+  return stdout.split("\n").filter((line) => line.length === 36);
+}
+
+async function superuser(sql: string, database = "postgres"): Promise<string> {
+  return (await docker("exec", await idOf("db"), "psql", "-XqAtU", "postgres", "-d", database, "-c", sql)).stdout;
+}
+
+async function inReader(command: string) {
+  return docker("exec", await idOf("reader"), "sh", "-c", command);
+}
+
+async function until(holds: () => Promise<boolean>, seconds = 60): Promise<void> {
+  for (const end = performance.now() + seconds * 1000; !(await holds()); await sleep(200))
+    if (performance.now() > end) throw new Error(`it did not come within ${seconds} s`);
+}

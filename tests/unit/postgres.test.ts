@@ -1,0 +1,117 @@
+import { describe, expect, test } from "vitest";
+import { Postgres, type PostgresArgs } from "../../components/data/postgres.ts";
+import { tuned } from "../../components/data/postgres-settings.ts";
+import { DockerHost } from "../../components/host/docker-host.ts";
+import { invariants } from "../../testing/invariants.ts";
+import { container, hex, ofType, record } from "../../testing/recorder.ts";
+
+const IMAGE = `postgres:17@sha256:${hex("postgres", 64)}`;
+const LIMITS = { memoryMb: 1024, cpus: 2, pids: 100 };
+
+function recorded(args: Partial<PostgresArgs> = {}, use: (db: Postgres) => void = () => undefined) {
+  return record(() => {
+    const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
+    use(new Postgres("db", { host, image: IMAGE, limits: LIMITS, maxMb: 8192, databases: { app: {} }, ...args }));
+  });
+}
+
+describe("settings", () => {
+  const set = (own = {}) => tuned(LIMITS, 50, 8192, own);
+
+  test.each([
+    ["shared_buffers", "256MB"],
+    ["max_connections", "50"],
+    ["password_encryption", "scram-sha-256"],
+    ["fsync", "on"],
+    ["wal_level", "replica"],
+  ])("%s is given at its start", (key, value) => expect(set().atStart[key]).toBe(value));
+
+  test.each([
+    ["effective_cache_size", "768MB"],
+    ["maintenance_work_mem", "64MB"],
+    ["work_mem", "5242kB"],
+    ["max_parallel_workers_per_gather", "1"],
+    ["max_slot_wal_keep_size", "2048MB"],
+  ])("%s is taken while it runs", (key, value) => expect(set().running[key]).toBe(value));
+
+  test("of the program come last, each where it belongs", () => {
+    const { atStart, running } = set({ work_mem: "3MB", shared_buffers: "128MB" });
+    expect([running["work_mem"], atStart["shared_buffers"]]).toEqual(["3MB", "128MB"]);
+    expect(Object.keys(running)).not.toContain("shared_buffers");
+  });
+
+  test("that would weaken the server, or end its line, are refused, all at once", async () => {
+    const settings = { fsync: "off", "Work Mem": "1", search_path: "a\nfsync = off" };
+    await expect(recorded({ settings })).rejects.toThrow(
+      [
+        "db: settings.fsync: would weaken the server, or is set by an argument: leave it out",
+        "db: settings.Work Mem: is not the name of a setting: give one of PostgreSQL's, like work_mem",
+        "db: settings.search_path: has a line break: take it out",
+      ].join("\n"),
+    );
+  });
+
+  test("that only a start changes replace the server, and no other does", async () => {
+    const commandWith = async (settings: object) =>
+      container(await recorded({ settings: settings as never }), "db").inputs.command;
+    const before = await commandWith({});
+    expect(await commandWith({ work_mem: "3MB" })).toEqual(before);
+    expect(await commandWith({ shared_buffers: "128MB" })).toContain("--shared_buffers=128MB");
+  });
+});
+
+describe("Postgres", () => {
+  test("is one server that is not root, on an internal network alone", async () => {
+    const recording = await recorded();
+    const { inputs, options } = container(recording, "db");
+    expect(inputs).toMatchObject({
+      user: "999:999",
+      readOnly: true,
+      capabilities: { drops: ["ALL"], adds: [] },
+      ports: [],
+    });
+    expect(inputs["networksAdvanced"]).toMatchObject([{ aliases: ["db"] }]);
+    expect(options.hooks.beforeCreate).toContain("host-stop-first");
+    expect(ofType(recording, "docker:index/network:Network").map(({ inputs }) => inputs["internal"])).toEqual([true]);
+  });
+
+  test.each(Object.entries(invariants))("with logins: %s", async (_, complaintsOf) => {
+    const recording = await recorded({}, (db) => {
+      db.login("api", { database: "app", rights: "read-write" });
+      db.replicationLogin("backup");
+    });
+    expect(complaintsOf(recording)).toEqual([]);
+  });
+
+  test("keeps its volume whatever happens to the component", async () => {
+    const volumes = ofType(await recorded(), "docker:index/volume:Volume");
+    const data = volumes.find(({ name }) => name === "db-data-volume")!;
+    expect(data).toMatchObject({ inputs: { name: "reach-test-db-data" }, options: { retainOnDelete: true } });
+  });
+
+  test.each<[Partial<PostgresArgs>, string]>([
+    [{ version: 18 as 17 }, "db: version: 18 is not known: give 15, 16 or 17"],
+    [{ limits: { ...LIMITS, memoryMb: 128 } }, "db: limits.memoryMb: 128 is too little: give at least 256"],
+    [{ limits: { ...LIMITS, pids: 60 } }, "db: limits.pids: 60 is too few for 50 connections: give at least 82"],
+    [{ maxMb: 100 }, "db: maxMb: 100 is too little: give whole MiB from 1024"],
+    [{ connections: 5 }, "db: connections: 5 is not from 10 to 500: give such a number"],
+    [{ databases: {} }, "db: databases: has none: give one, like { app: {} }"],
+    [
+      { databases: { postgres: {} } },
+      "db: databases.postgres: is no name of a database: give one like app_1, of a-z, 0-9 and _, and none of PostgreSQL's own",
+    ],
+    [
+      { databases: { app: { extensions: ["a b"] } } },
+      "db: databases.app.extensions: a b is no name of an extension: give one like pg_trgm",
+    ],
+  ])("refuses %j", async (args, message) => {
+    await expect(recorded(args)).rejects.toThrow(message);
+  });
+
+  test("refuses a login of no role's name, or to a database that is not declared", async () => {
+    const login = (consumer: string, database: string) =>
+      recorded({}, (db) => void db.login(consumer, { database, rights: "read" }));
+    await expect(login("pg_x", "app")).rejects.toThrow("db-pg_x: consumer: pg_x is no name of a role");
+    await expect(login("api", "other")).rejects.toThrow("db-api: database: other is not declared: give one of app");
+  });
+});
