@@ -1,7 +1,9 @@
+import { dataImages } from "bulkhead";
+
 /** What StatsBoard takes beside the platform's own images, by tag and digest. */
 export const images = {
   /** What the API is built from. */
   python: "python:3.12.15-slim-bookworm@sha256:34386ef0cb081344d7ec1c103ba398e6e9f64e9ab3a1509accc92a4e24a07258",
   /** The database. */
-  postgres: "postgres:17.11-bookworm@sha256:639ab7ceb90e13123085b741fb31ef493fba25463002f6da665352e7b534b652",
+  postgres: dataImages.postgres,
 } as const;

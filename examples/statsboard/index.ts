@@ -14,6 +14,8 @@ const database = new Postgres("database", {
   image: images.postgres,
   databases: { statsboard: {} },
   limits: config.database,
+  maxMb: 5000,
+  withoutBackup: { why: "backups are not there yet" },
 });
 const board = database.login("board", { database: "statsboard", rights: "read-write" });
 const migrations = database.login("migrations", { database: "statsboard", rights: "owner" });
