@@ -16,8 +16,8 @@ def upgrade() -> None:
     op.create_table(
         "matches",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("home_id", sa.ForeignKey("teams.id"), nullable=False),
-        sa.Column("away_id", sa.ForeignKey("teams.id"), nullable=False),
+        sa.Column("home_id", sa.Integer, sa.ForeignKey("teams.id"), nullable=False),
+        sa.Column("away_id", sa.Integer, sa.ForeignKey("teams.id"), nullable=False),
         sa.Column("home_score", sa.Integer, nullable=False, server_default="0"),
         sa.Column("away_score", sa.Integer, nullable=False, server_default="0"),
         sa.Column("version", sa.Integer, nullable=False, server_default="1"),
