@@ -135,7 +135,7 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       },
     ),
 
-  "the networks internal and of databases, and no others, have no way out": (recording) =>
+  "the network internal, and no other, has no way out": (recording) =>
     complaintsOf(ofType<pulumi.Unwrap<NetworkArgs>>(recording, "docker:index/network:Network"), ({ inputs }) => {
       const ofDatabase = componentsOf(recording, "Postgres").map((name) => `${recording.stackName}-${name}`);
       const internal = [`${recording.stackName}-internal`, ...ofDatabase].includes(inputs.name ?? "");
@@ -310,22 +310,22 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     ]);
   },
 
-  "a service writes to no volume but one with data, which is retained, a scheduled job to its schedule, a database to its socket":
-    (recording) => {
-      const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")
-        .filter(({ inputs, options }) => options.retainOnDelete && hasLabel(inputs.labels, "bulkhead.data"))
-        .map(({ inputs }) => inputs.name);
-      const isSchedule = (container: Container, path: string | undefined) =>
-        path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job";
-      const isSocket = (container: Container, path: string | undefined) =>
-        path === "/var/run/postgresql" && isOwn(recording, container, "Postgres");
-      return complaintsOf(containers(recording), (container) =>
-        mountedVolumes(container.inputs)
-          .filter(({ readOnly, volumeName }) => !readOnly && container.inputs.mustRun && !data.includes(volumeName))
-          .filter(({ containerPath }) => !isSchedule(container, containerPath) && !isSocket(container, containerPath))
-          .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
-      );
-    },
+  "a service writes to no volume but one with data, which is retained, and a scheduled job to its schedule": (
+    recording,
+  ) => {
+    const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")
+      .filter(({ inputs, options }) => options.retainOnDelete && hasLabel(inputs.labels, "bulkhead.data"))
+      .map(({ inputs }) => inputs.name);
+    const isOwnFolder = (container: Container, path: string | undefined) =>
+      (path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job") ||
+      (path === "/var/run/postgresql" && isOwn(recording, container, "Postgres"));
+    return complaintsOf(containers(recording), (container) =>
+      mountedVolumes(container.inputs)
+        .filter(({ readOnly, volumeName }) => !readOnly && container.inputs.mustRun && !data.includes(volumeName))
+        .filter(({ containerPath }) => !isOwnFolder(container, containerPath))
+        .map(({ volumeName, containerPath }) => `may write to ${volumeName} at ${containerPath}`),
+    );
+  },
 
   "a volume with data is mounted as it is, with nothing of an image copied into it": (recording) => {
     const data = ofType<pulumi.Unwrap<VolumeArgs>>(recording, "docker:index/volume:Volume")

@@ -69,7 +69,7 @@ test("a consumer has the rights that it names, and nobody comes as the superuser
   expect((await as("create table mine ()")).stderr).toContain("permission denied for schema public");
   expect((await as("select 1", "PGUSER=postgres")).stderr).toContain("pg_hba.conf rejects connection");
   const ofWriter = (await inspect(await idOf("writer"))).Config.Env.find((each) => each.startsWith("DATABASE_USER="))!;
-  expect((await as("select 1", ofWriter.replace("DATABASE", "PG"))).stderr).toContain("password authentication failed");
+  expect((await as("select 1", ofWriter.replace("DATABASE_", "PG"))).stderr).toContain("password authentication failed");
   expect((await superuser("select extname from pg_extension where extname = 'pg_trgm'", "app")).trim()).toBe("pg_trgm");
   expect((await superuser("show data_checksums")).trim()).toBe("on");
 });

@@ -846,6 +846,15 @@ describe("an invariant complains of one broken property", () => {
       complaint: "backend: has no provider",
     },
     {
+      invariant: "a database is on networks of databases alone, and ends before another one starts",
+      breaks: "a service for a database",
+      by: (backend, { resources }) => {
+        resources.push({ ...resources.find(({ urn }) => urn === backend.parent)!, type: "bulkhead:index:Postgres" });
+        backend.inputs.networksAdvanced = [{ name: "reach-prod-web" }];
+      },
+      complaint: ["backend: is on the network web", "backend: starts beside the one before it"],
+    },
+    {
       invariant: "a child's name begins with its parent's",
       breaks: "a name of its own",
       by: (backend) => (backend.name = "api"),
