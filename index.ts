@@ -28,7 +28,7 @@ const backend = new WebService("backend", {
   port: 8765,
   health: { test: ["CMD", "bash", "health.sh"] },
   healthPath: "/health",
-  networks: [networks.web, networks.internal],
+  networks: [networks.internal],
   env: storage && { ...filesMaxMb, FILES_ENDPOINT: storage.endpoint, FILES_BUCKET: storage.bucket },
   secrets: {
     REACH_API_KEY: apiKey.value,
@@ -47,7 +47,7 @@ new WebService("frontend", {
   port: 3000,
   health: { test: ["CMD", "bash", "health.sh"] },
   healthPath: "/health",
-  networks: [networks.web],
+  uses: [backend],
   env: { API_URL: backend.internalUrl, ...filesMaxMb },
   limits: config.frontend,
   ...config.frontend,

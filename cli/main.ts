@@ -25,6 +25,7 @@ import { rotate } from "./rotate.ts";
 import { run } from "./run.ts";
 import { scan } from "./scan.ts";
 import { status } from "./status.ts";
+import { ownPackage } from "./stack/program.ts";
 import { runCommand } from "./stack/stack.ts";
 import { unlock } from "./unlock.ts";
 import { up } from "./up.ts";
@@ -60,6 +61,7 @@ const verbs: readonly Command[] = [
 export const bulkhead = new Command("bulkhead")
   .description("Turns a plain Docker host into a hardened production platform, and keeps it one.")
   .usage("VERB [options]")
+  .version(ownPackage().version, "-V, --version", "show the version of Bulkhead")
   .helpOption("-h, --help", "show this")
   .helpCommand("help [verb]", "the options of a verb, and examples")
   .configureHelp({ styleTitle: (title) => styleText("bold", title, { validateStream: false }) })
@@ -80,7 +82,7 @@ export async function main(args: readonly string[]): Promise<void> {
     } catch (error) {
       if (!(error instanceof CommanderError)) throw error;
       // The help has been shown: to somebody who asked for it, or who gave no verb.
-      if (error.code.startsWith("commander.help")) return error.exitCode;
+      if (/^commander\.(help|version)/.test(error.code)) return error.exitCode;
       error.message = error.message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ");
       throw error;
     }

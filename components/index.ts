@@ -14,10 +14,11 @@ export { images } from "./images.ts";
 
 // The parts of the platform, for a program that puts them together otherwise: the host and what runs on it.
 export { DockerHost, type DockerHostArgs } from "./host/docker-host.ts";
-export { Networks, type NetworksArgs } from "./host/networks.ts";
+export { Networks, type NetworksArgs, type Reachable } from "./host/networks.ts";
+export type { Connections } from "./host/compartment.ts";
 export { provideImages, type Registries } from "./host/provided-images.ts";
 export { DataVolume, type DataMount, type DataVolumeArgs } from "./host/data-volume.ts";
-export { BuiltImage, type BuiltImageArgs } from "./host/built-image.ts";
+export { BuiltImage, type Build, type BuiltImageArgs } from "./host/built-image.ts";
 export { Container, type ContainerArgs, type Health } from "./host/container.ts";
 export { httpHealth } from "./host/http-health.ts";
 export { Job, type JobArgs } from "./host/job.ts";
@@ -32,8 +33,9 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 // The edge, and the services behind it.
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 export type { Alias, Domain } from "./edge/hosts.ts";
+export type { Cors, Route } from "./edge/route.ts";
 export type { TcpRoute } from "./edge/tcp-route.ts";
-export { WebService, type Routes, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
+export { WebService, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 
 // Data: a database on a network of its own.

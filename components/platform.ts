@@ -8,6 +8,7 @@ import { ServedRoutes } from "./edge/served-routes.ts";
 import { DockerHost } from "./host/docker-host.ts";
 import { provideImages } from "./host/provided-images.ts";
 import { Networks } from "./host/networks.ts";
+import { beforeProgramEnds } from "./program-end.ts";
 import { SECRET_OF } from "./settings/dns-providers.ts";
 import type { Config } from "./settings/settings.ts";
 
@@ -42,6 +43,10 @@ export interface ServiceOutput {
  */
 export async function platform(config: Config): Promise<Platform> {
   const { images, certificates, cloudflare } = config;
+  const ends = beforeProgramEnds(
+    "index.ts: never calls stackOutputs(), without which the edge gets no door: " +
+      "end it with `export const { url, services } = stackOutputs();`, which platform() gives",
+  );
   const { address, httpsPort, httpRedirect, httpPort = 80, tcp = {} } = config.edge;
   const host = new DockerHost("host", { host: config.host, knownHosts: config.knownHosts, jobImage: images.traefik });
   const tunneled = cloudflare?.tunnel ?? false;
@@ -80,6 +85,7 @@ export async function platform(config: Config): Promise<Platform> {
   return {
     ...{ host, networks, edge, account: atCloudflare?.account },
     stackOutputs: () => {
+      ends();
       edge.refuseIdleTcp();
       const services = [...edge.endOfServices()];
       new ServedRoutes("routes", { edge });

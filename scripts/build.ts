@@ -8,16 +8,16 @@ const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
 
 /** What a user's machine has no use for: it is for this repository's own tests and images. */
-const LEFT_OUT = [/^toolchain\/actionlint\//];
+const LEFT_OUT = [/^toolchain\/actionlint\//, /^examples\/[^/]+\/(\.bulkhead|node_modules)\//];
 /** Files that init writes: they stay as they are, and are no part of the package's own program. */
-const TEMPLATE = /^cli\/init\/template\//;
+const TEMPLATE = /^(cli\/init\/template|examples)\//;
 
 rmSync(dist, { recursive: true, force: true });
 execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], {
   cwd: root,
   stdio: "inherit",
 });
-for (const folder of ["components", "cli", "policy", "testing", "toolchain"]) {
+for (const folder of ["components", "cli", "policy", "testing", "toolchain", "examples"]) {
   for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
     const file = relative(root, join(entry.parentPath, entry.name));
     const isBuilt = file.endsWith(".ts") && !TEMPLATE.test(file);

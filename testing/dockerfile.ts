@@ -1,12 +1,16 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { resolve } from "node:path";
 
 /**
  * The images that a Dockerfile builds from, with its arguments as they are given, or else by default. Neither its own
  * stages nor `scratch`, which is no image. An argument without a value stays as it is written.
  */
-export function basesOf(context: string, buildArgs: Readonly<Record<string, string>> = {}): string[] {
-  const text = readFileSync(join(context, "Dockerfile"), "utf8");
+export function basesOf(
+  context: string,
+  buildArgs: Readonly<Record<string, string>> = {},
+  dockerfile = "Dockerfile",
+): string[] {
+  const text = readFileSync(resolve(context, dockerfile), "utf8");
   const values: Record<string, string> = {};
   const stages = ["scratch"];
   const bases: string[] = [];

@@ -84,9 +84,13 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
         : [],
     ),
 
-  "the edge reaches no network but door and proxy, and the door none but door and tunnel": (recording) =>
+  "the edge reaches no network but door, proxy and those with programs, and the door none but door and tunnel": (
+    recording,
+  ) =>
     complaintsOf(containers(recording), (container) => {
-      const allowed = isWithin(recording, container, "FrontDoor") ? ["door", "tunnel"] : ["door", "proxy"];
+      const withPrograms = programsOf(recording).map((name) => `${name}-edge`);
+      const ofEdge = isOwn(recording, container, "Proxy") ? ["door", "proxy", ...withPrograms] : ["door", "proxy"];
+      const allowed = isWithin(recording, container, "FrontDoor") ? ["door", "tunnel"] : ofEdge;
       return isWithin(recording, container, "Proxy", "RouteFile")
         ? networksOf(recording, container)
             .filter((network) => !allowed.includes(network))
@@ -135,10 +139,25 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       },
     ),
 
-  "the network internal, and no other, has no way out": (recording) =>
+  "a program's networks are for it, its job and the edge alone, and proxy is the edge's": (recording) =>
+    complaintsOf(containers(recording), (container) => {
+      const names = programsOf(recording);
+      const allowed = (network: string) => {
+        const service = names.find((name) => network === `${name}-edge` || network === `${name}-egress`);
+        if (service === undefined) return network !== "proxy" || isOwn(recording, container, "Proxy");
+        const isEdge = isOwn(recording, container, "Proxy") && network.endsWith("-edge");
+        return isEdge || container.name === service || label(container, "bulkhead.for") === service;
+      };
+      return networksOf(recording, container)
+        .filter((network) => !allowed(network))
+        .map((network) => `is on the network ${network}, which is another's`);
+    }),
+
+  "no network has a way out but door, proxy, tunnel and those named egress": (recording) =>
     complaintsOf(ofType<pulumi.Unwrap<NetworkArgs>>(recording, "docker:index/network:Network"), ({ inputs }) => {
-      const ofDatabase = componentsOf(recording, "Postgres").map((name) => `${recording.stackName}-${name}`);
-      const internal = [`${recording.stackName}-internal`, ...ofDatabase].includes(inputs.name ?? "");
+      const internal = !/^(door|proxy|tunnel|.+-egress)$/.test(
+        (inputs.name ?? "").replace(`${recording.stackName}-`, ""),
+      );
       return [
         ...(inputs.internal === internal ? [] : [`has internal: ${inputs.internal}`]),
         ...(inputs.driver === "bridge" ? [] : [`has the driver ${inputs.driver}`]),
@@ -282,7 +301,7 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       ofType<pulumi.Unwrap<RemoteImageArgs>>(recording, "docker:index/remoteImage:RemoteImage"),
       ({ inputs: { build, name } }) => {
         if (build === undefined) return isPinned(name) ? [] : [`pulls ${name}`];
-        const bases = basesOf(build.context ?? ".", build.buildArgs);
+        const bases = basesOf(build.context ?? ".", build.buildArgs, build.dockerfile);
         return bases.filter((base) => !isPinned(base)).map((base) => `is built from ${base}, without a digest`);
       },
     ),
@@ -482,6 +501,11 @@ function isWithin(recording: Recording, resource: Recorded<object>, ...kinds: st
 /** Whether it is the one container that a component is named after. */
 function isOwn(recording: Recording, container: Container, kind: string): boolean {
   return recording.resources.some(({ type, name }) => type === `bulkhead:index:${kind}` && name === container.name);
+}
+
+/** The names of all services, workers and scheduled jobs. */
+function programsOf(recording: Recording): string[] {
+  return ["WebService", "Worker", "ScheduledJob"].flatMap((kind) => componentsOf(recording, kind));
 }
 
 /** The names of all components of a kind. */

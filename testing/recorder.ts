@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { ContainerArgs } from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
 import * as state from "@pulumi/pulumi/runtime/state.js";
+import { endProgram, forgetProgram } from "../components/program-end.ts";
 import { projectName } from "../cli/stack/program.ts";
 import type { RegisterResourceOutputsRequest, RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 
@@ -139,11 +140,17 @@ export async function record(program: () => unknown, options: RecordOptions = {}
   const { fetch } = globalThis;
   globalThis.fetch = (options.fetch ?? (() => Promise.resolve(new Response()))) as typeof fetch;
   Error.stackTraceLimit = 4;
+  const run = async () => {
+    const exported = await program();
+    endProgram();
+    return exported;
+  };
   try {
-    await Promise.race([failed, pulumi.runtime.runInPulumiStack(async () => await program())]);
+    await Promise.race([failed, pulumi.runtime.runInPulumiStack(run)]);
     await Promise.race([failed, drained(resources)]);
   } finally {
     await nextTurns();
+    forgetProgram();
     Error.stackTraceLimit = stackTraceLimit;
     globalThis.fetch = fetch;
     // What waits for ever after a failure is no leak that Pulumi has to tell of when this process ends.

@@ -6,6 +6,7 @@ import { ask } from "../report/prompt.ts";
 
 /** What init is told, by flags or by a person. */
 export interface InitOptions {
+  from?: string;
   name?: string;
   service?: string;
   dockerfile?: string;
@@ -60,15 +61,7 @@ function serviceName({ dockerfile, image }: InitOptions): string {
 /** Everything that is wrong, each as `what: what is wrong: how to fix it`. */
 export function problemsOf(options: Program, directory: string): string[] {
   const { name, service, dockerfile, image, port, healthPath, domain } = options;
-  const problems: string[] = [];
-  const written = WRITTEN.filter((file) => existsSync(join(directory, file)));
-  if (written.length > 0)
-    problems.push(`${directory}: has a program already (${written.join(", ")}): begin in an empty folder`);
-  // Pulumi's own rule, and Docker's for how the name of a container begins.
-  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/.test(name))
-    problems.push(
-      `--name: ${JSON.stringify(name)} is no name of a project: give up to 100 letters, digits, dots, hyphens and underscores`,
-    );
+  const problems = folderProblems(name, directory, WRITTEN);
   if (!/^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/.test(service))
     problems.push(
       `--service: ${JSON.stringify(service)} is no name of a service: give up to 40 small letters, digits and hyphens`,
@@ -92,6 +85,24 @@ export function problemsOf(options: Program, directory: string): string[] {
     problems.push(`--health-path: ${healthPath} is no path: give one like /health`);
   if (!HOSTNAME.test(domain))
     problems.push(`--domain: ${domain} is no domain name: give one like app.example.com, or localhost`);
+  return problems;
+}
+
+/**
+ * What is wrong with the folder, or with the project's name.
+ *
+ * @param written files that may not be there.
+ */
+export function folderProblems(name: string, directory: string, written: readonly string[]): string[] {
+  const problems: string[] = [];
+  const found = written.filter((file) => existsSync(join(directory, file)));
+  if (found.length > 0)
+    problems.push(`${directory}: has a program already (${found.join(", ")}): begin in an empty folder`);
+  // Pulumi's own rule, and Docker's for how the name of a container begins.
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/.test(name))
+    problems.push(
+      `--name: ${JSON.stringify(name)} is no name of a project: give up to 100 letters, digits, dots, hyphens and underscores`,
+    );
   return problems;
 }
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
-import type { Program } from "./answers.ts";
+import type { InitOptions, Program } from "./answers.ts";
 
 /** Each file of a program, and its template: one that a tool would take for its own has another name there. */
 const FILES = {
@@ -9,6 +9,10 @@ const FILES = {
   "program.test.ts": "program.test.ts",
   "Pulumi.yaml": "Pulumi.yaml",
   "Pulumi.local.yaml": "Pulumi.local.yaml",
+};
+
+/** What every program has, one of an example too. */
+const COMMON = {
   "tsconfig.json": "program.tsconfig.json",
   ".gitignore": "gitignore",
 };
@@ -23,11 +27,21 @@ const WORKFLOWS = {
 
 /** The files of a program, by path. The templates are a program too, with names that stand nowhere else. */
 export async function programFiles(program: Program): Promise<Record<string, string>> {
+  const templates = { ...(await read(FILES)), ...(await commonFiles(program)) };
+  return Object.fromEntries(
+    Object.entries(templates).map(([file, text]) => [file, filled(ofImage(text, program), program)]),
+  );
+}
+
+/** Those that name no service. */
+export function commonFiles({ workflows = false }: InitOptions): Promise<Record<string, string>> {
+  return read({ ...COMMON, ...(workflows ? WORKFLOWS : {}) });
+}
+
+async function read(templates: Record<string, string>): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
-  for (const [file, template] of Object.entries({ ...FILES, ...(program.workflows ? WORKFLOWS : {}) })) {
-    const text = await readFile(join(import.meta.dirname, "template", template), "utf8");
-    files[file] = filled(ofImage(text, program), program);
-  }
+  for (const [file, template] of Object.entries(templates))
+    files[file] = await readFile(join(import.meta.dirname, "template", template), "utf8");
   return files;
 }
 

@@ -63,7 +63,13 @@ const words: Record<string, (both: Both) => string | string[]> = {
       );
   },
   ports: ({ before, after }) => `ports ${portsOf(before)} → ${portsOf(after)}`,
-  networksAdvanced: () => "networks",
+  networksAdvanced: ({ before, after }) => {
+    const goesOut = ({ networksAdvanced }: Both["before"]) =>
+      listOf(networksAdvanced).some(({ name }) => /-(proxy|web|egress)$/.test(name));
+    return labels(before).get("bulkhead.role") === "service" && goesOut(before) && !goesOut(after)
+      ? ["networks", "no way to the internet any more"]
+      : "networks";
+  },
   volumes: ({ before, after, files }) => {
     const [from, to] = [listOf(before.volumes), listOf(after.volumes)];
     const other = from.flatMap(({ volumeName }) => files.get(volumeName ?? "") ?? []);

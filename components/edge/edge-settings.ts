@@ -168,13 +168,15 @@ export interface EdgeSettings extends DomainSettings {
 }
 
 /** What Traefik takes while it runs: TLS, and the middlewares that routes share. */
-export function edgeSettings(settings: EdgeSettings, release: string, doorSubnets: string[]): object {
+export function edgeSettings(
+  settings: EdgeSettings,
+  release: string,
+  doorSubnets: string[],
+  serviceSubnets: string[],
+): object {
   const { domain, certificates, clientsThrough, sharedAddresses } = settings;
   const isShared = sharedAddresses.length > 0;
-  // Who has one address of a /64 has them all. The last forwarded address is the one that the proxy saw; those before it
-  // are what the client says of itself.
-  const ipStrategy = { ipv6Subnet: 64, ...(clientsThrough && { depth: 1 }) };
-  const ofOneClient = { sourceCriterion: isShared ? { requestHeaderName: CLIENT_HEADER } : { ipStrategy } };
+  const oneClient = ofOneClient(clientsThrough !== undefined, isShared);
   return {
     http: {
       routers: {
@@ -190,6 +192,17 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
           service: "api@internal",
           middlewares: ["door-network-only"],
         },
+        // A service is no client: it would come past the door, and past whatever a tunnel leads through. It asks on the
+        // entry point for services, for what it says that it uses.
+        ...(serviceSubnets.length > 0 && {
+          "not-for-services": {
+            entryPoints: ["websecure"],
+            rule: serviceSubnets.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || "),
+            priority: 1_000_000,
+            service: "noop@internal",
+            middlewares: ["not-found"],
+          },
+        }),
         // What no service has: with the headers and the limits of all else.
         nothing: {
           entryPoints: ["websecure"],
@@ -222,9 +235,9 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
               },
             }
           : { headers: { customRequestHeaders: { [CLIENT_HEADER]: "" } } },
-        "rate-limit": { rateLimit: { ...highestLimit(settings), period: "1s", ...ofOneClient } },
-        ...domainMiddlewares(settings, ofOneClient),
-        "requests-of-one-client": { inFlightReq: { amount: settings.connectionsPerClient, ...ofOneClient } },
+        "rate-limit": { rateLimit: { ...highestLimit(settings), period: "1s", ...oneClient } },
+        ...domainMiddlewares(settings, oneClient),
+        "requests-of-one-client": { inFlightReq: { amount: settings.connectionsPerClient, ...oneClient } },
         "requests-of-all": { inFlightReq: { amount: settings.requests, sourceCriterion: { requestHost: true } } },
         // What the plugin cut ends with a status that nothing else gets an answer with, as the client was still there.
         "too-large": { errors: { status: ["499"], statusRewrites: { "499": 413 }, service: "noop@internal" } },
@@ -262,6 +275,14 @@ export function edgeSettings(settings: EdgeSettings, release: string, doorSubnet
       }),
     },
   };
+}
+
+/** Traefik's criterion of whose request it is. */
+export function ofOneClient(isForwarded: boolean, isShared: boolean): object {
+  // Who has one address of a /64 has them all. The last forwarded address is the one that the proxy saw; those before it
+  // are what the client says of itself.
+  const ipStrategy = { ipv6Subnet: 64, ...(isForwarded && { depth: 1 }) };
+  return { sourceCriterion: isShared ? { requestHeaderName: CLIENT_HEADER } : { ipStrategy } };
 }
 
 /** Between the edge's own middlewares: what a client says in it does not count, and no service gets it. */

@@ -1,3 +1,4 @@
+import type { Network } from "@pulumi/docker/network.js";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../settings/certificates.ts";
@@ -12,11 +13,21 @@ import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
 import { dnsProviderSettings } from "./dns-provider.ts";
 import { domainSecrets, middlewaresOf } from "./domain-settings.ts";
-import { edgeGraceSeconds, edgeSettings, tcpEntryPoint, traefikArguments, type EdgeSettings } from "./edge-settings.ts";
+import {
+  edgeGraceSeconds,
+  edgeSettings,
+  ofOneClient,
+  tcpEntryPoint,
+  traefikArguments,
+  type EdgeSettings,
+} from "./edge-settings.ts";
 import { FrontDoor } from "./front-door.ts";
 import { domainOf, type Alias, type Domain } from "./hosts.ts";
-import { subnetsOf, type Networks } from "../host/networks.ts";
+import { joinEdges } from "./join-edges.ts";
+import { subnetsOf, type Gate, type Networks, type Reachable } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
+import type { ClientCriteria, Route } from "./route.ts";
+import { RouteClaims } from "./route-claims.ts";
 import { RouteFile } from "./route-file.ts";
 import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
@@ -70,7 +81,7 @@ export interface Served extends pulumi.Resource {
  * The edge: Traefik without Docker's socket, without a capability, behind a door that holds the ports. It serves what
  * lies in a volume of route files, which the services' cutover jobs write.
  */
-export class Proxy extends pulumi.ComponentResource {
+export class Proxy extends pulumi.ComponentResource implements Gate {
   readonly host: DockerHost;
   readonly networks: Networks;
   readonly domain: string;
@@ -92,8 +103,13 @@ export class Proxy extends pulumi.ComponentResource {
   readonly #limits: { domain: string; domains: readonly Domain[]; requestsPerSecond: number; burst: number };
   /** What it serves, as far as the program has come. */
   readonly #services = new Map<string, Served>();
+  /** The network with each program, and what it says that it uses. */
+  readonly #compartments = new Map<string, { network: Network; uses: readonly Reachable[] }>();
   /** TCP ports, with the services that each leads to. */
   readonly #tcp: Map<string, { service: string; host?: string }[]>;
+  readonly #routes = new RouteClaims();
+  /** How it tells clients apart. */
+  readonly clients: ClientCriteria;
   #isComplete = false;
   #completed: (services: Served[]) => void = () => undefined;
   readonly #complete = new Promise<Served[]>((resolve) => (this.#completed = resolve));
@@ -138,6 +154,8 @@ export class Proxy extends pulumi.ComponentResource {
     const acme = certificates.kind === "acme" ? this.acmeVolume(name) : undefined;
     const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
     const doorSubnets = subnetsOf(networks.door);
+    const isForwarded = clientsThrough !== undefined;
+    this.clients = { isForwarded, ofOneClient: ofOneClient(isForwarded, (args.sharedAddresses ?? []).length > 0) };
     const { requestsPerSecond, burst, connectionsPerClient = 100, sharedAddresses = [], keepAliveSeconds = 60 } = args;
     const { memoryMb = 512, idleSeconds = 86400 } = args;
     const { connections, requests } = edgeCapacity(memoryMb);
@@ -180,6 +198,10 @@ export class Proxy extends pulumi.ComponentResource {
           { name: networks.door.name, aliases: [EDGE_ALIAS] },
           { name: networks.proxy.name, aliases: [EDGE_ALIAS] },
         ],
+        // From its first moment, as it gets requests for all of them from then on. One more, and the edge is replaced.
+        laterNetworks: this.#networksOfServices().apply((networks) =>
+          networks.map(({ name }) => ({ name, aliases: [EDGE_ALIAS] })),
+        ),
         volumes: [
           { name: routes.name, path: "/routes" },
           { name: plugin.volumeName, path: "/plugins-local/src/bulkhead" },
@@ -211,8 +233,15 @@ export class Proxy extends pulumi.ComponentResource {
         ...this.routeFiles,
         worksFor: name,
         content: pulumi
-          .all([edge.name, doorSubnets, settled])
-          .apply(([release, subnets, settings]) => edgeSettings(settings, release, subnets)),
+          .all([edge.name, doorSubnets, settled, this.#networksOfServices()])
+          .apply(([release, subnets, settings, networks]) =>
+            edgeSettings(
+              settings,
+              release,
+              subnets,
+              networks.flatMap((network) => network.subnets),
+            ),
+          ),
         release: edge.name,
       },
       { parent: this },
@@ -256,11 +285,55 @@ export class Proxy extends pulumi.ComponentResource {
     return middlewaresOf(this.domainOf(host)!, this.#limits);
   }
 
+  /**
+   * For a service with routes, before anything of it is made.
+   *
+   * @throws Error with every path that another route has, or hides.
+   */
+  takeRoutes(service: string, routes: Route | readonly Route[]): void {
+    this.#routes.take(service, this.domain, routes);
+  }
+
   /** For a service that is behind this edge from now on. */
   register(service: Served, name: string): void {
-    if (this.#isComplete)
-      throw new Error(`${name}: comes after stackOutputs(), which would take its route away: put it before that`);
+    this.#refuseLate(name);
     this.#services.set(name, service);
+  }
+
+  /**
+   * For a program, before anything of it is made: its network with the edge. Its name is known when every edge that runs is
+   * on it, also one that a newer is about to replace: a cutover asks both.
+   */
+  compartment(program: string, uses: readonly Reachable[]): pulumi.Output<string> {
+    this.#refuseLate(program);
+    const { host } = this;
+    const network = this.networks.ofService(program);
+    this.#compartments.set(program, { network, uses });
+    const joined = network.id.apply((id) => joinEdges(host, id, EDGE_ALIAS).catch(host.faults.rethrow));
+    // A preview joins nothing, and tells the name of a network that is to be made.
+    return pulumi.runtime.isDryRun() ? network.name : pulumi.all([network.name, joined]).apply(([name]) => name);
+  }
+
+  /** From where a service is asked for, as CIDR: by those that use it. Known when the program has come to its end. */
+  usersOf(service: string): pulumi.Output<string[]> {
+    const { proxy } = this.networks;
+    return pulumi
+      .output(
+        this.#complete.then(() => {
+          const users = [...this.#compartments.values()].filter(({ uses }) =>
+            uses.some(({ name }) => name === service),
+          );
+          // Releases of before, until they are replaced; then nobody but the edge is there.
+          return users.length === 0 ? [] : [proxy, ...users.map(({ network }) => network)].map(subnetsOf);
+        }),
+      )
+      .apply((subnets) => subnets.flat());
+  }
+
+  #networksOfServices(): pulumi.Output<{ name: string; subnets: string[] }[]> {
+    const described = () =>
+      [...this.#compartments.values()].map(({ network }) => ({ name: network.name, subnets: subnetsOf(network) }));
+    return pulumi.output(this.#complete.then(described));
   }
 
   /**
@@ -302,6 +375,11 @@ export class Proxy extends pulumi.ComponentResource {
       "say in a service's arguments where it leads, like `tcp: { NAME: 2222 }`, or take it out of settings.ts";
     const problems = idle.map((port) => `edge.tcp.${port}: leads to no service: ${cure.replace("NAME", port)}`);
     if (problems.length > 0) throw new Error(problems.join("\n"));
+  }
+
+  #refuseLate(name: string): void {
+    if (this.#isComplete)
+      throw new Error(`${name}: comes after stackOutputs(), which would take its route away: put it before that`);
   }
 
   /** All services that have registered, by name; no more may come. */

@@ -1,64 +1,58 @@
 import { tcpEntryPoint } from "./edge-settings.ts";
-import { hostPriority, hostRule } from "./hosts.ts";
+import { hostPriority } from "./hosts.ts";
+import { isGuarded, publicRule, refusedPaths, routeRule } from "./request-paths.ts";
+import { answerMiddlewares, entryMiddlewares, routeName, routesOf, stripMiddleware } from "./route.ts";
 import { onlyName } from "../host/release.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
 import { tcpRoute } from "./tcp-route.ts";
 import type { WebServiceArgs } from "./web-service.ts";
 
-/** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
-export function serviceRoute(name: string, releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
-  const { edge, routes, port, tcp = {}, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
-  const { host = edge.domain } = routes;
-  const rule = routes.paths.length > 0 ? publicRule(host, routes.paths) : undefined;
-  // The policy first: it is for answers of the edge itself too.
+/**
+ * The route file of one release of a service, in Traefik's words. Each of its replicas has a name.
+ *
+ * @param users addresses, as CIDR, of the networks on which the edge hears the services that use this one.
+ */
+export function serviceRoute(
+  name: string,
+  releases: readonly string[],
+  args: WebServiceArgs,
+  users: readonly string[],
+): DynamicConfiguration {
+  const { edge, routes, tcp = {}, responseTimeoutSeconds = 60 } = args;
+  const all = routesOf(routes);
+  const host = all[0]?.host ?? edge.domain;
   const [release] = releases as [string];
   const retry = retryOf(args);
   const retried = retry === undefined ? [] : [`${name}-retry`];
-  const limited = [...edge.middlewaresOf(host), `${name}-limits`, "compress", ...retried];
-  const router = (rule: string, middlewares: string[]) => ({
-    entryPoints: ["websecure"],
-    rule,
-    priority: hostPriority(host, rule),
-    service: name,
-    middlewares,
-  });
+  const clientRoutes = all.map((_, index) => clientRoute(name, index, args, retried));
   // From service to service, and for the cutover job: one path is the service's for ever, the other its release's.
-  const inner = (entryPoint: string, path: string) => ({
+  const inner = (entryPoint: string, path: string, from: { rule?: string; middlewares?: string[] }) => ({
     entryPoints: [entryPoint],
-    rule: `PathPrefix(\`/${entryPoint}/${path}/\`)`,
+    rule: [`PathPrefix(\`/${entryPoint}/${path}/\`)`, from.rule].filter(Boolean).join(" && "),
     service: name,
-    middlewares: [`${name}-limits`, `${name}-${entryPoint}`, `${name}-as-client`, ...retried],
+    middlewares: [
+      ...(from.middlewares ?? []),
+      `${name}-limits`,
+      `${name}-${entryPoint}`,
+      `${name}-as-client`,
+      ...retried,
+    ],
   });
   const strip = (prefix: string) => ({ stripPrefix: { prefixes: [prefix] } });
   return {
     http: {
       routers: {
-        ...(rule !== undefined && {
-          [name]: router(rule, [`${name}-policy`, ...limited]),
-          // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
-          [`${name}-unsized`]: router(`${rule} && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
-        }),
-        [`${name}-services`]: inner("services", name),
-        [`${name}-release`]: inner("release", release),
+          ...(Object.assign({}, ...clientRoutes.map(({ routers }) => routers)) as object),
+          ...(users.length > 0 && {
+            [`${name}-services`]: inner("services", name, {
+              rule: `(${users.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || ")})`,
+            }),
+          }),
+          [`${name}-release`]: inner("release", release, { middlewares: ["door-network-only"] }),
       },
       middlewares: {
-        [`${name}-limits`]: {
-          plugin: {
-            bulkhead: {
-              kind: "limits",
-              service: name,
-              maxBodyBytes: maxBodyMb * 1024 * 1024,
-              bodyGapSeconds: BODY_GAP_SECONDS,
-              responseTimeoutSeconds,
-            },
-          },
-        },
-        [`${name}-policy`]: {
-          headers: {
-            contentSecurityPolicy:
-              routes.contentSecurityPolicy ?? edge.domainOf(host)?.contentSecurityPolicy ?? STRICTEST_POLICY,
-          },
-        },
+        [`${name}-limits`]: limits(name, args),
+        ...(Object.assign({}, ...clientRoutes.map(({ middlewares }) => middlewares)) as object),
         [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
         [`${name}-services`]: strip(`/services/${name}`),
         [`${name}-release`]: strip(`/release/${release}`),
@@ -68,7 +62,7 @@ export function serviceRoute(name: string, releases: readonly string[], args: We
         [name]: {
           loadBalancer: {
             serversTransport: name,
-            servers: serversOf(name, releases, args).map((server) => ({ url: `http://${server}:${port}` })),
+            servers: serversOf(name, releases, args).map((server) => ({ url: serverUrl(server, args) })),
             ...healthCheckOf(args),
             ...stickyOf(name, args),
           },
@@ -80,6 +74,82 @@ export function serviceRoute(name: string, releases: readonly string[], args: We
     },
     ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, serversOf(name, releases, args), tcp) }),
   };
+}
+
+/** What leads clients here by one route. */
+function clientRoute(service: string, index: number, args: WebServiceArgs, retried: readonly string[]) {
+  const { edge } = args;
+  const all = routesOf(args.routes);
+  const route = all[index]!;
+  const { host = edge.domain, paths, compression = true } = route;
+  const name = routeName(service, index);
+  const entry = entryMiddlewares(name, route, edge.clients);
+  const answers = answerMiddlewares(name, route);
+  const strip = stripMiddleware(name, route);
+  const contentSecurityPolicy =
+    route.contentSecurityPolicy ?? edge.domainOf(host)?.contentSecurityPolicy ?? STRICTEST_POLICY;
+  const requests = limits(service, args, {
+    fromClient: true,
+    refusedPaths: refusedPaths(
+      route,
+      all.some((other) => other !== route && isGuarded(other)),
+    ),
+  });
+  const limited = [
+    ...edge.middlewaresOf(host),
+    ...Object.keys(entry),
+    `${name}-requests`,
+    ...Object.keys(answers),
+    ...(compression ? ["compress"] : []),
+    ...retried,
+    ...Object.keys(strip),
+  ];
+  const rule = routeRule(host, route);
+  // As if its paths stood in the rule as they are written, so that no spelling more takes another route's place.
+  const plain = publicRule(host, paths);
+  const router = (condition: string, middlewares: string[]) => ({
+    entryPoints: ["websecure"],
+    rule: rule + condition,
+    priority: hostPriority(host, plain + condition) ?? (rule === plain ? undefined : plain.length + condition.length),
+    service,
+    middlewares,
+  });
+  return {
+    routers: paths.length > 0 && {
+      // The policy first: it is for answers of the edge itself too.
+      [name]: router("", [`${name}-policy`, ...limited]),
+      // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
+      [`${name}-unsized`]: router(` && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
+    },
+    middlewares: {
+      [`${name}-policy`]: { headers: { contentSecurityPolicy } },
+      ...entry,
+      [`${name}-requests`]: requests,
+      ...answers,
+      ...strip,
+    },
+  };
+}
+
+/** What a request is held to, by the edge's plugin. */
+function limits(service: string, args: WebServiceArgs, ofClients: object = {}) {
+  const { edge, maxBodyMb = edge.maxBodyMb, responseTimeoutSeconds = 60 } = args;
+  return {
+    plugin: {
+      bulkhead: {
+        kind: "limits",
+        service,
+        maxBodyBytes: maxBodyMb * 1024 * 1024,
+        bodyGapSeconds: BODY_GAP_SECONDS,
+        responseTimeoutSeconds,
+        ...ofClients,
+      },
+    },
+  };
+}
+
+function serverUrl(release: string, { port, protocol = "http" }: WebServiceArgs): string {
+  return `${protocol}://${release}:${port}`;
 }
 
 const STRICTEST_POLICY = "default-src 'none'; frame-ancestors 'none'";
@@ -105,7 +175,7 @@ const GAP_WAIT_SECONDS = 30;
 /** One that hangs takes connections and gives no answer: it gets no more requests after one check without one. */
 function healthCheckOf({ edge, routes, replicas = 1, healthPath, healthTimeoutSeconds = 5 }: WebServiceArgs) {
   if (replicas === 1) return {};
-  const hostname = clientHost(routes.host ?? edge.domain, edge.domain);
+  const hostname = clientHost(routesOf(routes)[0]?.host ?? edge.domain, edge.domain);
   const headers = { "X-Forwarded-Host": hostname, "X-Forwarded-Proto": "https" };
   const times = { interval: "2s", timeout: `${healthTimeoutSeconds}s` };
   return { healthCheck: { path: healthPath, hostname, headers, ...times } };
@@ -157,13 +227,6 @@ function clientHost(host: string, domain: string): string {
   return host.startsWith("*.") ? domain : host;
 }
 
-function publicRule(host: string, paths: string[]): string {
-  const under = paths.map((path) =>
-    path === "/" ? "PathPrefix(`/`)" : `Path(\`${path}\`) || PathPrefix(\`${path}/\`)`,
-  );
-  return `${hostRule(host)} && (${under.join(" || ")})`;
-}
-
 /**
  * What leads to a release before any client does. Its rule contains the one that is to come: a rule that Traefik cannot
  * read would take the service off the edge, and the rest of its route file would still say that all is well.
@@ -179,18 +242,28 @@ export function candidateRoute(releases: readonly string[], args: WebServiceArgs
   };
 }
 
-function candidateOf(release: string, { edge, port, routes }: WebServiceArgs) {
+function candidateOf(release: string, args: WebServiceArgs) {
   const name = `${release}-candidate`;
   const prefix = `/candidate/${release}`;
-  const { host = edge.domain } = routes;
-  const toCome = routes.paths.length > 0 ? ` || (${publicRule(host, routes.paths)})` : "";
+  const { edge } = args;
+  const all = routesOf(args.routes);
+  const host = all[0]?.host ?? edge.domain;
+  const toCome = all
+    .filter(({ paths }) => paths.length > 0)
+    .map((route) => ` || (${routeRule(route.host ?? edge.domain, route)})`)
+    .join("");
   const rule = `PathPrefix(\`${prefix}/\`)${toCome}`;
   return {
-    routers: { [name]: { entryPoints: ["release"], rule, service: name, middlewares: [name, `${name}-as-client`] } },
+    routers: {
+      [name]: {
+        ...{ entryPoints: ["release"], rule, service: name },
+        middlewares: ["door-network-only", name, `${name}-as-client`],
+      },
+    },
     middlewares: {
       [name]: { stripPrefix: { prefixes: [prefix] } },
       [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
     },
-    services: { [name]: { loadBalancer: { servers: [{ url: `http://${release}:${port}` }] } } },
+    services: { [name]: { loadBalancer: { servers: [{ url: serverUrl(release, args) }] } } },
   };
 }

@@ -1,9 +1,10 @@
-import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Container, Health } from "../host/container.ts";
+import type { Reachable } from "../host/networks.ts";
 import type { Proxy } from "./proxy.ts";
 import { releaseOf, type ReleaseArgs, type ReplicatedArgs } from "../host/release.ts";
 import { reviving } from "../host/revive.ts";
+import { routeProblems, routesOf, type Route } from "./route.ts";
 import { RouteFile } from "./route-file.ts";
 import { NO_UDP } from "../settings/platform.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
@@ -26,10 +27,10 @@ export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   healthPath: string;
   /** Seconds that one answer on the health path may take when a release is tried, at most 10. @default 5 */
   healthTimeoutSeconds?: number;
-  /** Networks besides `proxy`, on which the edge reaches it. @default [] */
-  networks?: Network[];
   /** What the edge sends here. */
-  routes: Routes;
+  routes: Route | readonly Route[];
+  /** What the port speaks: HTTP/1.1, or HTTP/2 without TLS, such as gRPC. WebSockets need "http". @default "http" */
+  protocol?: "http" | "h2c";
   /** The largest request body in MiB: what is larger is answered 413. Nothing of it is held. @default the edge's */
   maxBodyMb?: number;
   /** Seconds that the first byte of an answer may take: what takes longer is answered 504. @default 60 */
@@ -53,23 +54,16 @@ export interface Sticky {
   sameSite?: "strict" | "lax" | "none";
 }
 
-export interface Routes {
-  /** One of the edge's hosts, or a name that a wildcard of it stands for, or such a wildcard. @default the edge's domain */
-  host?: string;
-  /** Each path with all below it, like "/api". */
-  paths: string[];
-  /** The Content-Security-Policy of its answers. @default the domain's: "default-src 'none'; frame-ancestors 'none'" */
-  contentSecurityPolicy?: string;
-}
-
 /**
  * A service behind the edge. A release is a new container; when it is healthy, its route is switched, and the old
  * container ends last. A release that is not healthy never gets a request.
  */
-export class WebService extends pulumi.ComponentResource {
+export class WebService extends pulumi.ComponentResource implements Reachable {
+  readonly name: string;
+  readonly through: Proxy;
   /** The container of this release. */
   readonly container: Container;
-  /** Where other services reach it, through the edge, so that they too lose nothing in a rollout. */
+  /** Where services that name it in `uses` reach it: through the edge, so that they too lose nothing in a rollout. */
   readonly internalUrl: string;
   /** What the edge serves of it. */
   readonly url: string;
@@ -78,27 +72,30 @@ export class WebService extends pulumi.ComponentResource {
 
   constructor(name: string, args: WebServiceArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:WebService", name, {}, { providers: [args.edge.host.provider], ...opts });
-    const { edge, routes, networks = [] } = args;
-    for (const path of routes.paths)
-      if (!PATH.test(path))
-        throw new Error(`${name}: the path ${path} is not one that a route can have: give one like /api`);
-    const { host: routeHost } = routes;
-    if (routeHost !== undefined && edge.domainOf(routeHost) === undefined)
-      throw new Error(
-        `${name}: routes.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
-      );
+    const { edge, routes } = args;
+    this.name = name;
+    this.through = edge;
+    const problems = routeProblems(name, routes);
+    const all = routesOf(routes);
+    for (const [index, { host: routeHost }] of all.entries())
+      if (routeHost !== undefined && edge.domainOf(routeHost) === undefined)
+        problems.push(
+          `${name}: routes${"paths" in routes ? "" : `[${index}]`}.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
+        );
+    if (problems.length > 0) throw new Error(problems.join("\n"));
+    edge.takeRoutes(name, routes);
     if ((args as { udp?: unknown }).udp !== undefined) throw new Error(`${name}: udp: ${NO_UDP}`);
     refuseBadCookie(name, args.sticky);
     edge.takeTcp(name, args.tcp ?? {});
     const containers = releaseOf(this, name, args, {
       host: edge.host,
       role: "service",
-      networks: [edge.networks.proxy, ...networks].map((network) => ({ name: network.name })),
+      gate: edge,
       health: reviving(name, args.health, args.reviveAfterHangs),
     });
     this.container = containers[0];
     this.internalUrl = `http://edge-2:8081/services/${name}`;
-    this.url = edge.urlOf(routeHost ?? edge.domain) + (routes.paths[0] ?? "");
+    this.url = edge.urlOf(all[0]?.host ?? edge.domain) + (all[0]?.paths[0] ?? "");
     this.routeFile = `${name}-route`;
     edge.register(this, name);
     const releases = pulumi.all(containers.map((container) => container.name));
@@ -107,7 +104,9 @@ export class WebService extends pulumi.ComponentResource {
       {
         ...edge.routeFiles,
         worksFor: name,
-        content: releases.apply((all) => serviceRoute(name, all, args)),
+        content: pulumi
+          .all([releases, edge.usersOf(name)])
+          .apply(([all, users]) => serviceRoute(name, all, args, users)),
         candidate: releases.apply((all) => candidateRoute(all, args)),
         release: releases.apply((all) => all.join(" ")),
         checkPath: args.healthPath,
@@ -118,6 +117,8 @@ export class WebService extends pulumi.ComponentResource {
     this.registerOutputs({
       container: this.container.name,
       url: this.url,
+      uses: (args.uses ?? []).map((used) => used.name),
+      egress: args.egress ?? false,
       // In the state and not on the container, which would be replaced for it. Not before the route is switched: after a
       // failed update, the commands ask for what clients are still served.
       fromOutside: route.switchedBy.apply(() => fromOutside(args)),
@@ -137,19 +138,22 @@ export interface FromOutside {
   tcp: readonly string[];
 }
 
-function fromOutside({ routes: { host, paths }, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
-  // Of a wildcard's names, which of them there are the service alone knows: to any other it may say what it likes.
-  const isHealthPath =
+function fromOutside({ routes, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
+  const all = routesOf(routes).filter(({ paths }) => paths.length > 0);
+  const isHealthOf = ({ host, paths, stripPrefix, allowFrom }: Route) =>
+    // Of a wildcard's names, which of them there are the service alone knows: to any other it may say what it likes.
     host?.startsWith("*.") !== true &&
-    paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`));
+    paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`)) &&
+    // Where the edge takes a part of the path away or turns the commands away, the answer is not that of its health.
+    stripPrefix !== true &&
+    allowFrom === undefined;
+  const health = all.find(isHealthOf);
+  const { host, paths = [] } = health ?? all[0] ?? {};
   return {
     ...(host !== undefined && { host }),
-    ...{ path: isHealthPath ? healthPath : paths[0], isHealthPath, tcp: Object.keys(tcp) },
+    ...{ path: health ? healthPath : paths[0], isHealthPath: health !== undefined, tcp: Object.keys(tcp) },
   };
 }
-
-/** Without a slash at its end, or whatever would end the rule that it stands in. */
-const PATH = /^\/([\w.~!$&'()*+,;=:@%-]+(\/[\w.~!$&'()*+,;=:@%-]+)*)?$/;
 
 /** @throws Error unless a browser takes it. */
 function refuseBadCookie(name: string, { cookie, sameSite }: Sticky = {}): void {

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
 
 export interface BuildSecret {
   /** A line of a Dockerfile gets it with `RUN --mount=type=secret,id=ID`, in /run/secrets/ID. */
@@ -44,8 +45,37 @@ export function buildSecrets(): BuildSecret[] {
   const lines = Object.entries(variables).flatMap(([name, value]) =>
     value ? [`${name}='${value.replaceAll("'", `'\\''`)}'\n`] : [],
   );
-  return lines.length > 0 ? [{ id: "build.env", src: fileOf(lines.join("")) }, ...secrets] : secrets;
+  return lines.length > 0 ? [{ id: "build.env", src: fileOf("build.env", lines.join("")) }, ...secrets] : secrets;
 }
+
+/**
+ * A program's own secrets for one build, each in a file.
+ *
+ * @throws Error with every id that no line of a Dockerfile can name, or that `buildSecrets` gives.
+ */
+export function secretFiles(
+  name: string,
+  secrets: Readonly<Record<string, pulumi.Input<string>>>,
+): pulumi.Output<BuildSecret[]> {
+  const problems = Object.keys(secrets).flatMap((id) => {
+    if (OWN_IDS.includes(id)) return [`${name}: secrets: ${id} is given by Bulkhead to every build: give another id`];
+    return /^[A-Za-z0-9][\w.-]{0,99}$/.test(id)
+      ? []
+      : [`${name}: secrets: ${id} is no id of a secret: give letters, digits, "-", "_" and "."`];
+  });
+  if (problems.length > 0) throw new Error(problems.join("\n"));
+  const files = Object.entries(secrets).map(([id, value]) =>
+    pulumi.output(value).apply((content) => {
+      if (Buffer.byteLength(content) > MOST_BYTES)
+        throw new Error(`${name}: secrets: ${id} is larger than 500 KiB, and BuildKit takes no larger one: give less`);
+      return { id, src: fileOf(`${name}-${id}`, content) };
+    }),
+  );
+  // Where the files are is none.
+  return pulumi.unsecret(pulumi.all(files));
+}
+
+const OWN_IDS = ["build.env", "ca.pem", "pip.conf", "npmrc"];
 
 const VARIABLES = [
   ...["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES", "PIP_PROXY"],
@@ -73,17 +103,19 @@ function setting(file: string | undefined, key: string): string | undefined {
   return file && new RegExp(`^\\s*${key}\\s*=\\s*(.+?)\\s*$`, "m").exec(readFileSync(file, "utf8"))?.[1];
 }
 
-/** A file that only this user may read, and that is gone when this program is: one for all its builds. */
-function fileOf(content: string): string {
-  if (!written) {
-    const directory = mkdtempSync(join(tmpdir(), "bulkhead-build-"));
-    process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
-    written = { file: join(directory, "build.env"), content: "" };
+/** A file that only this user may read, and that is gone when this program is. */
+function fileOf(name: string, content: string): string {
+  if (directory === undefined) {
+    const made = mkdtempSync(join(tmpdir(), "bulkhead-build-"));
+    process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+    directory = made;
   }
+  const file = join(directory, name);
   // A build may be reading it.
-  if (written.content !== content) writeFileSync(written.file, content, { mode: 0o600 });
-  written.content = content;
-  return written.file;
+  if (written.get(file) !== content) writeFileSync(file, content, { mode: 0o600 });
+  written.set(file, content);
+  return file;
 }
 
-let written: { file: string; content: string } | undefined;
+let directory: string | undefined;
+const written = new Map<string, string>();

@@ -44,6 +44,8 @@ export interface ContainerArgs extends Posture {
   health?: Health;
   /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
   networks?: { name: pulumi.Input<string>; aliases?: string[] }[];
+  /** Networks that are known only at the program's end, each with the container's names there. @default [] */
+  laterNetworks?: pulumi.Input<{ name: string; aliases: string[] }[]>;
   /**
    * Named volumes. Read-only unless said otherwise. Into an empty one Docker copies what the image has at the path, with its
    * owner; `noCopy` leaves it as it is.
@@ -119,7 +121,9 @@ export class Container extends pulumi.ComponentResource {
           ...(exceptions.length > 0 ? { "bulkhead.exceptions": JSON.stringify(exceptions) } : {}),
         }),
         networkMode: mode,
-        networksAdvanced: networks.map(({ name, aliases }) => ({ name, aliases })),
+        networksAdvanced: pulumi
+          .all([networks.map(({ name, aliases }) => ({ name, aliases })), args.laterNetworks ?? []])
+          .apply(([known, later]) => [...known, ...later]),
         ports: ports
           .map(({ address, external, internal }) => ({ ip: address, external, internal, protocol: "tcp" }))
           .sort((a, b) => a.internal - b.internal),

@@ -6,6 +6,7 @@ import { daemonSettings, type DaemonInfo, type DaemonSettings } from "../docker-
 import { Engine, sshOptions } from "../docker-engine/client.ts";
 import { publishersOf, type Publisher } from "../docker-engine/published-ports.ts";
 import { explainUnreachable } from "../docker-engine/connection-errors.ts";
+import { buildHook } from "./build-hook.ts";
 import { failureHooks, announceDowntime, HostFaults } from "./deploy-failures.ts";
 import { jobHook } from "./job-hook.ts";
 import { stopFirstHooks } from "./stop-first.ts";
@@ -44,6 +45,8 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly hooksOfStopFirst: pulumi.ResourceHookBinding;
   /** For one that runs to its end in an update. */
   readonly hooksOfJobs: pulumi.ResourceHookBinding;
+  /** For what it builds. */
+  readonly hooksOfBuilds: pulumi.ResourceHookBinding;
   readonly #fingerprintKey: random.RandomPassword;
   readonly #knownHosts: string | undefined;
   readonly #programs = new Map<string, Program>();
@@ -70,6 +73,7 @@ export class DockerHost extends pulumi.ComponentResource {
     this.hooksOfPorts = { ...this.hooks, beforeCreate: [announceDowntime(name, this), ...this.hooks.beforeCreate!] };
     this.hooksOfJobs = { ...this.hooks, afterCreate: [...this.hooks.afterCreate!, jobHook(name, this)] };
     this.hooksOfStopFirst = stopFirstHooks(name, this, this.hooks);
+    this.hooksOfBuilds = { beforeCreate: [buildHook(name, this)] };
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
     this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });
     // For `bulkhead audit`: how the engine was set when the stack was deployed.

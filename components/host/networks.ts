@@ -8,27 +8,45 @@ export interface NetworksArgs {
   tunnel?: boolean;
 }
 
+/** What a program may name in its `uses`: a service, a database. */
+export interface Reachable {
+  /** Its name in the program. */
+  readonly name: string;
+  /** The edge that leads to it, by `internalUrl`. @default none */
+  readonly through?: Gate | undefined;
+  /** The network that its users join, which has no way out. @default none */
+  readonly network?: docker.Network | undefined;
+}
+
+/** What leads from one program to another: an edge. */
+export interface Gate {
+  /** The name of the network that the program has with the edge, known when the edge is there. */
+  compartment(program: string, uses: readonly Reachable[]): pulumi.Output<string>;
+}
+
 /**
  * The networks of a stack. Nothing is on Docker's default bridge, and a service is only where it must be: a database
- * on `internal` alone, a frontend on `proxy` and `web`, the backend on all three.
+ * on `internal` alone, a service on one that it shares with the edge, and on those that its arguments name.
  */
 export class Networks extends pulumi.ComponentResource {
   readonly host: DockerHost;
   /** Between the front door and the edge. Only here is a client's address believed as the door tells it. */
   readonly door: docker.Network;
-  /** Between the edge and the services that it serves. */
+  /** The edge's own. Releases from before services had networks of their own are reached here until they are replaced. */
   readonly proxy: docker.Network;
-  /** Between services. */
+  /** Between services that name it, in both directions and past the edge. It has no way to the internet. */
   readonly web: docker.Network;
   /** Databases and what talks to them. It has no way to the internet. */
   readonly internal: docker.Network;
   /** Between a tunnel's connector and the front door, for a stack that has one. The door takes clients from here alone. */
   readonly tunnel: docker.Network | undefined;
+  readonly #name: string;
 
   constructor(name: string, args: NetworksArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Networks", name, {}, { providers: [args.host.provider], ...opts });
     const { host } = args;
     this.host = host;
+    this.#name = name;
     const network = (suffix: string, internal: boolean) =>
       new docker.Network(
         `${name}-${suffix}`,
@@ -38,12 +56,47 @@ export class Networks extends pulumi.ComponentResource {
       );
     this.door = network("door", false);
     this.proxy = network("proxy", false);
-    this.web = network("web", false);
+    // Not "web", which had a way out: to make that one anew in its place would end all that is on it.
+    this.web = network("web-2", true);
     this.internal = network("internal", true);
     this.tunnel = args.tunnel ? network("tunnel", false) : undefined;
+    for (const each of [this.door, this.proxy, this.tunnel]) if (each) ofEdges.add(each);
     this.registerOutputs({});
   }
+
+  /**
+   * Between the edge and one service, and nobody else: who asks there is that service. It has no way out, and the host no
+   * address on it. A child of this and not of the service, whose dependencies it must not have: the edge waits for it.
+   */
+  ofService(service: string): docker.Network {
+    const { host } = this;
+    const args = { name: host.named(`${service}-edge`), driver: "bridge", labels: host.labels() };
+    return new docker.Network(
+      `${this.#name}-${service}-edge`,
+      { ...args, internal: true, options: NO_HOST },
+      { parent: this, deleteBeforeReplace: true },
+    );
+  }
 }
+
+/** A program's way to the internet, which nobody else is on. */
+export function egressNetwork(host: DockerHost, program: string, parent: pulumi.Resource): docker.Network {
+  return new docker.Network(
+    `${program}-egress`,
+    { name: host.named(`${program}-egress`), driver: "bridge", internal: false, labels: host.labels() },
+    { parent, deleteBeforeReplace: true },
+  );
+}
+
+/** Whether it is one of those between the edge and the door, or whoever tunnels to it: no program belongs there. */
+export function isOfEdge(network: docker.Network): boolean {
+  return ofEdges.has(network);
+}
+
+const ofEdges = new WeakSet<docker.Network>();
+
+/** An internal network keeps containers from the internet, and not from what listens on the host: its bridge does. */
+const NO_HOST = { "com.docker.network.bridge.inhibit_ipv4": "true" };
 
 /** The addresses of a network, as CIDR. */
 export function subnetsOf(network: docker.Network): pulumi.Output<string[]> {

@@ -1,14 +1,16 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { compartment, type Connections } from "./compartment.ts";
 import { Container, type ContainerArgs, type Health, type Role } from "./container.ts";
 import { dataMounts, isUidGid, type DataMount } from "./data-volume.ts";
 import type { DockerHost } from "./docker-host.ts";
 import type { Limits, Posture } from "./hardening.ts";
 import { Job } from "./job.ts";
+import type { Gate } from "./networks.ts";
 import { SecretFiles, SECRETS_PATH } from "./secret.ts";
 
 /** What a release has, whether requests come to it or not. */
 export interface ReleaseArgs
-  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions" | "user">, Pick<ContainerArgs, "env" | "command"> {
+  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions" | "user">, Pick<ContainerArgs, "command">, Connections {
   image: pulumi.Input<string>;
   /** Setting to value. The container gets SETTING_FILE, the path of a file that only it can read. @default {} */
   secrets?: Record<string, pulumi.Input<string>>;
@@ -60,8 +62,9 @@ export interface PreDeploy {
 export interface ReleaseKind {
   host: DockerHost;
   role: Role;
-  networks: NonNullable<ContainerArgs["networks"]>;
   health: Health;
+  /** The edge that leads to it. @default none does */
+  gate?: Gate;
   /** In place of the image's. @default the image's own */
   entrypoint?: string[];
   /** Beside the secrets. @default [] */
@@ -82,14 +85,21 @@ export function releaseOf(
 ): [Container, ...Container[]] {
   const { replicas = 1, rollout = "start-first", secrets = {}, drainSeconds } = args;
   refuseBadRelease(name, args);
-  const { host, role, health, networks } = kind;
+  const { host, role, health } = kind;
   const { tmpfsMb = { "/tmp": 16 }, volumes = [] } = args;
   const user = userOf(args);
   const data = dataMounts(name, volumes, { user, taken: [SECRETS_PATH, ...Object.keys(tmpfsMb)] });
   const dataVolumes = volumes.map(({ volume }) => volume);
+<<<<<<< HEAD
   const secretFiles = (of: string, given: typeof secrets) =>
     Object.keys(given).length > 0
       ? new SecretFiles(`${of}-secrets`, { host, readerUid: user.split(":")[0]!, secrets: given }, { parent })
+=======
+  const { networks, env } = compartment(parent, name, args, kind);
+  const files =
+    Object.keys(secrets).length > 0
+      ? new SecretFiles(`${name}-secrets`, { host, readerUid: user.split(":")[0]!, secrets }, { parent })
+>>>>>>> lead
       : undefined;
   const common = (files: SecretFiles | undefined) => ({
     host,
@@ -98,7 +108,7 @@ export function releaseOf(
     limits: args.limits,
     tmpfsMb: args.tmpfsMb,
     exceptions: args.exceptions,
-    env: { ...args.env, ...files?.env },
+    env: { ...env, ...files?.env },
     networks,
     volumes: [...(files ? [files.volume] : []), ...data],
   });

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Network } from "@pulumi/docker/network.js";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Container } from "./container.ts";
@@ -22,8 +21,6 @@ export interface ScheduledJobArgs extends Omit<ReleaseArgs, "command" | "drainSe
   timeoutSeconds?: number;
   /** A run may begin while another still runs. @default false: it is skipped, and that is counted */
   overlap?: boolean;
-  /** @default none: it reaches nothing, and nothing reaches it */
-  networks?: Network[];
 }
 
 /**
@@ -36,7 +33,7 @@ export class ScheduledJob extends pulumi.ComponentResource {
 
   constructor(name: string, args: ScheduledJobArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:ScheduledJob", name, {}, { providers: [args.host.provider], ...opts });
-    const { host, networks = [], timeoutSeconds = 3600 } = args;
+    const { host, timeoutSeconds = 3600 } = args;
     const settings = scheduleOf(name, args);
     const volume = new docker.Volume(
       `${name}-schedule`,
@@ -64,7 +61,6 @@ export class ScheduledJob extends pulumi.ComponentResource {
       {
         host,
         role: "scheduled-job",
-        networks: networks.map((network) => ({ name: network.name })),
         entrypoint,
         volumes: [{ name: shared, path: FOLDER, writable: true }],
         health: { test: ["CMD", ...entrypoint, "health", ...settings], intervalSeconds: 30, retries: 1 },

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { Container, Health } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
@@ -9,8 +8,6 @@ import { reviving } from "./revive.ts";
 
 export interface WorkerArgs extends ReleaseArgs, ReplicatedArgs {
   host: DockerHost;
-  /** @default none: it reaches nothing, and nothing reaches it */
-  networks?: Network[];
   /** A command by which Docker sees that it works. Give this or `heartbeat`. */
   health?: Health;
   /** A file that it writes while it works. Give this or `health`. */
@@ -46,11 +43,10 @@ export class Worker extends pulumi.ComponentResource {
 
   constructor(name: string, args: WorkerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Worker", name, {}, { providers: [args.host.provider], ...opts });
-    const { host, networks = [] } = args;
+    const { host } = args;
     const [container] = releaseOf(this, name, args, {
       host,
       role: "worker",
-      networks: networks.map((network) => ({ name: network.name })),
       health: reviving(name, healthOf(name, args), args.reviveAfterHangs),
     });
     this.container = container;

@@ -98,12 +98,12 @@ const drifts: Drift[] = [
   },
   {
     what: "taken off a network",
-    by: () => docker("network", "disconnect", `${LABEL}-web`, id("backend")),
+    by: () => docker("network", "disconnect", `${LABEL}-backend-edge`, id("backend")),
     ...{ found: "backend networks", property: "backend networkDatas" },
   },
   {
     what: "put on another network",
-    by: () => docker("network", "connect", `${LABEL}-web`, id("edge-door")),
+    by: () => docker("network", "connect", `${LABEL}-web-2`, id("edge-door")),
     ...{ found: "edge-door networks", property: "edge-door networkDatas" },
   },
   {
@@ -341,7 +341,7 @@ test("what is gone is told", async () => {
 test("the cures put all of it right", async () => {
   await docker("rm", "--force", "reader", "namesake");
   await docker("network", "rm", `${LABEL}-internal`);
-  await docker("network", "disconnect", `${LABEL}-web`, id("edge-door"));
+  await docker("network", "disconnect", `${LABEL}-web-2`, id("edge-door"));
   await inVolume(volume("edge", "/routes"), "rm mine.yml");
   await reach.refresh();
   const anew = ["backend-secrets-files", "edge-secrets-files", "frontend-route-job", "backend-route-job"];

@@ -86,7 +86,7 @@ describe("a neighbour", () => {
   /** With the posture of the backend, beside it, until the test ends. */
   async function neighbour(program: string): Promise<string> {
     const like = await container("backend");
-    const networks = [`reach-${STACK}-web`];
+    const networks = [`reach-${STACK}-internal`];
     const { id, remove } = await startProbe(reach.engine, { like, image: like.Image, networks, program });
     onTestFinished(remove);
     return id;

@@ -321,7 +321,8 @@ class Lane {
         "routes-2",
       ].map((name) => `reach-${this.stack}-${name}`),
     );
-    expect(networks).toHaveLength(4);
+    // Four of the stack, and one for each service.
+    expect(networks).toHaveLength(6);
     expect(readdirSync(await this.#routes()).filter((file) => /candidate|tmp/.test(file))).toEqual([]);
 
     const state = this.#state();

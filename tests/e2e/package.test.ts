@@ -1,5 +1,5 @@
 // The package as its users have it: packed, installed into an empty folder outside of this repository, and nothing but it.
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import * as https from "node:https";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -12,6 +12,8 @@ import { repository } from "../support/copy.ts";
 const directory = mkdtempSync(join(tmpdir(), "bulkhead-package-"));
 /** What a user makes before there is anything else. */
 const program = join(directory, "shop");
+/** Of the example of that name. */
+const hello = join(directory, "greeter");
 const npm = join(dirname(process.execPath), "npm");
 const npx = join(dirname(process.execPath), "npx");
 /** Of one run, in this repository or outside: nothing here may lead to the sources. */
@@ -32,7 +34,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await bulkhead("down", "--delete-data", "--yes").catch(() => undefined);
+  for (const folder of [program, hello])
+    await bulkheadIn(folder, "down", "--delete-data", "--yes").catch(() => undefined);
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -78,6 +81,19 @@ test("the policies of the package judge the program", async () => {
   expect(refused.stdout).toContain("has a writable root (its exception ended on 2020-01-01)");
 });
 
+test("a program that never calls stackOutputs() is told to, and what runs stays", async () => {
+  const file = join(program, "index.ts");
+  const text = readFileSync(file, "utf8");
+  writeFileSync(file, text.replace(/^export const \{ url.*\n/m, ""));
+  const refused = await bulkhead("up");
+  writeFileSync(file, text);
+  expect(refused.code).toBe(1);
+  const said = refused.stdout + refused.stderr;
+  expect(said).toContain("index.ts: never calls stackOutputs(), without which the edge gets no door: end it with");
+  expect(said).not.toMatch(/promise/i);
+  expect(await get("/")).toEqual({ status: 200, text: "first\n" });
+});
+
 test("its types are right, and its own test passes, and fails for what is not so", async () => {
   await succeed(await runCommand(npm, ["install", "--loglevel=error"], { cwd: program, env, timeoutMs: 300_000 }));
   await succeed(await runCommand(npm, ["run", "check"], { cwd: program, env }));
@@ -118,8 +134,24 @@ test("down leaves nothing", async () => {
   expect(left).toMatchObject({ code: 0, stdout: "" });
 });
 
+test("init --from hello: what it writes passes its own test, and answers", async () => {
+  mkdirSync(hello);
+  symlinkSync(join(program, "node_modules"), join(hello, "node_modules"));
+  await succeed(await bulkheadIn(hello, "init", "--from", "hello"));
+  await succeed(await runCommand(npm, ["run", "check"], { cwd: hello, env }));
+  await succeed(await runCommand(npm, ["test"], { cwd: hello, env }));
+  const up = await succeed(await bulkheadIn(hello, "up"));
+  expect(up.stdout).toMatch(/^hello +https:\/\/localhost:8443\/ +healthy/m);
+  expect(await get("/", hello)).toEqual({ status: 200, text: "Hello\n" });
+  await succeed(await bulkheadIn(hello, "down", "--delete-data", "--yes"));
+});
+
 function bulkhead(...args: string[]): Promise<CommandResult> {
-  return runCommand(npx, ["--no-install", "bulkhead", ...args], { cwd: program, env, timeoutMs: 600_000 });
+  return bulkheadIn(program, ...args);
+}
+
+function bulkheadIn(cwd: string, ...args: string[]): Promise<CommandResult> {
+  return runCommand(npx, ["--no-install", "bulkhead", ...args], { cwd, env, timeoutMs: 600_000 });
 }
 
 function succeed(result: CommandResult): Promise<CommandResult> {
@@ -127,8 +159,8 @@ function succeed(result: CommandResult): Promise<CommandResult> {
   throw new Error(`exit ${result.code}\n${lastLines(result.stdout, 30)}\n${lastLines(result.stderr, 30)}`);
 }
 
-function get(path: string): Promise<{ status: number | undefined; text: string }> {
-  const ca = readFileSync(join(program, ".bulkhead/certificates/ca.pem"));
+function get(path: string, from = program): Promise<{ status: number | undefined; text: string }> {
+  const ca = readFileSync(join(from, ".bulkhead/certificates/ca.pem"));
   return new Promise((resolve, reject) => {
     const options = { ca, agent: false, family: 4, timeout: 10_000 } as const;
     const request = https.get(`https://localhost:8443${path}`, options, (answer) => {

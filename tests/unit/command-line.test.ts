@@ -1,6 +1,6 @@
 // The command line: what is understood, what is refused and how, and what the help says. No verb does its work here.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -66,6 +66,12 @@ describe("the help", () => {
     for (const [code] of exitCodes) expect(stdout).toMatch(new RegExp(`^  ${code}  \\S`, "m"));
     const unasked = await run("");
     expect(unasked).toEqual({ code: 1, stdout: "", stderr: stdout });
+  });
+
+  test("--version says that of package.json, and nothing else", async () => {
+    const { version } = JSON.parse(readFileSync(join(projectDirectory, "package.json"), "utf8")) as { version: string };
+    for (const option of ["--version", "-V"])
+      expect(await run(option)).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
   test.each(verbs.map((verb) => [lineOf(verb), verb] as const))("of %s", async (line, verb) => {

@@ -1,11 +1,22 @@
 import { createHash, createHmac } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Volume } from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { BuiltImage } from "../../components/host/built-image.ts";
+import { BuiltImage, type BuiltImageArgs } from "../../components/host/built-image.ts";
 import { Container, type ContainerArgs } from "../../components/host/container.ts";
 import { Courier } from "../../components/host/file-volume.ts";
 import { DockerHost } from "../../components/host/docker-host.ts";
@@ -803,14 +814,14 @@ describe("Job", () => {
 });
 
 describe("Networks", () => {
-  test("has four, of which internal has no way out", async () => {
+  test("has four, of which web and internal have no way out", async () => {
     const recording = await onHost((host) => void new Networks("networks", { host }));
     const stack = { label: "bulkhead.stack", value: "reach-test" };
     expect(ofType(recording, "docker:index/network:Network").map(({ inputs }) => inputs)).toEqual(
-      ["door", "proxy", "web", "internal"].map((name) => ({
+      ["door", "proxy", "web-2", "internal"].map((name) => ({
         name: `reach-test-${name}`,
         driver: "bridge",
-        internal: name === "internal",
+        internal: name === "internal" || name === "web-2",
         labels: [stack],
       })),
     );
@@ -822,13 +833,17 @@ describe("BuiltImage", () => {
     const directory = mkdtempSync(join(tmpdir(), "bulkhead-context-"));
     onTestFinished(() => rmSync(directory, { recursive: true }));
     mkdirSync(join(directory, "deep/er"), { recursive: true });
-    for (const [path, content] of Object.entries(files)) writeFileSync(join(directory, path), content);
+    for (const [path, content] of Object.entries(files)) writeFileSync(join(directory, path), content, { mode: 0o644 });
     return directory;
   }
+  type Built = { name: string; build: { context: string; dockerfile: string; secrets: { id: string; src: string }[] } };
+  async function imageOf(context: string, given: Partial<BuiltImageArgs> = {}) {
+    const recording = await onHost((host) => void new BuiltImage("app", { host, context, ...given }));
+    const [image] = ofType<Built>(recording, "docker:index/remoteImage:RemoteImage");
+    return image!;
+  }
   async function nameOf(context: string, buildArgs?: Record<string, string>): Promise<string> {
-    const recording = await onHost((host) => void new BuiltImage("app", { host, context, buildArgs }));
-    const [image] = ofType<{ name: string }>(recording, "docker:index/remoteImage:RemoteImage");
-    return image!.inputs.name;
+    return (await imageOf(context, { buildArgs })).inputs.name;
   }
   const files = { Dockerfile: "FROM x", ".dockerignore": "*.md\nDockerfile\n", "deep/er/a.txt": "a", "notes.md": "1" };
 
@@ -848,6 +863,106 @@ describe("BuiltImage", () => {
   test("is the same wherever it is built, and whatever is ignored", async () => {
     const name = await nameOf(folder(files), { A: "1", B: "2" });
     expect(await nameOf(folder({ ...files, "notes.md": "2" }), { B: "2", A: "1" })).toBe(name);
+  });
+
+  test("is another one for another mode, link, target or Dockerfile, and not for the rights of a group", async () => {
+    const context = folder({ ...files, "other.Dockerfile": "FROM x", "run.sh": "" });
+    symlinkSync("notes.md", join(context, "link"));
+    const before = (await imageOf(context)).inputs.name;
+    const changed = async (change: () => void, undo: () => void) => {
+      change();
+      const name = (await imageOf(context)).inputs.name;
+      undo();
+      expect((await imageOf(context)).inputs.name).toBe(before);
+      return name;
+    };
+    const mode = (octal: number) => () => chmodSync(join(context, "run.sh"), octal);
+    const link = (to: string) => () => {
+      unlinkSync(join(context, "link"));
+      symlinkSync(to, join(context, "link"));
+    };
+    const names = [
+      before,
+      await changed(mode(0o755), mode(0o644)),
+      await changed(mode(0o600), mode(0o644)),
+      await changed(mode(0o4755), mode(0o644)),
+      await changed(link("Dockerfile"), link("notes.md")),
+      (await imageOf(context, { target: "web" })).inputs.name,
+    ];
+    expect(new Set(names).size).toBe(names.length);
+    expect(await changed(mode(0o664), mode(0o644))).toBe(before);
+    // Ignored, but for the one that is built from.
+    writeFileSync(join(context, ".dockerignore"), "*Dockerfile");
+    const ofMain = (await imageOf(context)).inputs.name;
+    const ofOther = (await imageOf(context, { dockerfile: "other.Dockerfile" })).inputs.name;
+    writeFileSync(join(context, "other.Dockerfile"), "FROM y");
+    expect((await imageOf(context)).inputs.name).toBe(ofMain);
+    expect((await imageOf(context, { dockerfile: "other.Dockerfile" })).inputs.name).not.toBe(ofOther);
+  });
+
+  test("is built of what the Dockerfile's own ignore file leaves, in place of .dockerignore", async () => {
+    const own = { ...files, "web.Dockerfile": "FROM x", "web.Dockerfile.dockerignore": "deep\nDockerfile\n" };
+    const context = folder(own);
+    const web = { dockerfile: "web.Dockerfile" };
+    const { name, build } = (await imageOf(context, web)).inputs;
+    expect(readdirSync(build.context, { recursive: true }).sort()).toEqual([
+      ...["notes.md", "web.Dockerfile", "web.Dockerfile.dockerignore"],
+    ]);
+    expect(build.dockerfile).toBe("web.Dockerfile");
+    writeFileSync(join(context, "deep/er/a.txt"), "b");
+    expect((await imageOf(context, web)).inputs.name).toBe(name);
+    writeFileSync(join(context, "notes.md"), "2");
+    expect((await imageOf(context, web)).inputs.name).not.toBe(name);
+    expect((await imageOf(context)).inputs.build.context).toBe(context);
+  });
+
+  test("says what is not there, and which secrets it does not take", async () => {
+    const context = folder({ "a.txt": "" });
+    const refused = async (of: string, given: Partial<BuiltImageArgs>, message: string) =>
+      expect(imageOf(of, given)).rejects.toThrow(message);
+    await refused("/nowhere", {}, "app: context: there is no folder /nowhere: give one, from the project's folder");
+    await refused(
+      context,
+      { dockerfile: "x/Dockerfile" },
+      `app: dockerfile: there is no ${context}/x/Dockerfile: give its path from the context, ${context}`,
+    );
+    await refused(
+      folder(files),
+      { secrets: { npmrc: "a", "a/b": "c" } },
+      "app: secrets: npmrc is given by Bulkhead to every build: give another id\n" +
+        'app: secrets: a/b is no id of a secret: give letters, digits, "-", "_" and "."',
+    );
+    await refused(
+      folder(files),
+      { secrets: { token: "x".repeat(512_001) } },
+      "app: secrets: token is larger than 500 KiB, and BuildKit takes no larger one: give less",
+    );
+  });
+
+  test("gets its secrets in files, which are in no input", async () => {
+    const secrets = { token: pulumi.secret("hunter2-of-a-registry") };
+    const image = await imageOf(folder(files), { secrets });
+    const { id, src } = image.inputs.build.secrets.at(-1)!;
+    expect(id).toBe("token");
+    expect(readFileSync(src, "utf8")).toBe("hunter2-of-a-registry");
+    expect(statSync(src).mode & 0o777).toBe(0o600);
+    expect(JSON.stringify(image)).not.toContain("hunter2");
+    expect(image.secretPaths).toEqual([]);
+    const other = await imageOf(folder(files), { secrets: { token: pulumi.secret("another") } });
+    expect(other.inputs.name).toBe(image.inputs.name);
+  });
+
+  test("is refused by what has no BuildKit, before anything is sent there", async () => {
+    const version = { Version: "4.3.1", Components: [{ Name: "Podman Engine" }] };
+    const podman = await startFakeEngine(() => undefined, { ApiVersion: "1.41", version });
+    const { hooks } = await onHost((host) => void new BuiltImage("app", { host, context: folder(files) }));
+    const hook = hooks.get("host-buildkit") as pulumi.ResourceHook;
+    const tell = () => hook.callback({ name: "app-image" } as pulumi.ResourceHookArgs);
+    await expect(tell()).rejects.toThrow(
+      `app-image: ${podman.host} has no BuildKit (Podman Engine 4.3.1, API 1.41): ` +
+        "give a host with Docker 18.09 or newer, or an image from a registry in place of the build",
+    );
+    expect(podman.requests).toEqual(["POST /session", "GET /version"]);
   });
 
   test("is not another one where packages come from elsewhere, which no state and no argument tells", async () => {

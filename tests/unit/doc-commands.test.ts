@@ -169,7 +169,7 @@ async function ofBulkhead(line: string, isWhole: boolean): Promise<string[]> {
   } catch (error) {
     if (error === READ) return [];
     if (!(error instanceof CommanderError)) throw error;
-    if (error.code.startsWith("commander.help")) return [];
+    if (/^commander\.(help|version)/.test(error.code)) return [];
     const isLeftOut = /^commander\.(missingArgument|optionMissingArgument)$/.test(error.code);
     return isLeftOut && !isWhole ? [] : [error.message];
   } finally {

@@ -146,7 +146,7 @@ describe("a service's routes", () => {
   });
 
   test("hold requests to the service's limits, and collect no body anywhere", () => {
-    expect(route.http.routers["api"]!.middlewares).toEqual(["api-policy", "api-limits", "compress"]);
+    expect(route.http.routers["api"]!.middlewares).toEqual(["api-policy", "api-requests", "compress"]);
     expect(route.http.middlewares["api-limits"]).toEqual({
       plugin: {
         bulkhead: {
@@ -164,7 +164,7 @@ describe("a service's routes", () => {
     expect(rule).toBe(
       `${sized.rule} && !Method(\`GET\`) && !Method(\`HEAD\`) && !HeaderRegexp(\`Content-Length\`, \`.\`)`,
     );
-    expect(middlewares).toEqual(["linger", "api-policy", "too-large", "api-limits", "compress"]);
+    expect(middlewares).toEqual(["linger", "api-policy", "too-large", "api-requests", "compress"]);
   });
 
   test("have limits of their own where the service says them", async () => {
@@ -184,13 +184,9 @@ describe("a service's routes", () => {
     for (const router of Object.values(route.http.routers)) expect(router.service).toBe("api");
   });
 
-  test("lead other services here without the path that they call it by", () => {
-    expect(route.http.routers["api-services"]).toEqual({
-      entryPoints: ["services"],
-      rule: "PathPrefix(`/services/api/`)",
-      service: "api",
-      middlewares: ["api-limits", "api-services", "api-as-client"],
-    });
+  test("lead those that use it here, without the path that they call it by, and nobody else", () => {
+    // Who uses it is told in compartments.test.ts.
+    expect(route.http.routers["api-services"]).toBeUndefined();
     expect(route.http.middlewares["api-as-client"]).toEqual(AS_CLIENT);
     expect(route.http.middlewares["api-services"]).toEqual({ stripPrefix: { prefixes: ["/services/api"] } });
     expect(sound.service.internalUrl).toBe("http://edge-2:8081/services/api");
@@ -201,7 +197,7 @@ describe("a service's routes", () => {
       entryPoints: ["release"],
       rule: `PathPrefix(\`/release/${API}/\`)`,
       service: "api",
-      middlewares: ["api-limits", "api-release", "api-as-client"],
+      middlewares: ["door-network-only", "api-limits", "api-release", "api-as-client"],
     });
     expect(route.http.middlewares["api-release"]).toEqual({ stripPrefix: { prefixes: [`/release/${API}`] } });
     const inside = Object.values(route.http.routers).filter(({ rule }) => rule.includes(API));
@@ -218,7 +214,7 @@ describe("a service's routes", () => {
             entryPoints: ["release"],
             rule: expect.stringMatching(/^PathPrefix\(`\/candidate\/reach-test-api-\w{7}\/`\) \|\| \(.*\)$/) as string,
             service: name,
-            middlewares: [name, `${name}-as-client`],
+            middlewares: ["door-network-only", name, `${name}-as-client`],
           },
         },
         middlewares: {
@@ -251,7 +247,7 @@ describe("a service's routes", () => {
   test("of / take everything", async () => {
     const { http } = routeOf(await system({}, { routes: { paths: ["/"] } }));
     expect(["/", "/api", "/x/y"].filter((path) => takes(http.routers["api"]!, path))).toEqual(["/", "/api", "/x/y"]);
-    expect(Object.keys(http.routers)).toEqual(["api", "api-unsized", "api-services", "api-release"]);
+    expect(Object.keys(http.routers)).toEqual(["api", "api-unsized", "api-release"]);
   });
 
   test.each(["api", "/api/", "//api", "/a`b", "/a b", ""])("of %j are refused, as it is no path", async (path) => {
@@ -304,7 +300,7 @@ describe("WebService", () => {
       ...{ user: "1000:1000", readOnly: true, memory: 64, memorySwap: 64, restart: "always", wait: true },
       ...{ envs: ["MODE=x", "DRAIN_SECONDS=30"], command: ["serve"], destroyGraceSeconds: 35, volumes: [], ports: [] },
     });
-    expect(inputs.networksAdvanced).toEqual([{ name: "reach-test-proxy" }, { name: "reach-test-web" }]);
+    expect(inputs.networksAdvanced).toEqual([{ name: "reach-test-api-edge" }, { name: "reach-test-web-2" }]);
   });
 
   test("that hangs is ended from within, so that Docker starts it again, unless it is not to be", async () => {
@@ -587,6 +583,7 @@ describe("the edge", () => {
       },
       EDGE,
       subnets,
+      [],
     ) as RouteContent;
 
   test("opens these ports and no other", () => {
@@ -837,6 +834,7 @@ describe("the edge", () => {
       networksAdvanced: [
         { name: "reach-test-door", aliases: ["edge-2"] },
         { name: "reach-test-proxy", aliases: ["edge-2"] },
+        { name: "reach-test-api-edge", aliases: ["edge-2"] },
       ],
     });
     expect(inputs.command).toContain("--entrypoints.websecure.proxyprotocol.trustedips=172.21.0.0/16");

@@ -20,7 +20,7 @@ type Answer = (request: string, body: unknown) => object | undefined;
 /** Speaks the engine's protocol on a socket, for the test that starts it; there are no containers behind it. */
 export async function startFakeEngine(
   answer: Answer,
-  { ApiVersion = "1.47", info = (): object => SETTINGS } = {},
+  { ApiVersion = "1.47", version = {}, info = (): object => SETTINGS } = {},
 ): Promise<FakeEngine> {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-fake-engine-"));
   const socket = join(directory, "docker.sock");
@@ -36,7 +36,7 @@ export async function startFakeEngine(
         asked === "GET /_ping"
           ? {}
           : asked === "GET /version"
-            ? { ApiVersion }
+            ? { ApiVersion, ...version }
             : asked === "GET /info"
               ? info()
               : answer(asked, bodyOf(request.headers["content-type"], text));

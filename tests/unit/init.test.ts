@@ -4,9 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { parse } from "yaml";
+import { atTerminal } from "../support/terminal.ts";
+import { projectDirectory } from "./source.ts";
 import { answered, problemsOf, suggestedName, type InitOptions } from "../../cli/init/answers.ts";
+import { exampleFiles, exampleNames, exampleOf } from "../../cli/init/example-files.ts";
 import { packageFile } from "../../cli/init/package-file.ts";
 import { programFiles } from "../../cli/init/program-files.ts";
+import { images } from "../../images.ts";
 import { basesOf } from "../../testing/dockerfile.ts";
 
 const IMAGE = `ghcr.io/me/my_shop:1.4@sha256:${"0".repeat(64)}`;
@@ -85,6 +89,50 @@ test("a program of a folder builds it", async () => {
     'image: images.web ?? new BuiltImage("web", { host, context: "web" }).reference,',
   );
   expect(Object.keys(files)).not.toContain(".github/workflows/deploy.yml");
+});
+
+test("at a terminal it asks for what is not given, and takes what it offers for an empty answer", async () => {
+  const folder = join(directory, "My Shop");
+  mkdirSync(join(folder, "api"), { recursive: true });
+  writeFileSync(join(folder, "api/Dockerfile"), "FROM scratch\n");
+  const command = [process.execPath, "--conditions=bulkhead-source", join(projectDirectory, "cli/main.ts"), "init"];
+  const asked = await atTerminal(command, { cwd: folder, answers: ASKED });
+  expect(asked.code, asked.text).toBe(0);
+  expect(asked.text).toContain("Next:");
+  expect(readFileSync(join(folder, "Pulumi.yaml"), "utf8")).toMatch(/^name: my-shop$/m);
+  const program = readFileSync(join(folder, "index.ts"), "utf8");
+  expect(program).toContain('new BuiltImage("api", { host, context: "api" })');
+  expect(program).toContain("port: 8080,");
+  expect(program).toContain('healthPath: "/",');
+}, 60_000);
+
+const ASKED = [
+  ["A folder with a Dockerfile, or an image as name:tag@sha256:…: ", "./api"],
+  ["The project's name [my-shop]: ", ""],
+  ["The port in the container that speaks HTTP: ", "8080"],
+  ["A path that answers 2xx when the service can serve [/]: ", ""],
+] as const;
+
+test("an example is written under the name of the project", async () => {
+  expect(["hello", "examples/hello", "examples/hello/"].map(exampleOf)).toEqual(["hello", "hello", "hello"]);
+  expect(() => exampleOf("helo")).toThrow("--from: there is no example helo: did you mean hello? there are hello");
+  const files = await exampleFiles("hello", "shop");
+  expect(Object.keys(files).sort()).toEqual([
+    ...["Pulumi.local.yaml", "Pulumi.yaml", "app/Dockerfile", "app/server.js"],
+    ...["index.ts", "program.test.ts", "settings.ts"],
+  ]);
+  expect(parse(files["Pulumi.yaml"]!)).toMatchObject({ name: "shop" });
+  const { config } = parse(files["Pulumi.local.yaml"]!) as { config: Record<string, unknown> };
+  expect(Object.keys(config).filter((key) => !key.startsWith("shop:"))).toEqual([]);
+  // The service keeps its name.
+  expect(files["index.ts"]).toContain('new WebService("hello"');
+});
+
+test.each(exampleNames())("the example %s is short, and builds from what this repository pins", async (name) => {
+  const files = await exampleFiles(name, name);
+  expect(files["index.ts"]!.trim().split("\n").length).toBeLessThanOrEqual(30);
+  const pinned = Object.values(files).flatMap((text) => text.match(/\bnode:\S+@sha256:[0-9a-f]{64}/g) ?? []);
+  expect([...new Set(pinned)]).toEqual([images.node]);
 });
 
 test("what stands in a package.json stays", async () => {

@@ -180,9 +180,11 @@ describe("an invariant complains of one broken property", () => {
   const mount = "nothing of the host is mounted";
   const volume = "a volume with data is retained, and no volume is elsewhere";
   const owner = "everything on the host says whose it is";
-  const internal = "the network internal, and no other, has no way out";
+  const internal = "no network has a way out but door, proxy, tunnel and those named egress";
   const upload = "every uploaded file is for one reader alone";
-  const reaches = "the edge reaches no network but door and proxy, and the door none but door and tunnel";
+  const compartment = "a program's networks are for it, its job and the edge alone, and proxy is the edge's";
+  const reaches =
+    "the edge reaches no network but door, proxy and those with programs, and the door none but door and tunnel";
   const tunnelNetwork = "only the door and a connector are on the tunnel's network, and the connector on no other";
   const tunnelAlone = "a stack with a tunnel publishes no port, and its names lead there alone";
   const tunnelEnd = "a tunnel leads to the door, whose certificate is checked, and nowhere else";
@@ -288,8 +290,8 @@ describe("an invariant complains of one broken property", () => {
     {
       invariant: secret,
       breaks: "in a network",
-      by: (_, recording) => (resource(recording, "networks-web").inputs["name"] = TEST_SECRET),
-      complaint: "networks-web: name holds a secret",
+      by: (_, recording) => (resource(recording, "networks-web-2").inputs["name"] = TEST_SECRET),
+      complaint: "networks-web-2: name holds a secret",
     },
     {
       invariant: secret,
@@ -424,6 +426,24 @@ describe("an invariant complains of one broken property", () => {
       complaint: "edge-door: is on the network proxy",
     },
     {
+      invariant: compartment,
+      breaks: "a service is on another's network",
+      by: ({ inputs }) => inputs.networksAdvanced!.push({ name: "reach-prod-frontend-edge" }),
+      complaint: "backend: is on the network frontend-edge, which is another's",
+    },
+    {
+      invariant: compartment,
+      breaks: "a service is on proxy",
+      by: ({ inputs }) => inputs.networksAdvanced!.push({ name: "reach-prod-proxy" }),
+      complaint: "backend: is on the network proxy, which is another's",
+    },
+    {
+      invariant: internal,
+      breaks: "a service's network has a way out",
+      by: (_, recording) => (resource(recording, "networks-backend-edge").inputs["internal"] = false),
+      complaint: "networks-backend-edge: has internal: false",
+    },
+    {
       invariant: tunnelNetwork,
       breaks: "a service is there",
       with: "tunnel",
@@ -491,14 +511,14 @@ describe("an invariant complains of one broken property", () => {
     {
       invariant: internal,
       breaks: "another driver",
-      by: (_, recording) => (resource(recording, "networks-web").inputs["driver"] = "host"),
-      complaint: "networks-web: has the driver host",
+      by: (_, recording) => (resource(recording, "networks-web-2").inputs["driver"] = "host"),
+      complaint: "networks-web-2: has the driver host",
     },
     {
       invariant: internal,
       breaks: "anything may join",
-      by: (_, recording) => (resource(recording, "networks-web").inputs["attachable"] = true),
-      complaint: "networks-web: can be joined from elsewhere",
+      by: (_, recording) => (resource(recording, "networks-web-2").inputs["attachable"] = true),
+      complaint: "networks-web-2: can be joined from elsewhere",
     },
     {
       invariant: limits,
@@ -836,8 +856,8 @@ describe("an invariant complains of one broken property", () => {
     {
       invariant: owner,
       breaks: "a name that two stacks would have",
-      by: (_, recording) => (resource(recording, "networks-web").inputs["name"] = "web"),
-      complaint: "networks-web: has the name web, which another stack may have",
+      by: (_, recording) => (resource(recording, "networks-web-2").inputs["name"] = "web"),
+      complaint: "networks-web-2: has the name web, which another stack may have",
     },
     {
       invariant: "everything goes to the stack's own host",

@@ -1,5 +1,6 @@
 // `bulkhead` and `bulkhead/testing` as a program imports them, shown on the program that init writes.
-import { DockerHost } from "bulkhead";
+import { DockerHost, platform } from "bulkhead";
+import { defineSettings } from "bulkhead/settings";
 import { container, invariants, label, record, type Recording } from "bulkhead/testing";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as source from "../../components/host/docker-host.ts";
@@ -40,4 +41,24 @@ describe("the program that init writes keeps every invariant", () => {
 
 test("without a name it is that of the Pulumi.yaml here", async () => {
   expect((await record(() => undefined)).stackName).toBe("reach-test");
+});
+
+describe("a program that never calls stackOutputs()", () => {
+  const settings = { host: "local", domain: "example.com", certificates: { kind: "acme", email: "you@example.com" } };
+  const options = { settings, secretSettings: { dnsApiToken: TOKEN } };
+
+  test("is told to, whatever it exports", async () => {
+    const program = async () => ({ name: (await platform(defineSettings().load())).edge.containers.edge.name });
+    await expect(record(program, options)).rejects.toThrow(
+      /^index\.ts: never calls stackOutputs\(\), without which the edge gets no door: end it with `export const/,
+    );
+  });
+
+  test("and fails before has its own error alone", async () => {
+    const program = async () => {
+      await platform(defineSettings().load());
+      throw new Error("the program's own");
+    };
+    await expect(record(program, options)).rejects.toThrow("the program's own");
+  });
 });

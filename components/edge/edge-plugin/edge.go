@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,6 +33,10 @@ type Config struct {
 	BodyGapSeconds int
 	// ResponseTimeoutSeconds is what the service's transport waits for the first byte, for the log.
 	ResponseTimeoutSeconds int
+	// FromClient says that a request comes from a client, who may say nothing of what the edge says of it.
+	FromClient bool
+	// RefusedPaths is a regular expression of what is answered 400. It looks at the path as it is encoded.
+	RefusedPaths string
 
 	// Forwarded takes the last address of X-Forwarded-For for the client's, and not the connection's.
 	Forwarded bool
@@ -65,7 +70,15 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 		if config.MaxBodyBytes <= 0 || config.BodyGapSeconds <= 0 {
 			return nil, fmt.Errorf("%s: maxBodyBytes and bodyGapSeconds have to be more than 0", name)
 		}
-		return &limits{next: next, config: config, gap: time.Duration(config.BodyGapSeconds) * time.Second}, nil
+		l := &limits{next: next, config: config, gap: time.Duration(config.BodyGapSeconds) * time.Second}
+		if config.RefusedPaths != "" {
+			refused, err := regexp.Compile(config.RefusedPaths)
+			if err != nil {
+				return nil, fmt.Errorf("%s: refusedPaths: %w", name, err)
+			}
+			l.refused = refused
+		}
+		return l, nil
 	case "linger":
 		return &lingering{next: next}, nil
 	case "client":
@@ -145,6 +158,8 @@ type limits struct {
 	next   http.Handler
 	config *Config
 	gap    time.Duration
+	// refused is nil where every path passes.
+	refused *regexp.Regexp
 }
 
 func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
@@ -155,6 +170,19 @@ func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	req.Header.Del(clientHeader)
+	if l.refused != nil && (!strings.HasPrefix(req.URL.Path, "/") || l.refused.MatchString(req.URL.EscapedPath())) {
+		l.tell(req, "400: its path could mean another to the service: an encoded slash, dot segment or the like")
+		answer(rw, http.StatusBadRequest)
+		linger(rw, req)
+		return
+	}
+	if l.config.FromClient {
+		for _, name := range overrides {
+			req.Header.Del(name)
+		}
+		// A proxy before the edge hands on what a client says in it.
+		req.Header.Set("X-Forwarded-Host", req.Host)
+	}
 	if req.ContentLength > l.config.MaxBodyBytes {
 		l.tell(req, fmt.Sprintf("413: its length is %d bytes, more than maxBodyMb", req.ContentLength))
 		// Nothing of the body is read, so this connection can carry no further request.
@@ -183,6 +211,10 @@ func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		l.tell(req, fmt.Sprintf("504: no answer in responseTimeoutSeconds (%d)", l.config.ResponseTimeoutSeconds))
 	}
 }
+
+// overrides are headers in which some frameworks look for the path, the prefix or the host of a request.
+var overrides = []string{"X-Original-Url", "X-Rewrite-Url", "X-Original-Uri", "X-Original-Host", "X-Forwarded-Prefix",
+	"X-Forwarded-Path", "X-Forwarded-Uri", "X-Forwarded-Server", "X-Host", "Forwarded"}
 
 // body counts what passes, and gives the client time for as long as something comes.
 type body struct {

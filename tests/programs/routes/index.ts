@@ -1,0 +1,75 @@
+// Services that say which path they were asked for, behind routes of every kind.
+import { WebService, type WebServiceArgs } from "../../../components/edge/web-service.ts";
+import { platform } from "../../../components/platform.ts";
+import { settings } from "./settings.ts";
+
+const config = settings.load();
+const { edge, stackOutputs } = await platform(config);
+// Takes a path for whatever some framework takes it for, and /admin for what must not be seen.
+const APP = `
+const meanings = (text) => {
+  const decode = (given) => { try { return decodeURIComponent(given); } catch { return unescape(given); } };
+  const all = new Set([text]);
+  for (let round = 0; round < 4; round++)
+    for (const one of [...all])
+      for (const other of [
+        decode(one), unescape(one), one.replace(/\\\\/g, "/"), one.replace(/;[^/]*/g, ""), one.normalize("NFKC"),
+        one.toLowerCase(), one.replace(/[?#\\0].*/s, ""), one.replace(/\\/{2,}/g, "/"), one.replace(/\\.[a-z]+$/, ""),
+        one.trim(), one.replace(/[. ]+(?=\\/|$)/g, (dots) => (dots === "." || dots === ".." ? dots : "")),
+        new URL(one.startsWith("/") ? "http://a" + one.replace(/^\\/+/, "/") : "http://a/" + one, "http://a").pathname,
+        one.replace(/%[cC]0%[aA][fF]/g, "/").replace(/%[cC]0%[aA][eE]/g, "."),
+      ]) all.add(other);
+  return all;
+};
+const isAdmin = (text) => [...meanings(text)].some((one) => one.replace(/\\/$/, "") === "/admin");
+const answer = ({ url, headers }, response) => {
+  response.setHeader("x-robots-tag", "the service's own");
+  const asked = [url.split("?")[0], headers["x-original-url"], headers["x-rewrite-url"], headers["x-forwarded-prefix"]];
+  const admin = process.env.NAME === "app" && asked.some((one) => one && isAdmin(one)) ? "SECRET " : "";
+  response.end(admin + process.env.NAME + " " + url + " " + (headers["x-forwarded-prefix"] || ""));
+};
+const { MODULE } = process.env;
+require(MODULE).createServer(answer).listen(8000);
+require("node:http").createServer(answer).listen(8001);
+`;
+
+function app(name: string, routes: WebServiceArgs["routes"], protocol: "http" | "h2c" = "http"): void {
+  new WebService(name, {
+    edge,
+    image: config.images.node,
+    port: 8000,
+    protocol,
+    command: ["node", "--eval", APP],
+    env: { NAME: name, MODULE: protocol === "h2c" ? "node:http2" : "node:http" },
+    health: { test: ["CMD", "node", "--eval", "fetch('http://127.0.0.1:8001/').catch(() => process.exit(1))"] },
+    healthPath: "/",
+    limits: { memoryMb: 128, cpus: 1, pids: 64 },
+    drainSeconds: 1,
+    routes,
+  });
+}
+
+app("app", [
+  { paths: ["/"], headers: { "X-Robots-Tag": "noindex" } },
+  // The tests come from a private address.
+  { paths: ["/admin"], allowFrom: ["192.0.2.0/24", "2001:db8::/32"] },
+  { paths: ["/inside"], allowFrom: ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] },
+  { paths: ["/few"], rateLimit: { requestsPerSecond: 1, burst: 5 } },
+]);
+app("api", {
+  paths: ["/api"],
+  stripPrefix: true,
+  cors: {
+    origins: ["https://app.example.com"],
+    methods: ["GET", "PUT"],
+    headers: ["Authorization"],
+    credentials: true,
+  },
+});
+app("registry", {
+  paths: ["/registry"],
+  exceptions: [{ encodedSlashes: true, why: "an npm client asks for @scope%2fname" }],
+});
+app("calls", { paths: ["/calls"] }, "h2c");
+
+export const { url, services } = stackOutputs();
