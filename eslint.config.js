@@ -2,11 +2,7 @@ import pulumi from "@pulumi/eslint-plugin";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-<<<<<<< HEAD
   { ignores: ["node_modules/", "dist/", ".bulkhead/", "apps/", "examples/*/*/", "**/*.cjs"] },
-=======
-  { ignores: ["node_modules/", "dist/", ".bulkhead/", "apps/", "examples/*/app/", "**/*.cjs"] },
->>>>>>> lead
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["eslint.config.js"] } } },

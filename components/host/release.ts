@@ -90,16 +90,10 @@ export function releaseOf(
   const user = userOf(args);
   const data = dataMounts(name, volumes, { user, taken: [SECRETS_PATH, ...Object.keys(tmpfsMb)] });
   const dataVolumes = volumes.map(({ volume }) => volume);
-<<<<<<< HEAD
+  const { networks, env } = compartment(parent, name, args, kind);
   const secretFiles = (of: string, given: typeof secrets) =>
     Object.keys(given).length > 0
       ? new SecretFiles(`${of}-secrets`, { host, readerUid: user.split(":")[0]!, secrets: given }, { parent })
-=======
-  const { networks, env } = compartment(parent, name, args, kind);
-  const files =
-    Object.keys(secrets).length > 0
-      ? new SecretFiles(`${name}-secrets`, { host, readerUid: user.split(":")[0]!, secrets }, { parent })
->>>>>>> lead
       : undefined;
   const common = (files: SecretFiles | undefined) => ({
     host,
@@ -140,7 +134,7 @@ export function releaseOf(
         entrypoint: kind.entrypoint,
         command: args.command,
         health,
-        env: { ...args.env, ...files?.env, DRAIN_SECONDS: String(drainSeconds) },
+        env: { ...env, ...files?.env, DRAIN_SECONDS: String(drainSeconds) },
         networks:
           rollout === "stop-first" ? networks.map((each) => ({ ...each, aliases: [onlyName(name)] })) : networks,
         volumes: [...common(files).volumes, ...(kind.volumes ?? [])],

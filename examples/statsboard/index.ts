@@ -30,7 +30,7 @@ new WebService("backend", {
   port: 9000,
   health: httpHealth(9000, "/health"),
   healthPath: "/health",
-  networks: [database.network],
+  uses: [database],
   env: board.env,
   secrets: { ...board.secrets, BOARD_TOKEN: boardToken.value },
   preDeploy: { command: ["alembic", "upgrade", "head"], env: migrations.env, secrets: migrations.secrets },

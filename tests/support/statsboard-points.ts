@@ -3,7 +3,7 @@ import type { Point } from "./points.ts";
 const HERE = "tests/e2e/statsboard.test.ts";
 const ROOT = [`${HERE}: no process is root, and none can write but to its own /tmp and /var/tmp`];
 const IMAGE = [`${HERE}: the image has what runs, pinned, and neither Poetry nor pip's cache, curl, tests or settings`];
-const TESTS = [`${HERE}: the image's own tests run in its stage \`test\``];
+const TESTS = [`${HERE}: what fails its own tests is no release: the old one serves on`];
 const LIMITS = [`${HERE}: limits and reservations are as the document has them`];
 const BOARD = [`${HERE}: a board in a browser: teams, a match, and each goal as it falls`];
 const KILLED = [`${HERE}: backend is killed: it is back by itself, with all data`];
