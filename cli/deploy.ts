@@ -12,6 +12,7 @@ import { isRefused, markdown } from "./preview/report.ts";
 import { timesStarted, type ContainerState } from "./audit/host-state.ts";
 import { hostTime, removeOrphans, adoptPendingOperations } from "./stack/recovery.ts";
 import { ensureAlone, runAlone } from "./stack/lock.ts";
+import { retireOldLogins } from "./stack/old-logins.ts";
 import { recordRelease } from "./stack/releases.ts";
 import { complaints, lookAndCure, outsideOf, servicesIn, type Seen } from "./doctor/outside.ts";
 import { committedFile, prepareLocal, readStackFile, textIn, type Stack } from "./stack/stack.ts";
@@ -19,7 +20,7 @@ import { programSettings } from "./stack/program-settings.ts";
 import { readState, type State } from "./stack/state-files.ts";
 import { green, yellow } from "./report/colour.ts";
 import { table } from "./report/table.ts";
-import { configKey, localDirectory, programDirectory } from "./stack/program.ts";
+import { configKey, localDirectory, programDirectory, stackLabel } from "./stack/program.ts";
 
 /** Preview, question and update, then what a killed run left is removed, and a table; gives the exit code. */
 export async function deploy(
@@ -42,6 +43,7 @@ export async function deploy(
   if (code !== 0) return FAILED;
   const state = await readState(stack);
   await removeOrphans(stack, began, state);
+  await retireOldLogins(stack.engine, stackLabel(stack.name));
   const outputs = outputsIn(state);
   if (outputs === undefined)
     throw new Error(

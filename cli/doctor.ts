@@ -1,15 +1,15 @@
 // `bulkhead doctor`: what the host of a stack is, what is wrong with it, and the cure. It changes nothing there.
 import { parseStackFile } from "../components/settings/parse.ts";
 import type { Engine } from "../components/docker-engine/client.ts";
-import { findDocker } from "../toolchain/docker.ts";
 import { say } from "../toolchain/steps.ts";
 import { examples, exitsWith, jsonFlag, stackCommand, type StackOptions } from "./command.ts";
 import { DONE, FAILED } from "./exit-codes.ts";
 import { checks, type Finding, type Verdict } from "./doctor/host-checks.ts";
 import { gatherFacts, type StackFacts } from "./doctor/host-facts.ts";
 import { complaints, isDeployed, lookFromOutside, servicesIn, type Seen, type Services } from "./doctor/outside.ts";
-import { committedFile, environmentOf, hostOf, readStackFile, connect, type Host } from "./stack/stack.ts";
+import { committedFile, environmentOf, readStackFile, type Host } from "./stack/stack.ts";
 import { readState } from "./stack/state-files.ts";
+import { withDocker } from "./stack/with-docker.ts";
 import { green, red, yellow } from "./report/colour.ts";
 import { table } from "./report/table.ts";
 import { configKey, projectName, stackLabel } from "./stack/program.ts";
@@ -35,11 +35,8 @@ export const doctor = stackCommand(
   )
   .action(exitsWith(examine));
 
-async function examine({ stack: name, json = false }: Options): Promise<number> {
-  // Not by a connection that is there from before: the way in is part of what is asked.
-  const host = await hostOf(name, findDocker);
-  const engine = await connect(host, false);
-  try {
+function examine({ stack: name, json = false }: Options): Promise<number> {
+  const look = async (engine: Engine, host: Host): Promise<number> => {
     const facts = await gatherFacts(engine, await stackFacts(name));
     const findings = Object.entries(checks).map(([check, judge]) => ({ check, ...judge(facts) }));
     // Before the look from outside, which takes its time.
@@ -48,9 +45,9 @@ async function examine({ stack: name, json = false }: Options): Promise<number> 
     if (json) console.log(JSON.stringify({ checks: findings, outside: seen }, undefined, 2));
     else showSeen(seen);
     return findings.some(({ verdict }) => verdict === "bad") || seen.some(({ ok }) => !ok) ? FAILED : DONE;
-  } finally {
-    engine.close();
-  }
+  };
+  // Not by a connection that is there from before: the way in is part of what is asked.
+  return withDocker(name, look, false);
 }
 
 function showFindings(findings: readonly ({ check: string } & Finding)[]): void {

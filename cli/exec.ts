@@ -1,10 +1,9 @@
 // `bulkhead exec`: a command in the running container of a service, by Docker's API: no docker CLI is needed.
 import type { Command } from "commander";
-import { findDocker } from "../toolchain/docker.ts";
 import { stackCommand } from "./command.ts";
 import { runInContainer } from "./exec/run-in-container.ts";
 import { ensureKnown, listContainers, nameOf, serves } from "./stack/containers.ts";
-import { connect, hostOf } from "./stack/stack.ts";
+import { withDocker } from "./stack/with-docker.ts";
 
 export const exec: Command = stackCommand("exec", "a command in the running container of a service")
   .argument("<service>", "a service by name")
@@ -21,8 +20,7 @@ Examples:
   )
   .action(async (service: string, command: string[], options: { stack: string }) => {
     const name = options.stack;
-    const engine = await connect(await hostOf(name, findDocker));
-    try {
+    await withDocker(name, async (engine) => {
       const all = (await listContainers(engine, name)).filter(serves);
       ensureKnown("service", [service], [...new Set(all.map(nameOf))]);
       // While a rollout runs there are two: the newer one is what will stay.
@@ -32,7 +30,5 @@ Examples:
           `${service}: no container of it runs: \`bulkhead logs ${service}\` says why, \`bulkhead up\` starts it`,
         );
       process.exitCode = await runInContainer(engine, container.Id, command);
-    } finally {
-      engine.close();
-    }
+    });
   });

@@ -1,6 +1,5 @@
 // `bulkhead logs`: what the services of a stack write, all together, by time.
 import type { Command } from "commander";
-import { findDocker } from "../toolchain/docker.ts";
 import { say } from "../toolchain/steps.ts";
 import type { Engine } from "../components/docker-engine/client.ts";
 import { stackCommand } from "./command.ts";
@@ -9,7 +8,7 @@ import { Cursor } from "./logs/lines.ts";
 import { harmless, readable } from "./logs/readable.ts";
 import { coloured, PALETTE } from "./report/colour.ts";
 import { ensureKnown, listContainers, nameOf, serves, type ListedContainer } from "./stack/containers.ts";
-import { connect, hostOf } from "./stack/stack.ts";
+import { withDocker } from "./stack/with-docker.ts";
 
 interface Options {
   stack: string;
@@ -44,13 +43,7 @@ Examples:
       throw new Error(`--tail: ${options.tail}: give a number of lines`);
     // Whoever reads only the first lines, like `head`, has what he wanted.
     process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
-    const name = options.stack;
-    const engine = await connect(await hostOf(name, findDocker));
-    try {
-      await showLogs(engine, name, services, options);
-    } finally {
-      engine.close();
-    }
+    await withDocker(options.stack, (engine) => showLogs(engine, options.stack, services, options));
   });
 
 async function showLogs(engine: Engine, stack: string, services: readonly string[], options: Options): Promise<void> {

@@ -4,6 +4,8 @@ import { realpathSync } from "node:fs";
 import { styleText } from "node:util";
 import { Command, CommanderError } from "commander";
 import { audit } from "./audit.ts";
+import { backup, drill } from "./backup.ts";
+import { backups } from "./backups.ts";
 import { checkCommit } from "./ci/check-commit.ts";
 import { driftIssue } from "./ci/drift-issue.ts";
 import { pullRequestComment } from "./ci/pull-request-comment.ts";
@@ -16,6 +18,7 @@ import { init } from "./init.ts";
 import { newStack } from "./new-stack.ts";
 import { preview } from "./preview.ts";
 import { promote } from "./promote.ts";
+import { restore } from "./restore.ts";
 import { rollback } from "./rollback.ts";
 import { exec } from "./exec.ts";
 import { generate } from "./generate.ts";
@@ -41,6 +44,10 @@ const verbs: readonly Command[] = [
   logs,
   exec,
   run,
+  backup,
+  backups,
+  drill,
+  restore,
   releases,
   rotate,
   doctor,

@@ -1,11 +1,11 @@
 // `bulkhead releases`: what ran when, and what differs between two releases.
 import type { Command } from "commander";
-import { findDocker } from "../toolchain/docker.ts";
-import { stackCommand } from "./command.ts";
+import { jsonFlag, stackCommand } from "./command.ts";
 import { compareReleases } from "./releases/compare.ts";
 import { table } from "./report/table.ts";
-import { releases as recorded, type Release } from "./stack/releases.ts";
-import { connect, hostOf } from "./stack/stack.ts";
+import type { Release } from "./stack/release.ts";
+import { releases as recorded } from "./stack/releases.ts";
+import { withDocker } from "./stack/with-docker.ts";
 
 interface Options {
   stack: string;
@@ -15,7 +15,7 @@ interface Options {
 export const releases: Command = stackCommand("releases", "what ran when; with two numbers, what differs between them")
   .argument("[from]", "the number of a release")
   .argument("[to]", "the number of another. Default: the one that runs")
-  .option("--json", "print JSON")
+  .addOption(jsonFlag())
   .addHelpText(
     "after",
     `
@@ -27,8 +27,7 @@ Examples:
   )
   .action(async (from: string | undefined, to: string | undefined, options: Options) => {
     const name = options.stack;
-    const engine = await connect(await hostOf(name, findDocker));
-    try {
+    await withDocker(name, async (engine) => {
       const known = await recorded({ name, engine, env: {} });
       if (known.length === 0)
         throw new Error("no release is recorded on the host: the first `bulkhead up` records one");
@@ -45,9 +44,7 @@ Examples:
         const rows = differences.map(({ what, before, after }) => [what, before ?? "", after ?? ""]);
         console.log(table([["", `RELEASE ${older.number}`, `RELEASE ${newer.number}`], ...rows]));
       }
-    } finally {
-      engine.close();
-    }
+    });
   });
 
 function listing(known: readonly Release[]): string {

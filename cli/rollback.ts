@@ -7,7 +7,8 @@ import { examples, exitsWith, givenAs, stackCommand, wholeNumber, type StackOpti
 import { deploy } from "./deploy.ts";
 import { DONE, NOT_REACHED } from "./exit-codes.ts";
 import { lostImages } from "./stack/release-images.ts";
-import { releases, releaseToReturnTo, stackFileOf, type Release } from "./stack/releases.ts";
+import type { Release } from "./stack/release.ts";
+import { releases, releaseToReturnTo, stackFileOf } from "./stack/releases.ts";
 import { committedFile, openStack } from "./stack/stack.ts";
 import { table } from "./report/table.ts";
 

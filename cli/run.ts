@@ -1,10 +1,9 @@
 // `bulkhead run`: a scheduled job now, in its own container, by Docker's API.
 import type { Command } from "commander";
-import { findDocker } from "../toolchain/docker.ts";
 import { stackCommand } from "./command.ts";
 import { runInContainer } from "./exec/run-in-container.ts";
 import { ensureKnown, listContainers, nameOf } from "./stack/containers.ts";
-import { connect, hostOf } from "./stack/stack.ts";
+import { withDocker } from "./stack/with-docker.ts";
 
 export const run: Command = stackCommand("run", "run a scheduled job now")
   .argument("<job>", "a scheduled job by name")
@@ -20,8 +19,7 @@ Examples:
   )
   .action(async (job: string, options: { stack: string }) => {
     const name = options.stack;
-    const engine = await connect(await hostOf(name, findDocker));
-    try {
+    await withDocker(name, async (engine) => {
       const all = (await listContainers(engine, name)).filter(
         ({ Labels }) => Labels["bulkhead.role"] === "scheduled-job",
       );
@@ -38,7 +36,5 @@ Examples:
       // As it serves, in another mode: see schedule.sh.
       const [, ...rest] = Config.Cmd;
       process.exitCode = await runInContainer(engine, container.Id, [...Config.Entrypoint, "now", ...rest]);
-    } finally {
-      engine.close();
-    }
+    });
   });

@@ -1,4 +1,5 @@
 // `bulkhead scan`: the known holes of the images that Bulkhead runs and builds, by Trivy. Ends with 1 if one can be closed.
+import { existsSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
@@ -9,8 +10,9 @@ import { provideTrivy } from "../toolchain/trivy.ts";
 import { examples, exitsWith } from "./command.ts";
 import { DONE, FAILED } from "./exit-codes.ts";
 import { vulnerabilitiesIn, scanReport } from "./report/vulnerabilities.ts";
-import { programDirectory } from "./stack/program.ts";
+import type { Build } from "./scan/program-builds.ts";
 import { programSettings } from "./stack/program-settings.ts";
+import { committedFile, readStackFile, type StackFile } from "./stack/stack.ts";
 
 interface Options {
   report?: string;
@@ -29,14 +31,14 @@ export const scan = new Command("scan")
   .action(exitsWith(look));
 
 async function look({ report: file }: Options): Promise<number> {
-  const { images } = await programSettings();
+  const settings = await programSettings();
+  const { images } = settings;
+  // Not before it is needed: it brings all of Pulumi with it.
+  const { programBuilds } = await import("./scan/program-builds.ts");
   const trivy = await provideTrivy();
   const env = { DOCKER_HOST: await findDocker() };
-  const built = await Promise.all(
-    Object.entries({ backend: `PYTHON_IMAGE=${images["python"]}`, frontend: `NODE_IMAGE=${images["node"]}` }).map(
-      ([app, base]) => build(app, base, env),
-    ),
-  );
+  const builds = await programBuilds(settings, await stackFileHere());
+  const built = await Promise.all(builds.map((each) => build(each, env)));
   const scanned = [...Object.values(images), ...built];
   const holes = [];
   for (const image of scanned)
@@ -47,11 +49,22 @@ async function look({ report: file }: Options): Promise<number> {
   return holes.length > 0 ? FAILED : DONE;
 }
 
-async function build(app: string, base: string, env: NodeJS.ProcessEnv): Promise<string> {
-  const tag = `bulkhead.local/${app}:scan`;
-  const context = join(programDirectory, "apps", app);
+/** The keys of the program's own, which the stack `local` has like any other. */
+async function stackFileHere(): Promise<StackFile> {
+  const file = committedFile("local");
+  return existsSync(file) ? await readStackFile(file) : {};
+}
+
+async function build({ name, context, dockerfile, target, buildArgs }: Build, env: NodeJS.ProcessEnv): Promise<string> {
+  const tag = `bulkhead.local/${name}:scan`;
   const secrets = buildSecrets().flatMap(({ id, src }) => ["--secret", `id=${id},src=${src}`]);
-  const args = ["build", "--tag", tag, "--build-arg", base, ...secrets, context];
+  const args = [
+    ...["build", "--tag", tag, ...secrets],
+    ...Object.entries(buildArgs).flatMap(([arg, value]) => ["--build-arg", `${arg}=${value}`]),
+    ...(dockerfile === undefined ? [] : ["--file", join(context, dockerfile)]),
+    ...(target === undefined ? [] : ["--target", target]),
+    context,
+  ];
   // Which an older CLI has to be asked for.
   await step(`building ${tag}`, () => run("docker", args, { env: { ...env, DOCKER_BUILDKIT: "1" } }));
   return tag;

@@ -1,9 +1,10 @@
-// `bulkhead status`: one screen of how a stack does, and what needs a hand. It changes nothing, and starts no Pulumi.
+// `bulkhead status`: one screen of how a stack does, and what needs a hand. It changes nothing.
 import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
-import { findDocker } from "../toolchain/docker.ts";
-import { stackCommand } from "./command.ts";
-import { connect, hostOf } from "./stack/stack.ts";
+import { jsonFlag, stackCommand } from "./command.ts";
+import { withDocker } from "./stack/with-docker.ts";
+import type { Engine } from "../components/docker-engine/client.ts";
+import type { Host } from "./stack/stack.ts";
 import { needsOf } from "./status/judge.ts";
 import { readStatus, type Memory } from "./status/read-status.ts";
 import { screen } from "./status/screen.ts";
@@ -16,7 +17,7 @@ interface Options {
 
 export const status: Command = stackCommand("status", "how each service does, and what needs a hand")
   .option("--watch", "look again every 2 seconds until Ctrl-C")
-  .option("--json", "print JSON")
+  .addOption(jsonFlag())
   .addHelpText(
     "after",
     `
@@ -28,30 +29,27 @@ Examples:
   )
   .action(async (options: Options) => {
     if (options.watch && options.json) throw new Error("--watch: it redraws a screen: leave out --json");
-    const name = options.stack;
-    const engine = await connect(await hostOf(name, findDocker));
-    const memory: Memory = { cpu: new Map() };
-    const stop = new AbortController();
-    const interrupt = () => stop.abort();
-    if (options.watch) process.once("SIGINT", interrupt);
-    try {
-      do {
-        const status = await readStatus(engine, name, memory);
-        const needs = needsOf(status);
-        process.exitCode = needs.length > 0 ? 1 : 0;
-        if (options.json)
-          console.log(JSON.stringify({ ...status, engine: undefined, shell: undefined, needs }, undefined, 2));
-        else {
-          // From the top of the screen, which is only cleared where there is one.
-          const clear = options.watch && process.stdout.isTTY ? "\x1b[H\x1b[2J" : "";
-          console.log(`${clear}${screen(status, needs)}`);
-        }
-        if (options.watch) await delay(WATCH_MS, undefined, { signal: stop.signal }).catch(() => undefined);
-      } while (options.watch && !stop.signal.aborted);
-    } finally {
-      process.off("SIGINT", interrupt);
-      engine.close();
-    }
+    await withDocker(options.stack, (engine, host) => show(engine, host, options));
   });
+
+async function show(engine: Engine, host: Host, { stack, watch, json }: Options): Promise<void> {
+  const memory: Memory = { cpu: new Map() };
+  const stop = new AbortController();
+  const interrupt = () => stop.abort();
+  if (watch) process.once("SIGINT", interrupt);
+  do {
+    const status = await readStatus(engine, host, stack, memory);
+    const needs = needsOf(status);
+    process.exitCode = needs.length > 0 ? 1 : 0;
+    if (json) console.log(JSON.stringify({ ...status, engine: undefined, shell: undefined, needs }, undefined, 2));
+    else {
+      // From the top of the screen, which is only cleared where there is one.
+      const clear = watch && process.stdout.isTTY ? "\x1b[H\x1b[2J" : "";
+      console.log(`${clear}${screen(status, needs)}`);
+    }
+    if (watch) await delay(WATCH_MS, undefined, { signal: stop.signal }).catch(() => undefined);
+  } while (watch && !stop.signal.aborted);
+  process.off("SIGINT", interrupt);
+}
 
 const WATCH_MS = 2_000;

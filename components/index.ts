@@ -33,7 +33,7 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 // The edge, and the services behind it.
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 export type { Alias, Domain } from "./edge/hosts.ts";
-export type { Cors, Route } from "./edge/route.ts";
+export type { Cors, Route, RouteException } from "./edge/route.ts";
 export type { TcpRoute } from "./edge/tcp-route.ts";
 export { WebService, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
@@ -41,6 +41,10 @@ export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 // Data: a database on a network of its own.
 export { dataImages } from "./data/images.ts";
 export { Postgres, type Login, type LoginArgs, type PostgresArgs } from "./data/postgres.ts";
+export { Vault, type VaultArgs } from "./data/vault.ts";
+export { Backup, type BackupArgs } from "./data/backup.ts";
+export { PgBouncer, type PgBouncerArgs } from "./data/pgbouncer.ts";
+export { Redis, type RedisArgs, type RedisLogin, type RedisUser } from "./data/redis.ts";
 export type { PostgresSettings } from "./data/postgres-settings.ts";
 
 // Cloudflare: the domain, a tunnel, buckets, and tokens that may do one thing alone.

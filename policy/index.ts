@@ -3,7 +3,8 @@ import { PolicyPack, validateResourceOfType, type Policies, type ReportViolation
 import type { CustomResource } from "@pulumi/pulumi";
 import { saidExceptions } from "./exceptions.ts";
 import { resourceRules, stackRules } from "./rules.ts";
-import { stackViolations, violations, type Resource } from "./rule.ts";
+import type { Resource } from "./rule.ts";
+import { stackViolations, violations } from "./violations.ts";
 
 const policies: Policies = [
   ...resourceRules.map((rule) => ({

@@ -1,6 +1,3 @@
-import { exceptionFor } from "./exceptions.ts";
-import { judged, ofEach } from "./inputs.ts";
-
 /** What makes a preview fail, or what it only says. */
 export type Severity = "mandatory" | "advisory";
 
@@ -40,29 +37,3 @@ export interface Resource<Props = Record<string, unknown>> {
 
 /** A rule as it is written, where the same one is for several types. */
 export type Row<Subject> = Omit<Rule, "type" | "faults"> & { faults: (subject: Subject) => (string | Fault)[] };
-
-/** The messages of a rule for a resource. */
-export function violations(rule: Rule, resource: Resource, today = new Date()): string[] {
-  return judged(() =>
-    rule.faults(resource.props, resource).flatMap((fault) => {
-      const { what, part } = typeof fault === "string" ? { what: fault, part: undefined } : fault;
-      return messages(rule, resource, { what, part }, today);
-    }),
-  );
-}
-
-/** The messages of a rule for a stack, each with its resource's URN. */
-export function stackViolations(rule: StackRule, resources: readonly Resource[], today = new Date()) {
-  return ofEach(
-    judged(() => rule.faults(resources)),
-    ({ resource, ...fault }) =>
-      messages(rule, resource, fault, today).map((message) => ({ message, urn: resource.urn })),
-  );
-}
-
-function messages(rule: Omit<Rule, "type" | "faults">, resource: Resource, fault: Fault, today: Date): string[] {
-  const { exception, isExpired } = exceptionFor(resource, rule.name, fault.part, today);
-  if (exception && !isExpired) return [];
-  const expired = exception ? ` (its exception ended on ${exception.until})` : "";
-  return [`${resource.name}: ${fault.what}${expired}: ${rule.cure}`];
-}

@@ -4,12 +4,14 @@ import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
 import type { ZoneSettingArgs } from "@pulumi/cloudflare/zoneSetting.js";
 import type { Unwrap } from "@pulumi/pulumi";
 import { DNS_RECORD, LEADING, ZONE_SETTING, ZONE_SETTINGS } from "./cloudflare.ts";
-import { CONTAINER, workloadOf as ofContainer } from "./containers.ts";
+import { compartmentRules } from "./compartments.ts";
+import { CONTAINER } from "./containers.ts";
 import { exceptionsOf, hasEnded } from "./exceptions.ts";
 import { judged, ofEach } from "./inputs.ts";
 import { holdsData, NETWORK, VOLUME } from "./networks-and-volumes.ts";
 import type { Resource, StackRule } from "./rule.ts";
-import { SERVICE, workloadOf as ofService } from "./services.ts";
+import { SERVICE } from "./services.ts";
+import { ofEachWorkload, workloadAndNetworks } from "./stack-workloads.ts";
 import type { Workload } from "./workloads.ts";
 
 /** What a database's image is called. */
@@ -17,6 +19,7 @@ const DATABASES =
   /(^|\/)(postgres(ql)?|pgvector|timescaledb|pgbouncer|mysql|mariadb|percona|redis|valkey|dragonfly|memcached|mongo(db)?|clickhouse(-server)?|cassandra|elasticsearch|opensearch|influxdb|etcd)([:@]|$)/;
 
 export const stackRules: StackRule[] = [
+  ...compartmentRules,
   {
     name: "stack-public-entry-point",
     severity: "mandatory",
@@ -125,34 +128,6 @@ export const stackRules: StackRule[] = [
 ];
 
 type ZoneSetting = Unwrap<ZoneSettingArgs>;
-
-/** Of containers and services, each judged by itself. */
-function ofEachWorkload<T>(
-  resources: readonly Resource[],
-  judge: (found: { resource: Resource; workload: Workload; networks: string[] }) => T[],
-): T[] {
-  return ofEach(resources, (resource) => {
-    const found = workloadAndNetworks(resource);
-    return found === undefined ? [] : judge({ resource, ...found });
-  });
-}
-
-function workloadAndNetworks({ type, props }: Resource): { workload: Workload; networks: string[] } | undefined {
-  if (type === CONTAINER) {
-    const given = withoutNull(props) as Unwrap<ContainerArgs>;
-    return { workload: ofContainer(given), networks: ofEach(given.networksAdvanced, ({ name }) => [name]) };
-  }
-  if (type === SERVICE) {
-    const workload = ofService(withoutNull(props) as Unwrap<ServiceArgs>);
-    return { workload, networks: [...workload.networkModes] };
-  }
-  return undefined;
-}
-
-/** The state says null where a program says nothing. */
-function withoutNull(props: object): object {
-  return new Proxy(props, { get: (target, key) => (target as Record<PropertyKey, unknown>)[key] ?? undefined });
-}
 
 /** Ports of containers that clients reach: a door hands each on under the same number. */
 function publishedPorts(resources: readonly Resource[]): Set<number> {

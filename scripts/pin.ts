@@ -3,6 +3,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { images as platform } from "../components/images.ts";
+import { dataImages } from "../components/data/images.ts";
 import { images as own } from "../images.ts";
 import { archiveNames, findChecksums, withChecksums, type ArchiveName } from "../toolchain/archives.ts";
 import { tagOf } from "../toolchain/reference.ts";
@@ -24,6 +25,7 @@ type Row = [what: string, pin: string];
 async function pinImages(): Promise<Row[]> {
   return [
     ...(await pinImagesIn("components/images.ts", Object.values(platform))),
+    ...(await pinImagesIn("components/data/images.ts", Object.values(dataImages))),
     ...(await pinImagesIn("images.ts", Object.values(own))),
   ];
 }

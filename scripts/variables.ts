@@ -1,5 +1,5 @@
 import { distance } from "fastest-levenshtein";
-import { nearest } from "../cli/report/nearest.ts";
+import { nearestTo } from "../components/settings/parse.ts";
 
 /**
  * What is wrong with the variables that `make` was given, each `NAME: what is wrong: how to fix it`. The Makefile says
@@ -85,7 +85,7 @@ function isKnown(takers: ReadonlyMap<string, readonly Variable[]>, name: string)
 }
 
 function cure(typed: string, names: readonly string[], goals: readonly string[]): string {
-  const meant = nearest(typed.toUpperCase(), names);
+  const meant = nearestTo(typed, names);
   return meant !== undefined ? `did you mean ${meant}?` : `make ${goals.join(" ")} takes ${names.join(", ")}`;
 }
 

@@ -181,17 +181,20 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       : [`has the label bulkhead.pids: ${label(container, "bulkhead.pids")}`],
   ),
 
-  "health is checked and waited for": eachContainer(({ inputs: { start, healthcheck, wait, waitTimeout } }) =>
-    start === false
+  "health is checked and waited for": eachContainer((container) => {
+    const { start, healthcheck, wait, waitTimeout } = container.inputs;
+    // A backup is red until a drill was green, and no update waits for one.
+    const isAwaited = label(container, "bulkhead.role") !== "backup";
+    return start === false
       ? []
       : [
           ...(healthcheck?.tests?.[0] === "CMD" && healthcheck.tests.length > 1
             ? []
             : [`has the health check ${JSON.stringify(healthcheck?.tests)}`]),
-          ...(wait ? [] : ["is not waited for"]),
+          ...(wait === isAwaited ? [] : [wait ? "is waited for" : "is not waited for"]),
           ...(waitTimeout && waitTimeout > 0 ? [] : [`is waited for ${waitTimeout} s`]),
-        ],
-  ),
+        ];
+  }),
 
   "a container that does not come up says why": eachContainer(({ inputs: { start }, options }) =>
     start === false || options.hooks.onError.includes("host-explain") ? [] : ["fails without a word"],
@@ -265,14 +268,17 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
   }),
 
   "a database is on networks of databases alone, and ends before another one starts": (recording) => {
-    const names = componentsOf(recording, "Postgres");
+    const names = databasesOf(recording);
+    const pools = componentsOf(recording, "PgBouncer");
     return complaintsOf(containers(recording), (container) => {
       if (!names.includes(container.name)) return [];
       return [
         ...networksOf(recording, container)
           .filter((network) => !names.includes(network))
           .map((network) => `is on the network ${network}`),
-        ...(label(container, "bulkhead.rollout") === "stop-first" ? [] : ["starts beside the one before it"]),
+        ...(label(container, "bulkhead.rollout") === "stop-first" || pools.includes(container.name)
+          ? []
+          : ["starts beside the one before it"]),
       ];
     });
   },
@@ -337,7 +343,10 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       .map(({ inputs }) => inputs.name);
     const isOwnFolder = (container: Container, path: string | undefined) =>
       (path === "/run/schedule" && label(container, "bulkhead.role") === "scheduled-job") ||
-      (path === "/var/run/postgresql" && isOwn(recording, container, "Postgres"));
+      (path === "/var/run/postgresql" && isOwn(recording, container, "Postgres")) ||
+      // The folders between the containers of a backup.
+      (["/spool", "/sent", "/restore", "/state"].includes(path ?? "") &&
+        label(container, "bulkhead.backup") !== undefined);
     return complaintsOf(containers(recording), (container) =>
       mountedVolumes(container.inputs)
         .filter(({ readOnly, volumeName }) => !readOnly && container.inputs.mustRun && !data.includes(volumeName))
@@ -506,6 +515,11 @@ function isOwn(recording: Recording, container: Container, kind: string): boolea
 /** The names of all services, workers and scheduled jobs. */
 function programsOf(recording: Recording): string[] {
   return ["WebService", "Worker", "ScheduledJob"].flatMap((kind) => componentsOf(recording, kind));
+}
+
+/** The names of all that keeps data or stands before it, each with a network of that name. */
+function databasesOf(recording: Recording): string[] {
+  return ["Postgres", "PgBouncer", "Redis"].flatMap((kind) => componentsOf(recording, kind));
 }
 
 /** The names of all components of a kind. */

@@ -89,7 +89,7 @@ async function providePlugins(
   );
   await keepNoLog(home);
   const chosen = cloudflare ? await withCloudflare(pulumi, home, usersHome, archives) : home;
-  await keepNoLog(chosen);
+  if (chosen !== home) await keepNoLog(chosen);
   // Logins stay where they are.
   return {
     PULUMI_HOME: chosen,

@@ -82,7 +82,7 @@ const recipes: Readonly<Record<string, Recipe>> = {
     content: "PostgreSQL 17 of Debian 13",
     variant: "extract",
     suite: "trixie",
-    packages: ["base-files", "postgresql-17", "util-linux", "busybox", "ca-certificates", "tzdata"],
+    packages: ["base-files", "postgresql-17", "util-linux", "busybox", "ca-certificates", "tzdata", "zstd"],
     scripts: ["slim", "busybox", "postgres"],
     config: {
       Env: [PATH, "LANG=C.UTF-8", "PG_MAJOR=17", "PGDATA=/var/lib/postgresql/data"],
@@ -92,6 +92,30 @@ const recipes: Readonly<Record<string, Recipe>> = {
       ExposedPorts: { "5432/tcp": {} },
       Volumes: { "/var/lib/postgresql/data": {} },
     },
+  },
+  rclone: {
+    content: "rclone 1.60 of Debian 12",
+    variant: "extract",
+    packages: ["base-files", "rclone", "busybox", "ca-certificates", "tzdata"],
+    scripts: ["slim", "busybox", "rclone"],
+    config: { Env: [PATH, "XDG_CONFIG_HOME=/config"], Entrypoint: ["rclone"], Cmd: ["version"] },
+  },
+  pgbouncer: {
+    content: "PgBouncer 1.26 or newer of Debian 14",
+    variant: "extract",
+    // Debian 13 has 1.24, which has CVE-2026-19888.
+    suite: "forky",
+    packages: ["base-files", "pgbouncer", "postgresql-client", "busybox", "ca-certificates"],
+    scripts: ["slim", "busybox", "pgbouncer"],
+    config: { Env: [PATH], Cmd: ["pgbouncer", "/etc/pgbouncer/pgbouncer.ini"] },
+  },
+  valkey: {
+    content: "Valkey 9 of Debian 14",
+    variant: "extract",
+    suite: "forky",
+    packages: ["base-files", "valkey-server", "valkey-tools", "util-linux", "busybox", "ca-certificates"],
+    scripts: ["slim", "busybox"],
+    config: { Env: [PATH], Cmd: ["valkey-server"], ExposedPorts: { "6379/tcp": {} }, Volumes: { "/data": {} } },
   },
   python: {
     content: "Python 3.11 of Debian 12",

@@ -1,4 +1,5 @@
-import { Engine, sshArguments, sshOptions } from "../../components/docker-engine/client.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
+import { sshArguments, sshOptions } from "../../components/docker-engine/ssh.ts";
 import { runCommand } from "../../tests/support/command.ts";
 import { prepareReach } from "../../tests/support/reach.ts";
 import type { RemoteHost } from "../../tests/support/remote-host.ts";

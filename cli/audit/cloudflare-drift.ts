@@ -1,5 +1,6 @@
 import { kinds, type Fields } from "./cloudflare-fields.ts";
-import { ofType, type CloudflareState } from "./cloudflare-state.ts";
+import type { CloudflareState } from "./cloudflare-records.ts";
+import { ofType } from "./cloudflare-state.ts";
 import type { Finding } from "./drift.ts";
 import type { ExpectedAtCloudflare, ExpectedCloudflare } from "./expected-state.ts";
 

@@ -1,5 +1,5 @@
 import { listed } from "./container-fields.ts";
-import type { CloudflareState, TokenState } from "./cloudflare-state.ts";
+import type { CloudflareState, TokenState } from "./cloudflare-records.ts";
 import type { ExpectedAtCloudflare, ExpectedCloudflare } from "./expected-state.ts";
 
 /** Fields of a thing at Cloudflare, as text; what is none of these words is not there. `rule x` has its own in `rule x: …`. */

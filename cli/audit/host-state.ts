@@ -1,4 +1,5 @@
-import type { Engine, ArchivedFile } from "../../components/docker-engine/client.ts";
+import type { ArchivedFile } from "../../components/docker-engine/archive.ts";
+import type { Engine } from "../../components/docker-engine/client.ts";
 import type { EngineFacts } from "../doctor/host-facts.ts";
 import { hasRole, type ExpectedState, type ExpectedContainer } from "./expected-state.ts";
 

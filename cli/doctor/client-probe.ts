@@ -3,7 +3,8 @@ import * as https from "node:https";
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
-import { sshArguments, type Engine } from "../../components/docker-engine/client.ts";
+import type { Engine } from "../../components/docker-engine/client.ts";
+import { sshArguments } from "../../components/docker-engine/ssh.ts";
 import { sshStream } from "../../components/docker-engine/ssh-stream.ts";
 
 export type Outcome =

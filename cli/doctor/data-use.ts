@@ -1,6 +1,7 @@
 // How full the volumes with data of a program are.
 import { setTimeout as delay } from "node:timers/promises";
 import type { Engine } from "../../components/docker-engine/client.ts";
+import { labelFilter } from "../stack/containers.ts";
 
 /** A DataVolume of the program. */
 export interface DataUse {
@@ -12,10 +13,9 @@ export interface DataUse {
 
 /** Undefined where Docker takes too long: it counts every file. Docker before 23 counts images too. */
 export async function dataUse(engine: Engine, label: string): Promise<DataUse[] | undefined> {
-  const filters = { label: [`bulkhead.stack=${label}`, "bulkhead.max-mb"] };
   // What a volume is to hold stands on the job that prepares it: its own labels are those that it was made with.
   const jobs = await engine.get<{ Created: number; Labels: Record<string, string> }[]>(
-    `/containers/json?all=1&filters=${encodeURIComponent(JSON.stringify(filters))}`,
+    `/containers/json?all=1&filters=${labelFilter(label, ["bulkhead.max-mb"])}`,
   );
   if (jobs.length === 0) return [];
   const counted = engine.get<Counted>("/system/df?type=volume").catch(() => undefined);

@@ -3,6 +3,7 @@ import { covers } from "../../components/edge/hosts.ts";
 import { overlap, publishersOf } from "../../components/docker-engine/published-ports.ts";
 import { isAtLeast } from "../../toolchain/pins.ts";
 import { type HostFacts, type Space } from "./host-facts.ts";
+import { networkChecks } from "./network-checks.ts";
 import { enumerated } from "../report/markdown.ts";
 
 /** `bad`: the stack cannot run there, or should not. `unknown`: it could not be learned. */
@@ -276,6 +277,8 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
     ]);
   },
 
+  ...networkChecks,
+
   address: ({ stack: { edge }, shell }) => {
     if (!edge) return ok(NO_PORT);
     if (overlap(edge.address, "127.0.0.1")) return ok(`edge.address ${edge.address}`);
@@ -433,7 +436,7 @@ function holdersOf({ containers, stack, shell }: HostFacts, address: string, por
   const others = publishers.filter(({ Labels }) => Labels["bulkhead.stack"] !== stack.label);
   if (publishers.length > 0) return others.map(({ Names }) => `the container ${Names[0]?.slice(1)}`);
   const listener = shell?.listening?.find((other) => other.port === port && overlap(other.address, address));
-  return listener === undefined ? [] : [`a process that is in no container`];
+  return listener === undefined ? [] : [`${listener.process ?? "a process"}, which is in no container`];
 }
 
 function isOutside(address: string): boolean {

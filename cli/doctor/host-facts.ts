@@ -3,9 +3,11 @@ import { Resolver } from "node:dns/promises";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import type { DaemonInfo } from "../../components/docker-engine/daemon-settings.ts";
-import { sshArguments, type Engine } from "../../components/docker-engine/client.ts";
+import type { Engine } from "../../components/docker-engine/client.ts";
+import { sshArguments } from "../../components/docker-engine/ssh.ts";
 import { type Publisher } from "../../components/docker-engine/published-ports.ts";
 import { dataUse, type DataUse } from "./data-use.ts";
+import { networkFacts, type AddressPool, type NetworkFacts } from "./network-facts.ts";
 import { servedCertificate, type ServedCertificate } from "./served-certificate.ts";
 import { run } from "../../toolchain/steps.ts";
 
@@ -30,6 +32,7 @@ export interface HostFacts {
   further?: readonly { name: string; addresses?: readonly string[]; certificate?: ServedCertificate }[];
   /** From a shell on the host, where there is one. */
   shell?: ShellFacts;
+  network?: NetworkFacts;
   /** The volumes with data of the program, and how full they are. Undefined where Docker takes too long to tell. */
   data?: readonly DataUse[];
 }
@@ -60,6 +63,7 @@ export interface EngineFacts extends DaemonInfo {
   DockerRootDir: string;
   DriverStatus: [string, string][] | null;
   MemTotal: number;
+  DefaultAddressPools?: readonly AddressPool[] | null;
   Warnings: string[] | null;
 }
 
@@ -69,8 +73,15 @@ export interface ShellFacts {
   /** Where Docker keeps its data. */
   disk?: Space;
   inodes?: Space;
-  listening?: readonly { address: string; port: number }[];
+  /** The process is told to root alone. */
+  listening?: readonly { address: string; port: number; process?: string }[];
   addresses?: readonly string[];
+  /** Ranges of addresses that it has a route to, other than the default one. */
+  routes?: readonly string[];
+  /** Of the interface that its default route goes out by. */
+  mtu?: number;
+  /** The rules of its packet filter, which root alone may read. */
+  firewall?: string;
   timeSynchronized?: boolean;
   /** As far as its files say, and can be read. */
   sshd?: { maxStartups: number; maxSessions: number };
@@ -95,7 +106,7 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
   const info = await engine.get<EngineFacts>("/info");
   const uncertainSeconds = (Date.now() - asked) / 2000;
   const url = engine.host;
-  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate, data, further] =
+  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate, data, network, further] =
     await Promise.all([
       engine.get<Publisher[]>("/containers/json"),
       run("ssh-add", ["-l"]).then(
@@ -107,6 +118,7 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
       collectHostFacts(engine, info),
       servedCertificate(engine, stack.label, stack.domain),
       dataUse(engine, stack.label),
+      networkFacts(engine, info, stack.label, stack.domain),
       Promise.all(
         (stack.further ?? []).map(async (name) => ({
           name,
@@ -117,7 +129,19 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
     ]);
   return {
     now: new Date(asked),
-    ...{ stack, url, agentHasKey, engine: info, containers, domainAddresses, shell, certificate, data, further },
+    ...{
+      stack,
+      url,
+      agentHasKey,
+      engine: info,
+      containers,
+      domainAddresses,
+      shell,
+      certificate,
+      data,
+      network,
+      further,
+    },
     hostAddresses: [...new Set([...hostAddresses, ...(shell?.addresses ?? [])])],
     clock: {
       aheadSeconds: (new Date(info.SystemTime).getTime() - asked) / 1000 - uncertainSeconds,
@@ -164,8 +188,11 @@ section user id -un
 section groups id -Gn
 section disk df -Pk "\${root:-/}"
 section inodes df -Pi "\${root:-/}"
-section listening ss -ltn
+section listening ss -ltnp
 section addresses ip -o addr show
+section routes ip -4 route show
+section links ip -o link show
+section firewall sh -c 'nft list tables | grep docker-bridges; iptables -t nat -S; iptables-legacy -t nat -S'
 section time timedatectl show --property=NTPSynchronized --value
 section sshd sh -c 'sshd -T || cat /etc/ssh/sshd_config.d/*.conf /etc/ssh/sshd_config'
 section daemon cat /etc/docker/daemon.json
@@ -217,6 +244,8 @@ export function shellFacts(text: string): ShellFacts | undefined {
     addresses: section("addresses")
       ?.split("\n")
       .flatMap((line) => / inet6? ([^\s/]+)/.exec(line)?.[1] ?? []),
+    ...networkOf(section("routes"), section("links")),
+    firewall: section("firewall"),
     timeSynchronized: section("time") === undefined ? undefined : section("time") === "yes",
     // The first of two settings is the one that counts.
     sshd:
@@ -238,12 +267,27 @@ function spaceIn(text: string | undefined): Space | undefined {
   return total ? { total, free: free ?? 0 } : undefined;
 }
 
+/** By the lines of `ip route` and `ip link`. */
+function networkOf(routes: string | undefined, links: string | undefined): Pick<ShellFacts, "routes" | "mtu"> {
+  if (routes === undefined) return {};
+  const lines = routes.split("\n");
+  const [, link] = lines.map((line) => /^default .*\bdev (\S+)/.exec(line)).find((found) => found !== null) ?? [];
+  const line = links?.split("\n").find((each) => each.split(": ")[1]?.replace(/@.*/, "") === link);
+  const mtu = Number(/\bmtu (\d+)/.exec(line ?? "")?.[1]);
+  return {
+    routes: lines.flatMap((each) => /^(\d[\d.]+(?:\/\d+)?) /.exec(each)?.[1] ?? []),
+    ...(mtu > 0 && { mtu }),
+  };
+}
+
 /** A line of ss: state, two queues, and the address with its port. */
-function listener(line: string): { address: string; port: number }[] {
+function listener(line: string): { address: string; port: number; process?: string }[] {
   const [, address, port] = /^\S+\s+\S+\s+\S+\s+(\S+):(\d+)\s/.exec(line) ?? [];
   if (address === undefined) return [];
   // With the interface after a %, or as * for all.
-  return [{ address: address.replace(/^\[|\]|%.*$/g, "").replace("*", "::"), port: Number(port) }];
+  const [, name, pid] = /users:\(\("([^"]+)",pid=(\d+)/.exec(line) ?? [];
+  const process = name === undefined ? {} : { process: `${name} (pid ${pid})` };
+  return [{ address: address.replace(/^\[|\]|%.*$/g, "").replace("*", "::"), port: Number(port), ...process }];
 }
 
 /** The first number after a word; sshd's own default for both is 10. */

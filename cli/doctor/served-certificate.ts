@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { keyOf } from "../../components/edge/domain-settings.ts";
 import { covers } from "../../components/edge/hosts.ts";
 import type { Engine } from "../../components/docker-engine/client.ts";
+import { labelFilter } from "../stack/containers.ts";
 
 interface DescribedCertificate {
   kind: "files" | "acme";
@@ -27,8 +28,7 @@ export async function servedCertificate(
   stackLabel: string,
   domain?: string,
 ): Promise<ServedCertificate | undefined> {
-  const filters = { label: [`bulkhead.stack=${stackLabel}`, "bulkhead.role=edge"], status: ["running"] };
-  const path = `/containers/json?filters=${encodeURIComponent(JSON.stringify(filters))}`;
+  const path = `/containers/json?filters=${labelFilter(stackLabel, ["bulkhead.role=edge"], { status: ["running"] })}`;
   const [edge] = await engine.get<{ Id: string }[]>(path);
   if (edge === undefined) return undefined;
   const read = async (file: string) => (await engine.files(edge.Id, file))?.[0]?.content.toString();

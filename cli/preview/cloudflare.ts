@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { DNS_RECORD, LEADING, ZONE_SETTING } from "../../policy/cloudflare.ts";
 import { DONE, UNKNOWN, type Change } from "./engine-events.ts";
-import { listOf, type ContainerChange } from "./services.ts";
+import { listOf, type ContainerChange } from "./container-change.ts";
 
 /** What changes at Cloudflare, a line each, with what it is to those who ask for a name. */
 export function cloudflareLines(changes: readonly Change[]): string[] {

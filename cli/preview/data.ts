@@ -1,6 +1,6 @@
 import { holdsData, VOLUME } from "../../policy/networks-and-volumes.ts";
 import type { Change } from "./engine-events.ts";
-import { listOf, type ContainerChange } from "./services.ts";
+import { listOf, type ContainerChange } from "./container-change.ts";
 
 /** Something that only a backup would bring back. */
 export interface DataAtRisk {

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { pathsIn } from "../report/diagram.ts";
 import { UNKNOWN } from "./engine-events.ts";
-import { listOf, settingOf, type ContainerChange } from "./services.ts";
+import { listOf, settingOf, type ContainerChange } from "./container-change.ts";
 
 /** What a container may have to be replaced for. */
 export interface MadeAnew {
@@ -64,11 +64,10 @@ const words: Record<string, (both: Both) => string | string[]> = {
   },
   ports: ({ before, after }) => `ports ${portsOf(before)} → ${portsOf(after)}`,
   networksAdvanced: ({ before, after }) => {
-    const goesOut = ({ networksAdvanced }: Both["before"]) =>
-      listOf(networksAdvanced).some(({ name }) => /-(proxy|web|egress)$/.test(name));
-    return labels(before).get("bulkhead.role") === "service" && goesOut(before) && !goesOut(after)
-      ? ["networks", "no way to the internet any more"]
-      : "networks";
+    const isProgram = ["service", "worker", "scheduled-job"].includes(labels(before).get("bulkhead.role") ?? "");
+    const [went, goes] = [goesOut(before), goesOut(after)];
+    if (!isProgram || went === goes) return "networks";
+    return ["networks", goes ? "reaches the internet from now on" : "no way to the internet any more"];
   },
   volumes: ({ before, after, files }) => {
     const [from, to] = [listOf(before.volumes), listOf(after.volumes)];
@@ -85,6 +84,11 @@ const words: Record<string, (both: Both) => string | string[]> = {
   readOnly: () => "root file system",
 };
 
+/** By the names of its networks. On proxy and web were programs before they had networks of their own. */
+function goesOut({ networksAdvanced }: Both["before"]): boolean {
+  return listOf(networksAdvanced).some(({ name }) => /-(proxy|web|egress)$/.test(name));
+}
+
 /** What the edge gets to read. None of it is secret. */
 function routeReasons(before: string, after: string | undefined): string[] {
   if (after === undefined) return ["routes"];
@@ -92,6 +96,8 @@ function routeReasons(before: string, after: string | undefined): string[] {
   const changed = [...new Set([...from.keys(), ...to.keys()])].filter((key) => from.get(key) !== to.get(key));
   const said = changed.map((key) => {
     const [was, is] = [from.get(key), to.get(key)];
+    if (key.endsWith("-services rule")) return "who uses it";
+    if (key.startsWith("tcp ") && key.endsWith(" rule")) return "TCP";
     if (key.endsWith(" rule"))
       return `paths ${pathsIn(was ?? "").join(" ") || "none"} → ${pathsIn(is ?? "").join(" ") || "none"}`;
     return `${key.split(" ").slice(-2).join(".")} ${was ?? "none"} → ${is ?? "none"}`;

@@ -6,7 +6,8 @@ import { acknowledgementOf, type DataAtRisk } from "./data.ts";
 import { DONE, type Change, type Finding } from "./engine-events.ts";
 import type { Forecast } from "./forecast.ts";
 import { alert, block, bullets, code, enumerated, folded, list, markdownTable, plain } from "../report/markdown.ts";
-import { containersOf, settingOf, type ContainerChange, type ServiceForecast } from "./services.ts";
+import { settingOf, type ContainerChange } from "./container-change.ts";
+import { containersOf, type ServiceForecast } from "./services.ts";
 import { stackLabel } from "../stack/program.ts";
 
 export interface Report extends Forecast {

@@ -1,7 +1,7 @@
 import { labelOf } from "../../policy/inputs.ts";
 import { VOLUME } from "../../policy/networks-and-volumes.ts";
 import type { Change } from "./engine-events.ts";
-import { listOf, type ContainerChange } from "./services.ts";
+import { listOf, type ContainerChange } from "./container-change.ts";
 
 /** A value that changes, or a set of files that holds some. */
 export interface ChangedSecret {

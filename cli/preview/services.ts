@@ -1,7 +1,7 @@
 import type { Role } from "../../components/host/container.ts";
 import { CONTAINER } from "../../policy/containers.ts";
 import { NETWORK } from "../../policy/networks-and-volumes.ts";
-import type { ContainerInputs } from "../audit/expected-state.ts";
+import { listOf, settingOf, type ContainerChange } from "./container-change.ts";
 import type { Change } from "./engine-events.ts";
 import { reasonsOf, type MadeAnew } from "./reasons.ts";
 
@@ -33,12 +33,6 @@ export interface Limits {
   /** `duringRollout`: while old and new containers run side by side. */
   memoryMb: { before: number; after: number; duringRollout: number };
   cpus: { before: number; after: number };
-}
-
-/** A container that is, or was. */
-export interface ContainerChange extends Change {
-  before?: Partial<ContainerInputs> & Change["before"];
-  after?: Partial<ContainerInputs> & Change["after"];
 }
 
 export function containersOf(changes: readonly Change[]): ContainerChange[] {
@@ -108,17 +102,6 @@ const DOOR_GAP_SECONDS = 1;
 /** A label of a container as it is to be, or as it was where it goes. */
 function labelOf({ before, after }: ContainerChange, name: string): string | undefined {
   return listOf((after ?? before)?.labels).find(({ label }) => label === name)?.value;
-}
-
-/** A setting in the environment of a container. */
-export function settingOf(container: Partial<ContainerInputs> | undefined, setting: string): string | undefined {
-  const found = listOf(container?.envs).find((entry) => entry.startsWith(`${setting}=`));
-  return found?.slice(setting.length + 1);
-}
-
-/** What is secret or not known yet is a text in a list's place. */
-export function listOf<T>(value: readonly T[] | string | undefined): readonly T[] {
-  return Array.isArray(value) ? (value as readonly T[]) : [];
 }
 
 export function limitsOf(services: readonly ContainerChange[]): Limits {

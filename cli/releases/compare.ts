@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Release } from "../stack/releases.ts";
+import type { Release } from "../stack/release.ts";
 
 /** One image or setting that is not the same in two releases. What a release does not have is not there. */
 export interface Difference {

@@ -17,9 +17,9 @@ export function table(rows: readonly (readonly string[])[], columns = terminalCo
   return [heading.map(bold), ...rest].flatMap((row) => linesOf(row, widths)).join("\n");
 }
 
-/** How wide stdout is; without an end if it is no terminal. */
+/** How wide stdout is; without an end if it is no terminal, or one that does not say. */
 export function terminalColumns(): number {
-  return process.stdout.isTTY ? process.stdout.columns : Infinity;
+  return (process.stdout.isTTY && process.stdout.columns) || Infinity;
 }
 
 const GAP = 2;

@@ -27,7 +27,12 @@ export async function listContainers(engine: Engine, stack: string): Promise<Lis
  * @param more other filters of Docker's. @default {}
  */
 export function stackFilter(stack: string, labels: readonly string[] = [], more: object = {}): string {
-  return encodeURIComponent(JSON.stringify({ ...more, label: [`bulkhead.stack=${stackLabel(stack)}`, ...labels] }));
+  return labelFilter(stackLabel(stack), labels, more);
+}
+
+/** The same by what the label bulkhead.stack says. */
+export function labelFilter(label: string, labels: readonly string[] = [], more: object = {}): string {
+  return encodeURIComponent(JSON.stringify({ ...more, label: [`bulkhead.stack=${label}`, ...labels] }));
 }
 
 export function nameOf({ Labels }: Pick<ListedContainer, "Labels">): string {
@@ -46,6 +51,7 @@ const SERVING = new Set<string>([
   "worker",
   "database",
   "scheduled-job",
+  "backup",
   "tunnel",
 ] satisfies Role[]);
 

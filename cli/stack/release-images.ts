@@ -1,6 +1,6 @@
 // The images of releases on the host: those that no rollback needs go, and those that one needs are asked for first.
 import { say } from "../../toolchain/steps.ts";
-import type { Release } from "./releases.ts";
+import type { Release } from "./release.ts";
 import type { Stack } from "./stack.ts";
 import { stackLabel } from "./program.ts";
 

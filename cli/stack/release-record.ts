@@ -1,5 +1,6 @@
 // The record of releases a second time, where no prune takes it: in the volume that the running edge has its routes in.
-import { unlessGone, type Release } from "./releases.ts";
+import type { Release } from "./release.ts";
+import { unlessGone } from "./unless-gone.ts";
 import type { Stack } from "./stack.ts";
 import { stackLabel } from "./program.ts";
 import { stackFilter } from "./containers.ts";

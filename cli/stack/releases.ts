@@ -2,23 +2,13 @@
 import { hostname, userInfo } from "node:os";
 import { isDeepStrictEqual } from "node:util";
 import { parseDocument } from "yaml";
+import type { Release } from "./release.ts";
 import { keepBesideRoutes, recordBesideRoutes } from "./release-record.ts";
 import { isBuiltFor, removePulled, type ImageNames } from "./release-images.ts";
 import { committedFile, holdsSecret, readStackFile, type Stack } from "./stack.ts";
 import { configKey, projectName, stackLabel } from "./program.ts";
 import { stackFilter } from "./containers.ts";
-
-export interface Release {
-  number: number;
-  /** ISO time of the host. */
-  deployedAt: string;
-  /** The image of every service that the edge serves. */
-  images: Record<string, string>;
-  /** The stack file's keys of this project, without those that are or hold a secret. */
-  settings: Record<string, unknown>;
-  /** Who deployed it, like deploy@ci-7. @default not recorded */
-  by?: string;
-}
+import { unlessGone } from "./unless-gone.ts";
 
 /** Writes down what runs after a good update, if it is not what ran before. */
 export async function recordRelease(stack: Stack, images: Record<string, string>): Promise<void> {
@@ -122,10 +112,6 @@ function whoDeploys(): string {
 /** Secrets are not rolled back: an old token may be one that was revoked. */
 function isPlainSetting(key: string, value: unknown): boolean {
   return key.startsWith(`${projectName()}:`) && !holdsSecret(value);
-}
-
-export function unlessGone(error: Error): void {
-  if (!error.message.includes(" answered 404: ")) throw error;
 }
 
 function unlessInUse(error: Error): void {

@@ -5,13 +5,13 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { styleText } from "node:util";
 import { parse, stringify } from "yaml";
-import { parseStackFile } from "../../components/settings/parse.ts";
-import { Engine, sshOptions } from "../../components/docker-engine/client.ts";
+import { nearestTo, parseStackFile } from "../../components/settings/parse.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
+import { sshOptions } from "../../components/docker-engine/ssh.ts";
 import { findDocker } from "../../toolchain/docker.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { run } from "../../toolchain/steps.ts";
 import { explainUnreachable } from "../../components/docker-engine/connection-errors.ts";
-import { nearest } from "../report/nearest.ts";
 import { writeIfAbsent, writeAtomically } from "./atomic-write.ts";
 import { configKey, localDirectory, packageDirectory, programDirectory, projectName } from "./program.ts";
 
@@ -41,7 +41,7 @@ export function existingStack(given: string, name: string | undefined): string {
     .flatMap((file) => /^Pulumi\.([A-Za-z0-9_.-]+)\.yaml$/.exec(file)?.[1] ?? [])
     .sort();
   if (name !== undefined && known.includes(name)) return name;
-  const meant = nearest(name ?? "", known);
+  const meant = nearestTo(name ?? "", known);
   const listed =
     known.length > 0 ? `give one of ${known.join(", ")}` : `write a Pulumi.local.yaml in ${programDirectory} first`;
   if (!name) throw new Error(`${given}: missing: ${listed}`);

@@ -46,8 +46,9 @@ function needsOfContainer(container: ServingContainer, { stack, now }: Status): 
   const { name: about, state, restarts, memoryMb, memoryLimitMb } = container;
   const [up, why] = [`\`bulkhead up --stack ${stack}\``, `\`bulkhead logs ${about} --stack ${stack}\` says why`];
   const needs: Need[] = [];
-  // Of a scheduled job its health is how its last run ended.
-  const said = container.role === "scheduled-job" ? state.Health?.Log?.at(-1)?.Output.trim() : undefined;
+  // Of a scheduled job its health is how its last run ended; of a backup, what is wrong with it, a cure in each line.
+  const [isJob, isBackup] = [container.role === "scheduled-job", container.role === "backup"];
+  const said = isJob || isBackup ? state.Health?.Log?.at(-1)?.Output.trim().replaceAll("\n", "; ") : undefined;
   if (state.Status === "restarting")
     needs.push({ about, column: "health", what: "ends and is started again, over and over", cure: why });
   else if (state.Status !== "running")
@@ -60,7 +61,7 @@ function needsOfContainer(container: ServingContainer, { stack, now }: Status): 
   else if (state.Health?.Status === "unhealthy")
     needs.push({
       ...{ about, column: "health", what: said || "runs, and says that it is not well" },
-      cure: said ? `${why}; \`bulkhead run ${about} --stack ${stack}\` runs it now` : why,
+      cure: said && isJob ? `${why}; \`bulkhead run ${about} --stack ${stack}\` runs it now` : why,
     });
   const sinceStart = now.getTime() - new Date(state.StartedAt).getTime();
   if (restarts > 0 && state.Status === "running" && sinceStart < RECENT_MS)

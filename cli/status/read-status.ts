@@ -1,7 +1,4 @@
-// What `bulkhead status` knows of a stack. It looks, changes nothing, and never starts Pulumi.
-import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
+// What `bulkhead status` knows of a stack. It looks, and changes nothing.
 import { setTimeout as delay } from "node:timers/promises";
 import { parseStackFile } from "../../components/settings/parse.ts";
 import type { Engine } from "../../components/docker-engine/client.ts";
@@ -11,11 +8,12 @@ import { collectHostFacts, type EngineFacts, type ShellFacts } from "../doctor/h
 import { lookFromOutside, servicesIn, type Seen } from "../doctor/outside.ts";
 import { servedCertificate, type ServedCertificate } from "../doctor/served-certificate.ts";
 import { listContainers, nameOf, serves } from "../stack/containers.ts";
-import { lockHolders, processStatus, type Holder } from "../stack/lock.ts";
-import { localDirectory, projectName, stackLabel } from "../stack/program.ts";
-import { releases, type Release } from "../stack/releases.ts";
-import { committedFile, readStackFile } from "../stack/stack.ts";
-import { stateDirectory, stateInFile, type State } from "../stack/state-files.ts";
+import { projectName, stackLabel } from "../stack/program.ts";
+import type { Release } from "../stack/release.ts";
+import { releases } from "../stack/releases.ts";
+import { committedFile, readStackFile, type Host } from "../stack/stack.ts";
+import type { State } from "../stack/state-files.ts";
+import { stateOf, type SeenState, type StateHolder } from "./state.ts";
 
 export interface Status {
   stack: string;
@@ -32,8 +30,10 @@ export interface Status {
   data?: readonly DataUse[];
   /** The newest that is recorded. */
   release?: Release;
-  /** Undefined where the state is not in files that are seen from here. */
-  state?: { updatedAt?: string; pending: number; holders: readonly (Holder & { where: string })[] };
+  /** Undefined where it cannot be read from here. */
+  state?: { updatedAt?: string; pending: number; holders: readonly StateHolder[] };
+  /** Why the state cannot be read from here. */
+  stateProblem?: string;
 }
 
 export interface ServingContainer {
@@ -54,6 +54,8 @@ export interface ServingContainer {
 export interface Memory {
   cpu: Map<string, CpuSample>;
   shell?: { at: number; facts: Promise<ShellFacts | undefined>; data: Promise<DataUse[] | undefined> };
+  /** As Pulumi has given it. */
+  state?: { at: number; seen: Promise<SeenState> };
 }
 
 interface CpuSample {
@@ -63,14 +65,14 @@ interface CpuSample {
   at: number;
 }
 
-export async function readStatus(engine: Engine, stack: string, memory: Memory): Promise<Status> {
+export async function readStatus(engine: Engine, host: Host, stack: string, memory: Memory): Promise<Status> {
   const { config = {} } = await readStackFile(committedFile(stack));
   const { domain } = parseStackFile(projectName(), config, ["domain"]);
   const isFirst = memory.cpu.size === 0;
   const [containers, info, state] = await Promise.all([
     servingContainers(engine, stack, memory),
     engine.get<EngineFacts>("/info"),
-    stateOf(stack),
+    stateOf(stack, host, memory),
   ]);
   if (memory.shell === undefined || Date.now() - memory.shell.at > 60_000)
     memory.shell = {
@@ -78,7 +80,7 @@ export async function readStatus(engine: Engine, stack: string, memory: Memory):
       facts: shellFacts(engine, info),
       data: dataUse(engine, stackLabel(stack)).catch(() => undefined),
     };
-  const services = servicesIn(state?.state?.deployment.resources);
+  const services = servicesIn(state.state?.deployment.resources);
   const [seen, certificate, known, shell, data] = await Promise.all([
     lookFromOutside(engine, stack, services),
     servedCertificate(engine, stackLabel(stack), domain),
@@ -91,15 +93,17 @@ export async function readStatus(engine: Engine, stack: string, memory: Memory):
   return {
     ...{ stack, domain, now: new Date(), seen, certificate, engine: info, shell, data },
     containers: isFirst ? await servingContainers(engine, stack, memory) : containers,
-    missing: missing(state?.state, containers),
+    missing: missing(state.state, containers),
     release: known[0],
-    ...(state && {
-      state: {
-        updatedAt: state.state?.deployment.manifest?.time,
-        pending: (state.state?.deployment.pending_operations ?? []).length,
-        holders: state.holders,
-      },
-    }),
+    ...(state.problem === undefined
+      ? {
+          state: {
+            updatedAt: state.state?.deployment.manifest?.time,
+            pending: (state.state?.deployment.pending_operations ?? []).length,
+            holders: state.holders,
+          },
+        }
+      : { stateProblem: state.problem }),
   };
 }
 
@@ -179,27 +183,4 @@ function missing(state: State | undefined, containers: readonly ServingContainer
   return promised
     .filter(({ id }) => !containers.some((container) => container.id === id))
     .map(({ urn = "" }) => urn.slice(urn.lastIndexOf("::") + 2));
-}
-
-/** Where the state is in files, since to ask anywhere else means to start Pulumi. */
-async function stateOf(stack: string) {
-  const stateUrl =
-    stack === "local"
-      ? `file://${join(localDirectory, "state")}`
-      : (process.env["PULUMI_BACKEND_URL"] ?? loggedInTo() ?? "");
-  if (!stateUrl.startsWith("file:")) return undefined;
-  const pulumi = { name: stack, env: { PULUMI_BACKEND_URL: stateUrl } };
-  if ((await stateDirectory(pulumi)) === undefined) return undefined;
-  const holders = await lockHolders(pulumi);
-  return {
-    state: await stateInFile(pulumi),
-    holders: await Promise.all(holders.map(async (each) => ({ ...each, where: await processStatus(each) }))),
-  };
-}
-
-/** What `pulumi login` wrote. */
-function loggedInTo(): string | undefined {
-  const file = join(process.env["PULUMI_HOME"] ?? join(homedir(), ".pulumi"), "credentials.json");
-  if (!existsSync(file)) return undefined;
-  return (JSON.parse(readFileSync(file, "utf8")) as { current?: string }).current;
 }

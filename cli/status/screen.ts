@@ -63,7 +63,18 @@ export function ago(time: string, now: Date): string {
       : `${Math.floor(minutes / 1440)} d`;
 }
 
-function about({ engine, shell, certificate, data, now, domain, stack, release, state }: Status): string[] {
+function about({
+  engine,
+  shell,
+  certificate,
+  data,
+  now,
+  domain,
+  stack,
+  release,
+  state,
+  stateProblem = "",
+}: Status): string[] {
   const facts = { engine, shell, certificate, data, now, stack: { label: stack, domain } } as unknown as HostFacts;
   const found = (check: string) => checks[check]!(facts).found;
   const updated = state?.updatedAt ?? release?.deployedAt;
@@ -84,7 +95,7 @@ function about({ engine, shell, certificate, data, now, domain, stack, release, 
     [
       "waits",
       state === undefined
-        ? "not known: the state is not in files that can be read from here"
+        ? `not known: the stack's state cannot be read from here: ${stateProblem.trim().split("\n").at(-1)}`
         : holders.length > 0
           ? holders.map((holder) => `${runOf(holder)} works on it`).join("; ")
           : state.pending > 0

@@ -29,6 +29,10 @@ language sql stable security definer set search_path = pg_catalog as $$
   where login.rolname = wanted and login.rolcanlogin and not login.rolsuper and not login.rolreplication
 $$;
 revoke all on function bulkhead.secret_of(text) from public;
+-- For the drill of a backup: a row that was written just before.
+create table if not exists bulkhead.probe (token text primary key, at timestamptz not null default now());
+grant usage on schema bulkhead to bulkhead_replication;
+grant select, insert, delete on bulkhead.probe to bulkhead_replication;
 SQL
 for each in "$@"; do
   database=${each%%:*}

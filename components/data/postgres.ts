@@ -11,6 +11,8 @@ import type { Limits } from "../host/hardening.ts";
 import { Job, type JobArgs } from "../host/job.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
 import { dataImages } from "./images.ts";
+import { restoredVolume, restoreOf } from "./restore.ts";
+import type { Vault } from "./vault.ts";
 import { settingProblems, tuned, type PostgresSettings } from "./postgres-settings.ts";
 
 export interface PostgresArgs {
@@ -28,6 +30,10 @@ export interface PostgresArgs {
   maxMb: number;
   /** Why no backup has it, as of a DataVolume. Absent: something of the stack has to back it up, or the policies refuse it. */
   withoutBackup?: DataVolumeArgs["withoutBackup"];
+  /** Where a Backup keeps its backups, and where `bulkhead restore` takes one from. @default none */
+  vault?: Vault;
+  /** Volumes of former databases that stay behind on the host, by their names there. @default [] */
+  leaves?: string[];
   /** The most connections at a time, 10 to 500; each is a process. @default 50 */
   connections?: number;
   /** Database to the extensions that it has. Names like "app". At least one. */
@@ -73,8 +79,13 @@ export class Postgres extends pulumi.ComponentResource {
   readonly image: pulumi.Input<string>;
   readonly version: 15 | 16 | 17;
   readonly connections: number;
-  readonly #host: DockerHost;
-  readonly #databases: string[];
+  readonly host: DockerHost;
+  /** Where its backups are, and where a restore comes from. */
+  readonly vault: Vault | undefined;
+  /** The volume that the server has: its own, or one that a restore made. */
+  readonly served: DataVolume;
+  /** Names of its databases. */
+  readonly databases: readonly string[];
   readonly #socket: Mounted;
   readonly #ready: Job;
 
@@ -82,26 +93,42 @@ export class Postgres extends pulumi.ComponentResource {
   constructor(name: string, args: PostgresArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Postgres", name, {}, { providers: [args.host.provider], ...opts });
     const { host, image = dataImages.postgres, limits, version = 17, connections = 50, maxMb } = args;
-    const { databases, settings = {}, deadlineSeconds = 120, withoutBackup } = args;
+    const { databases, settings = {}, deadlineSeconds = 120, withoutBackup, leaves } = args;
     refuse(name, problemsOf(args));
     this.name = name;
     this.image = image;
     this.version = version;
     this.connections = connections;
-    this.#host = host;
-    this.#databases = Object.keys(databases);
+    this.host = host;
+    this.databases = Object.keys(databases);
+    this.vault = args.vault;
+    const restore = restoreOf(name, args.vault);
     this.network = new network.Network(
       `${name}-network`,
       { name: host.named(name), driver: "bridge", internal: true, labels: host.labels() },
       { parent: this, deleteBeforeReplace: true },
     );
-    this.data = new DataVolume(`${name}-data`, { host, owner: USER, maxMb, withoutBackup }, { parent: this });
+    this.data = new DataVolume(
+      `${name}-data`,
+      {
+        host,
+        owner: USER,
+        maxMb,
+        withoutBackup: restore?.serve ? { why: WAS_REPLACED } : withoutBackup,
+        leaves,
+        kind: "postgres",
+      },
+      { parent: this },
+    );
+    const restored =
+      restore && restoredVolume(name, { host, image, vault: args.vault!, restore, maxMb }, { parent: this });
+    this.served = restore?.serve ? restored!.volume : this.data;
     const socketVolume = new volume.Volume(
       `${name}-socket`,
       { labels: host.labels({ "bulkhead.name": `${name}-socket` }) },
       { parent: this },
     );
-    const data = { name: this.data.volumeName, path: DATA_PATH, writable: true, noCopy: true } as const;
+    const data = { name: this.served.volumeName, path: DATA_PATH, writable: true, noCopy: true } as const;
     this.#socket = { name: socketVolume.name, path: SOCKET_PATH, writable: true };
     const { atStart, running } = tuned(limits, connections, maxMb, settings);
     const ofConnections = { memoryMb: 256, cpus: 1, pids: 32 };
@@ -114,7 +141,7 @@ export class Postgres extends pulumi.ComponentResource {
         volumes: [data],
         deadlineSeconds: 120,
       },
-      { parent: this, dependsOn: this.data },
+      { parent: this, dependsOn: restored?.done ?? this.data },
     );
     const configuration = new Courier(
       `${name}-configuration`,
@@ -146,7 +173,7 @@ export class Postgres extends pulumi.ComponentResource {
       scriptArguments: [
         ...Object.entries(running).map(([key, value]) => `${key}=${value}`),
         "--",
-        ...this.#databases.map((database) => `${database}:${extensionsOf(database)}`),
+        ...this.databases.map((database) => `${database}:${extensionsOf(database)}`),
       ],
       dependsOn: this.container,
     });
@@ -163,9 +190,9 @@ export class Postgres extends pulumi.ComponentResource {
   login(consumer: string, { database, rights }: LoginArgs): Login {
     refuse(`${this.name}-${consumer}`, [
       ...consumerProblems(consumer),
-      ...(this.#databases.includes(database)
+      ...(this.databases.includes(database)
         ? []
-        : [`database: ${database} is not declared: give one of ${this.#databases.join(", ")}`]),
+        : [`database: ${database} is not declared: give one of ${this.databases.join(", ")}`]),
     ]);
     return this.#login(consumer, database, rights);
   }
@@ -181,8 +208,14 @@ export class Postgres extends pulumi.ComponentResource {
     return this.#login(consumer, "postgres", "replication");
   }
 
-  #login(consumer: string, database: string, rights: LoginArgs["rights"] | "replication"): Login {
-    const host = this.#host;
+  /** A login of a PgBouncer: it may ask for the hashes of consumers' logins, and for nothing else. */
+  poolLogin(pool: string): Login {
+    refuse(`${this.name}-${pool}`, consumerProblems(pool));
+    return this.#login(pool, "postgres", "pool");
+  }
+
+  #login(consumer: string, database: string, rights: LoginArgs["rights"] | "replication" | "pool"): Login {
+    const host = this.host;
     const name = `${this.name}-${consumer}`;
     const role = consumer.replaceAll("-", "_");
     const password = new GeneratedSecret(`${name}-password`, {}, { parent: this });
@@ -196,6 +229,7 @@ export class Postgres extends pulumi.ComponentResource {
     const job = this.#job(`${name}-login`, {
       script: LOGIN,
       scriptArguments: [user, role, rights, database],
+      labels: { "bulkhead.login": user },
       volumes: [files.volume],
       dependsOn: this.#ready,
     });
@@ -216,8 +250,10 @@ export class Postgres extends pulumi.ComponentResource {
     return new Job(
       name,
       {
-        ...{ host: this.#host, image: this.image, user: USER, worksFor: this.name, deadlineSeconds: 60, ...job },
+        ...{ host: this.host, image: this.image, user: USER, worksFor: this.name, deadlineSeconds: 60, ...job },
         limits: { memoryMb: 64, cpus: 0.5, pids: 32 },
+        // Anew for another volume, which may be of a time before.
+        env: { SERVED: this.served.volumeName },
         volumes: [this.#socket, ...volumes],
         // Where the image declares a volume, Docker would make one without a name.
         tmpfsMb: { "/tmp": 16, [DATA_PATH]: 1 },
@@ -238,8 +274,9 @@ interface Mounted {
 }
 
 /** `postgres` in the official image on Debian. */
-const USER = "999:999";
-const DATA_PATH = "/var/lib/postgresql/data";
+export const USER = "999:999";
+export const DATA_PATH = "/var/lib/postgresql/data";
+const WAS_REPLACED = "a restored volume has taken its place, and it is kept until somebody deletes it";
 const SOCKET_PATH = "/var/run/postgresql";
 const script = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8");
 const INIT = script("postgres-init.sh");

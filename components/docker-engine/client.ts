@@ -1,8 +1,8 @@
-import { spawn } from "node:child_process";
-import { lstatSync, mkdirSync } from "node:fs";
 import * as http from "node:http";
 import { Readable, type Duplex } from "node:stream";
+import { archiveOf, filesIn, type ArchivedFile } from "./archive.ts";
 import { FrameDecoder } from "./frames.ts";
+import { leaveSharedConnection, sshArguments, sshOptions } from "./ssh.ts";
 import { sshStream } from "./ssh-stream.ts";
 
 /**
@@ -182,118 +182,8 @@ function registryAuth(login: RegistryLogin): string {
   return Buffer.from(JSON.stringify(login)).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
 }
 
-export interface ArchivedFile {
-  /** Without its folder. */
-  name: string;
-  /** Permissions as in chmod. */
-  mode: number;
-  uid: number;
-  gid: number;
-  content: Buffer;
-}
-
-/** Files of a tar archive: each has a header of 512 bytes, and its content fills blocks of as many. */
-function filesIn(archive: Buffer): ArchivedFile[] {
-  const files: ArchivedFile[] = [];
-  for (let at = 0; at + 512 <= archive.length && archive[at] !== 0;) {
-    const text = (from: number, to: number) => archive.toString("utf8", at + from, at + to).replace(/\0[^]*/, "");
-    const octal = (from: number, to: number) => parseInt(text(from, to).trim() || "0", 8);
-    const [size, begin] = [octal(124, 136), at + 512];
-    // "0" is a file; other types are folders, links and notes on the next entry.
-    if (["0", ""].includes(text(156, 157)))
-      files.push({
-        name: text(0, 100).replace(/.*\//, ""),
-        mode: octal(100, 108) & 0o7777,
-        ...{ uid: octal(108, 116), gid: octal(116, 124) },
-        content: archive.subarray(begin, begin + size),
-      });
-    at = begin + Math.ceil(size / 512) * 512;
-  }
-  return files;
-}
-
-/** A tar archive of one file of root's that all may read, in the format of POSIX. */
-function archiveOf(file: string, content: Buffer): Buffer {
-  const header = Buffer.alloc(512);
-  const write = (text: string, at: number) => header.write(text, at, "ascii");
-  const octal = (value: number, at: number, digits: number) => write(value.toString(8).padStart(digits, "0"), at);
-  write(file, 0);
-  octal(0o644, 100, 7);
-  for (const at of [108, 116]) octal(0, at, 7);
-  octal(content.length, 124, 11);
-  octal(Math.floor(Date.now() / 1000), 136, 11);
-  write("0", 156);
-  write("ustar\u000000", 257);
-  // The sum is made as if its own place had blanks.
-  write(" ".repeat(8), 148);
-  octal(
-    header.reduce((sum, byte) => sum + byte, 0),
-    148,
-    6,
-  );
-  header.writeUInt8(0, 154);
-  return Buffer.concat([header, content, Buffer.alloc(1024 + ((512 - (content.length % 512)) % 512))]);
-}
-
 function noSuchThing(error: Error): undefined {
   if (!error.message.includes(" answered 404: ")) throw error;
-}
-
-/**
- * One connection carries all calls, so that an update with many containers does not run into sshd's MaxStartups; a
- * host key that is not known is an error and never a question. The text is the same for every user and machine, because
- * the provider's settings are in the state: another one would be a change.
- *
- * @param shared false to come in anew, though there may be a connection already.
- */
-export function sshOptions(host: string, knownHosts?: string, shared = true): string[] {
-  if (!host.startsWith("ssh:")) return [];
-  makeOwnFolder(sshDirectory);
-  const options = {
-    BatchMode: "yes",
-    StrictHostKeyChecking: "yes",
-    ConnectTimeout: "10",
-    // Three of them without an answer end the connection.
-    ServerAliveInterval: "5",
-    ...(shared
-      ? { ControlMaster: "auto", ControlPath: "/tmp/bulkhead-ssh-%i/%C", ControlPersist: "60" }
-      : { ControlPath: "none" }),
-    ...(knownHosts === undefined ? {} : { UserKnownHostsFile: knownHosts }),
-  };
-  return Object.entries(options).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
-}
-
-/**
- * Where the shared connections of this user are: ssh puts its number in place of %i. Not in TMPDIR, which is so long on
- * some systems that no socket's name fits (103 letters on macOS).
- */
-export const sshDirectory = `/tmp/bulkhead-ssh-${process.getuid!()}`;
-
-/** Arguments for `ssh`: the host of an `ssh://` URL, and a command to run there. */
-export function sshArguments(host: string, options: readonly string[], ...command: string[]): string[] {
-  const url = new URL(host);
-  const destination = [...(url.username ? ["-l", url.username] : []), ...(url.port ? ["-p", url.port] : [])];
-  return [...options, ...destination, "--", url.hostname.replace(/^\[|\]$/g, ""), ...command];
-}
-
-/** Whoever can write where the sockets are can answer in the host's place. */
-export function makeOwnFolder(folder: string): void {
-  mkdirSync(folder, { mode: 0o700, recursive: true });
-  const found = lstatSync(folder);
-  if (!found.isDirectory() || found.uid !== process.getuid!() || (found.mode & 0o077) !== 0)
-    throw new Error(
-      `${folder}: is not a folder of this user alone, and connections to hosts are kept there: remove it`,
-    );
-}
-
-/** Takes the shared connection, if there is one, out of use. A run that is under way on it keeps it. */
-function leaveSharedConnection(host: string, options: readonly string[]): Promise<boolean> {
-  if (!host.startsWith("ssh:")) return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const ssh = spawn("ssh", ["-O", "stop", ...sshArguments(host, options)], { stdio: "ignore" });
-    ssh.on("error", () => resolve(false));
-    ssh.on("close", (code) => resolve(code === 0));
-  });
 }
 
 /** Longer than ssh takes to give up, so that it says why. */

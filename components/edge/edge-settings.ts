@@ -7,7 +7,7 @@ import {
   highestLimit,
   type DomainSettings,
 } from "./domain-settings.ts";
-import { LAST_PRIORITY } from "./hosts.ts";
+import { fromOneOf, LAST_PRIORITY } from "./hosts.ts";
 
 /** What Traefik reads once, at its start. A change here replaces the container, behind the door. */
 export function traefikArguments(
@@ -197,7 +197,7 @@ export function edgeSettings(
         ...(serviceSubnets.length > 0 && {
           "not-for-services": {
             entryPoints: ["websecure"],
-            rule: serviceSubnets.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || "),
+            rule: fromOneOf(serviceSubnets),
             priority: 1_000_000,
             service: "noop@internal",
             middlewares: ["not-found"],

@@ -35,6 +35,11 @@ export function hostRule(host: string): string {
   return `HostRegexp(\`^[a-z0-9-]+${host.slice(1).replaceAll(".", "\\.")}$\`)`;
 }
 
+/** Traefik's rule for what comes from one of these addresses, as CIDR. */
+export function fromOneOf(subnets: readonly string[]): string {
+  return subnets.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || ");
+}
+
 /**
  * The priority of a router whose rule has a host. Traefik prefers the longer rule, and a wildcard's is longer than that of
  * a host which it stands for: it has to come after all hosts, with the longer path before the shorter. Undefined: Traefik's.

@@ -29,6 +29,7 @@ import { Job } from "../host/job.ts";
 import type { ClientCriteria, Route } from "./route.ts";
 import { RouteClaims } from "./route-claims.ts";
 import { RouteFile } from "./route-file.ts";
+import type { ProgramSubnets } from "./service-route.ts";
 import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
 
@@ -199,7 +200,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
           { name: networks.proxy.name, aliases: [EDGE_ALIAS] },
         ],
         // From its first moment, as it gets requests for all of them from then on. One more, and the edge is replaced.
-        laterNetworks: this.#networksOfServices().apply((networks) =>
+        laterNetworks: this.#networksOfPrograms().apply((networks) =>
           networks.map(({ name }) => ({ name, aliases: [EDGE_ALIAS] })),
         ),
         volumes: [
@@ -233,7 +234,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
         ...this.routeFiles,
         worksFor: name,
         content: pulumi
-          .all([edge.name, doorSubnets, settled, this.#networksOfServices()])
+          .all([edge.name, doorSubnets, settled, this.#networksOfPrograms()])
           .apply(([release, subnets, settings, networks]) =>
             edgeSettings(
               settings,
@@ -314,25 +315,25 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     return pulumi.runtime.isDryRun() ? network.name : pulumi.all([network.name, joined]).apply(([name]) => name);
   }
 
-  /** From where a service is asked for, as CIDR: by those that use it. Known when the program has come to its end. */
-  usersOf(service: string): pulumi.Output<string[]> {
-    const { proxy } = this.networks;
-    return pulumi
-      .output(
-        this.#complete.then(() => {
-          const users = [...this.#compartments.values()].filter(({ uses }) =>
-            uses.some(({ name }) => name === service),
-          );
-          // Releases of before, until they are replaced; then nobody but the edge is there.
-          return users.length === 0 ? [] : [proxy, ...users.map(({ network }) => network)].map(subnetsOf);
-        }),
-      )
-      .apply((subnets) => subnets.flat());
+  /** Who comes to a service from within. Known when the program has come to its end. */
+  programSubnets(service: string): pulumi.Output<ProgramSubnets> {
+    return this.#networksOfPrograms().apply((programs) => {
+      const users = programs.filter(({ uses }) => uses.includes(service)).flatMap(({ subnets }) => subnets);
+      const all = programs.flatMap(({ subnets }) => subnets);
+      // Releases of before, until they are replaced; then nobody but the edge is there.
+      return subnetsOf(this.networks.proxy).apply((before) => ({
+        users: users.length === 0 ? [] : [...before, ...users],
+        all,
+      }));
+    });
   }
 
-  #networksOfServices(): pulumi.Output<{ name: string; subnets: string[] }[]> {
+  #networksOfPrograms(): pulumi.Output<{ name: string; uses: string[]; subnets: string[] }[]> {
     const described = () =>
-      [...this.#compartments.values()].map(({ network }) => ({ name: network.name, subnets: subnetsOf(network) }));
+      [...this.#compartments.values()].map(({ network, uses }) => ({
+        ...{ name: network.name, subnets: subnetsOf(network) },
+        uses: uses.map(({ name }) => name),
+      }));
     return pulumi.output(this.#complete.then(described));
   }
 

@@ -1,5 +1,5 @@
 import { tcpEntryPoint } from "./edge-settings.ts";
-import { hostPriority } from "./hosts.ts";
+import { fromOneOf, hostPriority } from "./hosts.ts";
 import { isGuarded, publicRule, refusedPaths, routeRule } from "./request-paths.ts";
 import { answerMiddlewares, entryMiddlewares, routeName, routesOf, stripMiddleware } from "./route.ts";
 import { onlyName } from "../host/release.ts";
@@ -7,16 +7,20 @@ import type { DynamicConfiguration } from "./route-file.ts";
 import { tcpRoute } from "./tcp-route.ts";
 import type { WebServiceArgs } from "./web-service.ts";
 
-/**
- * The route file of one release of a service, in Traefik's words. Each of its replicas has a name.
- *
- * @param users addresses, as CIDR, of the networks on which the edge hears the services that use this one.
- */
+/** Addresses, as CIDR, of the networks on which the edge hears programs. */
+export interface ProgramSubnets {
+  /** Those that use the service. */
+  users: readonly string[];
+  /** All of the stack. */
+  all: readonly string[];
+}
+
+/** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
 export function serviceRoute(
   name: string,
   releases: readonly string[],
   args: WebServiceArgs,
-  users: readonly string[],
+  subnets: ProgramSubnets,
 ): DynamicConfiguration {
   const { edge, routes, tcp = {}, responseTimeoutSeconds = 60 } = args;
   const all = routesOf(routes);
@@ -42,13 +46,11 @@ export function serviceRoute(
   return {
     http: {
       routers: {
-          ...(Object.assign({}, ...clientRoutes.map(({ routers }) => routers)) as object),
-          ...(users.length > 0 && {
-            [`${name}-services`]: inner("services", name, {
-              rule: `(${users.map((subnet) => `ClientIP(\`${subnet}\`)`).join(" || ")})`,
-            }),
-          }),
-          [`${name}-release`]: inner("release", release, { middlewares: ["door-network-only"] }),
+        ...(Object.assign({}, ...clientRoutes.map(({ routers }) => routers)) as object),
+        ...(subnets.users.length > 0 && {
+          [`${name}-services`]: inner("services", name, { rule: `(${fromOneOf(subnets.users)})` }),
+        }),
+        [`${name}-release`]: inner("release", release, { middlewares: ["door-network-only"] }),
       },
       middlewares: {
         [`${name}-limits`]: limits(name, args),
@@ -72,7 +74,7 @@ export function serviceRoute(
         [name]: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } },
       },
     },
-    ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, serversOf(name, releases, args), tcp) }),
+    ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, serversOf(name, releases, args), tcp, subnets.all) }),
   };
 }
 
@@ -187,13 +189,20 @@ function stickyOf(name: string, { sticky }: WebServiceArgs) {
   return { sticky: { cookie: { name: cookie, secure: true, httpOnly: true, sameSite } } };
 }
 
-function tcpRoutes(name: string, servers: readonly string[], tcp: NonNullable<WebServiceArgs["tcp"]>) {
+function tcpRoutes(
+  name: string,
+  servers: readonly string[],
+  tcp: NonNullable<WebServiceArgs["tcp"]>,
+  programs: readonly string[],
+) {
+  // A program would come past the door, and past its limits. What it uses it asks for by HTTP.
+  const fromClients = programs.length > 0 ? ` && !(${fromOneOf(programs)})` : "";
   const routes = Object.entries(tcp).map(([port, given]) => {
     const { port: inside, host = "*", tls } = tcpRoute(given);
     return {
       route: `${name}-${tcpEntryPoint(port)}`,
       entryPoint: tcpEntryPoint(port),
-      rule: `HostSNI(\`${host}\`)`,
+      rule: `HostSNI(\`${host}\`)${fromClients}`,
       addresses: servers.map((server) => ({ address: `${server}:${inside}` })),
       ...(tls && { tls: tls === "edge" ? {} : { passthrough: true } }),
     };

@@ -4,7 +4,8 @@ import type { Reachable } from "../host/networks.ts";
 import type { Proxy } from "./proxy.ts";
 import { releaseOf, type ReleaseArgs, type ReplicatedArgs } from "../host/release.ts";
 import { reviving } from "../host/revive.ts";
-import { routeProblems, routesOf, type Route } from "./route.ts";
+import { routesOf, type Route } from "./route.ts";
+import { routeProblems } from "./route-problems.ts";
 import { RouteFile } from "./route-file.ts";
 import { NO_UDP } from "../settings/platform.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
@@ -105,8 +106,8 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
         ...edge.routeFiles,
         worksFor: name,
         content: pulumi
-          .all([releases, edge.usersOf(name)])
-          .apply(([all, users]) => serviceRoute(name, all, args, users)),
+          .all([releases, edge.programSubnets(name)])
+          .apply(([all, subnets]) => serviceRoute(name, all, args, subnets)),
         candidate: releases.apply((all) => candidateRoute(all, args)),
         release: releases.apply((all) => all.join(" ")),
         checkPath: args.healthPath,

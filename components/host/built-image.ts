@@ -38,7 +38,11 @@ export class BuiltImage extends pulumi.ComponentResource {
     super("bulkhead:index:BuiltImage", name, {}, { providers: [args.host.provider], ...opts });
     const { host, context, dockerfile = "Dockerfile", target, buildArgs = {}, secrets = {} } = args;
     const settings = Object.entries(buildArgs).sort();
-    const { directory, dockerfile: file, hash } = buildContext(name, context, dockerfile, target === undefined ? settings : [settings, target]);
+    const {
+      directory,
+      dockerfile: file,
+      hash,
+    } = buildContext(name, context, dockerfile, target === undefined ? settings : [settings, target]);
     const image = new docker.RemoteImage(
       `${name}-image`,
       {

@@ -16,6 +16,8 @@ export type Role =
   | "database"
   /** What waits for the time of its job, and runs it. */
   | "scheduled-job"
+  /** What tells whether backups are well. */
+  | "backup"
   /** What opens a tunnel to Cloudflare. */
   | "tunnel"
   /** What switches a route. */
@@ -55,7 +57,7 @@ export interface ContainerArgs extends Posture {
   /** Ports of the host, each bound to an address. @default [] */
   ports?: { address: string; external: number; internal: number }[];
   /** What is told of it beside its name, like how clients ask for it. @default {} */
-  labels?: Record<string, string>;
+  labels?: Record<string, pulumi.Input<string>>;
   /** Plain settings. A secret never goes here: see secret.ts. @default {} */
   env?: Record<string, pulumi.Input<string>>;
   /** @default the image's own */
@@ -82,6 +84,8 @@ export interface Health {
   retries?: number;
   /** The update fails when it is not healthy by then. @default 60 */
   deadlineSeconds?: number;
+  /** Whether an update waits until it is healthy. Not for what tells of something that comes true later. @default true */
+  isAwaited?: boolean;
 }
 
 /**
@@ -228,7 +232,7 @@ function healthArgs(health: Health, { knowsStartInterval }: DockerHost): Partial
       startPeriod: duration(knowsStartInterval ? deadlineSeconds : 0.001),
       startInterval: knowsStartInterval ? duration(Math.min(intervalSeconds, 0.5)) : undefined,
     },
-    wait: true,
+    wait: health.isAwaited ?? true,
     waitTimeout: deadlineSeconds,
   };
 }

@@ -4,6 +4,7 @@ import type { Exception } from "./hardening.ts";
 import type { ContainerArgs } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { Job } from "./job.ts";
+import { declare, refuseLeftData, type DataKind } from "./left-data.ts";
 
 export interface DataVolumeArgs {
   host: DockerHost;
@@ -22,6 +23,10 @@ export interface DataVolumeArgs {
    * `bulkhead.backs-up`, or the policies refuse the stack.
    */
   withoutBackup?: Pick<Exception, "why" | "until">;
+  /** For a database's: one that would begin empty beside the data of another is refused. @default files of a program */
+  kind?: DataKind;
+  /** Volumes of former databases that stay behind on the host, by their names there. @default [] */
+  leaves?: string[];
 }
 
 /**
@@ -36,7 +41,7 @@ export class DataVolume extends pulumi.ComponentResource {
 
   constructor(name: string, args: DataVolumeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:DataVolume", name, {}, { providers: [args.host.provider], ...opts });
-    const { host, owner = "1000:1000", maxMb, withoutBackup } = args;
+    const { host, owner = "1000:1000", maxMb, withoutBackup, kind, leaves } = args;
     const problems = [
       ...(isUidGid(owner) ? [] : [`${name}: owner: ${owner} is no uid:gid: give two numbers like "1000:1000"`]),
       ...(Number.isInteger(maxMb) && maxMb > 0 ? [] : [`${name}: maxMb: ${maxMb} is no size: give whole MiB from 1`]),
@@ -44,14 +49,22 @@ export class DataVolume extends pulumi.ComponentResource {
     if (problems.length > 0) throw new Error(problems.join("\n"));
     this.owner = owner;
     const volumeName = host.named(name);
+    declare(host, volumeName);
     const volume = new docker.Volume(
       `${name}-volume`,
       {
         name: volumeName,
         // The same for ever: other labels would be another volume to the provider, and Docker keeps those of the first.
-        labels: host.labels({ "bulkhead.data": "true", "bulkhead.retained": "true" }),
+        labels: host.labels({
+          "bulkhead.data": "true",
+          "bulkhead.retained": "true",
+          ...(kind && { "bulkhead.kind": kind }),
+        }),
       },
-      { parent: this, retainOnDelete: true, deleteBeforeReplace: true },
+      {
+        ...{ parent: this, retainOnDelete: true, deleteBeforeReplace: true },
+        hooks: kind && { beforeCreate: [refuseLeftData(name, host, volumeName, kind, leaves)] },
+      },
     );
     new Job(
       `${name}-owner`,

@@ -3,7 +3,8 @@ import * as docker from "@pulumi/docker/provider.js";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random/randomPassword.js";
 import { daemonSettings, type DaemonInfo, type DaemonSettings } from "../docker-engine/daemon-settings.ts";
-import { Engine, sshOptions } from "../docker-engine/client.ts";
+import { Engine } from "../docker-engine/client.ts";
+import { sshOptions } from "../docker-engine/ssh.ts";
 import { publishersOf, type Publisher } from "../docker-engine/published-ports.ts";
 import { explainUnreachable } from "../docker-engine/connection-errors.ts";
 import { buildHook } from "./build-hook.ts";
@@ -107,7 +108,7 @@ export class DockerHost extends pulumi.ComponentResource {
   }
 
   /** Labels of everything that this stack makes on the host. */
-  labels(labels: Record<string, string> = {}): { label: string; value: string }[] {
+  labels(labels: Record<string, pulumi.Input<string>> = {}): { label: string; value: pulumi.Input<string> }[] {
     return Object.entries({ ...labels, "bulkhead.stack": this.stackName })
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([label, value]) => ({ label, value }));

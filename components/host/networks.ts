@@ -70,7 +70,11 @@ export class Networks extends pulumi.ComponentResource {
    */
   ofService(service: string): docker.Network {
     const { host } = this;
-    const args = { name: host.named(`${service}-edge`), driver: "bridge", labels: host.labels() };
+    const args = {
+      name: host.named(`${service}-edge`),
+      driver: "bridge",
+      labels: labelsOf(host, "compartment", service),
+    };
     return new docker.Network(
       `${this.#name}-${service}-edge`,
       { ...args, internal: true, options: NO_HOST },
@@ -83,9 +87,16 @@ export class Networks extends pulumi.ComponentResource {
 export function egressNetwork(host: DockerHost, program: string, parent: pulumi.Resource): docker.Network {
   return new docker.Network(
     `${program}-egress`,
-    { name: host.named(`${program}-egress`), driver: "bridge", internal: false, labels: host.labels() },
+    {
+      ...{ name: host.named(`${program}-egress`), driver: "bridge", internal: false },
+      labels: labelsOf(host, "egress", program),
+    },
     { parent, deleteBeforeReplace: true },
   );
+}
+
+function labelsOf(host: DockerHost, role: "compartment" | "egress", program: string) {
+  return host.labels({ "bulkhead.role": role, "bulkhead.for": program });
 }
 
 /** Whether it is one of those between the edge and the door, or whoever tunnels to it: no program belongs there. */

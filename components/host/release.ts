@@ -67,6 +67,9 @@ export interface ReleaseKind {
   gate?: Gate;
   /** In place of the image's. @default the image's own */
   entrypoint?: string[];
+  /** @default {} */
+  labels?: ContainerArgs["labels"];
+  worksFor?: string;
   /** Beside the secrets. @default [] */
   volumes?: ContainerArgs["volumes"];
   /** @default five more than drainSeconds, for what a process does after it */
@@ -130,7 +133,8 @@ export function releaseOf(
         role,
         run: "always",
         rollout: rollout === "stop-first" ? rollout : undefined,
-        worksFor: number === 1 ? undefined : name,
+        worksFor: number === 1 ? kind.worksFor : name,
+        labels: kind.labels,
         entrypoint: kind.entrypoint,
         command: args.command,
         health,

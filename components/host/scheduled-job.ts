@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
-import type { Container } from "./container.ts";
+import type { Container, ContainerArgs } from "./container.ts";
 import { parseCron } from "./cron.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { Job } from "./job.ts";
@@ -21,6 +21,12 @@ export interface ScheduledJobArgs extends Omit<ReleaseArgs, "command" | "drainSe
   timeoutSeconds?: number;
   /** A run may begin while another still runs. @default false: it is skipped, and that is counted */
   overlap?: boolean;
+  /** Volumes that hold no data of their own, for components that are made of several containers. @default [] */
+  folders?: ContainerArgs["volumes"];
+  /** What is told of it beside its name. @default {} */
+  labels?: ContainerArgs["labels"];
+  /** The name of what it is a part of: its label bulkhead.for. @default none */
+  worksFor?: string;
 }
 
 /**
@@ -62,7 +68,9 @@ export class ScheduledJob extends pulumi.ComponentResource {
         host,
         role: "scheduled-job",
         entrypoint,
-        volumes: [{ name: shared, path: FOLDER, writable: true }],
+        volumes: [{ name: shared, path: FOLDER, writable: true }, ...(args.folders ?? [])],
+        labels: args.labels,
+        worksFor: args.worksFor,
         health: { test: ["CMD", ...entrypoint, "health", ...settings], intervalSeconds: 30, retries: 1 },
         // The time-out ends a run, ten seconds before what does not listen.
         graceSeconds: timeoutSeconds + 15,

@@ -2,8 +2,8 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { z } from "zod";
 import { dnsProviderFields } from "./dns-providers.ts";
 import { covers } from "../edge/hosts.ts";
+import type { aliasesField, domainsField } from "./domains.ts";
 import { fault, text, wholeNumber } from "./fields.ts";
-import type { Platform } from "./platform.ts";
 
 const PEM = "give the path of a PEM file, from the project's folder";
 export const filesCertificate = z.strictObject({
@@ -57,9 +57,19 @@ export type Certificates =
 /** The certificate of a further domain, which has files of its own. */
 export type DomainCertificates = Record<string, { certificatePem: string; privateKeyPem: string }>;
 
+/** The settings that name files, and those that say what the files are for. */
+export interface NamesFiles {
+  host?: string;
+  knownHosts?: string;
+  domain?: string;
+  certificates?: z.output<typeof certificatesField>;
+  domains?: z.output<typeof domainsField>;
+  aliases?: z.output<typeof aliasesField>;
+}
+
 /** What the stack file only names: certificates are read, and a list of known hosts is looked at. */
 export function readFiles(
-  config: Partial<Pick<Platform, "host" | "knownHosts" | "domain" | "certificates" | "domains" | "aliases">>,
+  config: NamesFiles,
   readFile: (path: string) => string,
   isSecret: (key: string) => boolean,
 ): { certificates?: Certificates; domainCertificates: DomainCertificates; problems: string[] } {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { certificatesField } from "./certificates.ts";
+import { dataFields } from "./data.ts";
 import { dnsSecretFields } from "./dns-providers.ts";
 import { aliasesField, domainsField } from "./domains.ts";
 import { fault, HOSTNAME, largestBody, object, port, registriesField, text, wholeNumber, yesOrNo } from "./fields.ts";
@@ -161,6 +162,7 @@ export const platform = {
     .optional()
     .describe("Secret. The Cloudflare API token with which the stack's names and settings are made."),
   registries: registriesField(),
+  ...dataFields,
 };
 
 export type PlatformKey = keyof typeof platform;
@@ -174,6 +176,7 @@ export const PLATFORM_SECRETS = [
   "rfc2136TsigSecret",
   "cloudflareApiToken",
   "registries",
+  "backupKey",
 ] as const;
 
 /** Why no port takes UDP. */

@@ -18,7 +18,7 @@ export interface ProgramSettings<
   Built extends string,
   Secret extends string,
 > {
-  /** One zod schema a key, of the fields in fields.ts or of your own: `{ backend: serviceSettings({ … }) }`. @default {} */
+  /** One zod schema a key, of the fields in fields.ts or of your own: `{ web: serviceSettings({ … }) }`. @default {} */
   keys?: Keys;
   /** Images that the program takes, by tag and digest. A stack file can take others: `images.<key>`. @default {} */
   images?: Readonly<Record<Image, string>>;

@@ -9,6 +9,7 @@ import { runCommand, type CommandOptions, type CommandResult } from "../support/
 import { RepositoryCopy } from "../support/copy.ts";
 import { startLoad } from "../support/load.ts";
 import { inspectAll, type ContainerInspect } from "../support/reach.ts";
+import { atTerminal } from "../support/terminal.ts";
 
 const STACK = "operate-local";
 const copy = new RepositoryCopy();
@@ -16,6 +17,7 @@ const program = join(copy.directory, "tests/programs/operate");
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 /** The command runs from source. */
 const SOURCE = "--conditions=bulkhead-source";
+const COMMAND = [process.execPath, SOURCE, join(copy.directory, "cli/main.ts")];
 
 beforeAll(async () => {
   await up();
@@ -67,6 +69,27 @@ test("exec: the exit code, both outputs, and what is piped in; an unknown servic
   const unknown = await bulkhead("exec", "countr", "--", "true");
   expect(unknown.code).toBe(1);
   expect(unknown.stderr).toContain("countr: no such service: did you mean counter? there are counter, ");
+});
+
+test("at a terminal: a shell in a service, and status --watch until Ctrl-C", async () => {
+  const shell = await atTerminal([...COMMAND, "exec", "counter", "--", "sh"], {
+    ...{ cwd: program, answers: [["$ ", "tty; exit 7"]] },
+  });
+  expect(shell.text).toMatch(/^\/dev\/pts\/\d+\r$/m);
+  expect(shell.code, shell.text).toBe(7);
+  const well = "All is well with the stack local.";
+  const watched = await atTerminal([...COMMAND, "status", "--watch"], {
+    ...{
+      cwd: program,
+      answers: [
+        [well, ""],
+        [well, "\x03"],
+      ],
+    },
+  });
+  expect(watched.code, watched.text).toBe(0);
+  // Each look begins at the top of a screen that is empty.
+  expect(watched.text.split("\x1b[H\x1b[2J").length - 1).toBeGreaterThanOrEqual(2);
 });
 
 test("logs --follow goes through a rollout: of each container every line, once", async () => {

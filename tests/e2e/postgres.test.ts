@@ -1,24 +1,26 @@
-// A real PostgreSQL server: what it acknowledged is there after its process was killed and its container replaced.
+// Real databases: what they acknowledged is there after a process was killed and a container replaced.
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { retireOldLogins } from "../../cli/stack/old-logins.ts";
+import { dataImages } from "../../components/data/images.ts";
 import { AT_START } from "../../components/data/postgres-settings.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { lastLines } from "../support/command.ts";
 import { currentTestEngine } from "../support/engine.ts";
 import { images as pinned } from "../support/images.ts";
-import { POSTGRES_IMAGE } from "../support/postgres-image.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 const docker = (...args: string[]) => currentTestEngine().exec("docker", args);
 const LABEL = "postgres-postgres";
+const SETTINGS = { work_mem: "3MB", shared_buffers: "48MB" };
 let project: TestProject;
 let config: Record<string, unknown>;
 
 beforeAll(async () => {
-  const wanted = { traefik: pinned.traefik, postgres: POSTGRES_IMAGE };
+  const wanted = { traefik: pinned.traefik, ...dataImages };
   const images = { ...wanted, ...(await provideImages(engine, wanted)) };
   config = { "postgres:images": images };
   project = await createTestProject({
@@ -44,7 +46,7 @@ test("no acknowledged commit is lost when the server is killed and when it is re
   await docker("exec", killed, "kill", "-9", pid.trim());
   await until(async () => (await acknowledged()).length > beforeKill + 50);
 
-  project.setConfig({ ...config, "postgres:settings": { work_mem: "3MB", shared_buffers: "48MB" } });
+  project.setConfig({ ...config, "postgres:settings": SETTINGS });
   const beforeUp = (await acknowledged()).length;
   const { code, stdout, stderr } = await project.up();
   expect(code, stdout + stderr).toBe(0);
@@ -69,14 +71,102 @@ test("a consumer has the rights that it names, and nobody comes as the superuser
   expect((await as("create table mine ()")).stderr).toContain("permission denied for schema public");
   expect((await as("select 1", "PGUSER=postgres")).stderr).toContain("pg_hba.conf rejects connection");
   const ofWriter = (await inspect(await idOf("writer"))).Config.Env.find((each) => each.startsWith("DATABASE_USER="))!;
-  expect((await as("select 1", ofWriter.replace("DATABASE_", "PG"))).stderr).toContain("password authentication failed");
+  expect((await as("select 1", ofWriter.replace("DATABASE_", "PG"))).stderr).toContain(
+    "password authentication failed",
+  );
   expect((await superuser("select extname from pg_extension where extname = 'pg_trgm'", "app")).trim()).toBe("pg_trgm");
   expect((await superuser("show data_checksums")).trim()).toBe("on");
+});
+
+test("a password is rotated and PgBouncer replaced without a failed query, and the old login is taken away", async () => {
+  const loginOf = async () =>
+    (await inspect(await idOf("pooled"))).Config.Env.find((each) => each.startsWith("DATABASE_USER="))!.slice(14);
+  const old = await loginOf();
+  await until(async () => (await lines("pooled")).length > 20 && (await lines("kept")).length > 20);
+  await inReader("rm -f /notes/*-failed");
+  const before = [await lines("pooled"), await lines("kept")].map((each) => each.length);
+  project.setConfig({ ...config, "postgres:settings": SETTINGS, "postgres:clients": 90 });
+  const { deployment } = await project.exportState<{ deployment: { resources: { urn: string }[] } }>();
+  const { urn } = deployment.resources.find((each) => each.urn.endsWith("::db-pooled-password-value"))!;
+  const { code, stdout, stderr } = await project.up(["--replace", urn]);
+  expect(code, stdout + stderr).toBe(0);
+  expect(await loginOf()).not.toBe(old);
+  expect(await retireOldLogins(engine, LABEL)).toEqual([old]);
+  const after = [await lines("pooled"), await lines("kept")].map((each) => each.length);
+  await until(async () => (await lines("pooled")).length > after[0]! + 20);
+  const failed = [...(await lines("pooled-failed")), ...(await lines("kept-failed"))];
+  console.log(
+    JSON.stringify({ event: "rotation", reconnecting: after[0]! - before[0]!, kept: after[1]! - before[1]!, failed }),
+  );
+  expect(failed).toEqual([]);
+  expect(await superuser(`select count(*) from pg_roles where rolname = '${old}'`)).toBe("0\n");
+  const hashes = (whose: string) =>
+    superuser(`select count(*) > 0 from pg_authid, bulkhead.secret_of(rolname::text) where ${whose}`);
+  expect(await hashes("rolsuper or rolreplication or not rolcanlogin")).toBe("f\n");
+  expect(await hashes("rolname like 'pooled%'")).toBe("t\n");
+});
+
+test("no acknowledged write of Redis is lost when it is killed", async () => {
+  const last = async () =>
+    Number((await docker("exec", await idOf("counter"), "tail", "-n2", "/tmp/acknowledged")).stdout.split("\n")[0]);
+  await until(async () => (await last()) > 1000);
+  await docker("exec", await idOf("cache"), "sh", "-c", "kill -9 $(pidof valkey-server || pidof redis-server)");
+  const acknowledged = await last();
+  await until(async () => (await last()) > acknowledged + 1000);
+  // A number that is answered again is one that was lost.
+  const again = "/^[0-9]+$/ { if ($1 <= last) print; last = $1 }";
+  const { stdout: lost } = await docker("exec", await idOf("counter"), "awk", again, "/tmp/acknowledged");
+  console.log(JSON.stringify({ event: "acknowledged writes of Redis", acknowledged, lost }));
+  expect(lost).toBe("");
+});
+
+test("a user of Redis has its own keys, and no command that administers", async () => {
+  const as = async (...command: string[]) => {
+    const client =
+      'REDISCLI_AUTH=$(cat $REDIS_PASSWORD_FILE) valkey-cli -h cache --no-auth-warning --user $REDIS_USER "$@"';
+    return (await docker("exec", await idOf("counter"), "sh", "-c", client, "sh", ...command)).stdout;
+  };
+  expect(await as("get", "other")).toContain("NOPERM");
+  expect(await as("flushall")).toContain("NOPERM");
+  expect(await as("config", "get", "*")).toContain("NOPERM");
+  expect(await as("--user", "default", "ping")).toContain("NOAUTH");
 });
 
 test("the settings that only a start changes are those that the server says", async () => {
   const context = "select string_agg(name, ' ') from pg_settings where context = 'postmaster' and name <> all ('{%}')";
   expect((await superuser(context.replace("%", [...AT_START].join(",")))).trim()).toBe("");
+});
+
+test("a volume or a setting that the server could not serve is refused before the server ends", async () => {
+  const jobs = ["--filter", `label=bulkhead.stack=${LABEL}`, "--filter", "label=bulkhead.name=db-init"];
+  const { Config, Image } = await inspect((await docker("ps", "-aq", ...jobs)).stdout.trim());
+  const [shell, ...entry] = Config.Entrypoint;
+  const init = async (mount: string[], prepare: string, ...args: string[]) => {
+    const common = [
+      "run",
+      "--rm",
+      "--network",
+      "none",
+      "--user",
+      "999:999",
+      "--env",
+      "PGDATA=/var/lib/postgresql/data",
+    ];
+    const script = `cd "$PGDATA" && ${prepare} && exec ${shell} "$@"`;
+    return (await docker(...common, ...mount, "--entrypoint", shell!, Image, "-c", script, "init", ...entry, ...args))
+      .stderr;
+  };
+  const empty = ["--tmpfs", "/var/lib/postgresql/data:uid=999,mode=700"];
+  const of18 = "mkdir -p 18/docker/global && echo 18 > 18/docker/PG_VERSION";
+  expect(await init(empty, of18, "17")).toContain("the volume has the database of PostgreSQL 18 in 18/docker/");
+  expect(await init(empty, "echo 16 > PG_VERSION", "17")).toContain("holds PostgreSQL 16, and the image is of 17");
+  expect(await init(empty, "touch notes.txt", "17")).toContain("the volume has files and no database");
+  expect(await init(empty, "true", "16")).toContain("and version is 16: give an image of 16");
+  const served = ["--volumes-from", `${await idOf("db")}:ro`];
+  expect(await init(served, "true", "17", "--work_mem=much")).toContain('invalid value for parameter "work_mem"');
+  expect(await init(served, "true", "17", "--work_memory=1MB")).toContain(
+    'unrecognized configuration parameter "work_memory"',
+  );
 });
 
 test("a second server does not start on the volume of the first", async () => {
@@ -100,11 +190,11 @@ test("a second server does not start on the volume of the first", async () => {
 
 test("the passwords are in no inspect and in no log", async () => {
   const passwords = await Promise.all(
-    ["writer", "reader"].map(async (name) =>
+    ["writer", "reader", "pooled"].map(async (name) =>
       (await docker("exec", await idOf(name), "cat", "/run/secrets/database_password")).stdout.trim(),
     ),
   );
-  expect(passwords.map((each) => each.length)).toEqual([64, 64]);
+  expect(passwords.map((each) => each.length)).toEqual([64, 64, 64]);
   const ids = (await docker("ps", "-aq", "--filter", `label=bulkhead.stack=${LABEL}`)).stdout.trim().split("\n");
   const seen = await Promise.all(
     ids
@@ -131,8 +221,12 @@ async function idOf(name: string): Promise<string> {
 }
 
 async function acknowledged(): Promise<string[]> {
-  const { stdout } = await docker("exec", await idOf("writer"), "cat", "/tmp/acknowledged");
-  return stdout.split("\n").filter((line) => line.length === 36);
+  return (await lines("writer")).filter((line) => line.length === 36);
+}
+
+async function lines(file: string): Promise<string[]> {
+  const { stdout } = await inReader(`cat /notes/${file} 2> /dev/null`);
+  return stdout.split("\n").filter((line) => line !== "");
 }
 
 async function superuser(sql: string, database = "postgres"): Promise<string> {

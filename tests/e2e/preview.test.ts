@@ -366,7 +366,8 @@ test("a service less, the bucket, and the volume with its data", async () => {
 });
 
 const otherPort = () => ({ "reach:edge": { ...(config["reach:edge"] as object), tcp: { clients: 2223 } } });
-const otherNetwork = () => edit('network("internal", true)', 'network("internal", false)', "components/host/networks.ts");
+const otherNetwork = () =>
+  edit('network("internal", true)', 'network("internal", false)', "components/host/networks.ts");
 
 test("a port of the host, a network that is another one, and both at once", async () => {
   if (SOAK) {

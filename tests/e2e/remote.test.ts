@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { stringify } from "yaml";
 import { SSH_PARALLEL } from "../../cli/stack/stack.ts";
-import { Engine, makeOwnFolder, sshDirectory } from "../../components/docker-engine/client.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
+import { makeOwnFolder, sshDirectory } from "../../components/docker-engine/ssh.ts";
 import { cacheDirectory } from "../../toolchain/cache.ts";
 import { run } from "../../toolchain/steps.ts";
+import { runCommand } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { currentTestEngine } from "../support/engine.ts";
 import { startLoad } from "../support/load.ts";
@@ -16,6 +18,7 @@ import { refusedUp } from "../support/refused.ts";
 import { prepareReach, snapshot, type Reach } from "../support/reach.ts";
 import { startRemoteHost, type RemoteHost } from "../support/remote-host.ts";
 import { provideSmallImage } from "../support/small-image.ts";
+import { atTerminal } from "../support/terminal.ts";
 
 let host: RemoteHost;
 let reach: Reach;
@@ -279,6 +282,73 @@ test("`bulkhead doctor` tells a firewall before the host from a dead port: the h
     await onHost(`iptables -D ${rule}`, "");
   }
 });
+
+test("what an operator asks is the same there: status, exec, logs, rotate, run, releases", async () => {
+  const { PULUMI_BACKEND_URL, PULUMI_CONFIG_PASSPHRASE_FILE } = reach.project.env;
+  const state = {
+    PULUMI_BACKEND_URL: PULUMI_BACKEND_URL!,
+    PULUMI_CONFIG_PASSPHRASE_FILE: PULUMI_CONFIG_PASSPHRASE_FILE!,
+  };
+  const command = [process.execPath, "--conditions=bulkhead-source", join(copy.directory, "cli/main.ts")];
+  const env = { STACK: "far", DOCKER_HOST: "unix:///nowhere/docker.sock", ...state };
+  const bulkhead = (...args: string[]) =>
+    runCommand(command[0]!, [...command.slice(1), ...args], { cwd: copy.directory, env, timeoutMs: 300_000 });
+
+  const status = await bulkhead("status", "--json");
+  const { containers, needs } = JSON.parse(status.stdout) as {
+    containers: { name: string; state: { Health?: { Status: string } } }[];
+    needs: { about: string; what: string }[];
+  };
+  expect(containers.map(({ name, state }) => [name, state.Health?.Status])).toEqual(
+    ["backend", "edge", "edge-door", "frontend"].map((name) => [name, "healthy"]),
+  );
+  // Certificates are of the test's own CA, which this machine does not trust.
+  expect(needs.filter(({ what }) => !what.includes("certificate"))).toEqual([]);
+
+  const ran = await bulkhead("exec", "backend", "--", "sh", "-c", "cat /run/secrets/reach_api_key; exit 7");
+  expect(ran).toMatchObject({ code: 7, stdout: expect.stringMatching(/^\w{64}$/) as string, stderr: "" });
+  const shell = await atTerminal([...command, "exec", "backend", "--", "sh"], {
+    ...{ cwd: copy.directory, env, answers: [["$ ", "tty; exit 9"]] },
+  });
+  expect(shell.text).toMatch(/^\/dev\/pts\/\d+\r$/m);
+  expect(shell.code, shell.text).toBe(9);
+  const logs = await bulkhead("logs", "backend", "frontend", "--tail", "3");
+  expect(
+    logs.stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" ")[0]),
+  ).toEqual(expect.arrayContaining(["backend", "frontend"]));
+
+  // What the program would change besides comes with it.
+  copy.edit("index.ts", "export const { url", `${NIGHTLY}export const { url`);
+  copy.edit("index.ts", "GeneratedSecret, ", "GeneratedSecret, ScheduledJob, ");
+  const rotated = await bulkhead("rotate", "api-key", "--yes");
+  expect(rotated, rotated.stdout + rotated.stderr).toMatchObject({ code: expect.toBeOneOf([0, 3]) as number });
+  onTestFinished(() => forgetReleases());
+  const now = await bulkhead("exec", "backend", "--", "cat", "/run/secrets/reach_api_key");
+  expect(now.stdout).toMatch(/^\w{64}$/);
+  expect(now.stdout === ran.stdout).toBe(false);
+  const job = await bulkhead("run", "nightly");
+  expect(job, job.stderr).toMatchObject({ code: 3, stdout: expect.stringContaining("as it should\n") as string });
+  const releases = await bulkhead("releases");
+  expect(releases.stdout, releases.stderr).toMatch(/^1 +\S+ +\S+ +backend \S+.* +runs now$/m);
+});
+
+const NIGHTLY = `new ScheduledJob("nightly", {
+  host,
+  image: NODE_IMAGE,
+  schedule: "0 3 * * *",
+  command: ["node", "--eval", "console.log('as it should'); process.exit(3)"],
+  limits: { memoryMb: 64, cpus: 0.5, pids: 32 },
+});
+`;
+
+/** `bulkhead down` takes them away, and a stack that Pulumi destroys leaves them. */
+async function forgetReleases(): Promise<void> {
+  const { stdout } = await host.docker(["volume", "ls", "-q", "--filter", "label=bulkhead.release"]);
+  for (const volume of stdout.trim().split("\n")) await host.docker(["volume", "rm", volume]);
+}
 
 test("destroy leaves nothing there", async () => {
   await reach.destroy();

@@ -44,7 +44,8 @@ test("nothing of one is on a network of the other", async () => {
   const [ofOne, ofTwo] = await Promise.all([one, two].map((reach) => reach.containers()));
   const networks = (of: typeof ofOne) =>
     new Set([...of!.values()].flatMap(({ NetworkSettings }) => Object.keys(NetworkSettings.Networks)));
-  const own = (stack: string) => ["backend-edge", "door", "frontend-edge", "internal", "proxy"].map((suffix) => `reach-${stack}-${suffix}`);
+  const own = (stack: string) =>
+    ["backend-edge", "door", "frontend-edge", "internal", "proxy"].map((suffix) => `reach-${stack}-${suffix}`);
   expect([...networks(ofOne)].sort()).toEqual(["none", ...own("one")]);
   expect([...networks(ofTwo)].sort()).toEqual(["none", ...own("two")]);
   const backend = ofTwo!.get("backend")!;

@@ -1,9 +1,13 @@
 import { resourceRules, stackRules } from "../../policy/rules.ts";
-import { stackViolations, violations, type Resource } from "../../policy/rule.ts";
+import type { Resource } from "../../policy/rule.ts";
+import { stackViolations, violations } from "../../policy/violations.ts";
 
 const DIGEST = `sha256:${"0123456789abcdef".repeat(4)}`;
 
-/** A stack in which every rule is kept: a front door, a Traefik, a database with its backup, a Swarm service, Cloudflare. */
+/**
+ * A stack in which every rule is kept: a front door, a Traefik, a service in its compartment, a database with its backup, a
+ * Swarm service, Cloudflare.
+ */
 export function compliantStack(): Resource[] {
   const container = (name: string, props: object = {}, labels: Record<string, string> = {}) =>
     resource("docker:index/container:Container", name, {
@@ -38,6 +42,12 @@ export function compliantStack(): Resource[] {
   return [
     resource("pulumi:providers:docker", "docker", { host: "ssh://deploy@203.0.113.10" }),
     resource("docker:index/network:Network", "web-network", { name: "web", driver: "bridge" }),
+    ...["compartment", "egress"].map((role) =>
+      resource("docker:index/network:Network", `api-${role}`, {
+        ...{ name: `api-${role}`, driver: "bridge", internal: role === "compartment" },
+        labels: labelList({ "bulkhead.for": "api", "bulkhead.role": role }),
+      }),
+    ),
     resource("docker:index/network:Network", "data", { name: "data", id: "data-id", internal: true }),
     resource("docker:index/network:Network", "swarm", {
       name: "swarm",
@@ -61,14 +71,24 @@ export function compliantStack(): Resource[] {
       { ports: [{ ip: "203.0.113.10", external: 443, internal: 8443, protocol: "tcp" }] },
       { "bulkhead.publishes": "203.0.113.10:443" },
     ),
-    container("edge", {
-      command: [
-        "--entryPoints.websecure.address=:8443",
-        "--entryPoints.websecure.http.tls=true",
-        "--entryPoints.websecure.http.middlewares=headers@file,rate-limit@file",
-        "--entryPoints.inner.address=:8081",
-      ],
-    }),
+    container(
+      "edge",
+      {
+        command: [
+          "--entryPoints.websecure.address=:8443",
+          "--entryPoints.websecure.http.tls=true",
+          "--entryPoints.websecure.http.middlewares=headers@file,rate-limit@file",
+          "--entryPoints.inner.address=:8081",
+        ],
+        networksAdvanced: [{ name: "web" }, { name: "api-compartment" }],
+      },
+      { "bulkhead.role": "edge" },
+    ),
+    container(
+      "api",
+      { networksAdvanced: [{ name: "api-compartment" }, { name: "api-egress" }] },
+      { "bulkhead.role": "service", "bulkhead.name": "api" },
+    ),
     container("web"),
     container("job", { mustRun: false, restart: "no", healthcheck: undefined }),
     container("courier", { start: false, mustRun: false, restart: "no", logDriver: undefined }),

@@ -50,6 +50,8 @@ const EXCEPTIONS =
 const ZONE = "make ssl strict, min_tls_version 1.2 or newer, and always_use_https on";
 const ENTRY_POINT =
   "give Traefik's entry point http.tls and a middleware whose name says rate-limit, so that every route has both";
+const COMPARTMENT = "take it off that network, and name what it reaches in its uses";
+const EGRESS = "give the network internal: true, and the program egress: true if it has to reach the internet";
 
 const exceptions = (list: unknown) => labelList({ "bulkhead.pids": "64", "bulkhead.exceptions": JSON.stringify(list) });
 
@@ -560,6 +562,30 @@ const broken: Broken[] = [
     says: `edge: serves the public entry point websecure without a rate limit: ${ENTRY_POINT}`,
   },
   {
+    rule: "stack-compartment",
+    of: "backup",
+    set: { networksAdvanced: [{ name: "api-compartment" }] },
+    says: `backup: is on the network api-compartment, which is for api alone: ${COMPARTMENT}`,
+  },
+  {
+    rule: "stack-compartment",
+    of: "edge",
+    set: { networksAdvanced: [{ name: "api-egress" }] },
+    says: `edge: is on the network api-egress, which is for api alone: ${COMPARTMENT}`,
+  },
+  {
+    rule: "stack-egress",
+    of: "api",
+    set: { networksAdvanced: [{ name: "web" }] },
+    says: `api: reaches the internet by the network web, and does not say so: ${EGRESS}`,
+  },
+  {
+    rule: "stack-egress",
+    of: "api-compartment",
+    set: { internal: false },
+    says: `api: reaches the internet by the network api-compartment, and does not say so: ${EGRESS}`,
+  },
+  {
     rule: "stack-database-internal",
     of: "data",
     set: { internal: false },
@@ -653,6 +679,11 @@ describe("no rule speaks of", () => {
       { envs: ["MONKEY=1", "TOKEN_PATH=x", "URL=https://a.b/c:d", "TOKEN=/run/token", "API_KEY=$FILE"] },
     ],
     ["a secret that a script reads from a file", "web", { command: ["app --password=$(cat /run/secrets/p)"] }],
+    [
+      "a replica of a program",
+      "api",
+      { "labels.1.value": "api-2", "labels.3": { label: "bulkhead.for", value: "api" } },
+    ],
     ["a network by its id", "database", { networksAdvanced: [{ name: "data-id" }] }],
     ["a redirect to HTTPS", "edge", { "command.1": "--entryPoints.websecure.http.redirections.entryPoint.to=other" }],
     ["TLS by a resolver", "edge", { "command.1": "--entryPoints.websecure.http.tls.certResolver=acme" }],

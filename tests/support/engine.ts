@@ -13,7 +13,8 @@ import {
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Engine, sshDirectory } from "../../components/docker-engine/client.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
+import { sshDirectory } from "../../components/docker-engine/ssh.ts";
 import { cacheDirectory } from "../../toolchain/cache.ts";
 import { requirePrograms } from "../../toolchain/debian.ts";
 import { dockerRootDirectory } from "./docker-root.ts";

@@ -16,7 +16,9 @@ export function atTerminal(
 ): Promise<{ code: number; text: string }> {
   return new Promise((resolve, reject) => {
     const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-    const child = spawn("script", ["--quiet", "--flush", "--return", "--command", quoted, "/dev/null"], {
+    // In place of the shell, which would end by Ctrl-C too. A new terminal is as wide as nothing.
+    const line = `stty cols 120 rows 40 && exec ${quoted}`;
+    const child = spawn("script", ["--quiet", "--flush", "--return", "--command", line, "/dev/null"], {
       cwd,
       env: { ...process.env, SHELL: "/bin/sh", TERM: "xterm", ...env },
     });

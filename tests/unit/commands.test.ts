@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { provideLocalCertificate } from "../../cli/stack/local-certificates.ts";
-import { releaseToReturnTo, stackFileOf, type Release } from "../../cli/stack/releases.ts";
+import type { Release } from "../../cli/stack/release.ts";
+import { releaseToReturnTo, stackFileOf } from "../../cli/stack/releases.ts";
 import {
   atLeastOneFailure,
   closingLine,

@@ -24,7 +24,7 @@ import { hardened, type Exception, type Posture } from "../../components/host/ha
 import { Job } from "../../components/host/job.ts";
 import { Networks } from "../../components/host/networks.ts";
 import { GeneratedSecret, SecretFiles } from "../../components/host/secret.ts";
-import { sshOptions } from "../../components/docker-engine/client.ts";
+import { sshOptions } from "../../components/docker-engine/ssh.ts";
 import { startFakeEngine } from "./fake-engine.ts";
 import { container, containers, hex, label, ofType, record, type RecordOptions } from "../../testing/recorder.ts";
 

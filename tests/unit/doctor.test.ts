@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { checks, type Verdict } from "../../cli/doctor/host-checks.ts";
 import { gatherFacts, shellFacts, type HostFacts, type ShellFacts } from "../../cli/doctor/host-facts.ts";
+import { insideOf } from "../../cli/doctor/network-facts.ts";
 import { servedCertificate, type ServedCertificate } from "../../cli/doctor/served-certificate.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { makeCertificates } from "../support/certificates.ts";
@@ -18,6 +19,9 @@ const shell: ShellFacts = {
   inodes: { total: 1000, free: 900 },
   listening: [{ address: "0.0.0.0", port: 22 }],
   addresses: ["127.0.0.1", "203.0.113.10", "172.17.0.1", "::1", "fe80::1"],
+  routes: ["172.17.0.0/16", "203.0.113.0/24"],
+  mtu: 1500,
+  firewall: "-P PREROUTING ACCEPT\n-N DOCKER",
   timeSynchronized: true,
   sshd: { maxStartups: 10, maxSessions: 10 },
   daemon: '{ "live-restore": true, "log-opts": { "max-size": "10m" } }',
@@ -46,6 +50,11 @@ const good: HostFacts = {
   },
   shell,
   data: [],
+  network: {
+    networks: [{ name: "bridge", subnets: ["172.17.0.0/16"] }],
+    pools: [{ Base: "172.16.0.0/12", Size: 16 }],
+    inside: { resolverAnswers: true, metadataAnswers: false },
+  },
 };
 
 const onEngine = (changes: Partial<HostFacts["engine"]>): Partial<HostFacts> => ({ engine: { ...engine, ...changes } });
@@ -69,6 +78,13 @@ const publishes = (name: string, port: number, stack?: string): Partial<HostFact
     },
   ],
 });
+const network = (changes: Partial<NonNullable<HostFacts["network"]>>): Partial<HostFacts> => ({
+  network: { ...good.network!, ...changes },
+});
+/** Of the 16 in the pool, all but so many. */
+const takenBut = (free: number) => [
+  { name: "all", subnets: Array.from({ length: 16 - free }, (_, at) => `172.${16 + at}.0.0/16`) },
+];
 const listens = (address: string, port: number) => inShell({ listening: [{ address, port }] });
 const withoutShell = { shell: undefined };
 
@@ -197,6 +213,51 @@ const rows: Row[] = [
   ["ports", publishes("other", 2222), "bad", "edge.tcp.clients: 2222 is held by the container other", "ss -ltnp"],
   ["ports", publishes("door", 443, "reach-blue"), "bad", "edge.httpsPort: 443 is held by the container door", "Stop"],
   ["ports", listens("::", 443), "bad", "edge.httpsPort: 443 is held by a process", "sport = :443"],
+  [
+    "ports",
+    inShell({ listening: [{ address: "0.0.0.0", port: 443, process: "nginx (pid 12)" }] }),
+    "bad",
+    "443 is held by nginx (pid 12), which is in no container",
+  ],
+
+  ["address pools", {}, "ok", "room for 15 more networks"],
+  ["address pools", network({ pools: [{ Base: "10.200.0.0/16", Size: 24 }] }), "ok", "room for 100 networks and more"],
+  ["address pools", network({ networks: takenBut(3) }), "warn", "room for 3 more networks", "default-address-pools"],
+  ["address pools", network({ networks: takenBut(0) }), "bad", "no room for another network", '"size": 24'],
+  ["address pools", inShell({ routes: ["172.16.0.0/13"] }), "ok", "room for 8 more networks"],
+  ["address pools", { network: undefined }, "unknown", "cannot be seen"],
+
+  ["MTU", {}, "ok", "1500 in Docker's networks, 1500 on the host's way out"],
+  ["MTU", inShell({ mtu: 1450 }), "warn", "1500 in Docker's networks, 1450", "networks: { mtu: 1450 }"],
+  [
+    "MTU",
+    {
+      ...inShell({ mtu: 1450 }),
+      ...network({ networks: [{ name: "n", subnets: [], mtu: 1400, stack: "reach-prod" }] }),
+    },
+    "ok",
+    "1400 in Docker's networks, 1450",
+  ],
+  ["MTU", withoutShell, "unknown", "cannot be seen"],
+
+  ["resolvers", {}, "ok", "answer from within a container"],
+  ["resolvers", network({ inside: { resolverAnswers: false, metadataAnswers: false } }), "warn", "do not", '"dns":'],
+  ["resolvers", network({ inside: { metadataAnswers: false } }), "unknown", "no container"],
+
+  ["firewall", {}, "ok", "has Docker's rules"],
+  ["firewall", inShell({ firewall: "table ip docker-bridges" }), "ok", "has Docker's rules"],
+  ["firewall", inShell({ firewall: "-P PREROUTING ACCEPT" }), "warn", "none of Docker's", "systemctl restart docker"],
+  ["firewall", withoutShell, "unknown", "root"],
+
+  ["metadata", {}, "ok", "does not answer"],
+  [
+    "metadata",
+    network({ inside: { metadataAnswers: true } }),
+    "warn",
+    "169.254.169.254 answers containers",
+    "iptables -I DOCKER-USER -d 169.254.169.254 -j DROP",
+  ],
+  ["metadata", network({ inside: undefined }), "unknown", "no container"],
 
   ["address", {}, "ok", "edge.address 203.0.113.10 is the host's"],
   ["address", edge({ address: "0.0.0.0" }), "ok", "edge.address 0.0.0.0"],
@@ -279,7 +340,7 @@ Filesystem      Inodes  IUsed   IFree IUse% Mounted on
 @@listening
 State  Recv-Q Send-Q Local Address:Port Peer Address:PortProcess
 LISTEN 0      4096   127.0.0.53%lo:53        0.0.0.0:*
-LISTEN 0      128          0.0.0.0:22        0.0.0.0:*
+LISTEN 0      128          0.0.0.0:22        0.0.0.0:*    users:(("sshd",pid=7,fd=3))
 LISTEN 0      128             [::]:22           [::]:*
 LISTEN 0      4096               *:2375            *:*
 
@@ -287,6 +348,19 @@ LISTEN 0      4096               *:2375            *:*
 1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
 2: eth0    inet 203.0.113.10/24 brd 203.0.113.255 scope global eth0\\       valid_lft forever preferred_lft forever
 2: eth0    inet6 2001:db8::1/64 scope global \\       valid_lft forever preferred_lft forever
+
+@@routes
+default via 203.0.113.1 dev eth0 proto dhcp
+172.17.0.0/16 dev docker0 proto kernel scope link src 172.17.0.1
+203.0.113.0/24 dev eth0 proto kernel scope link src 203.0.113.10
+
+@@links
+1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN
+2: eth0@if7: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1450 qdisc fq_codel state UP
+
+@@firewall
+-P PREROUTING ACCEPT
+-N DOCKER
 
 @@time
 no
@@ -325,11 +399,14 @@ Inst vim [9.1] (9.2 Debian:13.1/stable [amd64])
       inodes: { total: 2621440, free: 2521440 },
       listening: [
         { address: "127.0.0.53", port: 53 },
-        { address: "0.0.0.0", port: 22 },
+        { address: "0.0.0.0", port: 22, process: "sshd (pid 7)" },
         { address: "::", port: 22 },
         { address: "::", port: 2375 },
       ],
       addresses: ["127.0.0.1", "203.0.113.10", "2001:db8::1"],
+      routes: ["172.17.0.0/16", "203.0.113.0/24"],
+      mtu: 1450,
+      firewall: "-P PREROUTING ACCEPT\n-N DOCKER",
       timeSynchronized: false,
       sshd: { maxStartups: 5, maxSessions: 4 },
       daemon: '{ "live-restore": true }',
@@ -353,6 +430,8 @@ Inst vim [9.1] (9.2 Debian:13.1/stable [amd64])
       "time",
       "updates",
       "ports",
+      "MTU",
+      "firewall",
       "address",
       "sshd",
     ]);
@@ -366,6 +445,23 @@ Inst vim [9.1] (9.2 Debian:13.1/stable [amd64])
     const facts = shellFacts("@@user\ndeploy\n@@kernel\n6.12.30-cloud\n@@kernels\n/boot/vmlinuz-6.12.38\n");
     expect(facts).toMatchObject({ kernel: "6.12.30-cloud", newerKernel: undefined });
   });
+});
+
+test("what a container sees from within is read from what its tools say", () => {
+  const said = (dns: string, metadata: string) => insideOf(`dns ${dns}\nmetadata ${metadata}\n`);
+  const gone = "1 wget: download timed out";
+  const noName = "Server: 127.0.0.11 ** server can't find x.test: NXDOMAIN";
+  expect(said(noName, gone)).toEqual({ resolverAnswers: true, metadataAnswers: false });
+  expect(said("Server: 127.0.0.11 Name: x.example Address: 192.0.2.1", "0 ")).toEqual({
+    resolverAnswers: true,
+    metadataAnswers: true,
+  });
+  const refused = "1 wget: server returned error: HTTP/1.1 401 Unauthorized";
+  expect(said(";; connection timed out; no servers could be reached", refused)).toEqual({
+    resolverAnswers: false,
+    metadataAnswers: true,
+  });
+  expect(insideOf(`metadata ${gone}\n`)).toEqual({ metadataAnswers: false });
 });
 
 test("the clock is measured against the time that the answer took", async () => {

@@ -265,15 +265,16 @@ describe("a service's routes", () => {
     );
   });
 
-  test("take TCP only where there is a port for them", async () => {
+  test("take TCP only where there is a port for them, and from clients alone", async () => {
     expect(route.tcp).toBeUndefined();
     expect(routeOf(await system({}, { tcp: { clients: 2200 } })).tcp).toEqual({
       routers: {
-        "api-tcp-clients": { entryPoints: ["tcp-clients"], rule: "HostSNI(`*`)", service: "api-tcp-clients" },
+        "api-tcp-clients": { entryPoints: ["tcp-clients"], rule: FROM_CLIENTS, service: "api-tcp-clients" },
       },
       services: { "api-tcp-clients": { loadBalancer: { servers: [{ address: `${API}:2200` }] } } },
     });
   });
+  const FROM_CLIENTS = expect.stringMatching(/^HostSNI\(`\*`\) && !\(ClientIP\(`[\d.]+\/16`\)\)$/) as string;
 
   test("take each of two TCP ports to the port of the container that is said for it", async () => {
     const two = { tcp: { clients: 2222, mail: 25 } };

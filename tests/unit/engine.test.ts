@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { Engine, makeOwnFolder, sshDirectory, sshOptions } from "../../components/docker-engine/client.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
+import { makeOwnFolder, sshDirectory, sshOptions } from "../../components/docker-engine/ssh.ts";
 import { startFakeEngine, type FakeEngine } from "./fake-engine.ts";
 
 const HOST = "ssh://deploy@203.0.113.10:2200";

@@ -136,6 +136,14 @@ describe("what happens to a service", () => {
       what: "rerouted",
       reasons: ["health path /health → /ready", "seconds for the health path 5 → 9"],
     });
+    const inner = (subnet: string) => {
+      const from = `ClientIP(\`${subnet}\`)`;
+      const http = { routers: { "web-services": { rule: `PathPrefix(\`/services/web/\`) && (${from})` } } };
+      const tcp = { routers: { "web-tcp-mail": { rule: `HostSNI(\`*\`) && !(${from})` } } };
+      return { ...jobOf("route", "web"), envs: [`ROUTE=${JSON.stringify({ http, tcp })}`] };
+    };
+    const users = { ...job, before: inner("172.18.0.0/16"), after: inner("172.19.0.0/16") };
+    expect(ofOne(unchanged, users)).toMatchObject({ what: "rerouted", reasons: ["who uses it", "TCP"] });
     const before = { name: "web-pre-deploy", ops: ["create"], after: jobOf("job", "web") };
     expect(ofOne(unchanged, before)).toMatchObject({ what: "same", preDeploy: true });
   });
@@ -165,6 +173,21 @@ describe("why", () => {
     ["nothing that is known", { volumes: [], __defaults: ["name"] }, []],
   ])("%s", (_, after, expected) => {
     expect(reasons({}, after)).toEqual(expected);
+  });
+
+  test("a way to the internet that comes, or that goes", () => {
+    const on = (...names: string[]) => ({
+      networksAdvanced: names.map((name) => ({ name: `reach-prod-${name}` })),
+      labels: [...service("web").labels, { label: "bulkhead.role", value: "worker" }],
+    });
+    const less = "no way to the internet any more";
+    expect(reasons(on("proxy", "web"), on("web-edge"))).toEqual(["networks", less]);
+    expect(reasons(on("web-edge", "web-egress"), on("web-edge"))).toEqual(["networks", less]);
+    expect(reasons(on("web-edge"), on("web-edge", "web-egress"))).toEqual([
+      "networks",
+      "reaches the internet from now on",
+    ]);
+    expect(reasons(on("web-edge"), on("web-edge", "web-2"))).toEqual(["networks"]);
   });
 
   test("files that are others, and a network that is made anew", () => {

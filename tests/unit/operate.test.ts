@@ -13,9 +13,11 @@ import { coloured } from "../../cli/report/colour.ts";
 import { generatedSecrets } from "../../cli/rotate.ts";
 import { ensureKnown } from "../../cli/stack/containers.ts";
 import { needsOf } from "../../cli/status/judge.ts";
+import { stateByPulumi } from "../../cli/status/state.ts";
 import type { ServingContainer, Status } from "../../cli/status/read-status.ts";
 import { screen } from "../../cli/status/screen.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
+import { fakePulumi } from "./fake-pulumi.ts";
 
 const time = (second: number) => `2026-02-03T04:05:${String(second).padStart(2, "0")}.000000000Z`;
 const frame = (from: 1 | 2, text: string) => {
@@ -189,6 +191,35 @@ test("a generated secret is found by its name, and what is to be deleted is not 
   ).toEqual(new Map([["api-key", value]]));
 });
 
+describe("a state that is not in files is read by Pulumi", () => {
+  const exported = { deployment: { manifest: { time: "2026-02-03T00:00:00Z" }, resources: [] } };
+  const read = (script: string) => {
+    const { PATH } = fakePulumi(script);
+    return stateByPulumi("prod", Promise.resolve({ PATH, PULUMI_BACKEND_URL: "s3://bucket" }));
+  };
+
+  test("with who holds its lock", async () => {
+    const locked =
+      "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete.\n" +
+      "  s3://bucket/lock.json: created by deploy@ci (pid 7) at 2026-02-03T04:05:06Z";
+    const seen = await read(
+      `[ "$2" = export ] && echo '${JSON.stringify(exported)}' || { echo '${locked}' >&2; exit 1; }`,
+    );
+    expect(seen).toEqual({
+      state: exported,
+      holders: [{ user: "deploy", machine: "ci", pid: 7, since: new Date("2026-02-03T04:05:06Z"), where: "elsewhere" }],
+    });
+  });
+
+  test("and where that cannot be, it is told why", async () => {
+    const seen = await read("echo 'error: PULUMI_ACCESS_TOKEN must be set' >&2; exit 1");
+    expect(seen).toEqual({
+      holders: [],
+      problem: expect.stringContaining("PULUMI_ACCESS_TOKEN must be set") as string,
+    });
+  });
+});
+
 describe("what needs a hand", () => {
   const container: ServingContainer = {
     ...{ name: "app", role: "service", id: "1", image: "registry.test/app:1@sha256:0123456789abcdef", restarts: 0 },
@@ -214,6 +245,8 @@ describe("what needs a hand", () => {
     expect(screen(status(), [])).toMatch(
       /^app +app:1@sha256:0123456789ab +healthy +2 d +0 +100 of 256 MiB +0\.25 of 1$/m,
     );
+    const unread = screen({ ...status(), state: undefined, stateProblem: "pulumi: exit 1\nerror: log in first\n" }, []);
+    expect(unread).toMatch(/^waits +not known: the stack's state cannot be read from here: error: log in first$/m);
     // Of long ago.
     expect(needsOf(status({ restarts: 3 }))).toEqual([]);
   });

@@ -8,10 +8,14 @@ import { container, hex, ofType, record } from "../../testing/recorder.ts";
 const IMAGE = `postgres:17@sha256:${hex("postgres", 64)}`;
 const LIMITS = { memoryMb: 1024, cpus: 2, pids: 100 };
 
+const hostOf = new WeakMap<Postgres, DockerHost>();
+
 function recorded(args: Partial<PostgresArgs> = {}, use: (db: Postgres) => void = () => undefined) {
   return record(() => {
     const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
-    use(new Postgres("db", { host, image: IMAGE, limits: LIMITS, maxMb: 8192, databases: { app: {} }, ...args }));
+    const db = new Postgres("db", { host, image: IMAGE, limits: LIMITS, maxMb: 8192, databases: { app: {} }, ...args });
+    hostOf.set(db, host);
+    use(db);
   });
 }
 
@@ -81,6 +85,39 @@ describe("Postgres", () => {
       db.replicationLogin("backup");
     });
     expect(complaintsOf(recording)).toEqual([]);
+  });
+
+  describe("with the data of others on the host", () => {
+    const volume = (Name: string, kind?: string) => ({ Name, Labels: { "bulkhead.kind": kind } });
+    async function hookWith(volumes: object[], args: Partial<PostgresArgs> = {}) {
+      const recording = await recorded(args, (db) => {
+        hostOf.get(db)!.engine.get = () => Promise.resolve({ Volumes: volumes } as never);
+      });
+      const [created] = ofType(recording, "docker:index/volume:Volume").filter(({ name }) => name === "db-data-volume");
+      expect(created!.options.hooks.beforeCreate).toEqual(["db-data-left-data"]);
+      const hook = recording.hooks.get("db-data-left-data") as { callback: (args: object) => Promise<void> };
+      return hook.callback({});
+    }
+
+    test("refuses to begin empty beside that of a database that is gone from the program", async () => {
+      await expect(hookWith([volume("reach-test-main-data", "postgres")])).rejects.toThrow(
+        "db-data: would begin empty, while the host has the data of a database that the program has no more, " +
+          'reach-test-main-data: give that database its name again, or say leaves: ["reach-test-main-data"], and it stays behind',
+      );
+    });
+
+    test("refuses files of another kind under its name", async () => {
+      await expect(hookWith([volume("reach-test-db-data", "redis")])).rejects.toThrow(
+        "db-data: the volume reach-test-db-data has files of redis: give another name",
+      );
+    });
+
+    test("begins where nothing is left behind, or where that is said", async () => {
+      await hookWith([]);
+      await hookWith([volume("reach-test-uploads"), volume("reach-test-cache-data", "redis")]);
+      await hookWith([volume("reach-test-main-data", "postgres"), volume("reach-test-db-data", "postgres")]);
+      await hookWith([volume("reach-test-main-data", "postgres")], { leaves: ["reach-test-main-data"] });
+    });
   });
 
   test("keeps its volume whatever happens to the component", async () => {

@@ -1,7 +1,8 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { isBuiltFor, lostImages, removePulled } from "../../cli/stack/release-images.ts";
 import { keepBesideRoutes, recordBesideRoutes } from "../../cli/stack/release-record.ts";
-import { forgetReleases, releases, type Release } from "../../cli/stack/releases.ts";
+import type { Release } from "../../cli/stack/release.ts";
+import { forgetReleases, releases } from "../../cli/stack/releases.ts";
 import type { Stack } from "../../cli/stack/stack.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { startFakeEngine } from "./fake-engine.ts";

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { RouteClaims } from "../../components/edge/route-claims.ts";
 import { refusedPaths, routeRule } from "../../components/edge/request-paths.ts";
-import { entryMiddlewares, routeProblems, stripMiddleware, type Route } from "../../components/edge/route.ts";
+import { entryMiddlewares, stripMiddleware, type Route } from "../../components/edge/route.ts";
+import { routeProblems } from "../../components/edge/route-problems.ts";
 
 describe("routes that cannot be", () => {
   const bad: [Partial<Route>, string][] = [

@@ -6,7 +6,7 @@ import { Worker } from "../../../components/host/worker.ts";
 import { testEdge } from "../edge.ts";
 
 const config = new Config();
-const { edge, images } = await testEdge(config);
+const { edge, images } = await testEdge(config, { tcp: { raw: 18_022 } });
 const APP = `
 const answer = (request, response) => response.end(process.env.NAME);
 for (const port of [8000, 9000]) require("node:http").createServer(answer).listen(port);
@@ -20,7 +20,7 @@ const release = (name: string) => ({
   limits: { memoryMb: 128, cpus: 0.5, pids: 64 },
   drainSeconds: 1,
 });
-const app = (name: string, connections: Pick<WebServiceArgs, "uses" | "egress" | "networks"> = {}) =>
+const app = (name: string, connections: Pick<WebServiceArgs, "uses" | "egress" | "networks" | "tcp"> = {}) =>
   new WebService(name, {
     ...release(name),
     edge,
@@ -29,7 +29,7 @@ const app = (name: string, connections: Pick<WebServiceArgs, "uses" | "egress" |
     routes: { paths: [`/${name}`] },
     ...connections,
   });
-const api = app("api");
+const api = app("api", { tcp: { raw: 9000 } });
 app("page", { uses: [api] });
 app("mailer", { egress: true });
 new Worker("worker", { ...release("worker"), host: edge.host, uses: [api] });

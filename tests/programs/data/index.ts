@@ -1,12 +1,15 @@
-// A PostgreSQL server with a consumer that writes without pause and keeps what was acknowledged, and one that may read.
+// Databases with consumers that write without pause and keep what was acknowledged, and what failed.
 import { Config } from "@pulumi/pulumi";
-import { Postgres, type LoginArgs } from "../../../components/data/postgres.ts";
+import { PgBouncer } from "../../../components/data/pgbouncer.ts";
+import { Redis } from "../../../components/data/redis.ts";
+import { Postgres, type Login, type LoginArgs } from "../../../components/data/postgres.ts";
 import { Container } from "../../../components/host/container.ts";
+import { DataVolume } from "../../../components/host/data-volume.ts";
 import { DockerHost } from "../../../components/host/docker-host.ts";
 import { SecretFiles } from "../../../components/host/secret.ts";
 
 const config = new Config();
-const images = config.requireObject<{ traefik: string; postgres: string }>("images");
+const images = config.requireObject<Record<"traefik" | "postgres" | "pgbouncer" | "valkey", string>>("images");
 const host = new DockerHost("host", { host: "local", jobImage: images.traefik });
 await host.check({});
 const db = new Postgres("db", {
@@ -17,30 +20,81 @@ const db = new Postgres("db", {
   settings: config.getObject("settings") ?? {},
 });
 
+const pool = new PgBouncer("pool", {
+  ...{ host, server: db, image: images.pgbouncer, drainSeconds: 20 },
+  clients: config.getNumber("clients") ?? 100,
+});
+const notes = new DataVolume("notes", {
+  ...{ host, owner: "999:999", maxMb: 100, withoutBackup: { why: "a test makes it anew" } },
+});
+
 const CONNECT = `
 export PGHOST="$DATABASE_HOST" PGPORT="$DATABASE_PORT" PGDATABASE="$DATABASE_NAME" PGUSER="$DATABASE_USER" PGCONNECT_TIMEOUT=2
 printf '*:*:*:*:%s\\n' "$(cat "$DATABASE_PASSWORD_FILE")" > /tmp/pgpass
 chmod 600 /tmp/pgpass
 export PGPASSFILE=/tmp/pgpass
 `;
-/** Each line of /tmp/acknowledged is written when the commit of that row was. */
+/** Each line of /notes/NAME is written when the commit of that row was, and each of /notes/NAME-failed when one was not. */
 const WRITE = `${CONNECT}
 until psql -Xqc 'create table if not exists acks (id bigint generated always as identity primary key, nonce uuid default gen_random_uuid())'; do sleep 0.2; done
-while :; do psql -XqAtc 'insert into acks default values returning nonce' >> /tmp/acknowledged || sleep 0.2; done
+while :; do psql -XqAtc 'insert into acks default values returning nonce' >> /notes/writer || sleep 0.2; done
 `;
-function consumer(name: string, script: string, rights: LoginArgs["rights"]) {
-  const { env, secrets } = db.login(name, { database: "app", rights });
+const POOLED = `${CONNECT}
+until psql -Xqc 'select from acks limit 0'; do sleep 0.2; done
+touch /tmp/works
+# Another connection for each row, and one that is kept for some seconds, as drivers' pools keep them.
+while :; do psql -XqAtc 'insert into acks default values returning nonce' >> /notes/pooled 2>> /notes/pooled-failed; done &
+while :; do
+  for row in $(seq 100); do echo 'insert into acks default values returning nonce;'; sleep 0.05; done |
+    psql -XqAtv ON_ERROR_STOP=1 >> /notes/kept 2>> /notes/kept-failed
+done
+`;
+function consumer(name: string, script: string, { env, secrets }: Login, network: Postgres["network"], works: string) {
   const files = new SecretFiles(`${name}-secrets`, { host, readerUid: "999", secrets });
-  new Container(name, {
-    ...{ host, image: images.postgres, role: "service", run: "always", user: "999:999" },
-    ...{ limits: { memoryMb: 64, cpus: 0.5, pids: 32 }, env: { ...env, ...files.env }, volumes: [files.volume] },
-    // Where the image declares a volume, Docker would make one without a name.
-    tmpfsMb: { "/tmp": 16, "/var/lib/postgresql/data": 1 },
-    networks: [{ name: db.network.name, aliases: [name] }],
-    entrypoint: ["/bin/sh", "-c", script],
-    command: [],
-    health: { test: ["CMD", "test", "-e", "/tmp/pgpass"] },
-  });
+  new Container(
+    name,
+    {
+      ...{ host, image: images.postgres, role: "worker", run: "always", user: "999:999" },
+      ...{ limits: { memoryMb: 64, cpus: 0.5, pids: 32 }, env: { ...env, ...files.env } },
+      volumes: [files.volume, { name: notes.volumeName, path: "/notes", writable: true, noCopy: true }],
+      // Where the image declares a volume, Docker would make one without a name.
+      tmpfsMb: { "/tmp": 16, "/var/lib/postgresql/data": 1 },
+      networks: [{ name: network.name, aliases: [name] }],
+      entrypoint: ["/bin/sh", "-c", script],
+      command: [],
+      health: { test: ["CMD", "test", "-e", works] },
+      graceSeconds: 1,
+    },
+    { dependsOn: notes },
+  );
 }
-consumer("writer", WRITE, "owner");
-consumer("reader", `${CONNECT}\nwhile :; do sleep 1; done`, "read");
+const login = (name: string, rights: LoginArgs["rights"]) => db.login(name, { database: "app", rights });
+consumer("writer", WRITE, login("writer", "owner"), db.network, "/tmp/pgpass");
+consumer("reader", `${CONNECT}\nwhile :; do sleep 1; done`, login("reader", "read"), db.network, "/tmp/pgpass");
+const pooled = pool.login("pooled", { database: "app", rights: "read-write" });
+consumer("pooled", POOLED, pooled, pool.network, "/tmp/works");
+
+const cache = new Redis("cache", {
+  ...{ host, image: images.valkey, limits: { memoryMb: 64, cpus: 0.5, pids: 32 }, maxMb: 128 },
+  withoutBackup: { why: "a test makes it anew" },
+  users: { counter: { rights: "read-write", keys: ["acks"] } },
+  fsync: config.get<"always">("fsync"),
+});
+/** /tmp/acknowledged ends with the last number that was answered. */
+const COUNT = `
+while :; do
+  export REDISCLI_AUTH="$(cat "$REDIS_PASSWORD_FILE")"
+  while echo 'incr acks'; do :; done | valkey-cli -h "$REDIS_HOST" --no-auth-warning --user "$REDIS_USER" >> /tmp/acknowledged
+  sleep 0.1
+done
+`;
+const { env, secrets } = cache.login("counter");
+const files = new SecretFiles("counter-secrets", { host, readerUid: "1000", secrets });
+new Container("counter", {
+  ...{ host, image: images.valkey, role: "worker", run: "always", tmpfsMb: { "/tmp": 64, "/data": 1 } },
+  ...{ limits: { memoryMb: 128, cpus: 0.2, pids: 32 }, env: { ...env, ...files.env }, volumes: [files.volume] },
+  ...{ networks: [{ name: cache.network.name, aliases: ["counter"] }], command: [] },
+  entrypoint: ["/bin/sh", "-c", COUNT],
+  health: { test: ["CMD", "test", "-s", "/tmp/acknowledged"] },
+  graceSeconds: 1,
+});

@@ -157,7 +157,8 @@ function signatureOf({ method, url, headers }: IncomingMessage, shown: ShownSign
     : /Signature=(\w+)$/.exec(String(ours.headers!["Authorization"]))?.[1];
 }
 
-async function startMoto() {
+/** An S3 server that stores, and checks no signature. */
+export async function startMoto() {
   await requirePrograms("the tests' S3 server", { python3: "python3", pip3: "python3-pip" });
   const requirements = join(import.meta.dirname, "moto.txt");
   const version = await run("python3", ["--version"]);

@@ -1,0 +1,98 @@
+// `bulkhead restore`: a database from a backup, into a new volume, by ordinary updates. The first makes the volume beside the
+// server that runs; the second, after a word was typed, lets the server have it. The old volume is kept.
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { Option, type Command } from "commander";
+import { parseDocument } from "yaml";
+import { provideDocker } from "../toolchain/docker.ts";
+import { say } from "../toolchain/steps.ts";
+import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
+import { deploy } from "./deploy.ts";
+import { DONE, FAILED, NOT_REACHED } from "./exit-codes.ts";
+import { momentOf, restoredText, type Wanted } from "./backup/restore.ts";
+import { ask } from "./report/prompt.ts";
+import { listContainers, nameOf } from "./stack/containers.ts";
+import { committedFile, openStack, type Stack } from "./stack/stack.ts";
+
+interface Options extends StackOptions {
+  to?: string;
+  latest?: true;
+}
+
+export const restore: Command = stackCommand("restore", "restore a database from the vault into a new volume")
+  .argument("<database>", "the name that the program has for it")
+  .addOption(new Option("--to <moment>", 'the moment to go back to, in UTC: "2026-01-31 12:00"').conflicts("latest"))
+  .option("--latest", "all that the vault has")
+  .addHelpText(
+    "after",
+    `
+A first update makes the new volume beside the server that runs, and reads all of it. What came of
+it is shown, and a word is asked for. Then a second update ends the server and starts it with the
+new volume: nothing answers in between. The old volume is kept, and named.
+
+On an empty host there is nothing to ask about: one update restores, and starts everything.
+${examples(
+  ['bulkhead restore db --to "2026-01-31 12:00" --stack prod', "to just before that moment's end"],
+  ["bulkhead restore db --latest --stack prod", "to the last seconds before the host was lost"],
+)}`,
+  )
+  .action(exitsWith(goBack));
+
+async function goBack(database: string, { stack: name, to, latest }: Options): Promise<number> {
+  if ((to === undefined) === (latest === undefined)) throw new Error("give --to with a moment, or --latest");
+  const wanted: Wanted = { id: randomBytes(4).toString("hex"), to: latest ? "latest" : momentOf(to!, new Date()) };
+  const stack = await openStack(name, provideDocker);
+  const path = committedFile(name);
+  const before = await readFile(path, "utf8");
+  try {
+    const isThere = (await listContainers(stack.engine, name)).some((each) => nameOf(each) === database);
+    if (!isThere) {
+      say(`Nothing of ${database} is on the host: it is restored before anything starts.`);
+      return await update(stack, path, before, database, { ...wanted, serve: true });
+    }
+    const code = await update(stack, path, before, database, wanted);
+    if (code !== DONE && code !== NOT_REACHED) return code;
+    say(`\n${await whatCameOfIt(stack, wanted.id)}`);
+    const question =
+      `${database} still serves what it has. Type restore ${database} to end it and to serve this instead.\n` +
+      "What was written since that moment is then in the old volume alone, which is kept: ";
+    if ((await ask(question, "a restore is for a person at a terminal")) !== `restore ${database}`) {
+      say(
+        "Not served. `bulkhead restore` begins anew; to forget it, take `restore` out of the stack file, and `bulkhead up`.",
+      );
+      return FAILED;
+    }
+    return await update(stack, path, await readFile(path, "utf8"), database, { ...wanted, serve: true });
+  } finally {
+    stack.engine.close();
+  }
+}
+
+/** One update with another stack file, which is as it was if that fails. */
+async function update(stack: Stack, path: string, before: string, database: string, wanted: Wanted): Promise<number> {
+  await writeFile(path, withRestore(before, database, wanted));
+  const code = await deploy(stack, { yes: true }, { asks: true }).catch(async (error: Error) => {
+    await writeFile(path, before);
+    throw error;
+  });
+  if (code === DONE || code === NOT_REACHED) say(`${path} says so now: commit it.`);
+  else {
+    await writeFile(path, before);
+    say(`Not restored: ${path} is as it was, and what runs is what ran.`);
+  }
+  return code;
+}
+
+function withRestore(file: string, database: string, wanted: Wanted): string {
+  const document = parseDocument(file);
+  restoredText(document, database, wanted);
+  return String(document);
+}
+
+/** The last line of the job that restored. */
+async function whatCameOfIt({ engine, name }: Stack, id: string): Promise<string> {
+  const job = (await listContainers(engine, name)).find(({ Labels }) => Labels["bulkhead.restore"] === id);
+  if (job === undefined) return "What came of it is in no container any more.";
+  const lines = (await engine.logs(job.Id, 50)).split("\n");
+  return lines.findLast((line) => line.startsWith("restored to")) ?? "";
+}

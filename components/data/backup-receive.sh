@@ -1,0 +1,108 @@
+#!/bin/sh
+# Streams every record of the write-ahead log (WAL) into the spool as Postgres writes it, and packs it for the shipper: a
+# closed segment once, the open one whenever it grew. What was not received yet the replication slot keeps in Postgres.
+#
+# receive.sh BASE_SCRIPT SECONDS. A chain is the life of one slot: WAL without a gap, and the base backups that it goes on
+# from. Where the slot is new or was given up, a new chain begins, and with it a base backup.
+set -u
+base=$1 every=$2
+say() { echo "receiver: $1"; }
+umask 077
+printf '*:*:*:*:%s\n' "$(cat "$PASSWORD_FILE")" >/tmp/pgpass
+export PGPASSFILE=/tmp/pgpass PGCONNECT_TIMEOUT=5
+sql() { psql -XqAt -v ON_ERROR_STOP=1 -d postgres -c "$1" 2>/tmp/error; }
+# Replaces the file $2 by the text $1 in one step.
+put() { echo "$1" >"$2.new" && mv "$2.new" "$2"; }
+pack() { zstd -q -f -1 "$1" -o "$2.new" && sync "$2.new" && mv "$2.new" "$2"; }
+
+# Gives whether there is a chain to go on with; begins one where there is none.
+ensure_chain() {
+  chain=$(cat /spool/chain 2>/dev/null)
+  status=$(sql "select coalesce(wal_status, 'none') from pg_replication_slots where slot_name = 'bulkhead'") || {
+    say "Postgres does not answer: $(tail -1 /tmp/error)"
+    return 1
+  }
+  [ -n "$chain" ] && [ -n "$status" ] && [ "$status" != lost ] && return
+  [ "$status" != lost ] ||
+    say "Postgres gave the slot up (max_slot_wal_keep_size), as WAL was not fetched in time: what came since is in no backup"
+  [ -z "$status" ] || sql "select pg_drop_replication_slot('bulkhead')" >/dev/null || return
+  sql "select pg_create_physical_replication_slot('bulkhead', true)" >/dev/null || return
+  chain=$(date -u +%Y%m%dT%H%M%SZ)
+  rm -rf /spool/wal
+  put "$chain" /spool/chain
+  say "the chain $chain begins, with a base backup"
+}
+
+pack_all() {
+  for file in "$in"/????????????????????????; do
+    [ -e "$file" ] || continue
+    name=${file##*/}
+    pack "$file" "$out/wal/$chain/$name.zst" && rm -f "$file" "$out/open/$chain/$name.zst" || return
+  done
+  for file in "$in"/*.history; do
+    [ ! -e "$file" ] || { pack "$file" "$out/wal/$chain/${file##*/}.zst" && rm -f "$file"; } || return
+  done
+  for file in "$in"/*.partial; do
+    [ -e "$file" ] || continue
+    now=$(stat -c '%n %y' "$file") name=${file##*/}
+    [ "$now" = "$seen" ] || { pack "$file" "$out/open/$chain/${name%.partial}.zst" && seen=$now; } || return
+  done
+  put "$(date +%s)" /state/packed
+}
+
+# What the vault has is not kept twice.
+forget_sent() {
+  for mark in /sent/wal/*/*; do rm -f "$out/wal/${mark#/sent/wal/}"; done
+  for mark in /sent/base/*/*; do rm -rf "$out/base/${mark#/sent/base/}"; done
+  for folder in "$out"/open/*; do [ "${folder##*/}" = "$chain" ] || rm -rf "$folder"; done
+}
+
+# A row for the drill, and a place in the WAL to restore to. The segment is closed, so that it is sent as a whole.
+probe() {
+  wanted=$(cat /state/probe-wanted 2>/dev/null) || return 0
+  [ -n "$wanted" ] && [ "$wanted" != "$probed" ] || return 0
+  sql "delete from bulkhead.probe; insert into bulkhead.probe (token) values ('$wanted')" &&
+    lsn=$(sql "select pg_create_restore_point('bulkhead_$wanted')") &&
+    segment=$(sql "select pg_walfile_name('$lsn')") && sql "select pg_switch_wal()" >/dev/null &&
+    databases=$(sql "select string_agg(datname, ' ' order by datname) from pg_database where datallowconn") || {
+    say "no probe row could be written: $(tail -1 /tmp/error)"
+    return 0
+  }
+  probed=$wanted
+  # It is there, and later gone, when it was sent.
+  until [ -e "$out/wal/$chain/$segment.zst" ]; do
+    kill -0 "$receiver" 2>/dev/null && pack_all || return 0
+    sleep 1
+  done
+  put "$wanted $chain $segment $databases" /state/probe-done
+}
+
+out=/spool/out receiver='' probed='' seen=''
+trap '[ -z "$receiver" ] || kill "$receiver" 2>/dev/null; exit 0' TERM INT
+while :; do
+  if ! ensure_chain; then
+    sleep 2 &
+    wait $!
+    continue
+  fi
+  in=/spool/wal/$chain
+  mkdir -p "$in" "$out/wal/$chain" "$out/open/$chain" "$out/base/$chain"
+  pg_receivewal --slot=bulkhead --synchronous --no-loop -w --status-interval=5 --directory="$in" &
+  receiver=$!
+  if [ ! -e "/spool/based-$chain" ]; then
+    (/bin/sh -c "$base" base && rm -f /spool/based-* && touch "/spool/based-$chain") &
+  fi
+  turn=0
+  while kill -0 "$receiver" 2>/dev/null; do
+    [ $((turn % every)) -ne 0 ] || pack_all || say "WAL could not be packed: is the disk full?"
+    turn=$((turn + 1))
+    probe
+    forget_sent
+    sleep 1 &
+    wait $!
+  done
+  wait "$receiver"
+  say "the stream from Postgres ended, and is begun again"
+  sleep 1 &
+  wait $!
+done

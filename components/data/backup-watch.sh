@@ -1,0 +1,51 @@
+#!/bin/sh
+# The health of the backup as a whole: watch.sh serve|health BASE_HOURS DRILL_HOURS. It is well when the vault has what the
+# database acknowledged, a base backup that is new enough, and a drill has restored one not too long ago.
+mode=$1 base_hours=$2 drill_hours=$3
+now=$(date +%s)
+
+# Whether the time in file $1 is no older than $2 seconds.
+fresh() {
+  at=0
+  [ ! -r "$1" ] || read -r at _ <"$1"
+  [ $((now - at)) -le "$2" ]
+}
+
+complain() {
+  fresh /state/packed 60 || echo "no WAL is received: see the log of the receiver"
+  fresh /sent/wal-good 60 || echo "no WAL is sent: $(cat /sent/wal-error 2>/dev/null || echo 'see the log of the shipper')"
+  if [ ! -e /sent/base-good ]; then
+    echo "the vault has no base backup yet: $(cat /sent/base-error 2>/dev/null || echo 'it is being made')"
+  else
+    fresh /sent/base-good $((base_hours * 3600)) || echo "the base backup is older than $base_hours h: bulkhead backup makes one now"
+  fi
+  if [ ! -r /state/drill ]; then
+    echo "no backup was restored yet: bulkhead drill does it now"
+  else
+    read -r how at _ _ of what </state/drill
+    if [ "$how" != ok ]; then
+      echo "the last drill failed: $what"
+    elif [ $((now - at)) -gt $((drill_hours * 3600)) ]; then
+      echo "the last drill ($of) is older than $drill_hours h: bulkhead drill does one now"
+    fi
+  fi
+}
+
+case $mode in
+serve)
+  said=none
+  trap 'exit 0' TERM
+  while :; do
+    now=$(date +%s) found=$(complain)
+    [ "$found" = "$said" ] || echo "backup: ${found:-restored, and up to date}"
+    said=$found
+    sleep 15 &
+    wait $!
+  done
+  ;;
+health)
+  found=$(complain)
+  echo "${found:-restored, and up to date}"
+  [ -z "$found" ]
+  ;;
+esac

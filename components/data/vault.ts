@@ -1,0 +1,115 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as network from "@pulumi/docker/network.js";
+import * as pulumi from "@pulumi/pulumi";
+import type { DockerHost } from "../host/docker-host.ts";
+import { GeneratedSecret } from "../host/secret.ts";
+import { dataImages } from "./images.ts";
+
+export interface VaultArgs {
+  host: DockerHost;
+  /** Where S3 clients find it, like "https://ACCOUNT.r2.cloudflarestorage.com". */
+  endpoint: pulumi.Input<string>;
+  bucket: pulumi.Input<string>;
+  /** Folder in the bucket, for several stacks in one. Letters, digits, `-`, `_`, `.` and `/`. @default the stack's name */
+  folder?: string;
+  /** @default "auto", as R2 has it */
+  region?: string;
+  /** Of a key that opens this bucket alone, to read and to write. */
+  accessKeyId: pulumi.Input<string>;
+  secretAccessKey: pulumi.Input<string>;
+  /**
+   * What everything is encrypted with before it leaves the host: at least 32 characters. Who loses it has no backup. The
+   * setting `backupKey` (a secret) gives it too, which is how a new host gets the key of the old one.
+   *
+   * @default a generated one
+   */
+  key?: pulumi.Input<string>;
+  /** rclone's official image, by digest. @default dataImages.rclone */
+  image?: pulumi.Input<string>;
+}
+
+/**
+ * Where backups are kept: a folder in a bucket of any S3 storage. Nobody there can read them. Only the containers that
+ * send and fetch have its credentials and its key, and they alone are on a network with a way out.
+ */
+export class Vault extends pulumi.ComponentResource {
+  readonly image: pulumi.Input<string>;
+  /** The only way out, for what sends and fetches. */
+  readonly network: network.Network;
+  /** For the container that runs `script`: ACCESS_KEY_ID, SECRET_ACCESS_KEY and KEY. */
+  readonly secrets: Record<string, pulumi.Output<string>>;
+  /** The first arguments of `script`. */
+  readonly place: pulumi.Input<string>[];
+
+  /** @throws Error with all that is wrong with the arguments. */
+  constructor(name: string, args: VaultArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("bulkhead:index:Vault", name, {}, { providers: [args.host.provider], ...opts });
+    const { host, endpoint, bucket, region = "auto", folder = host.stackName } = args;
+    const problems = [
+      ...(/^[\w.-]+(\/[\w.-]+)*$/.test(folder) ? [] : [`folder: ${folder} is no folder: give one like my-app/prod`]),
+      ...(/^[a-z0-9-]+$/.test(region)
+        ? []
+        : [`region: ${region} is none: give one like eu-central-1, or leave it out`]),
+    ];
+    if (problems.length > 0) throw new Error(problems.map((problem) => `${name}: ${problem}`).join("\n"));
+    this.image = args.image ?? dataImages.rclone;
+    this.network = new network.Network(
+      `${name}-network`,
+      { name: host.named(name), driver: "bridge", internal: false, labels: host.labels() },
+      { parent: this, deleteBeforeReplace: true },
+    );
+    const given = args.key ?? new pulumi.Config().getSecret("backupKey");
+    const key = given === undefined ? new GeneratedSecret(`${name}-key`, {}, { parent: this }).value : checked(given);
+    this.secrets = {
+      ACCESS_KEY_ID: pulumi.secret(args.accessKeyId),
+      SECRET_ACCESS_KEY: pulumi.secret(args.secretAccessKey),
+      KEY: key,
+    };
+    const problem = (text: string): never => {
+      throw new Error(`${name}: ${text}`);
+    };
+    this.place = [
+      pulumi
+        .output(endpoint)
+        .apply((url) =>
+          isEndpoint(url)
+            ? url
+            : problem(
+                `endpoint: ${url} is no https:// address: give one like https://ACCOUNT.r2.cloudflarestorage.com; ` +
+                  "http:// is for private addresses alone",
+              ),
+        ),
+      pulumi.interpolate`${bucket}/${folder}`,
+      region,
+    ];
+    this.registerOutputs({});
+  }
+
+  /** `work` for a POSIX shell, with `fetch` and rclone's remote `vault:` beforehand. Its arguments come after `place`. */
+  script(work: string): string {
+    return VAULT + work;
+  }
+}
+
+const VAULT = readFileSync(join(import.meta.dirname, "backup-vault.sh"), "utf8").replace(/^\s*#.*\n/gm, "");
+
+function checked(key: pulumi.Input<string>): pulumi.Output<string> {
+  return pulumi.secret(
+    pulumi.output(key).apply((value) => {
+      if (value.length < 32 || /\s/.test(value))
+        throw new Error(
+          "backupKey: is shorter than 32 characters, or has blanks: give the key that the vault was made with",
+        );
+      return value;
+    }),
+  );
+}
+
+/** What is sent is encrypted before, and a signature shows no key; a private address is still all that may do without TLS. */
+function isEndpoint(url: string): boolean {
+  return (
+    /^https:\/\/[\w.:-]+\/?$/.test(url) ||
+    /^http:\/\/(10|127|192\.168|172\.(1[6-9]|2\d|3[01]))(\.\d+)+(:\d+)?\/?$/.test(url)
+  );
+}

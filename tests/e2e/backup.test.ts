@@ -1,0 +1,169 @@
+// Backups of a real PostgreSQL in a real S3 storage: restored to be believed, damaged on purpose, and all there is when the
+// host is gone.
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { dataImages } from "../../components/data/images.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
+import { provideImages } from "../../toolchain/images.ts";
+import { lastLines } from "../support/command.ts";
+import { currentTestEngine } from "../support/engine.ts";
+import { images as pinned } from "../support/images.ts";
+import { createTestProject, type TestProject } from "../support/pulumi.ts";
+import { removeStack } from "../support/reach.ts";
+import { startVaultStorage, type VaultStorage } from "../support/vault-storage.ts";
+
+const engine = new Engine(process.env["DOCKER_HOST"]!);
+const docker = (...args: string[]) => currentTestEngine().exec("docker", args);
+const LABEL = "backup-backup";
+const KEY = randomBytes(32).toString("base64url");
+const SECRET_ACCESS_KEY = randomBytes(20).toString("base64url");
+let storage: VaultStorage;
+let project: TestProject;
+let config: Record<string, unknown>;
+
+beforeAll(async () => {
+  const wanted = { traefik: pinned.traefik, ...dataImages };
+  const images = { ...wanted, ...(await provideImages(engine, wanted)) };
+  const { stdout } = await docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}");
+  storage = await startVaultStorage(stdout.trim());
+  config = { "backup:images": images, "backup:storage": { endpoint: storage.endpoint, bucket: storage.bucket } };
+  project = await freshProject();
+  await up();
+});
+
+afterAll(async () => {
+  await removeStack(engine, LABEL);
+  project?.remove();
+  await storage?.stop();
+  engine.close();
+});
+
+/** As on another machine: the stack file, the secrets, and no state. */
+async function freshProject(): Promise<TestProject> {
+  const made = await createTestProject({
+    ...{ stack: "backup", config },
+    program: new URL("../programs/backup", import.meta.url).pathname,
+  });
+  await made.setSecret("backupKey", KEY);
+  await made.setSecret("accessKeyId", "AKIDEXAMPLE");
+  await made.setSecret("secretAccessKey", SECRET_ACCESS_KEY);
+  return made;
+}
+
+async function up(): Promise<number> {
+  const { code, stdout, stderr, seconds } = await project.up();
+  if (code !== 0) throw new Error(`the stack did not come up:\n${lastLines(stdout + stderr, 60)}`);
+  return seconds;
+}
+
+test("the backup is red until a drill was green", async () => {
+  await until(async () => (await health()).said.trim() === "no backup was restored yet: bulkhead drill does it now");
+  expect((await health()).status).not.toBe("healthy");
+  const { code, stdout, seconds } = await runNow("backup-drill");
+  expect(stdout).toMatch(/drill: restored to the row of just before: \d+ rows in 2 tables, every page and index read/);
+  expect(code).toBe(0);
+  console.log(JSON.stringify({ event: "drill", seconds }));
+  await until(async () => (await health()).status === "healthy");
+  const { stdout: scratch } = await docker("exec", await idOf("backup-drill"), "ls", "-A", "/restore");
+  expect(scratch.trim().split("\n")).toEqual(["fetched"]);
+});
+
+test("what leaves the host is encrypted, and nobody who has the one thing has the other", async () => {
+  const names = await storage.list();
+  expect(names.some((name) => /^backup-backup\/wal\//.test(name))).toBe(true);
+  for (const name of names) expect(String((await storage.read(name)).subarray(0, 8)), name).toBe("RCLONE\0\0");
+  const volumesOf = async (name: string) =>
+    (await inspect(await idOf(name))).Mounts.map(({ Destination }) => Destination).sort();
+  expect(await volumesOf("db")).toEqual(["/etc/bulkhead", "/var/lib/postgresql/data", "/var/run/postgresql"]);
+  const networksOf = async (name: string) =>
+    Object.keys((await inspect(await idOf(name))).NetworkSettings.Networks).sort();
+  expect(await networksOf("backup-shipper")).toEqual([`${LABEL}-vault`]);
+  expect(await networksOf("backup-receiver")).toEqual([`${LABEL}-db`]);
+  expect(await networksOf("backup-drill")).toEqual(["none"]);
+  const ids = (await docker("ps", "-aq", "--filter", `label=bulkhead.stack=${LABEL}`)).stdout.trim().split("\n");
+  for (const id of ids)
+    for (const { stdout, stderr } of [await docker("inspect", id), await docker("logs", id)])
+      for (const secret of [KEY, SECRET_ACCESS_KEY]) expect((stdout + stderr).includes(secret)).toBe(false);
+});
+
+test("a backup that lists well and cannot be restored is caught by the drill, and the next one is good", async () => {
+  const [name] = (await storage.list("backup-backup/base/")).filter((each) => each.includes("base.tar.zst"));
+  const content = await storage.read(name!);
+  content[content.length >> 1]! ^= 1;
+  await storage.write(name!, content);
+  const { code, stdout } = await runNow("backup-drill");
+  expect(stdout).toContain("what is there cannot be decrypted: it was changed, or the key is another");
+  expect(code).toBe(1);
+  await until(async () => (await health()).status === "unhealthy");
+  expect((await health()).said).toContain("the last drill failed: base backup");
+  expect((await runNow("backup-base")).code).toBe(0);
+  expect((await runNow("backup-drill")).code).toBe(0);
+  await until(async () => (await health()).status === "healthy");
+});
+
+test("the host is gone: another one has all but the last seconds, from the stack file, the vault and the key", async () => {
+  await until(async () => (await acknowledged()).length > 200);
+  const acks = await acknowledged();
+  const gone = Date.now() / 1000;
+  await docker("kill", await idOf("backup-shipper"), await idOf("backup-receiver"), await idOf("db"));
+  await removeStack(engine, LABEL);
+  project.remove();
+
+  config["backup:restore"] = { db: { id: "r1", to: "latest", serve: true } };
+  project = await freshProject();
+  const seconds = await up();
+  const there = new Set((await superuser("select nonce from acks", "app")).trim().split("\n"));
+  const lost = acks.filter(({ nonce }) => !there.has(nonce));
+  const rpoSeconds = lost.length > 0 ? gone - lost[0]!.at : 0;
+  console.log(JSON.stringify({ event: "restored", acknowledged: acks.length, lost: lost.length, rpoSeconds, seconds }));
+  expect(there.size).toBeGreaterThan(150);
+  expect(rpoSeconds).toBeLessThan(10);
+  // What serves again is backed up again, from a base backup of its own.
+  await until(async () => (await docker("logs", await idOf("backup-shipper"))).stdout.includes("is sent"));
+  expect((await runNow("backup-drill")).code).toBe(0);
+});
+
+interface Inspected {
+  State: { Health: { Status: string; Log: { Output: string }[] } };
+  Config: { Entrypoint: string[]; Cmd: string[] };
+  Mounts: { Destination: string }[];
+  NetworkSettings: { Networks: Record<string, unknown> };
+}
+const inspect = (id: string) => engine.get<Inspected>(`/containers/${id}/json`);
+
+async function idOf(name: string): Promise<string> {
+  const filters = ["--filter", `label=bulkhead.stack=${LABEL}`, "--filter", `label=bulkhead.name=${name}`];
+  return (await docker("ps", "-q", ...filters)).stdout.trim();
+}
+
+/** Of the backup as a whole. */
+async function health(): Promise<{ status: string; said: string }> {
+  const { Status, Log } = (await inspect(await idOf("backup"))).State.Health;
+  return { status: Status, said: Log.at(-1)?.Output ?? "" };
+}
+
+/** A scheduled job now, as `bulkhead run` does it. */
+async function runNow(name: string) {
+  const id = await idOf(name);
+  const { Entrypoint, Cmd } = (await inspect(id)).Config;
+  return docker("exec", id, ...Entrypoint, "now", ...Cmd.slice(1));
+}
+
+async function acknowledged(): Promise<{ nonce: string; at: number }[]> {
+  const { stdout } = await docker("exec", await idOf("writer"), "cat", "/tmp/acknowledged");
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => line.split(" "))
+    .map(([nonce, at]) => ({ nonce: nonce!, at: Number(at) }));
+}
+
+async function superuser(sql: string, database = "postgres"): Promise<string> {
+  return (await docker("exec", await idOf("db"), "psql", "-XqAtU", "postgres", "-d", database, "-c", sql)).stdout;
+}
+
+async function until(holds: () => Promise<boolean>, seconds = 60): Promise<void> {
+  for (const end = performance.now() + seconds * 1000; !(await holds()); await sleep(200))
+    if (performance.now() > end) throw new Error(`it did not come within ${seconds} s`);
+}

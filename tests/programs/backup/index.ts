@@ -1,0 +1,49 @@
+// A PostgreSQL server with backups, and a consumer that writes without pause and keeps what was acknowledged.
+import { Config } from "@pulumi/pulumi";
+import { Backup } from "../../../components/data/backup.ts";
+import { Postgres } from "../../../components/data/postgres.ts";
+import { Vault } from "../../../components/data/vault.ts";
+import { Container } from "../../../components/host/container.ts";
+import { DockerHost } from "../../../components/host/docker-host.ts";
+import { SecretFiles } from "../../../components/host/secret.ts";
+
+const config = new Config();
+const images = config.requireObject<{ traefik: string; postgres: string; rclone: string }>("images");
+const storage = config.requireObject<{ endpoint: string; bucket: string }>("storage");
+const host = new DockerHost("host", { host: "local", jobImage: images.traefik });
+await host.check({});
+const vault = new Vault("vault", {
+  ...{ host, image: images.rclone, ...storage },
+  accessKeyId: config.requireSecret("accessKeyId"),
+  secretAccessKey: config.requireSecret("secretAccessKey"),
+});
+const db = new Postgres("db", {
+  ...{ host, image: images.postgres, vault, connections: 20, limits: { memoryMb: 256, cpus: 1, pids: 64 } },
+  maxMb: 1024,
+  databases: { app: {} },
+});
+new Backup("backup", { database: db, walEverySeconds: 2 });
+
+/** Each line of /tmp/acknowledged, with the time, is written when the commit of that row was. */
+const WRITE = `
+export PGHOST="$DATABASE_HOST" PGPORT="$DATABASE_PORT" PGDATABASE="$DATABASE_NAME" PGUSER="$DATABASE_USER" PGCONNECT_TIMEOUT=2
+printf '*:*:*:*:%s\\n' "$(cat "$DATABASE_PASSWORD_FILE")" > /tmp/pgpass
+chmod 600 /tmp/pgpass
+export PGPASSFILE=/tmp/pgpass
+until psql -Xqc 'create table if not exists acks (id bigint generated always as identity primary key, nonce uuid default gen_random_uuid())'; do sleep 0.2; done
+while :; do
+  nonce=$(psql -XqAtc 'insert into acks default values returning nonce') && echo "$nonce $(date +%s)" >> /tmp/acknowledged || sleep 0.2
+done
+`;
+const { env, secrets } = db.login("writer", { database: "app", rights: "owner" });
+const files = new SecretFiles("writer-secrets", { host, readerUid: "999", secrets });
+new Container("writer", {
+  ...{ host, image: images.postgres, role: "service", run: "always", user: "999:999" },
+  ...{ limits: { memoryMb: 64, cpus: 0.5, pids: 32 }, env: { ...env, ...files.env }, volumes: [files.volume] },
+  // Where the image declares a volume, Docker would make one without a name.
+  tmpfsMb: { "/tmp": 16, "/var/lib/postgresql/data": 1 },
+  networks: [{ name: db.network.name, aliases: ["writer"] }],
+  entrypoint: ["/bin/sh", "-c", WRITE],
+  command: [],
+  health: { test: ["CMD", "test", "-e", "/tmp/pgpass"] },
+});

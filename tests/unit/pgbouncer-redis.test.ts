@@ -1,0 +1,153 @@
+import { describe, expect, test } from "vitest";
+import { PgBouncer, type PgBouncerArgs } from "../../components/data/pgbouncer.ts";
+import { Postgres } from "../../components/data/postgres.ts";
+import { Redis, type RedisArgs } from "../../components/data/redis.ts";
+import { DockerHost } from "../../components/host/docker-host.ts";
+import { resourceRules, stackRules } from "../../policy/rules.ts";
+import { stackViolations, violations } from "../../policy/violations.ts";
+import { invariants } from "../../testing/invariants.ts";
+import { container, hex, label, ofType, record, type Recording } from "../../testing/recorder.ts";
+
+const image = (name: string) => `${name}:1@sha256:${hex(name, 64)}`;
+const withoutBackup = { why: "a test has no backup" };
+const LIMITS = { memoryMb: 256, cpus: 1, pids: 100 };
+
+interface Args {
+  pool?: Partial<PgBouncerArgs>;
+  cache?: Partial<RedisArgs>;
+  use?: (made: { db: Postgres; pool: PgBouncer; cache: Redis }) => void;
+  noBackup?: boolean;
+}
+
+function recorded({ pool: ofPool, cache: ofCache, use = () => undefined, noBackup = false }: Args = {}) {
+  return record(() => {
+    const host = new DockerHost("host", { host: "local", jobImage: image("jobs") });
+    const why = noBackup ? {} : { withoutBackup };
+    const common = { host, limits: LIMITS, maxMb: 2048, ...why };
+    const db = new Postgres("db", { ...common, image: image("postgres"), databases: { app: {} } });
+    const pool = new PgBouncer("pool", { host, server: db, image: image("pgbouncer"), ...ofPool });
+    const users = { api: { rights: "read-write" as const, keys: ["cart:*"] }, report: { rights: "read" as const } };
+    const cache = new Redis("cache", { ...common, image: image("valkey"), users, ...ofCache });
+    use({ db, pool, cache });
+  });
+}
+
+function uploaded(recording: Recording, courier: string, file: string): string {
+  const { inputs } = container(recording, courier);
+  return inputs.uploads!.find((upload) => upload.file.endsWith(`/${file}`))!.content!;
+}
+
+function brokenRules({ resources }: Recording): string[] {
+  const all = resources.map(({ type, name, urn, inputs, options: { protect } }) => {
+    return { type, name, urn, props: inputs, opts: { protect } };
+  });
+  return [
+    ...resourceRules.flatMap((rule) =>
+      all
+        .filter(({ type }) => type === rule.type)
+        .flatMap((each) => violations(rule, each).map((message) => `${rule.name}: ${message}`)),
+    ),
+    ...stackRules.flatMap((rule) => stackViolations(rule, all).map(({ message }) => `${rule.name}: ${message}`)),
+  ];
+}
+
+describe("the data tier", () => {
+  test.each(Object.entries(invariants))("%s", async (_, complaintsOf) => {
+    const use: Args["use"] = ({ pool }) => void pool.login("api", { database: "app", rights: "read-write" });
+    expect(complaintsOf(await recorded({ use }))).toEqual([]);
+  });
+
+  test("keeps every rule of the policies, and breaks one without a backup or with a way out", async () => {
+    expect(brokenRules(await recorded())).toEqual([]);
+    expect(brokenRules(await recorded({ noBackup: true })).map((each) => each.split(":")[0])).toEqual([
+      "stack-data-in-backup",
+      "stack-data-in-backup",
+    ]);
+    const open = await recorded();
+    for (const { inputs } of ofType(open, "docker:index/network:Network")) inputs["internal"] = false;
+    expect(brokenRules(open).filter((each) => each.startsWith("stack-database-internal")).length).toBeGreaterThan(2);
+  });
+});
+
+describe("PgBouncer", () => {
+  test("shares connections out so that two of them fit, and knows one password alone", async () => {
+    const recording = await recorded();
+    const ini = uploaded(recording, "pool-configuration-courier", "pgbouncer.ini");
+    expect(ini).toContain("app = host=db port=5432\n");
+    expect(ini).toContain("pool_mode = transaction\n");
+    expect(ini).toContain("max_db_connections = 21\n");
+    expect(uploaded(recording, "pool-configuration-courier", "userlist.txt")).toMatch(
+      new RegExp(`^"pool_[0-9a-f]{8}" "${hex("generated db-pool-password-value", 64)}"\n$`),
+    );
+  });
+
+  test("is replaced side by side, and its clients get time to leave", async () => {
+    const { inputs, options } = container(await recorded({ pool: { drainSeconds: 20 } }), "pool");
+    expect(inputs).toMatchObject({ user: "1000:1000", readOnly: true, destroyGraceSeconds: 25 });
+    expect(options.hooks.beforeCreate).not.toContain("host-stop-first");
+  });
+
+  test("gives a consumer the server's login, by its own name", async () => {
+    const env: Record<string, unknown> = {};
+    await recorded({
+      use: ({ pool }) => {
+        const login = pool.login("api", { database: "app", rights: "read" });
+        for (const [key, value] of Object.entries(login.env)) value.apply((it) => (env[key] = it));
+      },
+    });
+    expect(env).toEqual({
+      ...{ DATABASE_HOST: "pool", DATABASE_PORT: "6432", DATABASE_NAME: "app" },
+      DATABASE_USER: expect.stringMatching(/^api_[0-9a-f]{8}$/) as string,
+    });
+  });
+
+  test("says all that is wrong with its arguments", async () => {
+    await expect(recorded({ pool: { clients: 1, serverConnections: 30, drainSeconds: 0 } })).rejects.toThrow(
+      [
+        "pool: clients: 1 is not from 10 to 10000: give such a number",
+        "pool: serverConnections: 30 is not from 2 to 21: give such a number, or the server more connections, of which two " +
+          "PgBouncers side by side take twice as many",
+        "pool: drainSeconds: 0 is not from 1 to 3600: give such a number",
+      ].join("\n"),
+    );
+  });
+});
+
+describe("Redis", () => {
+  test("has a user for each consumer, no other, and nobody's password in clear", async () => {
+    const lines = uploaded(await recorded(), "cache-users-courier", "users_acl").split("\n");
+    expect(lines[0]).toBe("user default off");
+    expect(lines.map((line) => line.split(" ")[1])).toEqual(["default", "health", "api", "report", undefined]);
+    expect(lines[2]).toMatch(
+      /^user api on resetkeys resetchannels ~cart:\* &cart:\* \+@all -@admin -@dangerous .* #[0-9a-f]{64}$/,
+    );
+    expect(lines[3]).toContain("~* &* -@all +@read +@connection -@admin -@dangerous");
+  });
+
+  test("ends before another one starts, and writes what it is told to a file", async () => {
+    const redis = container(await recorded({ cache: { fsync: "always", eviction: "allkeys-lru" } }), "cache");
+    expect(label(redis, "bulkhead.rollout")).toBe("stop-first");
+    const command = redis.inputs.command!.join(" ");
+    expect(command).toContain("--appendonly yes --appendfsync always");
+    expect(command).toContain("--maxmemory 153mb --maxmemory-policy allkeys-lru");
+  });
+
+  test("says all that is wrong with its arguments", async () => {
+    const users = { Default: { rights: "all" as "read", keys: ["a b"] } };
+    await expect(
+      recorded({ cache: { users, maxMb: 100, limits: { ...LIMITS, memoryMb: 63 }, fsync: "no" as "always" } }),
+    ).rejects.toThrow(
+      [
+        "cache: limits.memoryMb: 63 is too little: give at least 64",
+        "cache: maxMb: 100 is too little: give whole MiB, at least twice the memory",
+        "cache: users.Default: is no name of a user: give one like api, of a-z, 0-9, _ and -",
+        "cache: users.Default.rights: all is none: give read-write, read",
+        'cache: users.Default.keys: "a b" is no pattern of keys: give one like cart:*',
+        "cache: fsync: no is none: give everysec, always",
+      ].join("\n"),
+    );
+    await expect(recorded({ use: ({ cache }) => void cache.login("shop") })).rejects.toThrow(
+      "cache: shop is not in its users: give one of api, report",
+    );
+  });
+});
