@@ -56,8 +56,9 @@ export async function platform(config: Config): Promise<Platform> {
     ...Object.fromEntries(Object.entries(tcp).map(([name, port]) => [`edge.tcp.${name}`, { address, port }])),
   };
   await host.check(tunneled ? {} : ports);
-  const { cloudflared, ...others } = images;
-  await provideImages(host.engine, tunneled ? { ...others, cloudflared } : others, config.registries);
+  // What a site is built from, its build pulls.
+  const wanted = { ...images, cloudflared: tunneled ? images.cloudflared : undefined, nginx: undefined };
+  await provideImages(host.engine, wanted, config.registries);
   const networks = new Networks("networks", { host, tunnel: tunneled });
   const atCloudflare = cloudflare && (await domainAtCloudflare(config, cloudflare));
 

@@ -48,6 +48,14 @@ export function workloadOf(props: Unwrap<ContainerArgs>): Workload {
     get healthTests() {
       return props.healthcheck?.tests;
     },
+    get init() {
+      return props.init;
+    },
+    get executableTmpfs() {
+      return Object.entries(props.tmpfs ?? {}).flatMap(([path, options]) =>
+        options.split(",").includes("exec") ? [path] : [],
+      );
+    },
     get restart() {
       return props.restart;
     },

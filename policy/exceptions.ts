@@ -20,6 +20,9 @@ const SHORT: Record<string, string> = {
   capability: "container-capabilities",
   rootUser: "container-user",
   writableRoot: "container-read-only-root",
+  noHealthCommand: "container-health",
+  noInit: "container-init",
+  tmpfsExec: "container-tmpfs",
   entryPoint: "stack-public-entry-point",
   withoutBackup: "stack-data-in-backup",
 };

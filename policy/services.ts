@@ -15,6 +15,8 @@ export const NOT_IN_SWARM: Record<string, string> = {
   "host-pid": "Swarm has no such mode",
   "host-ipc": "Swarm has no such mode",
   "host-users": "Swarm has no such mode",
+  init: "the provider has no field for it",
+  tmpfs: "the provider has no options for it",
   devices: "Swarm hands out no device",
   "bind-address": "Swarm publishes on every address",
   "default-bridge": "a service is never on it",
@@ -79,6 +81,8 @@ export function workloadOf(props: Unwrap<ServiceArgs>): Workload {
     pidMode: undefined,
     ipcMode: undefined,
     userNamespace: undefined,
+    init: undefined,
+    executableTmpfs: [],
     devices: [],
     get ports() {
       return ofEach(props.endpointSpec?.ports, ({ publishedPort }) => [{ address: "0.0.0.0", port: publishedPort }]);

@@ -17,6 +17,10 @@ export interface Workload {
   readonly memorySwap: number | undefined;
   readonly cpus: number | undefined;
   readonly healthTests: readonly string[] | undefined;
+  /** Whether Docker's own init is process 1. */
+  readonly init: boolean | undefined;
+  /** File systems in memory from which programs run. */
+  readonly executableTmpfs: readonly string[];
   readonly restart: string | undefined;
   readonly log: { driver: string | undefined; options: Record<string, string> | undefined };
   /** From SIGTERM to SIGKILL, as the engine or Swarm knows it. */
@@ -80,6 +84,23 @@ export const workloadRows: Row<Workload>[] = [
     why: "What cannot write to its own files cannot keep an intruder's (CIS 5.13, OWASP 8, NSA/CISA: immutable file systems).",
     cure: "set readOnly, with tmpfs and volumes for what has to be written",
     faults: ({ readOnly }) => (readOnly ? [] : ["has a writable root"]),
+  },
+  {
+    name: "tmpfs",
+    severity: "mandatory",
+    why: "What an intruder has written can be run from there (CIS 5.13, NSA/CISA: immutable file systems).",
+    cure: "leave exec out of its options",
+    faults: ({ executableTmpfs }) =>
+      ofEach(executableTmpfs, (path) => [
+        { what: `runs programs from the file system in memory at ${path}`, part: path },
+      ]),
+  },
+  {
+    name: "init",
+    severity: "advisory",
+    why: "A program that is process 1 gets no default signals, and leaves the processes that it inherits (CIS 5.28: pids).",
+    cure: "set init, unless the image has an init of its own",
+    faults: ({ kind, init }) => (kind !== "service" || init ? [] : ["has no init"]),
   },
   {
     name: "user",

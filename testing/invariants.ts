@@ -185,7 +185,8 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     const { start, healthcheck, wait, waitTimeout } = container.inputs;
     // A backup is red until a drill was green, and no update waits for one.
     const isAwaited = label(container, "bulkhead.role") !== "backup";
-    return start === false
+    const excepted = exceptionsOf(container).some(({ noHealthCommand }) => noHealthCommand);
+    return start === false || (healthcheck === undefined && excepted)
       ? []
       : [
           ...(healthcheck?.tests?.[0] === "CMD" && healthcheck.tests.length > 1
@@ -237,23 +238,24 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
   "every exception is known and has a reason": eachContainer((container) =>
     exceptionsOf(container).flatMap(({ why, ...what }) => [
       ...(why && why.length > 10 ? [] : [`has the exception ${JSON.stringify(what)} without a reason`]),
-      ...(["capability", "rootUser", "writableRoot", "entryPoint", "withoutBackup"].includes(Object.keys(what).join())
+      ...(KNOWN_EXCEPTIONS.includes(Object.keys(what).join())
         ? []
         : [`has the unknown exception ${JSON.stringify(what)}`]),
     ]),
   ),
 
-  "every tmpfs has a size and runs nothing": eachContainer(({ inputs: { tmpfs } }) =>
-    Object.entries(tmpfs ?? { "": "" }).flatMap(([path, options]) => {
+  "every tmpfs has a size and runs nothing": eachContainer((container) =>
+    Object.entries(container.inputs.tmpfs ?? { "": "" }).flatMap(([path, options]) => {
       const set = options.split(",");
-      const missing = ["noexec", "nosuid", "nodev"].filter((option) => !set.includes(option));
+      const executable = exceptionsOf(container).some(({ tmpfsExec }) => tmpfsExec === path);
+      const missing = [executable ? "exec" : "noexec", "nosuid", "nodev"].filter((option) => !set.includes(option));
       if (!set.some((option) => /^size=[1-9]\d*m$/.test(option))) missing.push("size");
       return missing.map((option) => `has the tmpfs ${path} without ${option}`);
     }),
   ),
 
-  "an init reaps, stops take their time, and logs are rotated": eachContainer(({ inputs }) => [
-    ...(inputs.init ? [] : ["has no init"]),
+  "an init reaps, stops take their time, and logs are rotated": eachContainer(({ inputs, ...container }) => [
+    ...(inputs.init === !exceptionsOf({ inputs, ...container }).some(({ noInit }) => noInit) ? [] : ["has no init"]),
     ...(inputs.destroyGraceSeconds && inputs.destroyGraceSeconds > 0 ? [] : ["is killed without grace"]),
     ...(inputs.logDriver === "json-file" ? [] : [`logs to ${inputs.logDriver}`]),
     ...(JSON.stringify(Object.entries(inputs.logOpts ?? {}).sort()) === '[["max-file","3"],["max-size","10m"]]'
@@ -462,6 +464,11 @@ function dnsRecords(recording: Recording) {
   return ofType<pulumi.Unwrap<DnsRecordArgs>>(recording, "cloudflare:index/dnsRecord:DnsRecord");
 }
 
+const KNOWN_EXCEPTIONS = [
+  ...["capability", "rootUser", "writableRoot", "noInit", "tmpfsExec", "noHealthCommand"],
+  ...["entryPoint", "withoutBackup"],
+];
+
 /** Inputs of a container that the invariants above look at, or that are harmless. */
 const JUDGED = [
   ...["image", "entrypoints", "command", "envs", "labels", "uploads", "volumes", "mounts", "tmpfs", "readOnly", "user"],
@@ -537,6 +544,9 @@ interface Exception {
   capability?: string;
   rootUser?: boolean;
   writableRoot?: boolean;
+  noInit?: boolean;
+  tmpfsExec?: string;
+  noHealthCommand?: boolean;
 }
 
 function exceptionsOf(container: Container): Exception[] {

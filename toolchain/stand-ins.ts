@@ -69,6 +69,19 @@ const recipes: Readonly<Record<string, Recipe>> = {
       Cmd: ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
     },
   },
+  "nginx-unprivileged": {
+    content: "nginx of Debian 12",
+    variant: "extract",
+    packages: ["base-files", "nginx", "busybox", "ca-certificates"],
+    scripts: ["slim", "busybox", "nginx"],
+    config: {
+      Env: [PATH],
+      User: "101",
+      StopSignal: "SIGQUIT",
+      ExposedPorts: { "8080/tcp": {} },
+      Cmd: ["nginx", "-g", "daemon off;"],
+    },
+  },
   cloudflared: {
     content: `cloudflared ${pins.cloudflared}, built here, on Debian 12`,
     variant: "extract",
@@ -152,7 +165,8 @@ export async function standInFor(reference: string): Promise<StandIn | undefined
   const names = [tagOf(reference)];
   const inputs = [recipe, scripts, await recipe.copiesKey?.(), names, process.arch, FORMAT];
   const recipeKey = keyOf(...inputs);
-  const own = `bulkhead.local/${key}:${recipeKey}`;
+  // One word, as what takes it without a digest wants it.
+  const own = `bulkhead.local/${key.split("-")[0]}:${recipeKey}`;
   const make = async (directory: string) => {
     const copies = (await recipe.copies?.()) ?? [];
     await requirePrograms("stand-in images", { mmdebstrap: "mmdebstrap" });

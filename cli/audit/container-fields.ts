@@ -168,7 +168,10 @@ export const fields: Record<string, Field> = {
     read: ({ HostConfig }) => HostConfig.RestartPolicy.Name || "no",
     cure: REFRESH,
   },
-  init: { promise: () => "yes", read: ({ HostConfig }) => (HostConfig.Init ? "yes" : "no") },
+  init: {
+    promise: given(({ init }) => (init === false ? "no" : "yes")),
+    read: ({ HostConfig }) => (HostConfig.Init ? "yes" : "no"),
+  },
   logs: {
     promise: given(({ logDriver, logOpts }) => `${logDriver} ${listed(logOpts)}`),
     read: ({ HostConfig: { LogConfig } }) => `${LogConfig.Type} ${listed(LogConfig.Config)}`,

@@ -36,7 +36,8 @@ import { SecretFiles } from "../host/secret.ts";
 export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" | "requestsPerSecond" | "burst"> {
   /** With a tunnel, nobody but its connector reaches the edge, and no port of the host is published. */
   networks: Networks;
-  images: { traefik: string; haproxy: string };
+  /** nginx: what a StaticSite is built from. @default the package's */
+  images: { traefik: string; haproxy: string; nginx?: string };
   /** Address of the host to listen on. */
   address: string;
   httpsPort: number;
@@ -90,6 +91,8 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   readonly hosts: readonly string[];
   readonly url: string;
   readonly maxBodyMb: number;
+  /** What a StaticSite is built from, if the stack says so. */
+  readonly siteServer: string | undefined;
   /** Name of the file with its own settings and routes. */
   readonly routeFile: string;
   /** Settings that every service's cutover job needs. */
@@ -127,6 +130,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     this.#domains = [{ name: domain }, ...(args.domains ?? [])];
     this.hosts = this.#domains.map(({ name }) => name);
     this.maxBodyMb = args.maxBodyMb ?? 10;
+    this.siteServer = images.nginx;
     this.#port = httpsPort === 443 || networks.tunnel ? "" : `:${httpsPort}`;
     this.url = this.urlOf(domain);
 

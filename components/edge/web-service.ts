@@ -15,8 +15,8 @@ export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   edge: Proxy;
   /** Port in the container that speaks HTTP. */
   port: number;
-  /** How the engine sees that it works. */
-  health: Health;
+  /** How the engine sees that it works. @default nothing, which takes the exception `noHealthCommand` */
+  health?: Health;
   /**
    * Health checks in a row without an answer after which its processes are ended, so that Docker starts it again: with
    * 10 a process that hangs is back within 140 s, or 55 s before Docker 25. Less would end services of a host that is only
@@ -92,7 +92,7 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
       host: edge.host,
       role: "service",
       gate: edge,
-      health: reviving(name, args.health, args.reviveAfterHangs),
+      health: args.health && reviving(name, args.health, args.reviveAfterHangs),
     });
     this.container = containers[0];
     this.internalUrl = `http://edge-2:8081/services/${name}`;

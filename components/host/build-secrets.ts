@@ -45,7 +45,9 @@ export function buildSecrets(): BuildSecret[] {
   const lines = Object.entries(variables).flatMap(([name, value]) =>
     value ? [`${name}='${value.replaceAll("'", `'\\''`)}'\n`] : [],
   );
-  return lines.length > 0 ? [{ id: "build.env", src: fileOf("build.env", lines.join("")) }, ...secrets] : secrets;
+  return lines.length > 0
+    ? [{ id: "build.env", src: temporaryFile("build.env", lines.join("")) }, ...secrets]
+    : secrets;
 }
 
 /**
@@ -68,7 +70,7 @@ export function secretFiles(
     pulumi.output(value).apply((content) => {
       if (Buffer.byteLength(content) > MOST_BYTES)
         throw new Error(`${name}: secrets: ${id} is larger than 500 KiB, and BuildKit takes no larger one: give less`);
-      return { id, src: fileOf(`${name}-${id}`, content) };
+      return { id, src: temporaryFile(`${name}-${id}`, content) };
     }),
   );
   // Where the files are is none.
@@ -104,7 +106,7 @@ function setting(file: string | undefined, key: string): string | undefined {
 }
 
 /** A file that only this user may read, and that is gone when this program is. */
-function fileOf(name: string, content: string): string {
+export function temporaryFile(name: string, content: string): string {
   if (directory === undefined) {
     const made = mkdtempSync(join(tmpdir(), "bulkhead-build-"));
     process.once("exit", () => rmSync(made, { recursive: true, force: true }));

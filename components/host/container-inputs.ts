@@ -3,6 +3,9 @@ export interface ContainerInputs {
   ports?: { external: number }[];
   labels: { label: string; value: string }[];
   image: string;
+  tmpfs?: Record<string, string>;
+  volumes?: { containerPath?: string }[];
+  mounts?: { target: string }[];
 }
 
 /** The most processes that it may have. */

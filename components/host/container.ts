@@ -42,7 +42,7 @@ export interface ContainerArgs extends Posture {
   rollout?: "stop-first";
   /** Size of /dev/shm in MiB. @default 64, the engine's own */
   shmMb?: number;
-  /** How the engine sees that it works. Required for all that runs. */
+  /** How the engine sees that it works. Required for all that runs, but for the exception `noHealthCommand`. */
   health?: Health;
   /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
   networks?: { name: pulumi.Input<string>; aliases?: string[] }[];
@@ -100,7 +100,11 @@ export class Container extends pulumi.ComponentResource {
   constructor(name: string, args: ContainerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Container", name, {}, { providers: [args.host.provider], ...opts });
     const { host, run, health, networks = [], volumes = [], ports = [], uploads = [], exceptions = [] } = args;
-    if (run !== "never" && health === undefined) throw new Error(`${name}: has no health check: give it one`);
+    const unasked = exceptions.some((exception) => "noHealthCommand" in exception);
+    if (run !== "never" && health === undefined && !unasked)
+      throw new Error(`${name}: has no health check: give it one`);
+    if (health !== undefined && unasked)
+      throw new Error(`${name}: exceptions: noHealthCommand: it has a health check: leave one of them out`);
     // A network given as the mode keeps the container off the default bridge from the start, but the engine then drops
     // its aliases there. Where every network has aliases, the provider takes it off the bridge before it starts.
     const mode = networks.length === 0 ? "none" : networks.find(({ aliases }) => aliases === undefined)?.name;

@@ -102,9 +102,16 @@ fi
 finish
 `;
 
+/** A DataVolume, or another volume that says whose it is. */
+export interface MountedVolume extends pulumi.Resource {
+  readonly volumeName: pulumi.Output<string>;
+  /** `uid:gid` */
+  readonly owner: string;
+}
+
 /** A data volume in a service. */
 export interface DataMount {
-  volume: DataVolume;
+  volume: MountedVolume;
   /** Folder in the container, like "/app/uploads". What the image has there is not copied into the volume. */
   path: string;
   /** Releases side by side, and all services that say so, write at the same time. @default false */

@@ -9,6 +9,7 @@ import { publishersOf, type Publisher } from "../docker-engine/published-ports.t
 import { explainUnreachable } from "../docker-engine/connection-errors.ts";
 import { buildHook } from "./build-hook.ts";
 import { failureHooks, announceDowntime, HostFaults } from "./deploy-failures.ts";
+import { imageVolumesHook } from "./image-volumes.ts";
 import { jobHook } from "./job-hook.ts";
 import { stopFirstHooks } from "./stop-first.ts";
 
@@ -70,10 +71,20 @@ export class DockerHost extends pulumi.ComponentResource {
       return { props, opts: pulumi.mergeOptions({ hooks: { onError: [this.faults.hook] } }, opts) };
     });
     // Registered once, as each costs a call to the engine.
-    this.hooks = failureHooks(name, this);
-    this.hooksOfPorts = { ...this.hooks, beforeCreate: [announceDowntime(name, this), ...this.hooks.beforeCreate!] };
+    const failures = failureHooks(name, this);
+    const imageVolumes = imageVolumesHook(name, this);
+    // Before anything that runs is touched.
+    const checked = (hooks: pulumi.ResourceHookBinding) => ({
+      ...hooks,
+      beforeCreate: [imageVolumes, ...(hooks.beforeCreate ?? [])],
+    });
+    this.hooks = checked(failures);
+    this.hooksOfPorts = checked({
+      ...failures,
+      beforeCreate: [announceDowntime(name, this), ...failures.beforeCreate!],
+    });
     this.hooksOfJobs = { ...this.hooks, afterCreate: [...this.hooks.afterCreate!, jobHook(name, this)] };
-    this.hooksOfStopFirst = stopFirstHooks(name, this, this.hooks);
+    this.hooksOfStopFirst = checked(stopFirstHooks(name, this, failures));
     this.hooksOfBuilds = { beforeCreate: [buildHook(name, this)] };
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
     this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });

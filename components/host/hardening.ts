@@ -27,6 +27,12 @@ export type Exception = {
   | { rootUser: true }
   /** Leaves the root file system writable. */
   | { writableRoot: true }
+  /** Of a WebService alone: its image has nothing to ask it with, so the edge alone asks, when a release is tried. */
+  | { noHealthCommand: true }
+  /** Its image has an init of its own, such as s6, which has to be process 1. */
+  | { noInit: true }
+  /** Lets programs run from this file system in memory, one of `tmpfsMb`. */
+  | { tmpfsExec: string }
   /** Serves this entry point of Traefik's to clients without TLS or without a rate limit. */
   | { entryPoint: string }
   /** Keeps this volume with data, by its name on the host, out of every backup. Of a DataVolume's own job alone. */
@@ -69,13 +75,21 @@ export function hardened(posture: Posture) {
       `exceptions: capability: ${adds.join(", ")} has no effect for the user ${user}, as Docker gives capabilities to root ` +
         "alone: leave it out (a port below 1024 needs none), or run it as root, with the exception { rootUser: true }",
     );
+  const executable = exceptions.flatMap((exception) => ("tmpfsExec" in exception ? [exception.tmpfsExec] : []));
+  for (const path of executable)
+    if (!(path in tmpfsMb))
+      throw new Error(
+        `exceptions: tmpfsExec: ${path} is none of tmpfsMb (${Object.keys(tmpfsMb).join(", ")}): give one of them`,
+      );
   return {
     readOnly: !exceptions.some((exception) => "writableRoot" in exception),
     capabilities: { drops: ["ALL"], adds },
     securityOpts: ["no-new-privileges:true"],
     privileged: false,
     user,
-    tmpfs: Object.fromEntries(Object.entries(tmpfsMb).map(([path, sizeMb]) => [path, tmpfsOptions(sizeMb)])),
+    tmpfs: Object.fromEntries(
+      Object.entries(tmpfsMb).map(([path, sizeMb]) => [path, tmpfsOptions(sizeMb, executable.includes(path))]),
+    ),
     memory: limits.memoryMb,
     // Memory and swap together: the same figure means no swap.
     memorySwap: limits.memoryMb,
@@ -83,7 +97,7 @@ export function hardened(posture: Posture) {
     // As the provider reads it back; "1" would show as a change for ever.
     cpus: Number.isInteger(limits.cpus) ? limits.cpus.toFixed(1) : String(limits.cpus),
     // A process that ignores SIGTERM because it is PID 1 would cost the whole grace at every stop.
-    init: true,
+    init: !exceptions.some((exception) => "noInit" in exception),
     ipcMode: "private",
     logDriver: "json-file",
     logOpts: { "max-size": "10m", "max-file": "3" },
@@ -103,6 +117,6 @@ function isRoot(user: string): boolean {
   return /^(0+|root)?(:|$)/.test(user);
 }
 
-function tmpfsOptions(sizeMb: number): string {
-  return `rw,noexec,nosuid,nodev,size=${sizeMb}m,mode=1777`;
+function tmpfsOptions(sizeMb: number, executable: boolean): string {
+  return `rw,${executable ? "exec" : "noexec"},nosuid,nodev,size=${sizeMb}m,mode=1777`;
 }

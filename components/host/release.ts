@@ -45,6 +45,8 @@ export interface ReplicatedArgs {
 export interface PreDeploy {
   /** The program and its arguments. The image needs a POSIX shell to run it. */
   command: string[];
+  /** Where the service's own image has no shell: another target of the same Dockerfile, for one. @default the service's own */
+  image?: pulumi.Input<string>;
   /** The update fails when it has not ended by then. @default 300 */
   deadlineSeconds?: number;
   /** @default the service's own */
@@ -62,7 +64,7 @@ export interface PreDeploy {
 export interface ReleaseKind {
   host: DockerHost;
   role: Role;
-  health: Health;
+  health: Health | undefined;
   /** The edge that leads to it. @default none does */
   gate?: Gate;
   /** In place of the image's. @default the image's own */
@@ -182,11 +184,25 @@ function refuseBadRelease(name: string, { replicas = 1, rollout = "start-first",
   if (problems.length > 0) throw new Error(problems.join("\n"));
 }
 
-function preDeployJob<Common extends Pick<ReleaseArgs, "limits" | "env">>(common: Common, preDeploy: PreDeploy) {
-  const { command, deadlineSeconds = 300, limits = common.limits, env } = preDeploy;
+function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: PreDeploy) {
+  const { command, deadlineSeconds = 300, limits = common.limits, image = common.image, env } = preDeploy;
+  // It is asked by Docker whether it is done, whatever the service is asked by.
+  const exceptions = common.exceptions?.filter((exception) => !("noHealthCommand" in exception));
   return {
     ...common,
-    ...{ limits, deadlineSeconds, env: { ...common.env, ...env } },
-    ...{ script: '"$@" || exit\nfinish', scriptArguments: command },
+    exceptions,
+    image,
+    limits,
+    env: { ...common.env, ...env },
+    deadlineSeconds,
+    script: '"$@" || exit\nfinish',
+    scriptArguments: command,
   };
+}
+
+interface JobOfRelease {
+  image: pulumi.Input<string>;
+  limits: Limits;
+  env: ReleaseArgs["env"];
+  exceptions: ReleaseArgs["exceptions"];
 }

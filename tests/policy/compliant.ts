@@ -21,6 +21,8 @@ export function compliantStack(): Resource[] {
       memorySwap: 128,
       cpus: "0.5",
       healthcheck: { tests: ["CMD", "true"] },
+      init: true,
+      tmpfs: { "/tmp": "rw,noexec,nosuid,nodev,size=16m" },
       restart: "always",
       mustRun: true,
       start: true,

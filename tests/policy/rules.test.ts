@@ -144,6 +144,18 @@ const broken: Broken[] = [
     says: `web: has no health check: give it a health check, like ${HEALTH}`,
   },
   {
+    rule: "container-tmpfs",
+    of: "web",
+    set: { tmpfs: { "/tmp": "rw,exec,nosuid,size=16m" } },
+    says: "web: runs programs from the file system in memory at /tmp: leave exec out of its options",
+  },
+  {
+    rule: "container-init",
+    of: "web",
+    set: { init: false },
+    says: "web: has no init: set init, unless the image has an init of its own",
+  },
+  {
     rule: "container-restart",
     of: "web",
     set: { restart: "no" },

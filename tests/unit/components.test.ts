@@ -93,6 +93,17 @@ describe("the posture", () => {
       { user: "0:0", capabilities: { drops: ["ALL"], adds: ["CHOWN", "SETUID"] } },
     ],
     ["a writable root", { exceptions: [{ writableRoot: true, why: "w" }] }, { readOnly: false }],
+    ["an init of its own", { exceptions: [{ noInit: true, why: "w" }] }, { init: false }],
+    [
+      "programs in /tmp",
+      { tmpfsMb: { "/tmp": 16, "/var/cache": 8 }, exceptions: [{ tmpfsExec: "/tmp", why: "w" }] },
+      {
+        tmpfs: {
+          "/tmp": "rw,exec,nosuid,nodev,size=16m,mode=1777",
+          "/var/cache": "rw,noexec,nosuid,nodev,size=8m,mode=1777",
+        },
+      },
+    ],
     ["leave to run as root", { exceptions: [{ rootUser: true, why: "w" }] }, {}],
     ["root", { user: "0:0", exceptions: [{ rootUser: true, why: "w" }] }, { user: "0:0" }],
     ["another user", { user: "99:99" }, { user: "99:99" }],
@@ -196,7 +207,11 @@ describe("Container", () => {
     });
     expect(options).toMatchObject({
       deleteBeforeReplace: false,
-      hooks: { beforeCreate: ["host-watch"], afterCreate: ["host-watched"], onError: ["host-faults", "host-explain"] },
+      hooks: {
+        beforeCreate: ["host-image-volumes", "host-watch"],
+        afterCreate: ["host-watched"],
+        onError: ["host-faults", "host-explain"],
+      },
     });
   });
 
@@ -826,6 +841,61 @@ describe("Networks", () => {
       })),
     );
   });
+});
+
+describe("an image with a VOLUME", () => {
+  const tell = async (args: Partial<ContainerArgs>, answer: (request: string) => object | undefined) => {
+    const { requests } = await startFakeEngine(answer);
+    const recording = await onHost((host) => {
+      const common = { host, role: "service", image: IMAGE, run: "always", health: HEALTH, limits: LIMITS } as const;
+      new Container("it", { ...common, ...args });
+    });
+    const { inputs } = container(recording, "it");
+    const hook = recording.hooks.get("host-image-volumes") as pulumi.ResourceHook;
+    const call = hook.callback({ name: "it", newInputs: inputs } as unknown as pulumi.ResourceHookArgs);
+    return { requests, call };
+  };
+  const image = { Config: { Volumes: { "/data/": {}, "/cache": {} } } };
+  const there = (request: string) => (request === `GET /images/${IMAGE}/json` ? image : undefined);
+
+  test("is refused for what nothing is mounted at", async () => {
+    const told = (path: string) =>
+      `it: its image declares a volume at ${path}, which Docker would put on the host's disk without a limit: ` +
+      `give tmpfsMb: { "${path}": 64 } for what may be lost, or a DataVolume at ${path}`;
+    const { call } = await tell({}, there);
+    await expect(call).rejects.toThrow(`${told("/cache")}\n${told("/data/")}`);
+    const parent = await tell({ tmpfsMb: { "/cache": 1 }, volumes: [{ name: "v", path: "/data/deeper" }] }, there);
+    await expect(parent.call).rejects.toThrow(told("/data/"));
+  });
+
+  test("is taken with a file system in memory or a volume there", async () => {
+    for (const noCopy of [true, false]) {
+      const { call } = await tell({ tmpfsMb: { "/cache": 1 }, volumes: [{ name: "v", path: "/data", noCopy }] }, there);
+      await expect(call).resolves.toBeUndefined();
+    }
+  });
+
+  test("is pulled to be looked at, and what cannot be had is told by what makes the container", async () => {
+    let pulled = false;
+    const { call } = await tell({}, (request) => {
+      if (request.startsWith("POST /images/create?")) pulled = true;
+      return pulled && request.startsWith("GET /images/") ? image : pulled ? {} : undefined;
+    });
+    await expect(call).rejects.toThrow("its image declares a volume at /cache");
+    const missing = await tell({}, () => undefined);
+    await expect(missing.call).resolves.toBeUndefined();
+  });
+});
+
+test("a service without a health command is an exception, and nothing waits for its health", async () => {
+  const exceptions: Exception[] = [{ noHealthCommand: true, why: "it has no program to ask with" }];
+  const { inputs } = await containerOf({ health: undefined, exceptions });
+  expect(inputs.healthcheck).toBeUndefined();
+  expect(inputs.wait ?? false).toBe(false);
+  await expect(containerOf({ health: undefined })).rejects.toThrow("it: has no health check: give it one");
+  await expect(containerOf({ exceptions })).rejects.toThrow(
+    "it: exceptions: noHealthCommand: it has a health check: leave one of them out",
+  );
 });
 
 describe("BuiltImage", () => {
