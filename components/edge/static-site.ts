@@ -104,7 +104,7 @@ const PORT = 8080;
 const NGINX = "101:101";
 
 /** Without a slash at its end. */
-function prefixOf({ paths }: Routes): string {
+function prefixOf({ paths }: Route): string {
   return paths[0] === "/" ? "" : paths[0]!;
 }
 
