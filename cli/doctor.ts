@@ -85,17 +85,19 @@ async function servicesOf(name: string, host: Host): Promise<Services> {
 async function stackFacts(name: string): Promise<StackFacts> {
   const { config = {} } = await readStackFile(committedFile(name));
   const { shape } = await programSettings();
-  const keys = ["domain", "domains", "aliases", "edge", "cloudflare"] as const;
+  const keys = ["domain", "domains", "aliases", "edge", "cloudflare", "backupKeyKept"] as const;
   const {
     domain,
     domains = [],
     aliases = [],
     edge,
     cloudflare,
+    backupKeyKept,
   } = parseStackFile(...([projectName(), config, keys, shape] as const));
   const listens = cloudflare?.tunnel ? {} : { edge };
   const further = [...domains, ...aliases].map((own) => own.name);
-  return { label: stackLabel(name), domain, further, ...listens, memoryMb: await servicesMemoryMb(config) };
+  const memoryMb = await servicesMemoryMb(config);
+  return { label: stackLabel(name), domain, further, ...listens, memoryMb, backupKeyKept };
 }
 
 /** What the services of the program may take together, by its own settings. */

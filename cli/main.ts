@@ -5,6 +5,7 @@ import { styleText } from "node:util";
 import { Command, CommanderError } from "commander";
 import { audit } from "./audit.ts";
 import { backup, drill } from "./backup.ts";
+import { backupKey } from "./backup-key.ts";
 import { backups } from "./backups.ts";
 import { checkCommit } from "./ci/check-commit.ts";
 import { driftIssue } from "./ci/drift-issue.ts";
@@ -48,6 +49,7 @@ const verbs: readonly Command[] = [
   backups,
   drill,
   restore,
+  backupKey,
   releases,
   rotate,
   doctor,

@@ -17,12 +17,14 @@ import { committedFile, openStack, type Stack } from "./stack/stack.ts";
 interface Options extends StackOptions {
   to?: string;
   latest?: true;
+  backup?: string;
 }
 
 export const restore: Command = stackCommand("restore", "restore a database from the vault into a new volume")
   .argument("<database>", "the name that the program has for it")
   .addOption(new Option("--to <moment>", 'the moment to go back to, in UTC: "2026-01-31 12:00"').conflicts("latest"))
-  .option("--latest", "all that the vault has")
+  .addOption(new Option("--latest", "all that the vault has").conflicts("backup"))
+  .addOption(new Option("--backup <name>", "a base backup of `bulkhead backups`, to its end").conflicts("to"))
   .addHelpText(
     "after",
     `
@@ -38,9 +40,11 @@ ${examples(
   )
   .action(exitsWith(goBack));
 
-async function goBack(database: string, { stack: name, to, latest }: Options): Promise<number> {
-  if ((to === undefined) === (latest === undefined)) throw new Error("give --to with a moment, or --latest");
-  const wanted: Wanted = { id: randomBytes(4).toString("hex"), to: latest ? "latest" : momentOf(to!, new Date()) };
+async function goBack(database: string, { stack: name, to, latest, backup }: Options): Promise<number> {
+  if (to === undefined && latest === undefined && backup === undefined)
+    throw new Error("give --to with a moment, --latest, or --backup with a name of `bulkhead backups`");
+  const moment = latest ? "latest" : (backup ?? momentOf(to!, new Date()));
+  const wanted: Wanted = { id: randomBytes(4).toString("hex"), to: moment };
   const stack = await openStack(name, provideDocker);
   const path = committedFile(name);
   const before = await readFile(path, "utf8");

@@ -209,6 +209,19 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
     return data.some(({ usedMb, maxMb }) => usedMb > 0.8 * maxMb) ? warn(found, cure) : ok(found);
   },
 
+  "backup key": ({ containers, stack: { label, backupKeyKept } }) => {
+    const isBackedUp = containers.some(
+      ({ Labels }) => Labels["bulkhead.stack"] === label && Labels["bulkhead.backup"] !== undefined,
+    );
+    if (!isBackedUp) return ok("the stack has no backups");
+    if (backupKeyKept !== undefined) return ok(`kept: ${backupKeyKept}`);
+    return warn("nobody has said where a copy of it is kept", [
+      "If this host and Pulumi's state are lost, nobody can read the backups without the key.",
+      "  bulkhead backup-key                          # shows it, at a terminal alone",
+      '  bulkhead backup-key --kept "our safe, 2026"  # says where it is kept',
+    ]);
+  },
+
   memory: ({ engine: { MemTotal }, stack: { memoryMb } }) => {
     const totalMb = Math.round(MemTotal / 2 ** 20);
     const found = `${totalMb} MiB; the services' limits are ${memoryMb} MiB`;

@@ -53,6 +53,8 @@ export interface StackFacts {
   };
   /** What its services may use together. */
   memoryMb: number;
+  /** Where a copy of the backups' key is kept, as the stack file says. */
+  backupKeyKept?: string;
 }
 
 /** What the engine says of itself in `/info`. */

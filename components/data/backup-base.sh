@@ -31,5 +31,12 @@ cp "$new/data/backup_manifest" "$new/out/"
 sync
 mv "$new/out" "/spool/out/base/$chain/$name"
 say "$name is made and verified, after $(($(date +%s) - began)) s"
-until [ "$(cut -d' ' -f2 /sent/base-good 2>/dev/null)" = "$name" ]; do sleep 1; done
+said=
+until [ "$(cut -d' ' -f2 /sent/base-good 2>/dev/null)" = "$name" ]; do
+  if [ -r /sent/base-error ] && [ "$(cat /sent/base-error)" != "$said" ]; then
+    said=$(cat /sent/base-error)
+    say "it is not sent yet: $said"
+  fi
+  sleep 1
+done
 say "$name is in the vault, after $(($(date +%s) - began)) s"

@@ -43,7 +43,10 @@ put "$token" /state/probe-wanted
 await /state/probe-done 120 || fail "no probe row was written: does the receiver run, and does Postgres answer?"
 read -r _ chain segment databases </state/probe-done
 while [ -e "/spool/out/wal/$chain/$segment.zst" ]; do
-  [ $(($(date +%s) - began)) -lt 300 ] || fail "the WAL with the probe row was not sent: see the log of the shipper"
+  # What the storage refuses for a minute it goes on to refuse.
+  waited=$(($(date +%s) - began))
+  [ "$waited" -lt 60 ] || [ ! -r /sent/wal-error ] || fail "the WAL with the probe row is not sent: $(cat /sent/wal-error)"
+  [ "$waited" -lt 300 ] || fail "the WAL with the probe row is not sent: see the log of the shipper"
   sleep 1
 done
 put "$token" /restore/wanted

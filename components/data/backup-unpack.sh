@@ -1,5 +1,5 @@
-# Lays out what was fetched to $1 as the data directory $2, which recovers to $3: "point:NAME", "latest" or a time. Short of
-# a point or a time Postgres refuses to open; short of "latest" it cannot know. It stands before the other scripts.
+# Lays out what was fetched to $1 as the data directory $2, which recovers to $3: "point:NAME", "latest", a time, or the end
+# of a base backup by its name. Short of a point or a time Postgres refuses to open; short of "latest" it cannot know. It stands before the other scripts.
 unpack() {
   from=$1 data=$2
   mkdir -p "$data"
@@ -24,6 +24,7 @@ unpack() {
     case $3 in
     latest) ;;
     point:*) echo "recovery_target_name = '${3#point:}'" ;;
+    *_*) echo "recovery_target = 'immediate'" ;;
     *) echo "recovery_target_time = '$3'" ;;
     esac
     echo "recovery_target_action = 'promote'"

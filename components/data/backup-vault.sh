@@ -50,8 +50,8 @@ bases() {
   sed -n 's|^\([^/]*\)/\([^/]*\)/backup_manifest$|\2 \1|p' "$1.all" | sort >"$1"
 }
 
-# Fetches into the folder $1 what a restore to $2 needs: the newest base backup that ended before it (of all, for "latest"),
-# and the WAL since. A gap in the WAL is an error here, because Postgres would take it for the end.
+# Fetches into the folder $1 what a restore to $2 needs: that base backup alone, if it is one's name; else the newest that
+# ended before it (of all, for "latest"), and the WAL since. A gap in the WAL is an error here, because Postgres would take it for the end.
 fetch() {
   into=$1 before=$2
   [ "$before" != latest ] || before=99999999T999999Z
@@ -59,9 +59,12 @@ fetch() {
     why /tmp/there.error
     return 1
   }
-  found=$(awk -v before="$before" '$1 < before' /tmp/there | tail -1)
+  case $before in
+  *_*) found=$(awk -v name="$before" '$1 == name' /tmp/there | tail -1) ;;
+  *) found=$(awk -v before="$before" '$1 < before' /tmp/there | tail -1) ;;
+  esac
   [ -n "$found" ] || {
-    echo "the vault has no base backup of before $2"
+    echo "the vault has no base backup of before $2, or of that name"
     return 1
   }
   base=${found% *} chain=${found#* }
@@ -71,6 +74,10 @@ fetch() {
   rclone copy "vault:base/$chain/$base" "$into/base" 2>/tmp/fetch.error || {
     echo "base backup $base: $(why /tmp/fetch.error)"
     return 1
+  }
+  [ "$base" != "$before" ] || {
+    echo "$base"
+    return
   }
   rclone lsf --files-only "vault:wal/$chain" 2>/dev/null | sort >/tmp/all
   awk -v first="$first" '/history/ || substr($1, 1, 24) >= first' /tmp/all >/tmp/wal

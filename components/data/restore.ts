@@ -11,7 +11,7 @@ import type { Vault } from "./vault.ts";
 export interface Restore {
   /** Another one makes another volume. */
   id: string;
-  /** "latest", or a moment: "2026-01-31 12:00:00+00". */
+  /** "latest", a moment like "2026-01-31 12:00:00+00", or a base backup by its name, to its end. */
   to: string;
   /** Whether the server has the restored volume. Until then its own serves, and the other one is there to be looked at. */
   serve?: boolean;
@@ -30,7 +30,7 @@ export function restoreOf(name: string, vault: Vault | undefined): Restore | und
     ...(/^[a-z0-9]{1,20}$/.test(restore.id ?? "")
       ? []
       : [`restore.${name}.id: ${restore.id} is none: give letters and digits`]),
-    ...(restore.to === "latest" || MOMENT.test(restore.to ?? "")
+    ...(restore.to === "latest" || MOMENT.test(restore.to ?? "") || BASE_BACKUP.test(restore.to)
       ? []
       : [`restore.${name}.to: ${restore.to} is no moment: give latest, or one like "2026-01-31 12:00:00+00"`]),
   ];
@@ -38,6 +38,7 @@ export function restoreOf(name: string, vault: Vault | undefined): Restore | und
   return restore;
 }
 
+const BASE_BACKUP = /^\d{8}T\d{6}Z_[0-9A-F]{24}$/;
 const MOMENT = /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)\+00$/;
 
 export interface RestoredVolumeArgs {
@@ -68,7 +69,7 @@ export function restoredVolume(
     `${name}-fetch`,
     {
       ...{ ...common, image: vault.image, script: vault.script(FETCH) },
-      scriptArguments: [...vault.place, to === "latest" ? to : to.replace(MOMENT, "$1$2$3T$4$5$6Z")],
+      scriptArguments: [...vault.place, to.replace(MOMENT, "$1$2$3T$4$5$6Z")],
       limits: { memoryMb: 256, cpus: 1, pids: 64 },
       env: { ...secrets.env, HOME: "/tmp" },
       networks: [{ name: vault.network.name }],

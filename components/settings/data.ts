@@ -11,10 +11,10 @@ export const dataFields = {
           "Another one makes another volume.",
         ),
         to: text(
-          /^(latest|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00)$/,
+          /^(latest|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00|\d{8}T\d{6}Z_[0-9A-F]{24})$/,
           "is no moment",
           'give latest, or one like "2026-01-31 12:00:00+00"',
-        ).describe('The moment to go back to, like "2026-01-31 12:00:00+00", or latest.'),
+        ).describe('The moment to go back to, like "2026-01-31 12:00:00+00"; latest; or a base backup by its name.'),
         serve: yesOrNo()
           .default(false)
           .describe("Whether the server has the restored volume. Default false: it is made, and looked at."),

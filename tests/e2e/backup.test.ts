@@ -1,16 +1,20 @@
 // Backups of a real PostgreSQL in a real S3 storage: restored to be believed, damaged on purpose, and all there is when the
 // host is gone.
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { parse } from "yaml";
 import { dataImages } from "../../components/data/images.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
-import { lastLines } from "../support/command.ts";
+import type { BaseBackup } from "../../cli/backup/list.ts";
+import { lastLines, runCommand } from "../support/command.ts";
 import { currentTestEngine } from "../support/engine.ts";
 import { images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
+import { inSoak } from "../support/soak.ts";
 import { startVaultStorage, type VaultStorage } from "../support/vault-storage.ts";
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
@@ -27,7 +31,11 @@ beforeAll(async () => {
   const images = { ...wanted, ...(await provideImages(engine, wanted)) };
   const { stdout } = await docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}");
   storage = await startVaultStorage(stdout.trim());
-  config = { "backup:images": images, "backup:storage": { endpoint: storage.endpoint, bucket: storage.bucket } };
+  config = {
+    "backup:host": "local",
+    "backup:images": images,
+    "backup:storage": { endpoint: storage.endpoint, bucket: storage.bucket },
+  };
   project = await freshProject();
   await up();
 });
@@ -97,10 +105,118 @@ test("a backup that lists well and cannot be restored is caught by the drill, an
   expect(code).toBe(1);
   await until(async () => (await health()).status === "unhealthy");
   expect((await health()).said).toContain("the last drill failed: base backup");
-  expect((await runNow("backup-base")).code).toBe(0);
-  expect((await runNow("backup-drill")).code).toBe(0);
-  await until(async () => (await health()).status === "healthy");
+  content[content.length >> 1]! ^= 1;
+  await storage.write(name!, content);
 });
+
+test("the commands make a backup, restore one, and list what was restored", async () => {
+  const made = await bulkhead("backup");
+  expect(made.stdout).toMatch(/base backup: \w+ is in the vault, after \d+ s/);
+  expect(made.code).toBe(0);
+  expect((await bulkhead("drill", "db")).code).toBe(0);
+  const { stdout } = await bulkhead("backups", "--json");
+  const [first, second] = JSON.parse(stdout) as BaseBackup[];
+  expect([first!.drill!.ok, second!.drill!.ok]).toEqual([false, true]);
+  expect((await bulkhead("backups")).stdout).toContain("NO, ");
+  await until(async () => (await health()).status === "healthy");
+  expect((await bulkhead("drill", "other")).stderr).toContain("other: no such database with backups: there are db");
+});
+
+test.each(
+  inSoak<[string, () => Promise<() => Promise<void>>, RegExp]>(
+    [
+      "the WAL has a flipped byte",
+      async () => {
+        const [name] = (await storage.list("backup-backup/wal/")).slice(-1);
+        const content = await storage.read(name!);
+        const damaged = Buffer.from(content);
+        damaged[damaged.length >> 1]! ^= 1;
+        await storage.write(name!, damaged);
+        return () => storage.write(name!, content);
+      },
+      /WAL: what is there cannot be decrypted/,
+    ],
+    [
+      "a segment is missing",
+      async () => {
+        await runNow("backup-drill");
+        await superuser("select pg_switch_wal(); checkpoint; select pg_switch_wal()");
+        const names = await storage.list("backup-backup/wal/");
+        const name = names.at(-2)!;
+        const content = await storage.read(name);
+        await storage.remove(name);
+        return () => storage.write(name, content);
+      },
+      /WAL before [0-9A-F]{24} is missing in the vault: make a base backup now/,
+    ],
+    [
+      "the credentials are refused",
+      () => {
+        storage.trouble("credentials expired");
+        return Promise.resolve(() => Promise.resolve(storage.trouble(undefined)));
+      },
+      /is not sent: the storage refuses the credentials: give valid ones in the stack/,
+    ],
+    [
+      "the storage answers 503",
+      () => {
+        storage.trouble("503");
+        return Promise.resolve(() => Promise.resolve(storage.trouble(undefined)));
+      },
+      /is not sent: the storage has trouble of its own \(503\)/,
+    ],
+    [
+      "the receiver is gone",
+      async () => {
+        const id = await idOf("backup-receiver");
+        await docker("pause", id);
+        return async () => void (await docker("unpause", id));
+      },
+      /no probe row was written: does the receiver run/,
+    ],
+  ),
+)(
+  "where %s the drill is red and says why, and it heals",
+  async (_, harm, said) => {
+    const heal = await harm();
+    try {
+      const { code, stdout } = await runNow("backup-drill");
+      expect(stdout).toMatch(said);
+      expect(code).toBe(1);
+      await until(async () => (await health()).status === "unhealthy");
+    } finally {
+      await heal();
+    }
+    expect((await runNow("backup-drill")).stdout).toContain("restored to the row of just before");
+    await until(async () => (await health()).status === "healthy");
+  },
+  600_000,
+);
+
+test.each(inSoak("a dropped table"))(
+  "%s is there again as of a second before, and the old volume is kept",
+  async () => {
+    const before = (await acknowledged()).length;
+    await sleep(3_000);
+    const moment = new Date(Date.now() - 1_000).toISOString().replace(/T(.{8}).*/, " $1+00");
+    await superuser("drop table acks", "app");
+    // The WAL of a moment later has to be in the vault: short of the moment Postgres refuses to open.
+    await superuser("create table later ()", "app");
+    await superuser("select pg_switch_wal()");
+    await sleep(10_000);
+    project.setConfig({ ...configWithSecrets(), "backup:restore": { db: { id: "p1", to: moment } } });
+    await up();
+    expect((await superuser("select to_regclass('acks') is null", "app")).trim()).toBe("t");
+    project.setConfig({ ...configWithSecrets(), "backup:restore": { db: { id: "p1", to: moment, serve: true } } });
+    await up();
+    const count = Number(await superuser("select count(*) from acks", "app"));
+    expect(count).toBeGreaterThanOrEqual(before);
+    const { stdout } = await docker("volume", "ls", "--quiet", "--filter", `label=bulkhead.stack=${LABEL}`);
+    expect(stdout).toContain(`${LABEL}-db-data\n`);
+    await until(async () => (await docker("logs", await idOf("backup-shipper"))).stdout.split("is sent").length > 3);
+  },
+  300_000,
+);
 
 test("the host is gone: another one has all but the last seconds, from the stack file, the vault and the key", async () => {
   await until(async () => (await acknowledged()).length > 200);
@@ -123,6 +239,17 @@ test("the host is gone: another one has all but the last seconds, from the stack
   await until(async () => (await docker("logs", await idOf("backup-shipper"))).stdout.includes("is sent"));
   expect((await runNow("backup-drill")).code).toBe(0);
 });
+
+/** With the secrets that the project was given. */
+function configWithSecrets(): Record<string, unknown> {
+  return (parse(readFileSync(project.configFile, "utf8")) as { config: Record<string, unknown> }).config;
+}
+
+/** The command, where a stack file of this project is. */
+function bulkhead(verb: string, ...args: string[]) {
+  const main = new URL("../../cli/main.ts", import.meta.url).pathname;
+  return runCommand(process.execPath, [main, verb, ...args, "--stack", "backup"], { cwd: project.directory });
+}
 
 interface Inspected {
   State: { Health: { Status: string; Log: { Output: string }[] } };

@@ -80,6 +80,10 @@ describe("a restore", () => {
     expect(label(container(served, "db-data-owner"), "bulkhead.exceptions")).toContain(
       "a restored volume has taken its place",
     );
+    const weekly = await withRestore({ id: "r1", to: "20260131T023000Z_000000010000000000000002" });
+    expect(container(weekly, "db-restored-r1-fetch").inputs.command?.at(-1)).toBe(
+      "20260131T023000Z_000000010000000000000002",
+    );
     // Logins are made anew, as those of that time may be others.
     const volumeOf = (recording: typeof made) => container(recording, "db-backup-login").inputs.envs;
     expect(volumeOf(served)).not.toEqual(volumeOf(made));

@@ -67,6 +67,12 @@ const certificate = (changes: object): Partial<HostFacts> => ({
 });
 const at = (day: string): Partial<HostFacts> => ({ now: new Date(`${day}T00:00:00Z`) });
 const uploads = (usedMb: number): Partial<HostFacts> => ({ data: [{ name: "uploads", usedMb, maxMb: 1000 }] });
+const backedUp = (backupKeyKept: string | undefined): Partial<HostFacts> => ({
+  containers: [
+    { Names: ["/backup"], Ports: [], Labels: { "bulkhead.stack": "reach-prod", "bulkhead.backup": "watch" } },
+  ],
+  stack: { ...good.stack, backupKeyKept },
+});
 /** A stack that opens no port. */
 const TUNNELED = { ...good.stack, edge: undefined };
 const publishes = (name: string, port: number, stack?: string): Partial<HostFacts> => ({
@@ -167,6 +173,10 @@ const rows: Row[] = [
   ["disk", inShell({ disk: { total: 40 * 2 ** 20, free: 2 ** 19 } }), "bad", "0.5 GiB free", "docker image prune"],
   ["disk", inShell({ inodes: { total: 1000, free: 19 } }), "bad", "1 % of the inodes", "docker image prune"],
   ["disk", inShell({ disk: undefined }), "unknown", "/var/lib/docker"],
+
+  ["backup key", {}, "ok", "the stack has no backups"],
+  ["backup key", backedUp(undefined), "warn", "nobody has said where a copy of it is kept", "bulkhead backup-key"],
+  ["backup key", backedUp("our safe"), "ok", "kept: our safe"],
 
   ["data", { data: undefined }, "unknown", "takes Docker too long"],
   ["data", { data: [] }, "ok", "no volume of the program"],
