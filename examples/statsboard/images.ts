@@ -6,4 +6,6 @@ export const images = {
   python: "python:3.12.15-slim-bookworm@sha256:34386ef0cb081344d7ec1c103ba398e6e9f64e9ab3a1509accc92a4e24a07258",
   /** The database. */
   postgres: dataImages.postgres,
+  /** What encrypts backups and sends them. */
+  rclone: dataImages.rclone,
 } as const;
