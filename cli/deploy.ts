@@ -98,7 +98,7 @@ export async function prepareLocalStack(stack: Stack): Promise<string | undefine
   const ca = ours ? await provideLocalCertificate({ certificate, privateKey, domain }) : undefined;
   const { images } = await programSettings();
   // A stack with a tunnel names its own, which is no stack of this machine's.
-  await prepareLocal(stack, await provideImages(stack.engine, { ...images, cloudflared: undefined, nginx: undefined }));
+  await prepareLocal(stack, await provideImages(stack.engine, { ...images, cloudflared: undefined }));
   return ca;
 }
 

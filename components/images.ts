@@ -10,6 +10,10 @@ export const images = {
   /** What opens a tunnel to Cloudflare; only for a stack that has one. */
   cloudflared:
     "cloudflare/cloudflared:2026.10.0@sha256:9b49eed8f62806d5d45ddf59ecefb5710429598ea6d3fcccd2af938f621b2b07",
+} as const;
+
+/** For a program with a StaticSite: `images: { nginx: siteImages.nginx }` of its settings. */
+export const siteImages = {
   /** What serves a StaticSite; only for a program that has one. */
   nginx:
     "nginxinc/nginx-unprivileged:1.30.5-alpine@sha256:15c994d10d6d78658721c3bcafff14cb281fba2a4bdf9d5ba92c416a472516e3",

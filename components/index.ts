@@ -36,6 +36,7 @@ export type { Alias, Domain } from "./edge/hosts.ts";
 export type { Cors, Route, RouteException } from "./edge/route.ts";
 export type { TcpRoute } from "./edge/tcp-route.ts";
 export { WebService, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
+export { siteImages } from "./images.ts";
 export { StaticSite, type SiteBuild, type StaticSiteArgs } from "./edge/static-site.ts";
 export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 

@@ -56,8 +56,7 @@ export async function platform(config: Config): Promise<Platform> {
     ...Object.fromEntries(Object.entries(tcp).map(([name, port]) => [`edge.tcp.${name}`, { address, port }])),
   };
   await host.check(tunneled ? {} : ports);
-  // What a site is built from, its build pulls.
-  const wanted = { ...images, cloudflared: tunneled ? images.cloudflared : undefined, nginx: undefined };
+  const wanted = { ...images, cloudflared: tunneled ? images.cloudflared : undefined };
   await provideImages(host.engine, wanted, config.registries);
   const networks = new Networks("networks", { host, tunnel: tunneled });
   const atCloudflare = cloudflare && (await domainAtCloudflare(config, cloudflare));

@@ -5,7 +5,7 @@ import { temporaryFile } from "../host/build-secrets.ts";
 import { BuiltImage, type Build } from "../host/built-image.ts";
 import type { Limits } from "../host/hardening.ts";
 import { httpHealth } from "../host/http-health.ts";
-import { images } from "../images.ts";
+import { siteImages } from "../images.ts";
 import { KeptAssets } from "./kept-assets.ts";
 import type { Route } from "./route.ts";
 import { WebService, type WebServiceArgs } from "./web-service.ts";
@@ -148,7 +148,7 @@ type ImageOf = "edge" | "build" | "routes" | "singlePage" | "immutable" | "serve
 function dockerfileOf(name: string, args: Pick<StaticSiteArgs, ImageOf> & { drainSeconds: number }): string {
   const { edge, build, routes, singlePage = false, immutable = [], drainSeconds } = args;
   const prefix = prefixOf(routes);
-  const server = args.server ?? edge.siteServer ?? images.nginx;
+  const server = args.server ?? edge.siteServer ?? siteImages.nginx;
   const configuration = ofFile("site.nginx.conf")
     .replaceAll("PREFIX", prefix)
     .replaceAll("FALLBACK", singlePage ? "$page " : "")

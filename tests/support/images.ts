@@ -1,8 +1,8 @@
-import { images as platform } from "../../components/images.ts";
+import { images as platform, siteImages } from "../../components/images.ts";
 import { images as own } from "../../images.ts";
 
 /** Every image of Reach, the platform's and its own. */
-export const images = { ...platform, ...own };
+export const images = { ...platform, ...own, ...siteImages };
 
 /** Those that every stack runs or builds from: without those that only a tunnel or a site needs. */
 export const everyStacks = { ...images, cloudflared: undefined, nginx: undefined };

@@ -469,7 +469,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "images that are a list",
     { images: [] },
-    "images: [] is not an object: give an object with traefik, haproxy, cloudflared, nginx, python, node, backend or frontend",
+    "images: [] is not an object: give an object with traefik, haproxy, cloudflared, python, node, backend or frontend",
   ],
   ["an image without a tag", { images: { traefik: "traefik" } }, `images.traefik: "traefik" ${PIN}`],
   ["an image by its tag", { images: { traefik: "traefik:v3.7" } }, `images.traefik: "traefik:v3.7" ${PIN}`],
@@ -493,7 +493,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "an image that is a number, and one that nobody runs",
     { images: { haproxy: 3, postgres: "x" } },
     "images.haproxy: 3 is not an image: give name:tag@sha256:<64 hex digits>",
-    "images.postgres: unknown key: give one of traefik, haproxy, cloudflared, nginx, python, node, backend, frontend",
+    "images.postgres: unknown key: give one of traefik, haproxy, cloudflared, python, node, backend, frontend",
   ],
   [
     "a stand-in in production",
