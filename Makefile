@@ -10,43 +10,43 @@ takes = DEBUG=<anything>
 help: ## this list
 	@awk -F ' takes [+]= |:.*## ' '/^[a-z]+: takes / { takes = $$2 } /^[a-z]+:.*## / { gsub(/\$$\$$/, "$$"); \
 	  printf "  make %-8s %s\n", $$1, $$2; if (takes) printf "%16s%s\n", "", takes; takes = "" }' $(MAKEFILE_LIST)
-	@echo "  STACK chooses a stack (default local); docs/contributing/toolchain.md says what is fetched, and from where."
+	@echo "  PROGRAM chooses a program (default this one), like examples/statsboard. STACK chooses a stack (default local); docs/contributing/toolchain.md says what is fetched, and from where."
 
-up: takes += STACK=<stack> YES=1 ACKNOWLEDGED=<words>
+up: takes += PROGRAM=<folder> STACK=<stack> YES=1 ACKNOWLEDGED=<words>
 up: ## from a fresh machine to the stack answering; a table at the end
-	$(RUN) cli/main.ts up
+	$(RUN) $(CURDIR)/cli/main.ts up
 
-preview: takes += STACK=<stack> REPORT=<file> ACKNOWLEDGED=<words> FORMAT=json
+preview: takes += PROGRAM=<folder> STACK=<stack> REPORT=<file> ACKNOWLEDGED=<words> FORMAT=json
 preview: ## what the next `make up` would do, explained (REPORT for a pull request); changes nothing
-	$(RUN) cli/main.ts preview
+	$(RUN) $(CURDIR)/cli/main.ts preview
 
-doctor: takes += STACK=<stack> FORMAT=json
+doctor: takes += PROGRAM=<folder> STACK=<stack> FORMAT=json
 doctor: ## what the stack's host is, what is wrong with it, and the cure; changes nothing
-	$(RUN) cli/main.ts doctor
+	$(RUN) $(CURDIR)/cli/main.ts doctor
 
-audit: takes += STACK=<stack> FORMAT=json
+audit: takes += PROGRAM=<folder> STACK=<stack> FORMAT=json
 audit: ## whether the host is as the stack promises, field by field (FORMAT for machines); changes nothing
-	$(RUN) cli/main.ts audit
+	$(RUN) $(CURDIR)/cli/main.ts audit
 
-stack: takes += NAME=<new> FROM=<stack> HOST=<host> DOMAIN=<domain> ADDRESS=<address>
+stack: takes += PROGRAM=<folder> NAME=<new> FROM=<stack> HOST=<host> DOMAIN=<domain> ADDRESS=<address>
 stack: ## a new stack like another one
-	$(RUN) cli/main.ts stack
+	$(RUN) $(CURDIR)/cli/main.ts stack
 
-promote: takes += FROM=<stack> TO=<stack>
+promote: takes += PROGRAM=<folder> FROM=<stack> TO=<stack>
 promote: ## the images that one stack runs into the file of another
-	$(RUN) cli/main.ts promote
+	$(RUN) $(CURDIR)/cli/main.ts promote
 
-rollback: takes += STACK=<stack> TO=<number> YES=1 ACKNOWLEDGED=<words>
+rollback: takes += PROGRAM=<folder> STACK=<stack> TO=<number> YES=1 ACKNOWLEDGED=<words>
 rollback: ## back to the release before, by a preview and an update (TO: to that one)
-	$(RUN) cli/main.ts rollback
+	$(RUN) $(CURDIR)/cli/main.ts rollback
 
-down: takes += STACK=<stack> DATA=delete|keep YES=1
+down: takes += PROGRAM=<folder> STACK=<stack> DATA=delete|keep YES=1
 down: ## remove it all; asks about data (DATA for scripts)
-	$(RUN) cli/main.ts down
+	$(RUN) $(CURDIR)/cli/main.ts down
 
-unlock: takes += STACK=<stack> UNLOCK=<stack>
+unlock: takes += PROGRAM=<folder> STACK=<stack> UNLOCK=<stack>
 unlock: ## release the lock of a run that was killed on another machine (UNLOCK for scripts)
-	$(RUN) cli/main.ts unlock
+	$(RUN) $(CURDIR)/cli/main.ts unlock
 
 test: ## every test: unit first, then end to end
 	$(RUN) scripts/test.ts
@@ -57,9 +57,9 @@ soak: ## the end-to-end tests with every variant of what `make test` shows once 
 check: ## types, lint, format and unit tests: what to run before a commit
 	$(RUN) scripts/check.ts
 
-scan: takes += REPORT=<file>
+scan: takes += PROGRAM=<folder> REPORT=<file>
 scan: ## known holes of the images, by Trivy; ends with an error if one can be closed
-	$(RUN) cli/main.ts scan
+	$(RUN) $(CURDIR)/cli/main.ts scan
 
 fmt: ## format everything
 	$(RUN) node_modules/prettier/bin/prettier.cjs --write .
@@ -67,9 +67,9 @@ fmt: ## format everything
 pin: ## resolve the digests of images.ts and the checksums of Pulumi's archives anew
 	$(RUN) scripts/pin.ts
 
-env: takes += STACK=<stack>
+env: takes += PROGRAM=<folder> STACK=<stack>
 env: ## for eval "$$(make -s env)": a shell in which plain pulumi works
-	$(RUN) cli/main.ts env
+	$(RUN) $(CURDIR)/cli/main.ts env
 
 generate: ## write what is made from the program: stack.schema.json, docs/reference/configuration.md, docs/reference/commands.md, the README's picture
 	$(RUN) scripts/generate.ts

@@ -2,7 +2,7 @@ import pulumi from "@pulumi/eslint-plugin";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["node_modules/", "dist/", ".bulkhead/", "apps/", "examples/*/app/", "**/*.cjs"] },
+  { ignores: ["node_modules/", "dist/", ".bulkhead/", "apps/", "examples/*/*/", "**/*.cjs"] },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["eslint.config.js"] } } },

@@ -36,6 +36,11 @@ export function problemsOf(makefile: string, env: NodeJS.ProcessEnv): string[] {
   return [...new Set([...unknown, ...almost, ...wrong])];
 }
 
+/** The folder of the program that is meant, if the command line of `make` has one: in the environment it may be anything. */
+export function programOf(env: NodeJS.ProcessEnv): string | undefined {
+  return commandLineNames(env["MAKEFLAGS"] ?? "").includes("PROGRAM") ? env["PROGRAM"] || undefined : undefined;
+}
+
 export interface Variable {
   name: string;
   /** As the Makefile has it: words that are meant literally, divided by `|`, or what stands for a value, in `<>`. */

@@ -5,6 +5,8 @@ import { isDate } from "../../policy/exceptions.ts";
 export interface Limits {
   /** Memory in MiB. There is no swap beyond it: what needs more is killed, and its neighbours are not. */
   memoryMb: number;
+  /** What it keeps of that when the host is short of memory, in MiB; less than `memoryMb`. @default nothing */
+  memoryReservationMb?: number;
   /** CPU time in cores, like 0.5. */
   cpus: number;
   /** The most processes and threads, so that a fork bomb stays in its compartment. */
@@ -93,6 +95,7 @@ export function hardened(posture: Posture) {
     memory: limits.memoryMb,
     // Memory and swap together: the same figure means no swap.
     memorySwap: limits.memoryMb,
+    ...(limits.memoryReservationMb !== undefined && { memoryReservation: reservationOf(limits) }),
     // As the provider reads it back; "1" would show as a change for ever.
     cpus: Number.isInteger(limits.cpus) ? limits.cpus.toFixed(1) : String(limits.cpus),
     // A process that ignores SIGTERM because it is PID 1 would cost the whole grace at every stop.
@@ -102,6 +105,14 @@ export function hardened(posture: Posture) {
     logOpts: { "max-size": "10m", "max-file": "3" },
     destroyGraceSeconds: graceSeconds,
   } satisfies Partial<docker.ContainerArgs>;
+}
+
+function reservationOf({ memoryReservationMb = 0, memoryMb }: Limits): number {
+  if (Number.isInteger(memoryReservationMb) && memoryReservationMb >= 6 && memoryReservationMb < memoryMb)
+    return memoryReservationMb;
+  throw new Error(
+    `limits.memoryReservationMb: ${memoryReservationMb} is not from 6 to less than memoryMb (${memoryMb}): give such a number`,
+  );
 }
 
 function isRoot(user: string): boolean {

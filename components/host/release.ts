@@ -39,7 +39,7 @@ export interface ReplicatedArgs {
 
 /**
  * A program that runs to its end when the secrets of a release are there, before its container starts: in the same
- * image, with the same settings, secrets and networks. If it fails, so does the update, with its last lines, and the old
+ * image, with the same settings, secrets and networks, unless it has its own. If it fails, so does the update, with its last lines, and the old
  * release serves on. It runs anew when any of these changes, so it must bear to be run twice.
  */
 export interface PreDeploy {
@@ -51,6 +51,13 @@ export interface PreDeploy {
   deadlineSeconds?: number;
   /** @default the service's own */
   limits?: Limits;
+  /** Settings that it has beside the service's, or in their place. @default {} */
+  env?: Record<string, pulumi.Input<string>>;
+  /**
+   * Secrets in place of the service's, so that the service itself need not have the rights of a migration: a login that
+   * owns the tables, say. @default the service's own
+   */
+  secrets?: Record<string, pulumi.Input<string>>;
 }
 
 /** What differs between the kinds of program. */
@@ -89,11 +96,11 @@ export function releaseOf(
   const data = dataMounts(name, volumes, { user, taken: [SECRETS_PATH, ...Object.keys(tmpfsMb)] });
   const dataVolumes = volumes.map(({ volume }) => volume);
   const { networks, env } = compartment(parent, name, args, kind);
-  const files =
-    Object.keys(secrets).length > 0
-      ? new SecretFiles(`${name}-secrets`, { host, readerUid: user.split(":")[0]!, secrets }, { parent })
+  const secretFiles = (of: string, given: typeof secrets) =>
+    Object.keys(given).length > 0
+      ? new SecretFiles(`${of}-secrets`, { host, readerUid: user.split(":")[0]!, secrets: given }, { parent })
       : undefined;
-  const common = {
+  const common = (files: SecretFiles | undefined) => ({
     host,
     image: args.image,
     user,
@@ -103,12 +110,19 @@ export function releaseOf(
     env: { ...env, ...files?.env },
     networks,
     volumes: [...(files ? [files.volume] : []), ...data],
-  };
+  });
+  const files = secretFiles(name, secrets);
   const preDeploy =
     args.preDeploy &&
     new Job(
       `${name}-pre-deploy`,
-      { ...preDeployJob(common, args.preDeploy), worksFor: name },
+      {
+        ...preDeployJob(
+          common(args.preDeploy.secrets ? secretFiles(`${name}-pre-deploy`, args.preDeploy.secrets) : files),
+          args.preDeploy,
+        ),
+        worksFor: name,
+      },
       { parent, dependsOn: dataVolumes },
     );
   const made: Container[] = [];
@@ -117,7 +131,7 @@ export function releaseOf(
     const container = new Container(
       number === 1 ? name : `${name}-${number}`,
       {
-        ...common,
+        ...common(files),
         role,
         run: "always",
         rollout: rollout === "stop-first" ? rollout : undefined,
@@ -126,10 +140,10 @@ export function releaseOf(
         entrypoint: kind.entrypoint,
         command: args.command,
         health,
-        env: { ...common.env, DRAIN_SECONDS: String(drainSeconds) },
+        env: { ...env, ...files?.env, DRAIN_SECONDS: String(drainSeconds) },
         networks:
           rollout === "stop-first" ? networks.map((each) => ({ ...each, aliases: [onlyName(name)] })) : networks,
-        volumes: [...common.volumes, ...(kind.volumes ?? [])],
+        volumes: [...common(files).volumes, ...(kind.volumes ?? [])],
         graceSeconds: kind.graceSeconds ?? drainSeconds + 5,
       },
       { parent, dependsOn: [...dataVolumes, preDeploy, before].filter((each) => each !== undefined) },
@@ -171,7 +185,7 @@ function refuseBadRelease(name: string, { replicas = 1, rollout = "start-first",
 }
 
 function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: PreDeploy) {
-  const { command, deadlineSeconds = 300, limits = common.limits, image = common.image } = preDeploy;
+  const { command, deadlineSeconds = 300, limits = common.limits, image = common.image, env } = preDeploy;
   // It is asked by Docker whether it is done, whatever the service is asked by.
   const exceptions = common.exceptions?.filter((exception) => !("noHealthCommand" in exception));
   return {
@@ -179,6 +193,7 @@ function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: Pr
     exceptions,
     image,
     limits,
+    env: { ...common.env, ...env },
     deadlineSeconds,
     script: '"$@" || exit\nfinish',
     scriptArguments: command,
@@ -188,5 +203,6 @@ function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: Pr
 interface JobOfRelease {
   image: pulumi.Input<string>;
   limits: Limits;
+  env: ReleaseArgs["env"];
   exceptions: ReleaseArgs["exceptions"];
 }

@@ -79,6 +79,8 @@ export const largestBody = () => wholeNumber(1, 1048576, "give the largest reque
 export interface ServiceDefaults {
   /** Memory limit in MiB, with no swap beyond it. */
   memoryMb: number;
+  /** What it keeps of that when the host is short of memory, in MiB. @default nothing */
+  memoryReservationMb?: number;
   /** CPU limit in cores. */
   cpus: number;
   /** The most processes and threads. */
@@ -88,9 +90,9 @@ export interface ServiceDefaults {
 }
 
 /** The limits of a service, which a stack file can change. */
-export const serviceSettings = ({ memoryMb, cpus, pids, drainSeconds = 30 }: ServiceDefaults) =>
+export const serviceSettings = ({ drainSeconds = 30, ...defaults }: ServiceDefaults) =>
   object({
-    ...limits(memoryMb, cpus, pids),
+    ...limits(defaults),
     drainSeconds: wholeNumber(0, 3600, "give the seconds that requests and streams get to end in a rollout")
       .default(drainSeconds)
       .describe(`Seconds that requests and streams get to end when a release is replaced. Default ${drainSeconds}.`),
@@ -106,10 +108,18 @@ export const serviceSettings = ({ memoryMb, cpus, pids, drainSeconds = 30 }: Ser
       .describe("Health checks in a row without an answer after which it is started again. Default 10; 0: never."),
   }).prefault({});
 
-const limits = (memoryMb: number, cpus: number, pids: number) => ({
+const reservation = (least: number | undefined) => {
+  const field = wholeNumber(6, 1048576, "give the MiB that it keeps when the host is short of memory");
+  return least === undefined ? field.optional() : field.default(least);
+};
+
+const limits = ({ memoryMb, memoryReservationMb, cpus, pids }: Omit<ServiceDefaults, "drainSeconds">) => ({
   memoryMb: wholeNumber(16, 1048576, "give the memory limit in MiB; there is no swap beyond it")
     .default(memoryMb)
     .describe(`Memory limit in MiB, with no swap beyond it. Default ${memoryMb}.`),
+  memoryReservationMb: reservation(memoryReservationMb).describe(
+    `What it keeps of that when the host is short of memory, in MiB. Default ${memoryReservationMb ?? "nothing"}.`,
+  ),
   cpus: z
     .number(fault("is not a number of CPUs", "give a number from 0.05 to 256"))
     .min(0.05, fault("is too little", "give a number from 0.05 to 256"))

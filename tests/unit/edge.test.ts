@@ -452,6 +452,17 @@ describe("a job before a release", () => {
     expect(container(recording, "api-pre-deploy").inputs).toMatchObject({ memory: 512, cpus: "2.0", waitTimeout: 900 });
   });
 
+  test("has settings and secrets of its own, which the service does not get", async () => {
+    const own = { env: { DB_USER: "owner" }, secrets: { DB_PASSWORD: "the-owners" } };
+    const env = { DB_USER: "reader", MODE: "test" };
+    const { recording } = await system({}, { preDeploy: { ...preDeploy, ...own }, secrets, env });
+    const [job, api] = [container(recording, "api-pre-deploy"), container(recording, "api")];
+    expect(job.inputs.envs).toEqual(["DB_USER=owner", "MODE=test", "DB_PASSWORD_FILE=/run/secrets/db_password"]);
+    expect(api.inputs.envs).toEqual(expect.arrayContaining(["DB_USER=reader", "TOKEN_FILE=/run/secrets/token"]));
+    expect(job.inputs.volumes).toHaveLength(1);
+    expect(job.inputs.volumes).not.toEqual(api.inputs.volumes);
+  });
+
   test("is none unless there is one to run", async () => {
     const { recording } = await plainSystem();
     expect(containers(recording).map(({ name }) => name)).not.toContain("api-pre-deploy");

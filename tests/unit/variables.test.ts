@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { variablesOf } from "../../cli/command.ts";
 import { bulkhead } from "../../cli/main.ts";
-import { problemsOf, variablesOfTargets } from "../../scripts/variables.ts";
+import { problemsOf, programOf, variablesOfTargets } from "../../scripts/variables.ts";
 
 const project = join(import.meta.dirname, "../..");
 const makefile = readFileSync(join(project, "Makefile"), "utf8");
@@ -25,14 +25,15 @@ describe("on the command line", () => {
     ["up", "STAKC=prod", "STAKC: unknown variable: did you mean STACK?"],
     ["up", "stack=prod", "stack: unknown variable: did you mean STACK?"],
     ["down", "DAAT=keep", "DAAT: unknown variable: did you mean DATA?"],
-    ["up", "SOMETHING=else", "SOMETHING: unknown variable: make up takes STACK, YES, ACKNOWLEDGED, DEBUG"],
+    ["up", "SOMETHING=else", "SOMETHING: unknown variable: make up takes PROGRAM, STACK, YES, ACKNOWLEDGED, DEBUG"],
     ["check", "STACK=prod", "STACK: not for this command: make check takes DEBUG"],
-    ["up", "FORMAT=json", "FORMAT: not for this command: make up takes STACK, YES, ACKNOWLEDGED, DEBUG"],
+    ["up", "FORMAT=json", "FORMAT: not for this command: make up takes PROGRAM, STACK, YES, ACKNOWLEDGED, DEBUG"],
   ])("make %s %s: %s", (goal, commandLine, problem) => expect(said(goal, commandLine)).toEqual([problem]));
 
   test.each([
     ["up", ""],
     ["up", "STACK=prod YES=1"],
+    ["up", "PROGRAM=examples/statsboard STACK=local"],
     ["up", "STACK=prod ACKNOWLEDGED=two\\ words=\\ STAKC=none"],
     ["down", "DATA=delete"],
     ["rollback", "TO=7"],
@@ -44,6 +45,13 @@ describe("on the command line", () => {
     // What one of two targets takes may be given to both.
     ["doctor audit", "FORMAT=json"],
   ])("make %s %s is fine", (goals, commandLine) => expect(said(goals, commandLine)).toEqual([]));
+});
+
+test("the program is that of the command line alone", () => {
+  expect(programOf({ MAKEFLAGS: " -- PROGRAM=examples/statsboard", PROGRAM: "examples/statsboard" })).toBe(
+    "examples/statsboard",
+  );
+  expect(programOf({ MAKEFLAGS: "", PROGRAM: "anything" })).toBeUndefined();
 });
 
 describe("in the environment", () => {
@@ -88,13 +96,15 @@ test("all that is wrong is said at once", () => {
   ]);
 });
 
-describe("what a target takes is what its verb reads, and DEBUG", () => {
+describe("what a target takes is what its verb reads, PROGRAM and DEBUG", () => {
   const takers = variablesOfTargets(makefile);
   test.each(bulkhead.commands.filter((verb) => takers.has(verb.name())).map((verb) => [verb.name(), verb] as const))(
     "%s",
     (target, verb) => {
       const taken = takers.get(target)!.map(({ name }) => name);
-      expect(taken.sort()).toEqual([...variablesOf(verb), "DEBUG"].sort());
+      // `make generate` writes what this repository has beside a program's own.
+      const program = target === "generate" ? [] : ["PROGRAM"];
+      expect(taken.sort()).toEqual([...variablesOf(verb), ...program, "DEBUG"].sort());
     },
   );
 

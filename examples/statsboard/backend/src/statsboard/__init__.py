@@ -1,0 +1,1 @@
+"""Teams, matches and live scores."""
