@@ -185,7 +185,7 @@ test("an image with a volume of its own is refused, or has it in memory; every w
     expect(await running()).toEqual(expect.arrayContaining(before));
     await up({ "images:kinds": { image, tmpfsMb: { "/data": 8 } } });
     const [status, body] = await ask("/kinds/what");
-    expect([status, body]).toEqual([200, JSON.stringify({ uid: 0, first: "node" })]);
+    expect([status, body]).toEqual([200, JSON.stringify({ uid: 0, pid: 1 })]);
     const kinds = await engine.get<Inspected>(`/containers/${await idOf("kinds")}/json`);
     expect(kinds).toMatchObject({ HostConfig: { Init: false, ReadonlyRootfs: false }, Config: { User: "0:0" } });
     expect(kinds.Mounts.filter(({ Type }) => Type === "volume")).toEqual([]);

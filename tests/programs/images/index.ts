@@ -74,7 +74,7 @@ if (pulled["private"] !== undefined)
 
 // With every weakening, of an image that declares a volume.
 const KINDS = `
-const { chmodSync, copyFileSync, readFileSync, writeFileSync } = require("node:fs");
+const { chmodSync, copyFileSync, writeFileSync } = require("node:fs");
 const { execFileSync } = require("node:child_process");
 require("node:http").createServer((request, response) => {
   if (request.url.endsWith("/health")) return response.end();
@@ -83,7 +83,7 @@ require("node:http").createServer((request, response) => {
   execFileSync("/tmp/true");
   writeFileSync("/written", "");
   writeFileSync("/data/written", "");
-  response.end(JSON.stringify({ uid: process.getuid(), first: readFileSync("/proc/1/comm", "utf8").trim() }));
+  response.end(JSON.stringify({ uid: process.getuid(), pid: process.pid }));
 }).listen(8000);
 `;
 const kinds = config.getObject<{ image: string; tmpfsMb?: Record<string, number> }>("kinds");
