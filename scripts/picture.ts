@@ -29,6 +29,8 @@ async function resourcesOf(directory: string, project: string, stack: string) {
     key,
     typeof value === "string" ? value : JSON.stringify(value),
   ]);
+  // Where Pulumi runs it.
+  process.chdir(directory);
   const recording = await record(() => import(join(directory, "index.ts")), {
     project,
     stack,
