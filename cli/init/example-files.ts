@@ -34,6 +34,8 @@ export async function exampleFiles(example: string, project: string): Promise<Re
     const file = relative(folder, join(entry.parentPath, entry.name));
     // What a run of it has left in the repository.
     if (!entry.isFile() || file.startsWith(".bulkhead")) continue;
+    // What the repository shows of it.
+    if (/^README\.md$|\.png$/.test(file)) continue;
     const text = await readFile(join(folder, file), "utf8");
     files[file] = /^Pulumi\..*yaml$/.test(file) ? renamed(text, example, project) : text;
   }
@@ -42,6 +44,7 @@ export async function exampleFiles(example: string, project: string): Promise<Re
 
 function renamed(text: string, example: string, project: string): string {
   return text
+    .replace("--conditions=bulkhead-source ", "")
     .replace(new RegExp(`^name: ${example}$`, "m"), () => `name: ${project}`)
     .replaceAll(new RegExp(`^( +)${example}:`, "gm"), (_, indent: string) => `${indent}${project}:`);
 }

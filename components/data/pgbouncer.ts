@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import * as network from "@pulumi/docker/network.js";
+import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import { Container } from "../host/container.ts";
 import type { DockerHost } from "../host/docker-host.ts";
+import { dataNetwork } from "../host/networks.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { Limits } from "../host/hardening.ts";
 import { dataImages } from "./images.ts";
@@ -37,7 +38,7 @@ export class PgBouncer extends pulumi.ComponentResource {
   /** Its name in the program, and in the network. */
   readonly name: string;
   /** What a consumer joins. */
-  readonly network: network.Network;
+  readonly network: Network;
   readonly container: Container;
   readonly #server: Postgres;
 
@@ -65,11 +66,7 @@ export class PgBouncer extends pulumi.ComponentResource {
     if (problems.length > 0) throw new Error(problems.map((problem) => `${name}: ${problem}`).join("\n"));
     this.name = name;
     this.#server = server;
-    this.network = new network.Network(
-      `${name}-network`,
-      { name: host.named(name), driver: "bridge", internal: true, labels: host.labels() },
-      { parent: this, deleteBeforeReplace: true },
-    );
+    this.network = dataNetwork(host, name, this);
     const { env, secrets } = server.poolLogin(name);
     const user = env["DATABASE_USER"]!;
     const configuration = new Courier(

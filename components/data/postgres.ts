@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import * as network from "@pulumi/docker/network.js";
+import type { Network } from "@pulumi/docker/network.js";
 import * as volume from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import { Container } from "../host/container.ts";
 import { DataVolume, type DataVolumeArgs } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
+import { dataNetwork } from "../host/networks.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { Limits } from "../host/hardening.ts";
 import { Job, type JobArgs } from "../host/job.ts";
@@ -71,7 +72,7 @@ export class Postgres extends pulumi.ComponentResource {
   /** Its name in the program, and in the network. */
   readonly name: string;
   /** What a consumer joins. */
-  readonly network: network.Network;
+  readonly network: Network;
   readonly container: Container;
   /** For whoever backs it up: `volumeName` for the label `bulkhead.backs-up`. Mounted beside the server, it must be read-only. */
   readonly data: DataVolume;
@@ -103,11 +104,7 @@ export class Postgres extends pulumi.ComponentResource {
     this.databases = Object.keys(databases);
     this.vault = args.vault;
     const restore = restoreOf(name, args.vault);
-    this.network = new network.Network(
-      `${name}-network`,
-      { name: host.named(name), driver: "bridge", internal: true, labels: host.labels() },
-      { parent: this, deleteBeforeReplace: true },
-    );
+    this.network = dataNetwork(host, name, this);
     this.data = new DataVolume(
       `${name}-data`,
       {

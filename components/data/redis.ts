@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import * as network from "@pulumi/docker/network.js";
+import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import { Container } from "../host/container.ts";
 import { DataVolume, type DataVolumeArgs } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
+import { dataNetwork } from "../host/networks.ts";
 import type { Limits } from "../host/hardening.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
 import { dataImages } from "./images.ts";
@@ -59,7 +60,7 @@ export class Redis extends pulumi.ComponentResource {
   /** Its name in the program, and in the network. */
   readonly name: string;
   /** What a consumer joins. */
-  readonly network: network.Network;
+  readonly network: Network;
   readonly container: Container;
   /** For whoever backs it up: `volumeName` for the label `bulkhead.backs-up`. */
   readonly data: DataVolume;
@@ -82,11 +83,7 @@ export class Redis extends pulumi.ComponentResource {
     } = args;
     const { eviction = "noeviction", fsync = "everysec" } = args;
     this.name = name;
-    this.network = new network.Network(
-      `${name}-network`,
-      { name: host.named(name), driver: "bridge", internal: true, labels: host.labels() },
-      { parent: this, deleteBeforeReplace: true },
-    );
+    this.network = dataNetwork(host, name, this);
     this.data = new DataVolume(`${name}-data`, { host, maxMb, withoutBackup, leaves, kind: "redis" }, { parent: this });
     const password = (user: string) => new GeneratedSecret(`${name}-${user}-password`, {}, { parent: this });
     this.#passwords = new Map(Object.keys(users).map((user) => [user, password(user)]));

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import * as network from "@pulumi/docker/network.js";
+import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { DockerHost } from "../host/docker-host.ts";
+import { sharedEgressNetwork } from "../host/networks.ts";
 import { GeneratedSecret } from "../host/secret.ts";
 import { dataImages } from "./images.ts";
 
@@ -36,7 +37,7 @@ export interface VaultArgs {
 export class Vault extends pulumi.ComponentResource {
   readonly image: pulumi.Input<string>;
   /** The only way out, for what sends and fetches. */
-  readonly network: network.Network;
+  readonly network: Network;
   /** For the container that runs `script`: ACCESS_KEY_ID, SECRET_ACCESS_KEY and KEY. */
   readonly secrets: Record<string, pulumi.Output<string>>;
   /** The first arguments of `script`. */
@@ -54,11 +55,7 @@ export class Vault extends pulumi.ComponentResource {
     ];
     if (problems.length > 0) throw new Error(problems.map((problem) => `${name}: ${problem}`).join("\n"));
     this.image = args.image ?? dataImages.rclone;
-    this.network = new network.Network(
-      `${name}-network`,
-      { name: host.named(`${name}-egress`), driver: "bridge", internal: false, labels: host.labels() },
-      { parent: this, deleteBeforeReplace: true },
-    );
+    this.network = sharedEgressNetwork(host, name, this);
     const given = args.key ?? new pulumi.Config().getSecret("backupKey");
     const key = given === undefined ? new GeneratedSecret(`${name}-key`, {}, { parent: this }).value : checked(given);
     this.secrets = {

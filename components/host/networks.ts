@@ -83,12 +83,27 @@ export class Networks extends pulumi.ComponentResource {
 
 /** A program's way to the internet, which nobody else is on. */
 export function egressNetwork(host: DockerHost, program: string, parent: pulumi.Resource): docker.Network {
+  return wayOut(host, program, labelsOf(host, "egress", program), parent);
+}
+
+/** A way to the internet that several containers of one component share. */
+export function sharedEgressNetwork(host: DockerHost, name: string, parent: pulumi.Resource): docker.Network {
+  return wayOut(host, name, host.labels({ "bulkhead.role": "egress" }), parent);
+}
+
+function wayOut(host: DockerHost, name: string, labels: ReturnType<DockerHost["labels"]>, parent: pulumi.Resource) {
   return new docker.Network(
-    `${program}-egress`,
-    {
-      ...host.network(`${program}-egress`),
-      ...{ internal: false, labels: labelsOf(host, "egress", program) },
-    },
+    `${name}-egress`,
+    { ...host.network(`${name}-egress`), ...{ internal: false, labels } },
+    { parent, deleteBeforeReplace: true },
+  );
+}
+
+/** Between what keeps data, or stands before it, and those that use it. It has no way out. */
+export function dataNetwork(host: DockerHost, name: string, parent: pulumi.Resource): docker.Network {
+  return new docker.Network(
+    `${name}-network`,
+    { ...host.network(name), ...{ internal: true, labels: host.labels() } },
     { parent, deleteBeforeReplace: true },
   );
 }

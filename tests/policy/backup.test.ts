@@ -25,10 +25,10 @@ test("without the label that says whose data is safe the database is in no backu
 
 test("a receiver with a way out is refused, as it has the database's image", () => {
   const { props } = resources.find(({ name, type }) => name === "backup-receiver" && type.startsWith("docker:"))!;
-  props["networksAdvanced"] = [{ name: "reach-test-vault" }];
+  props["networksAdvanced"] = [{ name: "reach-test-vault-egress" }];
   expect(violationsIn(resources)).toEqual([
     expect.stringMatching(
-      /^stack-database-internal: backup-receiver: is a database and on the network reach-test-vault/,
+      /^stack-database-internal: backup-receiver: is a database and on the network reach-test-vault-egress/,
     ),
   ]);
 });

@@ -81,7 +81,7 @@ const edgeDefaults = {
   ...{ connectionsPerClient: 100, sharedAddresses: [], keepAliveSeconds: 60, idleSeconds: 86400 },
 };
 const SERVICE =
-  "give an object with memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds or reviveAfterHangs";
+  "give an object with memoryMb, memoryReservationMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds or reviveAfterHangs";
 const HTTPS_PORT = "is not a whole number from 1 to 65535: give the port of the host on which the edge serves HTTPS";
 const TUNNEL_PORT =
   "is not a whole number from 1 to 65535: give the port of the host on which TCP clients of clients connect";
@@ -552,7 +552,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "unknown limits",
     { backend: { memory: 512, swap: 0 } },
     "backend.memory: unknown key: did you mean reach:backend.memoryMb?",
-    "backend.swap: unknown key: give one of memoryMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds, reviveAfterHangs",
+    "backend.swap: unknown key: give one of memoryMb, memoryReservationMb, cpus, pids, drainSeconds, maxBodyMb, responseTimeoutSeconds, healthTimeoutSeconds, reviveAfterHangs",
   ],
 
   ["an unknown key", { hots: "local" }, "hots: unknown key: did you mean reach:host?"],

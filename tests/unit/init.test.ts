@@ -130,9 +130,12 @@ test("an example is written under the name of the project", async () => {
 
 test.each(exampleNames())("the example %s is short, and builds from what this repository pins", async (name) => {
   const files = await exampleFiles(name, name);
-  expect(files["index.ts"]!.trim().split("\n").length).toBeLessThanOrEqual(30);
-  const pinned = Object.values(files).flatMap((text) => text.match(/\bnode:\S+@sha256:[0-9a-f]{64}/g) ?? []);
-  expect([...new Set(pinned)]).toEqual([images.node]);
+  expect(files["index.ts"]!.trim().split("\n").length).toBeLessThanOrEqual(60);
+  const pinned = Object.values(files).flatMap((text) => text.match(/\b(node|python):\S+@sha256:[0-9a-f]{64}/g) ?? []);
+  expect(pinned.length).toBeGreaterThan(0);
+  expect(pinned.filter((image) => image !== images.node && image !== images.python)).toEqual([]);
+  // A program outside of the repository has the package and not its sources.
+  expect(Object.values(files).filter((text) => text.includes("bulkhead-source"))).toEqual([]);
 });
 
 test("what stands in a package.json stays", async () => {

@@ -11,8 +11,15 @@ test("the program in this folder says what it builds, and from what, whatever a 
   vi.resetModules();
   const config = { "reach:images": { backend: `registry.test/backend:1@sha256:${"0".repeat(64)}` } };
   const builds = await programBuilds(await programSettings(), { config });
+  const dockerfile = "Dockerfile";
   expect(builds.sort((one, other) => one.name.localeCompare(other.name))).toEqual([
-    { name: "backend", context: join(projectDirectory, "apps/backend"), buildArgs: { PYTHON_IMAGE: images.python } },
-    { name: "frontend", context: join(projectDirectory, "apps/frontend"), buildArgs: { NODE_IMAGE: images.node } },
+    {
+      ...{ name: "backend", context: join(projectDirectory, "apps/backend"), dockerfile },
+      buildArgs: { PYTHON_IMAGE: images.python },
+    },
+    {
+      ...{ name: "frontend", context: join(projectDirectory, "apps/frontend"), dockerfile },
+      buildArgs: { NODE_IMAGE: images.node },
+    },
   ]);
 });
