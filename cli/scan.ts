@@ -1,9 +1,7 @@
 // `bulkhead scan`: the known holes of the images that Bulkhead runs and builds, by Trivy. Ends with 1 if one can be closed.
 import { existsSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
-import { join } from "node:path";
 import { Command, Option } from "commander";
-import { buildSecrets } from "../components/host/build-secrets.ts";
 import { findDocker } from "../toolchain/docker.ts";
 import { run, step } from "../toolchain/steps.ts";
 import { provideTrivy } from "../toolchain/trivy.ts";
@@ -55,13 +53,15 @@ async function stackFileHere(): Promise<StackFile> {
   return existsSync(file) ? await readStackFile(file) : {};
 }
 
-async function build({ name, context, dockerfile, target, buildArgs }: Build, env: NodeJS.ProcessEnv): Promise<string> {
+async function build(
+  { name, context, dockerfile, target, buildArgs, secrets }: Build,
+  env: NodeJS.ProcessEnv,
+): Promise<string> {
   const tag = `bulkhead.local/${name}:scan`;
-  const secrets = buildSecrets().flatMap(({ id, src }) => ["--secret", `id=${id},src=${src}`]);
   const args = [
-    ...["build", "--tag", tag, ...secrets],
+    ...["build", "--tag", tag, "--file", dockerfile],
+    ...secrets.flatMap(({ id, src }) => ["--secret", `id=${id},src=${src}`]),
     ...Object.entries(buildArgs).flatMap(([arg, value]) => ["--build-arg", `${arg}=${value}`]),
-    ...(dockerfile === undefined ? [] : ["--file", join(context, dockerfile)]),
     ...(target === undefined ? [] : ["--target", target]),
     context,
   ];

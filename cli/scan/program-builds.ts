@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { RemoteImageArgs } from "@pulumi/docker/remoteImage.js";
 import { platform, PLATFORM_SECRETS } from "../../components/settings/platform.ts";
@@ -12,9 +13,11 @@ export interface Build {
   /** The name that the program gave it. */
   name: string;
   context: string;
-  dockerfile?: string;
+  dockerfile: string;
   target?: string;
   buildArgs: Record<string, string>;
+  /** Files with secrets: this machine's settings of pip and npm, and the program's own. */
+  secrets: { id: string; src: string }[];
 }
 
 /**
@@ -38,10 +41,13 @@ export async function programBuilds(settings: Settings<object>, { config = {} }:
     secretSettings: Object.fromEntries(["dnsApiToken", ...secrets].map((key) => [key, STAND_IN_SECRET])),
   });
   return ofType<RemoteImageArgs>(recording, "docker:index/remoteImage:RemoteImage").flatMap(({ name, inputs }) => {
-    const { context, dockerfile, target, buildArgs = {} } = (inputs.build ?? {}) as Partial<Build>;
-    // The resource below the component is called so.
-    const built = { name: name.replace(/-image$/, ""), context, dockerfile, target, buildArgs };
-    return context === undefined ? [] : [{ ...built, context: join(programDirectory, context) }];
+    const { context, target, buildArgs = {}, secrets = [], ...given } = (inputs.build ?? {}) as Partial<Build>;
+    if (context === undefined) return [];
+    const folder = resolve(programDirectory, context);
+    const inFolder = join(folder, given.dockerfile ?? "Dockerfile");
+    // One outside of the folder is told from the program's own.
+    const dockerfile = existsSync(inFolder) ? inFolder : resolve(programDirectory, given.dockerfile!);
+    return [{ name: name.replace(/-image$/, ""), context: folder, dockerfile, target, buildArgs, secrets }];
   });
 }
 
