@@ -79,6 +79,7 @@ test("a program that is not ours is refused in its preview, with every reason an
     "mandatory container-user: web: runs as the user of its image, which may be root: " +
       'name a user that is not root, like "1000:1000"',
     "mandatory volume-host-path: folder: is /srv of the host: leave driverOpts out",
+    "advisory container-init: web: has no init: set init, unless the image has an init of its own",
     "advisory container-pids: web: does not say how many processes it may have: " +
       "limit its processes on the engine (docker update --pids-limit) and say the limit in the label bulkhead.pids",
   ]);

@@ -31,6 +31,7 @@ if (config.requireBoolean("weak")) {
       },
     ],
     capabilities: { drops: ["ALL"] },
+    init: true,
     securityOpts: ["no-new-privileges:true"],
     memory: 32,
     memorySwap: 32,
