@@ -347,7 +347,7 @@ test("a service less, the bucket, and the volume with its data", async () => {
   const deleted = { name: "notes", fate: "is deleted with all that is in it" };
   if (SOAK) {
     edit(WITH_SERVICE, LAST);
-    expect(whatOf(await said("service-less"))).toEqual({ docs: "removed" });
+    expect(whatOf(await said("service-less"))).toEqual({ docs: "removed", edge: "rolled" });
     configure({ "reach:cloudflare": cloudflare() });
     expect((await said("bucket-less")).dataAtRisk).toHaveLength(1);
     edit(WITH_VOLUME, SECRETS);
@@ -358,7 +358,7 @@ test("a service less, the bucket, and the volume with its data", async () => {
   configure({ "reach:cloudflare": cloudflare() });
   edit(WITH_VOLUME, SECRETS);
   const less = await comesTrue("less");
-  expect(whatOf(less)).toEqual({ backend: "rolled", docs: "removed", frontend: "rolled" });
+  expect(whatOf(less)).toEqual({ backend: "rolled", docs: "removed", edge: "rolled", frontend: "rolled" });
   expect(less.dataAtRisk).toHaveLength(2);
   expect(less.dataAtRisk).toContainEqual(deleted);
   expect(emulator.buckets.all.has("eu_reach-files")).toBe(true);
