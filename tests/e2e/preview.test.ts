@@ -295,7 +295,7 @@ ${SECRETS}`;
 
 test.runIf(SOAK)("a service more, a bucket, a volume with data", async () => {
   edit(LAST, WITH_SERVICE);
-  expect(whatOf(await said("service-more"))).toEqual({ docs: "created" });
+  expect(whatOf(await said("service-more"))).toEqual({ docs: "created", edge: "rolled" });
   configure(withFiles());
   expect(whatOf(await said("bucket"))).toEqual({ backend: "rolled", frontend: "rolled" });
   edit(SECRETS, WITH_VOLUME);
