@@ -217,7 +217,7 @@ describe("a release that fails", () => {
   });
 
   test("as it fails the first real request, or as the edge rejects its route, got no client's request", async () => {
-    const undo = program.edit("components/edge/service-route.ts", "PathPrefix(`/`)", "PathPrfix(`/`)");
+    const undo = program.edit("components/edge/request-paths.ts", '? "PathPrefix(`/`)"', '? "PathPrfix(`/`)"');
     onTestFinished(undo);
     const said = await attempt("well until asked, and a rule that Traefik does not know", {
       // Both are new, so that neither has failed before the other was tried.
