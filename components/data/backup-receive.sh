@@ -45,7 +45,9 @@ pack_all() {
   for file in "$in"/*.partial; do
     [ -e "$file" ] || continue
     now=$(stat -c '%n %y' "$file") name=${file##*/}
-    [ "$now" = "$seen" ] || { pack "$file" "$out/open/$chain/${name%.partial}.zst" && seen=$now; } || return
+    # It is closed, and has another name, when pg_receivewal has filled it meanwhile.
+    [ "$now" = "$seen" ] || { pack "$file" "$out/open/$chain/${name%.partial}.zst" && seen=$now; } ||
+      [ ! -e "$file" ] || return
   done
   put "$(date +%s)" /state/packed
 }
@@ -68,13 +70,13 @@ probe() {
     say "no probe row could be written: $(tail -1 /tmp/error)"
     return 0
   }
-  probed=$wanted
   # It is there, and later gone, when it was sent.
   until [ -e "$out/wal/$chain/$segment.zst" ]; do
     kill -0 "$receiver" 2>/dev/null && pack_all || return 0
     sleep 1
   done
-  put "$wanted $chain $segment $databases" /state/probe-done
+  # Not before: what did not come so far is tried again.
+  put "$wanted $chain $segment $databases" /state/probe-done && probed=$wanted
 }
 
 out=/spool/out receiver='' probed='' seen=''
