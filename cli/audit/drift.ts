@@ -76,11 +76,17 @@ function differences(container: ExpectedContainer, found: ContainerState, host: 
   });
 }
 
-function ofNetworks({ networks }: ExpectedState, host: HostState): Finding[] {
+function ofNetworks({ networks, containers }: ExpectedState, host: HostState): Finding[] {
+  const used = containers
+    .filter(({ inputs }) => inputs.restart === "always")
+    .flatMap(({ inputs }) => (inputs.networksAdvanced ?? []).map(({ name }) => name));
   return networks.flatMap(({ name, id, inputs }): Finding[] => {
     const found = host.networks.find(({ Id }) => Id === id);
-    if (found === undefined)
+    if (found === undefined) {
+      // One that nothing is to be on is not missed: `docker network prune` takes those.
+      if (inputs.name !== undefined && !used.includes(inputs.name)) return [];
       return [{ resource: name, field: "network", promised: "there", found: "gone, or made by hand", cure: NETWORK }];
+    }
     const promised = listed({ driver: inputs.driver, internal: inputs.internal ?? false, ipv6: false });
     const is = listed({ driver: found.Driver, internal: found.Internal, ipv6: found.EnableIPv6 });
     return promised === is ? [] : [{ resource: name, field: "settings", promised, found: is, cure: NETWORK }];

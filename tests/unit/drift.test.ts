@@ -335,6 +335,15 @@ test.each<[what: string, changes: Partial<HostState>, ...findings: string[]]>([
   expect(JSON.stringify(found)).not.toContain("hunter");
 });
 
+test("a network that nothing is to be on is not missed", () => {
+  const of = (name: string) => {
+    const networks = [{ name, id: "web-id", inputs: { name, driver: "bridge", internal: true } }];
+    return findings({ ...promised, networks }, { ...host, networks: [] }).filter(({ field }) => field === "network");
+  };
+  expect(of("web")).toHaveLength(1);
+  expect(of("internal")).toEqual([]);
+});
+
 test.each<[what: string, changes: Partial<HostState>, ...findings: string[]]>([
   ["another route", { routes: [route("backend.yml", "{}")] }, "edge, route backend.yml: as deployed -> another"],
   ["no route", { routes: [] }, "edge, route backend.yml: as deployed -> gone"],
