@@ -338,7 +338,8 @@ test.each<[what: string, changes: Partial<HostState>, ...findings: string[]]>([
 test("a network that nothing is to be on is not missed", () => {
   const of = (name: string) => {
     const networks = [{ name, id: "web-id", inputs: { name, driver: "bridge", internal: true } }];
-    return findings({ ...promised, networks }, { ...host, networks: [] }).filter(({ field }) => field === "network");
+    const found = findings({ ...promised, networks }, { ...host, networks: [] }, "reach-prod");
+    return found.filter(({ field }) => field === "network");
   };
   expect(of("web")).toHaveLength(1);
   expect(of("internal")).toEqual([]);
