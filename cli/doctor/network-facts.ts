@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import { runInContainer } from "../exec/run-in-container.ts";
+import { labelFilter } from "../stack/containers.ts";
 
 export interface NetworkFacts {
   networks: readonly DockerNetwork[];
@@ -67,8 +68,7 @@ interface Described {
 }
 
 async function insideFacts(engine: Engine, stackLabel: string, domain: string): Promise<InsideFacts | undefined> {
-  const filters = { label: [`bulkhead.stack=${stackLabel}`, "bulkhead.role=edge"], status: ["running"] };
-  const path = `/containers/json?filters=${encodeURIComponent(JSON.stringify(filters))}`;
+  const path = `/containers/json?filters=${labelFilter(stackLabel, ["bulkhead.role=edge"], { status: ["running"] })}`;
   const [edge] = await engine.get<{ Id: string }[]>(path);
   if (edge === undefined) return undefined;
   // A name of this machine alone is answered by the container itself.

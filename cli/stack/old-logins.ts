@@ -4,6 +4,7 @@ import { PassThrough } from "node:stream";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import { say } from "../../toolchain/steps.ts";
 import { runInContainer } from "../exec/run-in-container.ts";
+import { labelFilter } from "./containers.ts";
 
 interface Found {
   Id: string;
@@ -18,10 +19,7 @@ interface Found {
  * @param label the stack's, as `bulkhead.stack` has it.
  */
 export async function retireOldLogins(engine: Engine, label: string): Promise<string[]> {
-  const found = async (of: string) => {
-    const filters = JSON.stringify({ label: [`bulkhead.stack=${label}`, of] });
-    return engine.get<Found[]>(`/containers/json?all=1&filters=${encodeURIComponent(filters)}`);
-  };
+  const found = (of: string) => engine.get<Found[]>(`/containers/json?all=1&filters=${labelFilter(label, [of])}`);
   // The jobs that made them stay, and say which.
   const jobs = (await found("bulkhead.login")).filter(({ Labels }) => Labels?.["bulkhead.login"] !== undefined);
   if (jobs.length === 0) return [];
@@ -45,8 +43,7 @@ export async function retireOldLogins(engine: Engine, label: string): Promise<st
 
 /** What looks like a login in the settings of what runs. */
 async function usedLogins(engine: Engine, label: string): Promise<string[]> {
-  const filters = JSON.stringify({ label: [`bulkhead.stack=${label}`] });
-  const running = await engine.get<Found[]>(`/containers/json?filters=${encodeURIComponent(filters)}`);
+  const running = await engine.get<Found[]>(`/containers/json?filters=${labelFilter(label)}`);
   const settings = await Promise.all(
     running.map(({ Id }) => engine.find<{ Config: { Env: string[] | null } }>(`/containers/${Id}/json`)),
   );

@@ -7,6 +7,7 @@ import type { Limits } from "../host/hardening.ts";
 import { Job } from "../host/job.ts";
 import { ScheduledJob } from "../host/scheduled-job.ts";
 import { SecretFiles } from "../host/secret.ts";
+import { refuse } from "../host/refuse.ts";
 import { DATA_PATH, USER, type Postgres } from "./postgres.ts";
 
 export interface BackupArgs {
@@ -195,8 +196,4 @@ function wrongNumbers(numbers: Record<string, number>, least: number, most: numb
   return Object.entries(numbers)
     .filter(([, value]) => !Number.isInteger(value) || value < least || value > most)
     .map(([key, value]) => `${key}: ${value} is not a whole number from ${least} to ${most}: give one`);
-}
-
-function refuse(name: string, problems: string[]): void {
-  if (problems.length > 0) throw new Error(problems.map((problem) => `${name}: ${problem}`).join("\n"));
 }

@@ -7,6 +7,7 @@ import type { DockerHost } from "../host/docker-host.ts";
 import { dataNetwork } from "../host/networks.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { Limits } from "../host/hardening.ts";
+import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
 import type { Login, LoginArgs, Postgres } from "./postgres.ts";
 
@@ -63,7 +64,7 @@ export class PgBouncer extends pulumi.ComponentResource {
         ? []
         : [`drainSeconds: ${drainSeconds} is not from 1 to 3600: give such a number`]),
     ];
-    if (problems.length > 0) throw new Error(problems.map((problem) => `${name}: ${problem}`).join("\n"));
+    refuse(name, problems);
     this.name = name;
     this.#server = server;
     this.network = dataNetwork(host, name, this);

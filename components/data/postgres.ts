@@ -11,6 +11,7 @@ import { Courier } from "../host/file-volume.ts";
 import type { Limits } from "../host/hardening.ts";
 import { Job, type JobArgs } from "../host/job.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
+import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
 import { restoredVolume, restoreOf } from "./restore.ts";
 import type { Vault } from "./vault.ts";
@@ -326,8 +327,4 @@ function problemsOf({
     ),
     ...settingProblems(settings),
   ];
-}
-
-function refuse(name: string, problems: string[]): void {
-  if (problems.length > 0) throw new Error(problems.map((problem) => `${name}: ${problem}`).join("\n"));
 }

@@ -9,6 +9,7 @@ import type { DockerHost } from "../host/docker-host.ts";
 import { dataNetwork } from "../host/networks.ts";
 import type { Limits } from "../host/hardening.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
+import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
 
 export interface RedisArgs {
@@ -69,8 +70,7 @@ export class Redis extends pulumi.ComponentResource {
   /** @throws Error with all that is wrong with the arguments. */
   constructor(name: string, args: RedisArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Redis", name, {}, { providers: [args.host.provider], ...opts });
-    const problems = problemsOf(args).map((problem) => `${name}: ${problem}`);
-    if (problems.length > 0) throw new Error(problems.join("\n"));
+    refuse(name, problemsOf(args));
     const {
       host,
       image = dataImages.valkey,

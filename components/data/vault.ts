@@ -5,6 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { DockerHost } from "../host/docker-host.ts";
 import { sharedEgressNetwork } from "../host/networks.ts";
 import { GeneratedSecret } from "../host/secret.ts";
+import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
 
 export interface VaultArgs {
@@ -53,7 +54,7 @@ export class Vault extends pulumi.ComponentResource {
         ? []
         : [`region: ${region} is none: give one like eu-central-1, or leave it out`]),
     ];
-    if (problems.length > 0) throw new Error(problems.map((problem) => `${name}: ${problem}`).join("\n"));
+    refuse(name, problems);
     this.image = args.image ?? dataImages.rclone;
     this.network = sharedEgressNetwork(host, name, this);
     const given = args.key ?? new pulumi.Config().getSecret("backupKey");

@@ -2,6 +2,7 @@ import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { DockerHost } from "./docker-host.ts";
 import { egressNetwork, isOfEdge, type Gate, type Reachable } from "./networks.ts";
+import { refuse } from "./refuse.ts";
 
 /** Whom a program reaches. Nobody else: what it shares with the edge is a network of its own. */
 export interface Connections {
@@ -44,7 +45,7 @@ export function compartment(
       typeof value === "string" ? undeclared(name, uses, setting, value) : [],
     ),
   ];
-  if (problems.length > 0) throw new Error(problems.map((problem) => `${name}: ${problem}`).join("\n"));
+  refuse(name, problems);
   const withEdge = [...gates].map((gate) => gate.compartment(name, uses));
   const shared = uses.flatMap((used) => used.network ?? []);
   const others = new Set([...(egress ? [egressNetwork(host, name, parent)] : []), ...networks, ...shared]);
