@@ -11,7 +11,7 @@ export interface Field {
   cure?: string;
 }
 
-const UPDATE = "`bulkhead up` puts it right.";
+const UPDATE = "`bulkhead up` fixes it.";
 export const REFRESH = "`pulumi refresh`, then `bulkhead up`: it is made anew.";
 const NETWORKS =
   "`docker network disconnect` it from what is too much; what is missing is there after `pulumi up --replace` of it.";
