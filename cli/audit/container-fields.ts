@@ -43,7 +43,7 @@ export const fields: Record<string, Field> = {
     cure: "`docker start` or `docker unpause` it; the container's log says why it ended.",
   },
   health: {
-    promise: (container) => (isService(container) ? "healthy" : undefined),
+    promise: (container) => (isService(container) && container.inputs.healthcheck ? "healthy" : undefined),
     // What does not run is told by its state.
     read: ({ State }) => (State.Status === "running" ? (State.Health?.Status ?? "not looked at") : "healthy"),
     cure: "The container's log says why, and so does `docker inspect` of its health. `docker restart` may do.",

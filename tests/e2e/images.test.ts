@@ -237,7 +237,7 @@ async function bareImage(): Promise<string> {
   writeFileSync(join(root, "www", "health"), "");
   const archive = join(project.directory, "bare.tar");
   await runCommand("tar", ["--create", "--file", archive, "--directory", root, "busybox", "www"]);
-  const image = "bulkhead.local/variant:bare";
+  const image = `bulkhead.local/variant:${"ba4e".repeat(4)}`;
   await docker(["import", archive, image]);
   return image;
 }

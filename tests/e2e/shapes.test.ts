@@ -63,7 +63,9 @@ describe.runIf(SOAK)("every shape", () => {
 
   test("it comes up, with every service healthy, and the policies have nothing to say", () => {
     console.log(JSON.stringify({ firstUpSeconds: first.seconds }));
-    for (const name of SERVICES) expect(first.stdout).toMatch(new RegExp(`^${name} .*\\bhealthy\\b`, "m"));
+    // Docker is not asked to look at one of them, which the edge alone asks.
+    for (const name of SERVICES)
+      expect(first.stdout).toMatch(new RegExp(`^${name} .* (${name === "legacy" ? "running" : "healthy"}) +200 `, "m"));
     for (const name of ["mail", "report"]) expect(first.stdout).toMatch(new RegExp(`^${name} `, "m"));
     expect(first.stdout + first.stderr).not.toMatch(/\[(mandatory|advisory)\]/);
   });
@@ -77,9 +79,10 @@ describe.runIf(SOAK)("every shape", () => {
       const has = (exception: string) => exceptions.some((each) => exception in each);
       for (const { why } of exceptions) expect(why, name).toMatch(/\w{3}/);
       expect(HostConfig, name).toMatchObject({
-        ...{ CapDrop: ["ALL"], CapAdd: null, Privileged: false, SecurityOpt: ["no-new-privileges:true"] },
+        ...{ CapDrop: ["ALL"], Privileged: false, SecurityOpt: ["no-new-privileges:true"] },
         ...{ ReadonlyRootfs: !has("writableRoot"), Init: !has("noInit"), PidMode: "", IpcMode: "private" },
       });
+      if (!has("capability")) expect(HostConfig["CapAdd"], name).toBeNull();
       expect(HostConfig.Memory, name).toBeGreaterThan(0);
       expect(HostConfig["NanoCpus"], name).toBeGreaterThan(0);
       if (State.Status !== "created") expect(HostConfig.PidsLimit, name).toBeGreaterThan(0);

@@ -66,7 +66,7 @@ const api = app("api", {
 app("page", {
   user: "33:33",
   uses: [api],
-  env: { NAME: "page", ASK: api.internalUrl, FILE: "/uploads/written" },
+  env: { NAME: "page", ASK: `${api.internalUrl}/`, FILE: "/uploads/written" },
   volumes: [{ volume: uploads, path: "/uploads", writable: true }],
   routes: [{ paths: ["/"] }, { paths: ["/admin"], allowFrom: ["198.51.100.0/24"] }],
 });
