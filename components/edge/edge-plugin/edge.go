@@ -166,6 +166,9 @@ func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	// A stream that was reset before its turn came. To ask the service all the same would cost a connection to it, which
 	// ends with the request: in a loop, that takes more of the host than all else.
 	if req.Context().Err() != nil {
+		// Over HTTP/2 that is a GOAWAY: what flows on this connection goes on, and it can carry no further request. Who resets
+		// streams in a loop has up to 160 of them waiting on each connection, before all others.
+		rw.Header().Set("Connection", "close")
 		rw.WriteHeader(statusClientClosedRequest)
 		return
 	}
