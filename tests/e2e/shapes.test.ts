@@ -26,6 +26,7 @@ describe.runIf(SOAK)("every shape", () => {
   const program = join(copy.directory, "tests/programs/shapes");
   const engine = new Engine(process.env["DOCKER_HOST"]!);
   const certificates: Record<string, TestCertificates> = {};
+  let config: Record<string, unknown>;
   let first: CommandResult;
 
   beforeAll(async () => {
@@ -38,9 +39,8 @@ describe.runIf(SOAK)("every shape", () => {
     });
     const wanted = { ...all, cloudflared: undefined };
     const { traefik, haproxy, node, nginx } = { ...wanted, ...(await provideImages(engine, wanted)) };
-    const config = { ...settings, images: { traefik, haproxy, node, nginx } };
-    const file = { config: Object.fromEntries(Object.entries(config).map(([key, value]) => [`shapes:${key}`, value])) };
-    writeFileSync(join(program, "Pulumi.local.yaml"), stringify(file));
+    config = { ...settings, images: { traefik, haproxy, node, nginx } };
+    writeStackFile(config);
     first = await bulkhead("up");
     expect(first, first.stderr + first.stdout).toMatchObject({ code: 0 });
   });
@@ -53,6 +53,11 @@ describe.runIf(SOAK)("every shape", () => {
     expect(down, down.stderr).toMatchObject({ code: 0 });
     expect(left).toEqual([]);
   });
+
+  function writeStackFile(settings: object): void {
+    const keys = Object.entries(settings).map(([key, value]): [string, unknown] => [`shapes:${key}`, value]);
+    writeFileSync(join(program, "Pulumi.local.yaml"), stringify({ config: Object.fromEntries(keys) }));
+  }
 
   function bulkhead(...args: string[]): Promise<CommandResult> {
     const source = ["--conditions=bulkhead-source", join(copy.directory, "cli/main.ts")];
@@ -67,7 +72,9 @@ describe.runIf(SOAK)("every shape", () => {
     for (const name of SERVICES)
       expect(first.stdout).toMatch(new RegExp(`^${name} .* (${name === "legacy" ? "running" : "healthy"}) +200 `, "m"));
     for (const name of ["mail", "report"]) expect(first.stdout).toMatch(new RegExp(`^${name} `, "m"));
-    expect(first.stdout + first.stderr).not.toMatch(/\[(mandatory|advisory)\]/);
+    // The advice is that list of exceptions which every stack with one has.
+    const said = [...first.stdout.matchAll(/\[(?:mandatory|advisory)\] +(\S+)/g)].map(([, policy]) => policy);
+    expect([...new Set(said)]).toEqual(["stack-exceptions"]);
   });
 
   test("the posture of every container is the strictest but for what has a reason", async () => {
@@ -151,6 +158,21 @@ describe.runIf(SOAK)("every shape", () => {
     console.log(preview.stdout);
     for (const name of [...SERVICES, "mail", "report"]) expect(preview.stdout).toMatch(new RegExp(`\\b${name}\\b`));
     expect(preview.stdout).toContain("once is replaced stop-first");
+  });
+
+  test("other networks take the place of all, though the edge would wait longer for clients than the provider does", async () => {
+    const patient = { ...config, edge: { ...(config["edge"] as object), keepAliveSeconds: 60 } };
+    writeStackFile(patient);
+    expect(await bulkhead("up")).toMatchObject({ code: 0 });
+    writeStackFile({ ...patient, networks: { ...(config["networks"] as object), mtu: 1400 } });
+    const up = await bulkhead("up");
+    expect(up, up.stdout + up.stderr).toMatchObject({ code: 0 });
+    console.log(JSON.stringify({ networksAnewSeconds: up.seconds }));
+    const networks = await engine.get<{ Name: string; Options: Record<string, string> }[]>("/networks");
+    for (const { Name, Options } of networks.filter((network) => network.Name.startsWith(`${STACK}-`)))
+      expect(Options, Name).toMatchObject({ "com.docker.network.driver.mtu": "1400" });
+    expect((await ask(main, "/"))[0]).toBe(200);
+    expect(await bulkhead("audit")).toMatchObject({ code: 0 });
   });
 
   function ask(host: string, path: string, authority = host): Promise<[status: number, text: string]> {
