@@ -34,6 +34,7 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 export type { Alias, Domain } from "./edge/hosts.ts";
 export type { Cors, Route, RouteException } from "./edge/route.ts";
+export type { BasicAuth, ForwardAuth } from "./edge/route-auth.ts";
 export type { TcpRoute } from "./edge/tcp-route.ts";
 export { WebService, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
 export { siteImages } from "./images.ts";

@@ -8,6 +8,7 @@ import {
   type DomainSettings,
 } from "./domain-settings.ts";
 import { fromOneOf, LAST_PRIORITY } from "./hosts.ts";
+import { EDGE_ITSELF } from "./route-auth.ts";
 
 /** What Traefik reads once, at its start. A change here replaces the container, behind the door. */
 export function traefikArguments(
@@ -55,6 +56,8 @@ export function traefikArguments(
     }),
     // From service to service: the same cutover, so that a rollout loses no inner request either.
     "entrypoints.services.address": ":8081",
+    // The edge itself, when it asks a service who may pass: what it says then of a request is the truth.
+    "entrypoints.services.forwardedheaders.trustedips": `${EDGE_ITSELF}/32`,
     "entrypoints.services.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
     "entrypoints.services.transport.lifecycle.requestacceptgracetimeout": stopsAfter,
     // For the door's check and the cutover jobs: it stops first, which takes this edge out of the door.
@@ -77,6 +80,8 @@ export function traefikArguments(
     "accesslog.format": "json",
     // Query strings and headers carry tokens; paths do not.
     "accesslog.fields.queryparameters.defaultmode": "drop",
+    // Of basicAuth, whatever stands in a request: as long as a client likes, and a password where one was typed too early.
+    "accesslog.fields.names.ClientUsername": "drop",
     "accesslog.fields.headers.defaultmode": "drop",
     "accesslog.fields.headers.names.User-Agent": "keep",
     "log.level": "INFO",
@@ -244,7 +249,7 @@ export function edgeSettings(
         // Goes round it: the answer is read by then.
         linger: { plugin: { bulkhead: { kind: "linger" } } },
         "not-found": { plugin: { bulkhead: { kind: "answer", status: 404 } } },
-        compress: { compress: { includedContentTypes: COMPRESSED } },
+        compress: { compress: { includedContentTypes: COMPRESSED, encodings: ["zstd", "br", "gzip"] } },
       },
     },
     tls: {

@@ -27,6 +27,7 @@ import { joinEdges } from "./join-edges.ts";
 import { subnetsOf, type Gate, type Networks, type Reachable } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
 import type { ClientCriteria, Route } from "./route.ts";
+import type { ForwardAuth } from "./route-auth.ts";
 import { RouteClaims } from "./route-claims.ts";
 import { RouteFile } from "./route-file.ts";
 import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
@@ -111,6 +112,8 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   /** TCP ports, with the services that each leads to. */
   readonly #tcp: Map<string, { service: string; host?: string }[]>;
   readonly #routes = new RouteClaims();
+  /** Services that say who may pass on the routes of others. */
+  readonly #authenticates = new Set<string>();
   /** How it tells clients apart. */
   readonly clients: ClientCriteria;
   #isComplete = false;
@@ -327,8 +330,20 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
       return subnetsOf(this.networks.proxy).apply((before) => ({
         users: users.length === 0 ? [] : [...before, ...users],
         all,
+        authenticates: this.#authenticates.has(service),
       }));
     });
+  }
+
+  /**
+   * For a service that says who may pass on the routes of another.
+   *
+   * @throws Error if it is behind another edge, which this one does not reach.
+   */
+  takeAuth(at: string, { to }: ForwardAuth): void {
+    if (to.through !== this)
+      throw new Error(`${at}.forwardAuth.to: ${to.name} is not behind the same edge: give a WebService that is`);
+    this.#authenticates.add(to.name);
   }
 
   #networksOfPrograms(): pulumi.Output<{ name: string; uses: string[]; subnets: string[] }[]> {

@@ -2,17 +2,23 @@ import { tcpEntryPoint } from "./edge-settings.ts";
 import { fromOneOf, hostPriority, type ProgramSubnets } from "./hosts.ts";
 import { isGuarded, publicRule, refusedPaths, routeRule } from "./request-paths.ts";
 import { answerMiddlewares, entryMiddlewares, routeName, routesOf, stripMiddleware } from "./route.ts";
+import { authMiddlewares, EDGE_ITSELF, identityHeaders, spellingsOfHeaders } from "./route-auth.ts";
 import { onlyName } from "../host/release.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
 import { tcpRoute } from "./tcp-route.ts";
 import type { WebServiceArgs } from "./web-service.ts";
 
-/** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
+/**
+ * The route file of one release of a service, in Traefik's words. Each of its replicas has a name.
+ *
+ * @param usersFiles where the edge finds the users of a route with basicAuth, by the name of its router.
+ */
 export function serviceRoute(
   name: string,
   releases: readonly string[],
   args: WebServiceArgs,
   subnets: ProgramSubnets,
+  usersFiles: Readonly<Record<string, string>> = {},
 ): DynamicConfiguration {
   const { edge, routes, tcp = {}, responseTimeoutSeconds = 60 } = args;
   const all = routesOf(routes);
@@ -20,7 +26,7 @@ export function serviceRoute(
   const [release] = releases as [string];
   const retry = retryOf(args);
   const retried = retry === undefined ? [] : [`${name}-retry`];
-  const clientRoutes = all.map((_, index) => clientRoute(name, index, args, retried));
+  const clientRoutes = all.map((_, index) => clientRoute(name, index, args, retried, usersFiles));
   // One for each time that an answer may take.
   const slow = all.flatMap(({ paths, responseTimeoutSeconds: seconds }, index) =>
     seconds !== undefined && paths.length > 0 ? [[slowName(name, index), seconds] as const] : [],
@@ -46,6 +52,14 @@ export function serviceRoute(
         ...(subnets.users.length > 0 && {
           [`${name}-services`]: inner("services", name, { rule: `(${fromOneOf(subnets.users)})` }),
         }),
+        ...(subnets.authenticates && {
+          [`${name}-authenticates`]: {
+            entryPoints: ["services"],
+            rule: `PathPrefix(\`/auth/${name}/\`) && ClientIP(\`${EDGE_ITSELF}\`)`,
+            service: name,
+            middlewares: [`${name}-limits`, `${name}-authenticates`, `${name}-authenticates-host`, ...retried],
+          },
+        }),
         [`${name}-release`]: inner("release", release, { middlewares: ["door-network-only"] }),
       },
       middlewares: {
@@ -53,6 +67,13 @@ export function serviceRoute(
         ...(Object.assign({}, ...clientRoutes.map(({ middlewares }) => middlewares)) as object),
         [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
         [`${name}-services`]: strip(`/services/${name}`),
+        ...(subnets.authenticates && {
+          [`${name}-authenticates`]: strip(`/auth/${name}`),
+          // What was asked of the edge stands in the X-Forwarded headers.
+          [`${name}-authenticates-host`]: {
+            headers: { customRequestHeaders: { Host: clientHost(host, edge.domain) } },
+          },
+        }),
         [`${name}-release`]: strip(`/release/${release}`),
         ...(retry && { [`${name}-retry`]: { retry } }),
       },
@@ -90,7 +111,13 @@ function balancer(name: string, releases: readonly string[], args: WebServiceArg
 }
 
 /** What leads clients here by one route. */
-function clientRoute(service: string, index: number, args: WebServiceArgs, retried: readonly string[]) {
+function clientRoute(
+  service: string,
+  index: number,
+  args: WebServiceArgs,
+  retried: readonly string[],
+  usersFiles: Readonly<Record<string, string>>,
+) {
   const { edge } = args;
   const all = routesOf(args.routes);
   const route = all[index]!;
@@ -98,6 +125,8 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
   const name = routeName(service, index);
   const entry = entryMiddlewares(name, route, edge.clients);
   const answers = answerMiddlewares(name, route);
+  const auth = authMiddlewares(name, route, service, usersFiles[name]);
+  const identity = identityHeaders(all);
   const strip = stripMiddleware(name, route);
   const contentSecurityPolicy =
     route.contentSecurityPolicy ?? edge.domainOf(host)?.contentSecurityPolicy ?? STRICTEST_POLICY;
@@ -111,6 +140,7 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
         route,
         all.some((other) => other !== route && isGuarded(other)),
       ),
+      ...(identity.length > 0 && { ownHeaders: spellingsOfHeaders(identity) }),
     },
   );
   const limited = [
@@ -118,6 +148,8 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
     ...Object.keys(entry),
     `${name}-requests`,
     ...Object.keys(answers),
+    // After what answers preflights, which come without credentials.
+    ...Object.keys(auth),
     ...(compression ? ["compress"] : []),
     ...retried,
     ...Object.keys(strip),
@@ -125,6 +157,7 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
   const rule = routeRule(host, route);
   // As if its paths stood in the rule as they are written, so that no spelling more takes another route's place.
   const plain = publicRule(host, paths);
+  const priority = hostPriority(host, plain) ?? plain.length;
   const router = (condition: string, middlewares: string[]) => ({
     entryPoints: ["websecure"],
     rule: rule + condition,
@@ -138,12 +171,24 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
       [name]: router("", [`${name}-policy`, ...limited]),
       // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
       [`${name}-unsized`]: router(` && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
+      // Where the edge cannot make the middlewares of a route it leaves the route out, and another one, such as that of "/",
+      // would let its requests pass.
+      ...(Object.keys(auth).length > 0 && {
+        [`${name}-closed`]: {
+          ...{ entryPoints: ["websecure"], rule, priority: priority - 1 },
+          ...{ service: "noop@internal", middlewares: [`${name}-closed`] },
+        },
+      }),
     },
     middlewares: {
       [`${name}-policy`]: { headers: { contentSecurityPolicy } },
       ...entry,
       [`${name}-requests`]: requests,
       ...answers,
+      ...auth,
+      ...(Object.keys(auth).length > 0 && {
+        [`${name}-closed`]: { plugin: { bulkhead: { kind: "answer", status: 503 } } },
+      }),
       ...strip,
     },
   };

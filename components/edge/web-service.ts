@@ -4,9 +4,10 @@ import type { Reachable } from "../host/networks.ts";
 import type { Proxy } from "./proxy.ts";
 import { releaseOf, type ReleaseArgs, type ReplicatedArgs } from "../host/release.ts";
 import { reviving } from "../host/revive.ts";
-import { routesOf, type Route } from "./route.ts";
+import { usersFiles } from "./basic-auth-users.ts";
+import { routeName, routesOf, type Route } from "./route.ts";
 import { routeProblems } from "./route-problems.ts";
-import { RouteFile } from "./route-file.ts";
+import { pathsBeside, RouteFile } from "./route-file.ts";
 import { NO_UDP } from "../settings/platform.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
 import type { TcpRoute } from "./tcp-route.ts";
@@ -84,6 +85,8 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
           `${name}: routes${"paths" in routes ? "" : `[${index}]`}.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
         );
     if (problems.length > 0) throw new Error(problems.join("\n"));
+    for (const [index, { forwardAuth }] of all.entries())
+      if (forwardAuth) edge.takeAuth(`${name}: routes${"paths" in routes ? "" : `[${index}]`}`, forwardAuth);
     edge.takeRoutes(name, routes);
     if ((args as { udp?: unknown }).udp !== undefined) throw new Error(`${name}: udp: ${NO_UDP}`);
     refuseBadCookie(name, args.sticky);
@@ -100,14 +103,16 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
     this.routeFile = `${name}-route`;
     edge.register(this, name);
     const releases = pulumi.all(containers.map((container) => container.name));
+    const users = usersFiles(this, name, Object.fromEntries(all.map((each, index) => [routeName(name, index), each])));
     const route = new RouteFile(
       this.routeFile,
       {
         ...edge.routeFiles,
         worksFor: name,
         content: pulumi
-          .all([releases, edge.programSubnets(name)])
-          .apply(([all, subnets]) => serviceRoute(name, all, args, subnets)),
+          .all([releases, edge.programSubnets(name), pathsBeside(edge.host, this.routeFile, users)])
+          .apply(([all, subnets, paths]) => serviceRoute(name, all, args, subnets, paths)),
+        beside: users,
         candidate: releases.apply((all) => candidateRoute(all, args)),
         release: releases.apply((all) => all.join(" ")),
         exceptions: all.flatMap(({ paths, exceptions = [] }) =>
@@ -116,7 +121,8 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
         checkPath: args.healthPath,
         checkSeconds: args.healthTimeoutSeconds,
       },
-      { parent: this, dependsOn: edge.ready },
+      // A service that is asked who may pass has to be there to be asked.
+      { parent: this, dependsOn: [...edge.ready, ...all.flatMap(({ forwardAuth }) => forwardAuth?.to ?? [])] },
     );
     this.registerOutputs({
       container: this.container.name,
@@ -144,13 +150,15 @@ export interface FromOutside {
 
 function fromOutside({ routes, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
   const all = routesOf(routes).filter(({ paths }) => paths.length > 0);
-  const isHealthOf = ({ host, paths, stripPrefix, allowFrom }: Route) =>
+  const isHealthOf = ({ host, paths, stripPrefix, allowFrom, basicAuth, forwardAuth }: Route) =>
     // Of a wildcard's names, which of them there are the service alone knows: to any other it may say what it likes.
     host?.startsWith("*.") !== true &&
     paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`)) &&
     // Where the edge takes a part of the path away or turns the commands away, the answer is not that of its health.
     stripPrefix !== true &&
-    allowFrom === undefined;
+    allowFrom === undefined &&
+    basicAuth === undefined &&
+    forwardAuth === undefined;
   const health = all.find(isHealthOf);
   const { host, paths = [] } = health ?? all[0] ?? {};
   return {

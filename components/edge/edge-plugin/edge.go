@@ -37,6 +37,9 @@ type Config struct {
 	FromClient bool
 	// RefusedPaths is a regular expression of what is answered 400. It looks at the path as it is encoded.
 	RefusedPaths string
+	// OwnHeaders is a regular expression of names of headers that no client may send, because the service takes what stands
+	// there for the edge's word.
+	OwnHeaders string
 
 	// Forwarded takes the last address of X-Forwarded-For for the client's, and not the connection's.
 	Forwarded bool
@@ -77,6 +80,13 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 				return nil, fmt.Errorf("%s: refusedPaths: %w", name, err)
 			}
 			l.refused = refused
+		}
+		if config.OwnHeaders != "" {
+			own, err := regexp.Compile(config.OwnHeaders)
+			if err != nil {
+				return nil, fmt.Errorf("%s: ownHeaders: %w", name, err)
+			}
+			l.own = own
 		}
 		return l, nil
 	case "linger":
@@ -160,6 +170,8 @@ type limits struct {
 	gap    time.Duration
 	// refused is nil where every path passes.
 	refused *regexp.Regexp
+	// own is nil where every header passes.
+	own *regexp.Regexp
 }
 
 func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
@@ -179,6 +191,13 @@ func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	if l.config.FromClient {
 		for _, name := range overrides {
 			req.Header.Del(name)
+		}
+		if l.own != nil {
+			for name := range req.Header {
+				if l.own.MatchString(name) {
+					delete(req.Header, name)
+				}
+			}
 		}
 		// A proxy before the edge hands on what a client says in it.
 		req.Header.Set("X-Forwarded-Host", req.Host)

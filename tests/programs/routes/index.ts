@@ -1,5 +1,7 @@
 // Services that say which path they were asked for, behind routes of every kind.
+import * as pulumi from "@pulumi/pulumi";
 import { WebService, type WebServiceArgs } from "../../../components/edge/web-service.ts";
+import { GeneratedSecret } from "../../../components/host/secret.ts";
 import { platform } from "../../../components/platform.ts";
 import { settings } from "./settings.ts";
 
@@ -21,7 +23,7 @@ const meanings = (text) => {
       ]) all.add(other);
   return all;
 };
-const isAdmin = (text) => [...meanings(text)].some((one) => one.replace(/\\/$/, "") === "/admin");
+const isAdmin = (text) => [...meanings(text)].some((one) => /^\\/(admin|private|member)\\/?$/.test(one));
 const answer = (request, response) => {
   const { url, headers } = request;
   if (url === "/slow") return setTimeout(() => response.end("at last"), 3000);
@@ -31,9 +33,19 @@ const answer = (request, response) => {
     return request.on("data", (message) => response.write(message)).on("end", () => response.end());
   }
   request.resume();
+  // What says who the client is, by whatever name.
+  const identity = Object.entries(headers).filter(([name]) => /user|groups|authorization/.test(name));
+  response.setHeader("x-seen", JSON.stringify(Object.fromEntries(identity)));
+  if (process.env.NAME === "gate" && url.startsWith("/verify")) {
+    const [, user] = /member=(\\w+)/.exec(headers.cookie || "") || [];
+    response.setHeader("x-asked", ["method", "host", "uri", "proto"].map((of) => headers["x-forwarded-" + of]).join(" "));
+    if (user) response.setHeader("x-forwarded-user", user);
+    if (!user) response.setHeader("location", "/login?to=" + headers["x-forwarded-uri"]);
+    return response.writeHead(user ? 204 : 302).end();
+  }
   response.setHeader("x-robots-tag", "the service's own");
   const asked = [url.split("?")[0], headers["x-original-url"], headers["x-rewrite-url"], headers["x-forwarded-prefix"]];
-  const admin = process.env.NAME === "app" && asked.some((one) => one && isAdmin(one)) ? "SECRET " : "";
+  const admin = process.env.NAME === "app" && !headers["x-forwarded-user"] && asked.some((one) => one && isAdmin(one)) ? "SECRET " : "";
   response.end(admin + process.env.NAME + " " + url + " " + (headers["x-forwarded-prefix"] || ""));
 };
 const { MODULE } = process.env;
@@ -42,8 +54,8 @@ require(MODULE).createServer(answer).listen(8000).on("upgrade", ({ url }, socket
 require("node:http").createServer(answer).listen(8001);
 `;
 
-function app(name: string, routes: WebServiceArgs["routes"], protocol: "http" | "h2c" = "http"): void {
-  new WebService(name, {
+function app(name: string, routes: WebServiceArgs["routes"], protocol: "http" | "h2c" = "http"): WebService {
+  return new WebService(name, {
     edge,
     image: config.images.node,
     port: 8000,
@@ -58,6 +70,12 @@ function app(name: string, routes: WebServiceArgs["routes"], protocol: "http" | 
   });
 }
 
+const gate = app("gate", { paths: ["/login"] });
+const users = {
+  ann: pulumi.secret("a horse with no name"),
+  bob: new GeneratedSecret("bob-password").value,
+};
+
 app("app", [
   { paths: ["/"], headers: { "X-Robots-Tag": "noindex" } },
   // The tests come from a private address.
@@ -65,6 +83,9 @@ app("app", [
   { paths: ["/inside"], allowFrom: ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] },
   { paths: ["/small"], maxBodyMb: 1 },
   { paths: ["/slow"], responseTimeoutSeconds: 1 },
+  { paths: ["/private"], basicAuth: { users, userHeader: "X-Forwarded-User" }, cors: { origins: ["https://a.test"] } },
+  { paths: ["/passed"], basicAuth: { users, realm: "Passed on", passAuthorization: true } },
+  { paths: ["/member"], forwardAuth: { to: gate, path: "/verify", responseHeaders: ["X-Forwarded-User"] } },
   { paths: ["/few"], rateLimit: { requestsPerSecond: 1, burst: 5 } },
 ]);
 app("api", {
