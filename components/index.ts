@@ -6,7 +6,7 @@
  */
 
 // What every program stands on.
-export { platform, type Platform, type ServiceOutput } from "./platform.ts";
+export { platform, type Platform, type PlatformOptions, type ServiceOutput } from "./platform.ts";
 
 // What differs between stacks: the settings in Pulumi.<stack>.yaml.
 export * from "./settings/index.ts";

@@ -28,6 +28,11 @@ export interface Route extends RouteAuth {
   responseTimeoutSeconds?: number;
   /** Whether the edge compresses scripts, styles and fonts. @default true */
   compression?: boolean;
+  /**
+   * Whether an answer of 502, 503 or 504, of the service or of the edge for it, is replaced by the program's page for it.
+   * @default true, where the program has pages; false for "h2c"
+   */
+  errorPages?: boolean;
   /** What of the edge's protection it is without. @default [] */
   exceptions?: readonly RouteException[];
 }

@@ -123,7 +123,9 @@ function clientRoute(
   const { edge } = args;
   const all = routesOf(args.routes);
   const route = all[index]!;
-  const { host = edge.domain, paths, compression = true } = route;
+  const { host = edge.domain, paths, compression = true, errorPages = args.protocol !== "h2c" } = route;
+  // Around the policy, as a page has its own.
+  const pages = errorPages ? edge.errorPages : [];
   const name = routeName(service, index);
   const entry = entryMiddlewares(name, route, edge.clients);
   const answers = answerMiddlewares(name, route);
@@ -170,9 +172,9 @@ function clientRoute(
   return {
     routers: paths.length > 0 && {
       // The policy first: it is for answers of the edge itself too.
-      [name]: router("", [`${name}-policy`, ...limited]),
+      [name]: router("", [...pages, `${name}-policy`, ...limited]),
       // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
-      [`${name}-unsized`]: router(` && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
+      [`${name}-unsized`]: router(` && ${UNSIZED}`, ["linger", ...pages, `${name}-policy`, "too-large", ...limited]),
       // Where the edge cannot make the middlewares of a route it leaves the route out, and another one, such as that of "/",
       // would let its requests pass.
       ...(Object.keys(auth).length > 0 && {

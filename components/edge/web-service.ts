@@ -102,6 +102,8 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
     this.url = edge.urlOf(all[0]?.host ?? edge.domain) + (all[0]?.paths[0] ?? "");
     this.routeFile = `${name}-route`;
     edge.register(this, name);
+    const outside = fromOutside(args);
+    if (outside.isHealthPath) edge.takeHealth(outside.host ?? edge.domain, outside.path!);
     const releases = pulumi.all(containers.map((container) => container.name));
     const users = usersFiles(this, name, Object.fromEntries(all.map((each, index) => [routeName(name, index), each])));
     const route = new RouteFile(
@@ -131,7 +133,7 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
       egress: args.egress ?? false,
       // In the state and not on the container, which would be replaced for it. Not before the route is switched: after a
       // failed update, the commands ask for what clients are still served.
-      fromOutside: route.switchedBy.apply(() => fromOutside(args)),
+      fromOutside: route.switchedBy.apply(() => outside),
     });
   }
 }

@@ -12,6 +12,7 @@ import { makeCertificates, type TestCertificates } from "../support/certificates
 import { everyStacks, images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { runCommand } from "../support/command.ts";
+import { startLoad } from "../support/load.ts";
 import { removeStack } from "../support/reach.ts";
 
 const DOMAIN = "routes.test";
@@ -19,6 +20,7 @@ const engine = new Engine(process.env["DOCKER_HOST"]!);
 const directory = mkdtempSync(join(tmpdir(), "bulkhead-routes-"));
 let certificates: TestCertificates;
 let project: TestProject;
+let config: Record<string, unknown>;
 
 beforeAll(async () => {
   const images = { ...pinned, ...(await provideImages(engine, everyStacks)) };
@@ -26,7 +28,7 @@ beforeAll(async () => {
   const files = { certificate: join(directory, "c.pem"), privateKey: join(directory, "c.key") };
   writeFileSync(files.certificate, certificates.certificate);
   writeFileSync(files.privateKey, certificates.privateKey, { mode: 0o600 });
-  const config = {
+  config = {
     "routes:host": "local",
     "routes:domain": DOMAIN,
     "routes:images": { traefik: images.traefik, haproxy: images.haproxy, node: images.node },
@@ -407,6 +409,80 @@ test("a route has a body limit and a time for answers of its own", async () => {
   expect((await ask("/x", { method: "POST", body })).status).toBe(200);
   expect((await ask("/slow")).status).toBe(504);
 });
+
+test("a program's own pages answer browsers, where the edge or a service cannot", async () => {
+  const accept = "text/html,application/xhtml+xml,*/*;q=0.8";
+  const elsewhere = { host: "nobody.test" };
+  expect(await ask("/x", { headers: { ...elsewhere, accept } })).toMatchObject({
+    status: 404,
+    text: expect.stringContaining("The page 404 of the program") as string,
+    headers: { "x-frame-options": "DENY", "cache-control": "no-store" },
+  });
+  expect(await ask("/x", { headers: elsewhere })).toMatchObject({ status: 404, text: "Not Found\n" });
+  const slow = await ask("/slow", { headers: { accept } });
+  expect(slow).toMatchObject({ status: 504, headers: { "content-type": "text/html; charset=utf-8" } });
+  expect(slow.text).toContain("The page 504 of the program");
+  expect(slow.headers["content-security-policy"]).toContain("style-src 'unsafe-inline'");
+  expect(await ask("/slow", { method: "HEAD", headers: { accept } })).toMatchObject({ status: 504, text: "" });
+  expect(await ask("/slow")).toMatchObject({ status: 504, text: "Gateway Timeout\n" });
+  // What the service says of itself stays where its route asks for that.
+  expect(await ask("/down", { headers: { accept } })).toMatchObject({ status: 503, text: '{"down":true}' });
+  // No client asks the edge for them.
+  expect((await ask("/pages/404", { headers: { accept } })).text).toBe("app /pages/404 ");
+}, 20_000);
+
+test("a style is compressed as well as its client can take it", async () => {
+  const encoded = async (accepted: string) =>
+    (await ask("/style.css", { headers: { "accept-encoding": accepted } })).headers["content-encoding"];
+  expect(await encoded("gzip, deflate, br, zstd")).toBe("zstd");
+  expect(await encoded("gzip, deflate, br")).toBe("br");
+  expect(await encoded("gzip")).toBe("gzip");
+  expect(await encoded("identity")).toBeUndefined();
+});
+
+test("in maintenance clients get 503 and its page, health and who is on the list pass, and nothing is rolled", async () => {
+  const services = async () =>
+    (await engine.get<{ Id: string; Labels: Record<string, string> }[]>("/containers/json"))
+      .filter(({ Labels }) => ["service", "edge", "door"].includes(Labels["bulkhead.role"]!))
+      .map(({ Id }) => Id)
+      .sort();
+  const before = await services();
+  const load = startLoad({
+    ...{ url: `https://${DOMAIN}:8443/login/up`, address: "127.0.0.1", ca: certificates.ca },
+    ...{ connections: 4, seconds: 200, pauseMs: 20 },
+  });
+  const up = async (maintenance?: object) => {
+    if (maintenance) project.setConfig({ ...config, "routes:maintenance": maintenance });
+    const result = await project.up();
+    expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
+  };
+  const configured = ["--stack", project.stack, "--config-file", project.configFile];
+  const given = { cwd: project.program, env: project.env };
+  await runCommand("pulumi", ["config", "set", "maintenance", "true", ...configured], given);
+  await up();
+  const word = { status: 503, headers: { "retry-after": "300" }, text: "Service Unavailable\n" };
+  expect(await ask("/x")).toMatchObject(word);
+  expect((await ask("/", { headers: { accept: "text/html" } })).text).toContain("The page maintenance of the program");
+  for (const [path, options] of [
+    ...[["/login/up", { method: "POST" }] as const, ["/login", {}] as const, ["/login/up/x", {}] as const],
+    ...[["/LOGIN/UP", {}] as const, ["/login/up", { headers: { host: "nobody.test" } }] as const],
+  ])
+    expect((await ask(path, options)).status, path).toBe(503);
+  expect((await ask("/login/up?x")).status).toBe(200);
+
+  await up({ allowFrom: ["192.0.2.7", "2001:db8::/32"], retryAfterSeconds: 60 });
+  const forged = { "x-forwarded-for": "192.0.2.7", "x-real-ip": "192.0.2.7", "cf-connecting-ip": "192.0.2.7" };
+  expect(await ask("/x", { headers: forged })).toMatchObject({ status: 503, headers: { "retry-after": "60" } });
+  await up({ allowFrom: ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] });
+  expect(await ask("/x")).toMatchObject({ status: 200, text: "app /x " });
+  await runCommand("pulumi", ["config", "rm", "maintenance", ...configured], given);
+  await up();
+  expect(await ask("/x")).toMatchObject({ status: 200, text: "app /x " });
+  const { failed, failures, requests } = await load.stop();
+  expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+  expect(requests).toBeGreaterThan(100);
+  expect(await services()).toEqual(before);
+}, 180_000);
 
 interface Answer {
   status: number;

@@ -6,7 +6,7 @@ import { platform } from "../../../components/platform.ts";
 import { settings } from "./settings.ts";
 
 const config = settings.load();
-const { edge, stackOutputs } = await platform(config);
+const { edge, stackOutputs } = await platform(config, { pages: "pages" });
 // Takes a path for whatever some framework takes it for, and /admin for what must not be seen.
 const APP = `
 const meanings = (text) => {
@@ -26,6 +26,8 @@ const meanings = (text) => {
 const isAdmin = (text) => [...meanings(text)].some((one) => /^\\/(admin|private|member)\\/?$/.test(one));
 const answer = (request, response) => {
   const { url, headers } = request;
+  if (url === "/down") return response.writeHead(503, { "content-type": "application/json" }).end('{"down":true}');
+  if (url === "/style.css") return response.writeHead(200, { "content-type": "text/css" }).end("a{color:red}".repeat(500));
   if (url === "/slow") return setTimeout(() => response.end("at last"), 3000);
   if (headers["content-type"] === "application/grpc") {
     response.setHeader("content-type", "application/grpc");
@@ -54,7 +56,11 @@ require(MODULE).createServer(answer).listen(8000).on("upgrade", ({ url }, socket
 require("node:http").createServer(answer).listen(8001);
 `;
 
-function app(name: string, routes: WebServiceArgs["routes"], protocol: "http" | "h2c" = "http"): WebService {
+function app(
+  name: string,
+  routes: WebServiceArgs["routes"],
+  { protocol = "http", healthPath = "/" }: { protocol?: "http" | "h2c"; healthPath?: string } = {},
+): WebService {
   return new WebService(name, {
     edge,
     image: config.images.node,
@@ -63,14 +69,14 @@ function app(name: string, routes: WebServiceArgs["routes"], protocol: "http" | 
     command: ["node", "--eval", APP],
     env: { NAME: name, MODULE: protocol === "h2c" ? "node:http2" : "node:http" },
     health: { test: ["CMD", "node", "--eval", "fetch('http://127.0.0.1:8001/').catch(() => process.exit(1))"] },
-    healthPath: "/",
+    healthPath,
     limits: { memoryMb: 128, cpus: 1, pids: 64 },
     drainSeconds: 1,
     routes,
   });
 }
 
-const gate = app("gate", { paths: ["/login"] });
+const gate = app("gate", { paths: ["/login"] }, { healthPath: "/login/up" });
 const users = {
   ann: pulumi.secret("a horse with no name"),
   bob: new GeneratedSecret("bob-password").value,
@@ -83,6 +89,7 @@ app("app", [
   { paths: ["/inside"], allowFrom: ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] },
   { paths: ["/small"], maxBodyMb: 1 },
   { paths: ["/slow"], responseTimeoutSeconds: 1 },
+  { paths: ["/down"], errorPages: false },
   { paths: ["/private"], basicAuth: { users, userHeader: "X-Forwarded-User" }, cors: { origins: ["https://a.test"] } },
   { paths: ["/passed"], basicAuth: { users, realm: "Passed on", passAuthorization: true } },
   { paths: ["/member"], forwardAuth: { to: gate, path: "/verify", responseHeaders: ["X-Forwarded-User"] } },
@@ -102,6 +109,6 @@ app("registry", {
   paths: ["/registry"],
   exceptions: [{ encodedSlashes: true, why: "an npm client asks for @scope%2fname" }],
 });
-app("calls", { paths: ["/calls"] }, "h2c");
+app("calls", { paths: ["/calls"] }, { protocol: "h2c" });
 
 export const { url, services } = stackOutputs();
