@@ -36,6 +36,7 @@ export type { Alias, Domain } from "./edge/hosts.ts";
 export type { Cors, Route, RouteException } from "./edge/route.ts";
 export type { BasicAuth, ForwardAuth } from "./edge/route-auth.ts";
 export type { TcpRoute } from "./edge/tcp-route.ts";
+export type { UpstreamTls } from "./edge/upstream-tls.ts";
 export { WebService, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
 export { siteImages } from "./images.ts";
 export { StaticSite, type SiteBuild, type StaticSiteArgs } from "./edge/static-site.ts";

@@ -49,6 +49,20 @@ function guardedPath(path: string): string {
   return `PathRegexp(\`(?i)^/${segments.join("(?:;[^/]*)?/")}(?:[^a-z0-9_-]|$)\`)`;
 }
 
+/** The paths of a rule, as they were written. */
+export function pathsIn(rule: string): string[] {
+  return [...rule.matchAll(/PathPrefix\(`([^`]+?)\/?`\)|PathRegexp\(`\(\?i\)\^([^`]+)`\)/g)].map(
+    ([, plain, guarded]) =>
+      guarded === undefined
+        ? (plain ?? "")
+        : guarded
+            .replace("(?:[^a-z0-9_-]|$)", "")
+            .replaceAll("(?:;[^/]*)?", "")
+            .replace(/\(\?:(\\?.)\|%[0-9A-F]{2}\)/g, "$1")
+            .replace(/\\(.)/g, "$1"),
+  );
+}
+
 /** Traefik leaves reserved characters encoded where a client has encoded them. */
 function spellings(segment: string): string {
   return segment.replace(/[^\w~-]/g, (character) => {

@@ -32,6 +32,8 @@ export interface RouteFileArgs {
   beside?: Readonly<Record<string, pulumi.Input<string>>>;
   /** What a route of the content is without, for the label that policies read. @default [] */
   exceptions?: readonly Exception[];
+  /** Labels of the job. @default {} */
+  labels?: Record<string, string>;
   /** Path below both that must answer 2xx. @default "" */
   checkPath?: string;
   /** Seconds that one answer there may take, at most 10. @default 5 */
@@ -72,6 +74,7 @@ export class RouteFile extends pulumi.ComponentResource {
         host: args.host,
         role: "route",
         worksFor: args.worksFor,
+        labels: args.labels,
         script: CUTOVER,
         user: "0:0",
         exceptions: [

@@ -6,6 +6,7 @@ import { authMiddlewares, EDGE_ITSELF, identityHeaders, spellingsOfHeaders } fro
 import { onlyName } from "../host/release.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
 import { tcpRoute } from "./tcp-route.ts";
+import { upstreamTransport } from "./upstream-tls.ts";
 import type { WebServiceArgs } from "./web-service.ts";
 
 /**
@@ -82,8 +83,8 @@ export function serviceRoute(
         ...Object.fromEntries(slow.map(([service]) => [service, balancer(name, releases, args, service)])),
       },
       serversTransports: {
-        [name]: timeouts(responseTimeoutSeconds),
-        ...Object.fromEntries(slow.map(([service, seconds]) => [service, timeouts(seconds)])),
+        [name]: transport(name, args, responseTimeoutSeconds),
+        ...Object.fromEntries(slow.map(([service, seconds]) => [service, transport(name, args, seconds)])),
       },
     },
     ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, serversOf(name, releases, args), tcp, subnets.all) }),
@@ -97,8 +98,15 @@ function slowName(service: string, index: number): string {
 
 // A container on this host takes a connection at once or refuses it at once. What takes longer is an edge or a service that
 // waits for the processor, as under an attack: a client had rather wait than get a 504 after 5 s.
-function timeouts(responseTimeoutSeconds: number) {
-  return { forwardingTimeouts: { dialTimeout: "15s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } };
+function transport(
+  service: string,
+  { protocol = "http", upstreamTls }: Pick<WebServiceArgs, "protocol" | "upstreamTls">,
+  responseTimeoutSeconds: number,
+) {
+  return {
+    forwardingTimeouts: { dialTimeout: "15s", responseHeaderTimeout: `${responseTimeoutSeconds}s` },
+    ...upstreamTransport(service, protocol, upstreamTls),
+  };
 }
 
 function balancer(name: string, releases: readonly string[], args: WebServiceArgs, serversTransport: string) {
@@ -305,19 +313,26 @@ function clientHost(host: string, domain: string): string {
  * What leads to a release before any client does. Its rule contains the one that is to come: a rule that Traefik cannot
  * read would take the service off the edge, and the rest of its route file would still say that all is well.
  */
-export function candidateRoute(releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
-  const all = releases.map((release) => candidateOf(release, args));
+export function candidateRoute(
+  service: string,
+  releases: readonly string[],
+  args: WebServiceArgs,
+): DynamicConfiguration {
+  const all = releases.map((release) => candidateOf(service, release, args));
+  const transports = Object.assign({}, ...all.map(({ serversTransports }) => serversTransports)) as object;
   return {
     http: {
       routers: Object.assign({}, ...all.map(({ routers }) => routers)) as object,
       middlewares: Object.assign({}, ...all.map(({ middlewares }) => middlewares)) as object,
       services: Object.assign({}, ...all.map(({ services }) => services)) as object,
+      ...(Object.keys(transports).length > 0 && { serversTransports: transports }),
     },
   };
 }
 
-function candidateOf(release: string, args: WebServiceArgs) {
+function candidateOf(service: string, release: string, args: WebServiceArgs) {
   const name = `${release}-candidate`;
+  const isTls = args.protocol === "https";
   const prefix = `/candidate/${release}`;
   const { edge } = args;
   const all = routesOf(args.routes);
@@ -338,6 +353,19 @@ function candidateOf(release: string, args: WebServiceArgs) {
       [name]: { stripPrefix: { prefixes: [prefix] } },
       [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
     },
-    services: { [name]: { loadBalancer: { servers: [{ url: serverUrl(release, args) }] } } },
+    services: {
+      [name]: {
+        loadBalancer: { ...(isTls && { serversTransport: name }), servers: [{ url: serverUrl(release, args) }] },
+      },
+    },
+    serversTransports: isTls
+      ? // The times of the others that are tried, which the edge's arguments say.
+        {
+          [name]: {
+            forwardingTimeouts: { dialTimeout: "2s", responseHeaderTimeout: "60s" },
+            ...upstreamTransport(service, "https", args.upstreamTls),
+          },
+        }
+      : {},
   };
 }

@@ -11,6 +11,8 @@ import { pathsBeside, RouteFile } from "./route-file.ts";
 import { NO_UDP } from "../settings/platform.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
 import type { TcpRoute } from "./tcp-route.ts";
+import { guardsLabel } from "./route-guards.ts";
+import { upstreamProblems, type UpstreamTls } from "./upstream-tls.ts";
 
 export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   edge: Proxy;
@@ -31,8 +33,13 @@ export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   healthTimeoutSeconds?: number;
   /** What the edge sends here. */
   routes: Route | readonly Route[];
-  /** What the port speaks: HTTP/1.1, or HTTP/2 without TLS, such as gRPC. WebSockets need "http". @default "http" */
-  protocol?: "http" | "h2c";
+  /**
+   * What the port speaks: HTTP/1.1; HTTP/2 without TLS, such as gRPC; or TLS of its own. WebSockets need "http" or "https".
+   * @default "http"
+   */
+  protocol?: "http" | "h2c" | "https";
+  /** How the edge knows a service of protocol "https". @default by its name, and by the authorities that everybody knows */
+  upstreamTls?: UpstreamTls;
   /** The largest request body in MiB: what is larger is answered 413. Nothing of it is held. @default the edge's */
   maxBodyMb?: number;
   /** Seconds that the first byte of an answer may take: what takes longer is answered 504. @default 60 */
@@ -77,7 +84,10 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
     const { edge, routes } = args;
     this.name = name;
     this.through = edge;
-    const problems = routeProblems(name, routes);
+    const problems = [
+      ...routeProblems(name, routes),
+      ...upstreamProblems(args.protocol ?? "http", args.upstreamTls).map((problem) => `${name}: ${problem}`),
+    ];
     const all = routesOf(routes);
     for (const [index, { host: routeHost }] of all.entries())
       if (routeHost !== undefined && edge.domainOf(routeHost) === undefined)
@@ -115,11 +125,15 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
           .all([releases, edge.programSubnets(name), pathsBeside(edge.host, this.routeFile, users)])
           .apply(([all, subnets, paths]) => serviceRoute(name, all, args, subnets, paths)),
         beside: users,
-        candidate: releases.apply((all) => candidateRoute(all, args)),
+        candidate: releases.apply((all) => candidateRoute(name, all, args)),
         release: releases.apply((all) => all.join(" ")),
-        exceptions: all.flatMap(({ paths, exceptions = [] }) =>
-          exceptions.map(({ why }) => ({ encodedSlashes: paths.join(" "), why })),
-        ),
+        exceptions: [
+          ...all.flatMap(({ paths, exceptions = [] }) =>
+            exceptions.map(({ why }) => ({ encodedSlashes: paths.join(" "), why })),
+          ),
+          ...(args.upstreamTls?.exceptions ?? []).map(({ why }) => ({ unverifiedUpstream: name, why })),
+        ],
+        labels: guardsLabel(edge.domain, all),
         checkPath: args.healthPath,
         checkSeconds: args.healthTimeoutSeconds,
       },

@@ -39,7 +39,11 @@ beforeAll(async () => {
     "routes:certificates": { kind: "files", ...files },
   };
   const program = new URL("../programs/routes", import.meta.url).pathname;
-  project = await createTestProject({ stack: "all", config, program });
+  const sealed = await makeCertificates("sealed.test");
+  writeFileSync(join(directory, "ca.pem"), sealed.ca);
+  writeFileSync(join(directory, "certificate.pem"), sealed.certificate);
+  writeFileSync(join(directory, "private.key"), sealed.privateKey, { mode: 0o600 });
+  project = await createTestProject({ stack: "all", config, program, env: { SEALED: directory } });
   const result = await project.up();
   expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
 });
@@ -218,6 +222,12 @@ test("a route's rate limit is its own", async () => {
   expect(passed).toBeLessThanOrEqual(9);
   expect(few.filter((status) => status === 429)).toHaveLength(20 - passed);
   expect(new Set(await statuses("/"))).toEqual(new Set([200]));
+});
+
+test("a service that speaks TLS, by an authority of its own, answers, and opens a WebSocket", async () => {
+  expect(await ask("/sealed/x")).toMatchObject({ status: 200, text: "sealed /sealed/x " });
+  const lines = `Host: ${DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
+  expect(await wire(`GET /sealed/socket HTTP/1.1\r\n${lines}`)).toMatch(/^HTTP\/1\.1 101 /);
 });
 
 test("a service that speaks HTTP/2 alone answers", async () => {

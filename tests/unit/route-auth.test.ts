@@ -8,7 +8,7 @@ import {
   spellingsOfHeaders,
   type RouteAuth,
 } from "../../components/edge/route-auth.ts";
-import { isGuarded } from "../../components/edge/request-paths.ts";
+import { isGuarded, pathsIn, routeRule } from "../../components/edge/request-paths.ts";
 import type { Route } from "../../components/edge/route.ts";
 import { routeProblems } from "../../components/edge/route-problems.ts";
 import { Networks } from "../../components/host/networks.ts";
@@ -17,7 +17,7 @@ import { GeneratedSecret } from "../../components/host/secret.ts";
 import { Proxy } from "../../components/edge/proxy.ts";
 import { ServedRoutes } from "../../components/edge/served-routes.ts";
 import { WebService } from "../../components/edge/web-service.ts";
-import { container, hex, ofType, record, type Recording } from "../../testing/recorder.ts";
+import { container, hex, label, ofType, record, type Recording } from "../../testing/recorder.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 const PASSWORD = "correct horse battery";
@@ -263,4 +263,24 @@ describe("forwardAuth", () => {
       "app: routes[0].forwardAuth.to: gate is not behind the same edge: give a WebService that is",
     );
   });
+});
+
+test("a label of the route's job says who gets through, and no secret", async () => {
+  const recording = await recorded((to, ann) => [
+    { paths: ["/"] },
+    { paths: ["/admin", "/ops"], basicAuth: { users: { bob: "a horse with no name", ann } }, allowFrom: ["192.0.2.7"] },
+    { paths: ["/member"], forwardAuth: { to, path: "/verify" } },
+  ]);
+  const admin = { allowFrom: ["192.0.2.7"], basicAuth: ["ann", "bob"] };
+  expect(JSON.parse(label(container(recording, "app-route-job"), "bulkhead.guards")!)).toEqual({
+    ...{ "example.com/admin": admin, "example.com/ops": admin },
+    "example.com/member": { forwardAuth: "gate/verify" },
+  });
+  expect(label(container(recording, "gate-route-job"), "bulkhead.guards")).toBeUndefined();
+});
+
+test("the paths of a guarded route are found in its rule as they were written", () => {
+  const paths = ["/admin", "/v1.0/@me", "/a+b/(c)"];
+  expect(pathsIn(routeRule("example.com", { paths, allowFrom: ["192.0.2.7"] }))).toEqual(paths);
+  expect(pathsIn(routeRule("example.com", { paths }))).toEqual(paths);
 });

@@ -1,4 +1,6 @@
 // Services that say which path they were asked for, behind routes of every kind.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { WebService, type WebServiceArgs } from "../../../components/edge/web-service.ts";
 import { GeneratedSecret } from "../../../components/host/secret.ts";
@@ -50,8 +52,10 @@ const answer = (request, response) => {
   const admin = process.env.NAME === "app" && !headers["x-forwarded-user"] && asked.some((one) => one && isAdmin(one)) ? "SECRET " : "";
   response.end(admin + process.env.NAME + " " + url + " " + (headers["x-forwarded-prefix"] || ""));
 };
-const { MODULE } = process.env;
-require(MODULE).createServer(answer).listen(8000).on("upgrade", ({ url }, socket) =>
+const { MODULE, CERTIFICATE_FILE, PRIVATE_KEY_FILE } = process.env;
+const read = require("node:fs").readFileSync;
+const files = CERTIFICATE_FILE ? { cert: read(CERTIFICATE_FILE), key: read(PRIVATE_KEY_FILE) } : {};
+require(MODULE).createServer(files, answer).listen(8000).on("upgrade", ({ url }, socket) =>
   socket.end("HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n\\r\\nopened " + url));
 require("node:http").createServer(answer).listen(8001);
 `;
@@ -59,20 +63,21 @@ require("node:http").createServer(answer).listen(8001);
 function app(
   name: string,
   routes: WebServiceArgs["routes"],
-  { protocol = "http", healthPath = "/" }: { protocol?: "http" | "h2c"; healthPath?: string } = {},
+  more: Pick<Partial<WebServiceArgs>, "protocol" | "healthPath" | "upstreamTls" | "secrets"> = {},
 ): WebService {
+  const { protocol = "http" } = more;
   return new WebService(name, {
     edge,
     image: config.images.node,
     port: 8000,
-    protocol,
     command: ["node", "--eval", APP],
-    env: { NAME: name, MODULE: protocol === "h2c" ? "node:http2" : "node:http" },
+    env: { NAME: name, MODULE: { h2c: "node:http2", https: "node:https", http: "node:http" }[protocol] },
     health: { test: ["CMD", "node", "--eval", "fetch('http://127.0.0.1:8001/').catch(() => process.exit(1))"] },
-    healthPath,
+    healthPath: "/",
     limits: { memoryMb: 128, cpus: 1, pids: 64 },
     drainSeconds: 1,
     routes,
+    ...more,
   });
 }
 
@@ -109,6 +114,16 @@ app("registry", {
   paths: ["/registry"],
   exceptions: [{ encodedSlashes: true, why: "an npm client asks for @scope%2fname" }],
 });
+const sealed = (file: string) => readFileSync(join(process.env["SEALED"]!, file), "utf8");
+app(
+  "sealed",
+  { paths: ["/sealed"] },
+  {
+    protocol: "https",
+    upstreamTls: { caCertificatePem: sealed("ca.pem"), serverName: "sealed.test" },
+    secrets: { CERTIFICATE: sealed("certificate.pem"), PRIVATE_KEY: sealed("private.key") },
+  },
+);
 app("calls", { paths: ["/calls"] }, { protocol: "h2c" });
 
 export const { url, services } = stackOutputs();
