@@ -466,7 +466,7 @@ function dnsRecords(recording: Recording) {
 
 const KNOWN_EXCEPTIONS = [
   ...["capability", "rootUser", "writableRoot", "noInit", "tmpfsExec", "noHealthCommand"],
-  ...["entryPoint", "withoutBackup"],
+  ...["entryPoint", "withoutBackup", "encodedSlashes", "unverifiedUpstream"],
 ];
 
 /** Inputs of a container that the invariants above look at, or that are harmless. */
