@@ -24,7 +24,7 @@ export function traefikArguments(
     "entrypoints.websecure.http.tls": "true",
     // On the entry point, so that no route can be without them.
     "entrypoints.websecure.http.middlewares":
-      "security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
+      "reset@file,security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
     "entrypoints.websecure.proxyprotocol.trustedips": doorSubnets.join(","),
     // For the handshake and the headers. A body gets more for as long as it flows: see edge-plugin/edge.go.
     "entrypoints.websecure.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
@@ -214,6 +214,8 @@ export function edgeSettings(
         ...domainRouters(settings, certificates.kind === "acme"),
       },
       middlewares: {
+        // First, so that a stream which its client has reset costs nothing more. See edge-plugin/edge.go.
+        reset: { plugin: { bulkhead: { kind: "reset" } } },
         "door-network-only": { ipAllowList: { sourceRange: doorSubnets } },
         "security-headers": {
           headers: {

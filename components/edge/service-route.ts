@@ -74,8 +74,10 @@ function slowName(service: string, index: number): string {
   return `${service}-answers-${index + 1}`;
 }
 
+// A container on this host takes a connection at once or refuses it at once. What takes longer is an edge or a service that
+// waits for the processor, as under an attack: a client had rather wait than get a 504 after 5 s.
 function timeouts(responseTimeoutSeconds: number) {
-  return { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } };
+  return { forwardingTimeouts: { dialTimeout: "15s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } };
 }
 
 function balancer(name: string, releases: readonly string[], args: WebServiceArgs, serversTransport: string) {

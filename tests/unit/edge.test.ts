@@ -173,7 +173,7 @@ describe("a service's routes", () => {
       plugin: { bulkhead: { maxBodyBytes: 2 ** 31, responseTimeoutSeconds: 90 } },
     });
     expect(http.serversTransports).toEqual({
-      api: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: "90s" } },
+      api: { forwardingTimeouts: { dialTimeout: "15s", responseHeaderTimeout: "90s" } },
     });
   });
 
@@ -690,7 +690,7 @@ describe("the edge", () => {
 
   test("puts headers and the rate limit on every route from outside", () => {
     expect(settings["entrypoints.websecure.http.middlewares"]).toBe(
-      "security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
+      "reset@file,security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
     );
   });
 

@@ -14,6 +14,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -22,7 +23,7 @@ import (
 
 // Config is what a middleware of a route file says. Kind decides which of the others count.
 type Config struct {
-	// Kind is limits, linger, client, answer or redirect.
+	// Kind is reset, limits, linger, client, answer or redirect.
 	Kind string
 
 	// Service is whose limits these are, for the log.
@@ -79,6 +80,16 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 			l.refused = refused
 		}
 		return l, nil
+	case "reset":
+		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+			if req.ProtoMajor == 2 {
+				// A reset that was sent right behind the request is read first.
+				runtime.Gosched()
+			}
+			if !left(rw, req) {
+				next.ServeHTTP(rw, req)
+			}
+		}), nil
 	case "linger":
 		return &lingering{next: next}, nil
 	case "client":
@@ -154,6 +165,19 @@ func (c *clients) clientOf(req *http.Request) string {
 // statusClientClosedRequest is what Traefik itself writes to its log for a client that has left.
 const statusClientClosedRequest = 499
 
+// left answers a stream that was reset before its turn came. To ask the service all the same would cost a connection to it,
+// which ends with the request: in a loop, that takes more of the host than all else.
+func left(rw http.ResponseWriter, req *http.Request) bool {
+	if req.Context().Err() == nil {
+		return false
+	}
+	// Over HTTP/2 that is a GOAWAY: what flows on this connection goes on, and it can carry no further request. Who resets
+	// streams in a loop has up to 160 of them waiting on each connection, before everybody else's.
+	rw.Header().Set("Connection", "close")
+	rw.WriteHeader(statusClientClosedRequest)
+	return true
+}
+
 type limits struct {
 	next   http.Handler
 	config *Config
@@ -163,10 +187,7 @@ type limits struct {
 }
 
 func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	// A stream that was reset before its turn came. To ask the service all the same would cost a connection to it, which
-	// ends with the request: in a loop, that takes more of the host than all else.
-	if req.Context().Err() != nil {
-		rw.WriteHeader(statusClientClosedRequest)
+	if left(rw, req) {
 		return
 	}
 	req.Header.Del(clientHeader)
