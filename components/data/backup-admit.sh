@@ -26,7 +26,8 @@ mark_old_chains() {
 # Whether this database may send its chain $1. If not, it says why.
 admitted() {
   [ ! -e "/sent/admitted-$1" ] || return 0
-  own=$(cat "/spool/systems/$1" 2>/dev/null)
+  # The first is its own, the rest are those of what it was before upgrades.
+  systems=$(cat "/spool/systems/$1" 2>/dev/null) own=${systems%% *}
   [ -n "$own" ] || {
     echo "the receiver has not told yet which database this is: see its log"
     return 1
@@ -38,7 +39,7 @@ admitted() {
     return 1
   }
   newest=none
-  grep -q " $own\$" /tmp/admit.chains ||
+  grep -qE " ($(echo "$systems" | tr ' ' '|'))\$" /tmp/admit.chains ||
     newest=$(awk 'NR == FNR { known[$1]; next } $2 in known { last = $1 } END { print last ? last : "none" }' /tmp/admit.chains /tmp/admit.bases)
   # By their times.
   [ "$newest" = none ] || { [ "$accepted" != none ] && [ "$(printf '%s\n' "$newest" "$accepted" | sort | tail -1)" = "$accepted" ]; } || {

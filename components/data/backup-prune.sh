@@ -1,6 +1,6 @@
 # Of the newest days ($2), weeks ($3) and months ($4) that have a backup the last one stays, and the WAL since the oldest
 # daily one. It counts what has a backup, so that neither a wrong clock nor a long pause takes the last ones away. Only what
-# is of the database with the system identifier $1: what another left in the vault is for a person to take away.
+# is of the database with the system identifiers $1: what another left in the vault is for a person to take away.
 prune() {
   bases /tmp/bases.vault || {
     cp /tmp/bases.vault.error /tmp/prune.error
@@ -10,7 +10,7 @@ prune() {
     cp /tmp/chains.vault.error /tmp/prune.error
     return 1
   }
-  awk -v own="$1" '$2 == own { print $1 }' /tmp/chains.vault >/tmp/chains.own
+  awk -v own=" $1 " 'index(own, " " $2 " ") { print $1 }' /tmp/chains.vault >/tmp/chains.own
   awk 'NR == FNR { own[$1]; next } $2 in own' /tmp/chains.own /tmp/bases.vault >/tmp/bases
   [ -s /tmp/bases ] || return 0
   sort -r /tmp/bases | awk -v daily="$2" -v weekly="$3" -v monthly="$4" '

@@ -26,7 +26,11 @@ tell_system() {
     return 1
   }
   mkdir -p /spool/systems
-  put "$own" "/spool/systems/$chain"
+  # A table of one that was upgraded says what it was before.
+  before=$(sql "select to_regclass('bulkhead.before')") || return
+  [ -z "$before" ] || before=$(sql 'select system from bulkhead.before') || return
+  # shellcheck disable=SC2086 # A word each.
+  put "$(echo $own $before)" "/spool/systems/$chain"
 }
 
 # Gives whether there is a chain to go on with; begins one where there is none.

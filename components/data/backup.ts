@@ -140,7 +140,8 @@ export class Backup extends pulumi.ComponentResource {
         command: ["/bin/sh", "-c", script("backup-unpack.sh") + script("backup-drill.sh"), "drill"],
         folders: [at("spool"), at("sent"), at("state", true), at("restore", true)],
       },
-      parent,
+      // One of another version, which the server refuses, is no drill's either.
+      { ...parent, dependsOn: receiver },
     );
     const watch = (mode: string) => ["/bin/sh", "-c", script("backup-watch.sh"), "watch", mode, hours, hours];
     const hours = String(maxAgeHours);

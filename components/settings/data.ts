@@ -25,6 +25,31 @@ export const dataFields = {
     )
     .optional()
     .describe("What `bulkhead restore` writes: a database from a backup, in a new volume. Default: none."),
+  upgrade: z
+    .record(
+      text(/^[a-z][a-z0-9-]*$/, "is not the name of a database", "give the name that the program has for it"),
+      object({
+        id: text(/^[a-z0-9]{1,20}$/, "is no id", "give letters and digits").describe(
+          "Another one makes another volume.",
+        ),
+        from: z.literal([15, 16]).describe("The major version until then."),
+        to: z.literal([16, 17]).describe("The version that the program has now."),
+        image: text(/\S/, "says nothing", "give the image of the old server, by digest").describe(
+          "The image of the server until then.",
+        ),
+        restored: text(/^[a-z0-9]{1,20}$/, "is no id", "give that of the restore")
+          .optional()
+          .describe("The restore whose volume it is made from. Default: the database's own."),
+        serve: yesOrNo()
+          .default(false)
+          .describe("Whether the server has the new volume. Default false: a trial of it is made."),
+      }),
+      fault("is not an object", "give each database's name with id, from, to and image"),
+    )
+    .optional()
+    .describe(
+      "What `bulkhead upgrade-database db --to 17` writes: a database of another major version. Default: none.",
+    ),
   beginsEmpty: z
     .record(
       text(/^[a-z][a-z0-9-]*$/, "is not the name of a database", "give the name that the program has for it"),

@@ -148,7 +148,7 @@ describe.each([["dash"], ["busybox", "sh"]])("the shipper, in %s", (...shell) =>
       admitted now && echo sends
       sort chains >&2`;
     const [program, ...args] = shell;
-    const { stdout, stderr } = spawnSync(program!, [...args, "-c", script], { cwd: directory, encoding: "utf8" });
+    const { stdout, stderr } = spawnSync(program, [...args, "-c", script], { cwd: directory, encoding: "utf8" });
     return { said: stdout.trim(), marks: stderr.trim().split("\n") };
   }
 
