@@ -10,7 +10,7 @@ import { makeOwnFolder, sshDirectory } from "../../components/docker-engine/ssh.
 import { cacheDirectory } from "../../toolchain/cache.ts";
 import { run } from "../../toolchain/steps.ts";
 import { runCommand } from "../support/command.ts";
-import { RepositoryCopy } from "../support/copy.ts";
+import { repository, RepositoryCopy } from "../support/copy.ts";
 import { currentTestEngine } from "../support/engine.ts";
 import { startLoad } from "../support/load.ts";
 import { createTestProject } from "../support/pulumi.ts";
@@ -200,6 +200,14 @@ test("a connection that is kept from before is left where its user has got the g
   await mend!();
   expect(refused).toContain("deploy may not use Docker there");
   expect(await reachedByRollback()).toContain(REACHED);
+});
+
+test("the rule of docs/concepts/security.md that keeps containers from the metadata address is one", async () => {
+  const page = readFileSync(join(repository, "docs/concepts/security.md"), "utf8");
+  const rule = /^iptables -I (DOCKER-USER .*)$/m.exec(page)![1]!;
+  const { mend } = await onHost(`iptables -I ${rule}`, `iptables -D ${rule}`);
+  await onHost(`iptables -C ${rule}`, "");
+  await mend!();
 });
 
 test("up deploys it there, over a few connections", async () => {
