@@ -24,6 +24,7 @@ export { httpHealth } from "./host/http-health.ts";
 export { Job, type JobArgs } from "./host/job.ts";
 export { Worker, type Heartbeat, type WorkerArgs } from "./host/worker.ts";
 export { ScheduledJob, type ScheduledJobArgs } from "./host/scheduled-job.ts";
+export type { Composing } from "./host/composed.ts";
 export type { PreDeploy, ReleaseArgs, ReplicatedArgs } from "./host/release.ts";
 export type { Capability, Exception, Limits, Posture } from "./host/hardening.ts";
 

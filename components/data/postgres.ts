@@ -13,6 +13,7 @@ import { Job, type JobArgs } from "../host/job.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
+import { beginsBesideOf, refuseToBeginEmpty } from "./begins-empty.ts";
 import { restoredVolume, restoreOf } from "./restore.ts";
 import type { Vault } from "./vault.ts";
 import { settingProblems, tuned, type PostgresSettings } from "./postgres-settings.ts";
@@ -86,6 +87,8 @@ export class Postgres extends pulumi.ComponentResource {
   readonly vault: Vault | undefined;
   /** The volume that the server has: its own, or one that a restore made. */
   readonly served: DataVolume;
+  /** The newest base backup of another database in the vault, beside which this one is to begin empty. */
+  readonly beginsBeside: string | undefined;
   /** Names of its databases. */
   readonly databases: readonly string[];
   readonly #socket: Mounted;
@@ -105,6 +108,8 @@ export class Postgres extends pulumi.ComponentResource {
     this.databases = Object.keys(databases);
     this.vault = args.vault;
     const restore = restoreOf(name, args.vault);
+    this.beginsBeside = beginsBesideOf(name);
+    const own = { host, vault: args.vault!, volume: host.named(`${name}-data`), beside: this.beginsBeside };
     this.network = dataNetwork(host, name, this);
     this.data = new DataVolume(
       `${name}-data`,
@@ -115,6 +120,7 @@ export class Postgres extends pulumi.ComponentResource {
         withoutBackup: restore?.serve ? { why: WAS_REPLACED } : withoutBackup,
         leaves,
         kind: "postgres",
+        beforeCreate: args.vault && !restore?.serve ? [refuseToBeginEmpty(name, own)] : [],
       },
       { parent: this },
     );

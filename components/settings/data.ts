@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { fault, object, text, yesOrNo } from "./fields.ts";
 
-/** What a stack file says of its data. The components read `restore` and `backupKey` themselves, as a program has no part in it. */
+const BASE_BACKUP = /^\d{8}T\d{6}Z_[0-9A-F]{24}$/;
+
+/** What a stack file says of its data. The components read all but `backupKeyKept` themselves, as a program has no part in it. */
 export const dataFields = {
   restore: z
     .record(
@@ -23,6 +25,16 @@ export const dataFields = {
     )
     .optional()
     .describe("What `bulkhead restore` writes: a database from a backup, in a new volume. Default: none."),
+  beginsEmpty: z
+    .record(
+      text(/^[a-z][a-z0-9-]*$/, "is not the name of a database", "give the name that the program has for it"),
+      text(BASE_BACKUP, "is no base backup", "give the one that the refusal named, like 20260131T023000Z_00000001…"),
+      fault("is not an object", "give each database's name with the newest base backup of the one before"),
+    )
+    .optional()
+    .describe(
+      "Of a database that is to begin empty although the vault has backups of another: the newest of those. Default: refused.",
+    ),
   backupKey: text(/^\S{32,}$/, "is no key", "give the key of the vault: at least 32 characters, without blanks")
     .optional()
     .describe("Secret. The key that backups are encrypted with. Default: a generated one."),

@@ -585,7 +585,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "an unknown key that is like no other",
     { replicas: 3 },
-    "replicas: unknown key: give one of host, knownHosts, domain, domains, aliases, edge, maintenance, networks, certificates, dnsApiToken, route53SecretAccessKey, rfc2136TsigSecret, cloudflare, cloudflareApiToken, registries, restore, backupKey, backupKeyKept, images, backend, frontend",
+    "replicas: unknown key: give one of host, knownHosts, domain, domains, aliases, edge, maintenance, networks, certificates, dnsApiToken, route53SecretAccessKey, rfc2136TsigSecret, cloudflare, cloudflareApiToken, registries, restore, beginsEmpty, backupKey, backupKeyKept, images, backend, frontend",
   ],
   [
     "a registry's token in clear",

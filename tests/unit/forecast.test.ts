@@ -279,13 +279,13 @@ describe("data at risk", () => {
     [
       "one that stays",
       { type: VOLUME, ops: ["delete"], before: data, retained: true },
-      "is let go of: it stays on the host, and the stack knows it no more",
+      "is retained on the host but no longer managed by this stack",
     ],
     ["a bucket", { type: BUCKET, ops: ["delete"], before: { name: "notes" } }, "is deleted with all that is in it"],
     [
       "a bucket that stays",
       { type: BUCKET, ops: ["delete"], before: { name: "notes" }, retained: true },
-      "is let go of: it stays at Cloudflare, and the stack knows it no more",
+      "is retained at Cloudflare but no longer managed by this stack",
     ],
   ])("%s", (_, change, fate) => {
     expect(told({ name: "x", ...change }).dataAtRisk).toEqual([{ name: "notes", fate }]);
