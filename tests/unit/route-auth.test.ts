@@ -326,3 +326,10 @@ describe("a program with guarded routes keeps every invariant:", () => {
     expect(uploads(roots)).toEqual(["app-route-beside-courier: /bulkhead/app-route-2 belongs to 0:0"]);
   });
 });
+
+test("a job that asks for many routers may have as many processes, and one that asks for few is as it was", async () => {
+  const pidsOf = async (routes: Route[]) =>
+    Number(label(container(await recorded(() => routes), "app-route-job"), "bulkhead.pids"));
+  expect(await pidsOf([{ paths: ["/"] }, { paths: ["/a"] }])).toBe(32);
+  expect(await pidsOf(Array.from({ length: 12 }, (_, index) => ({ paths: [`/${index}`] })))).toBe(90);
+});
