@@ -271,6 +271,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
             ),
           ),
         beside: pages,
+        asks: 4 + 2 * (domains.length + aliases.length),
         release: edge.name,
       },
       { parent: this },

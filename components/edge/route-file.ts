@@ -32,6 +32,8 @@ export interface RouteFileArgs {
   beside?: Readonly<Record<string, pulumi.Input<string>>>;
   /** What a route of the content is without, for the label that policies read. @default [] */
   exceptions?: readonly Exception[];
+  /** About how many routers and replicas the job asks each edge for. @default few */
+  asks?: number;
   /** Labels of the job. @default {} */
   labels?: Record<string, string>;
   /** Path below both that must answer 2xx. @default "" */
@@ -75,6 +77,8 @@ export class RouteFile extends pulumi.ComponentResource {
         role: "route",
         worksFor: args.worksFor,
         labels: args.labels,
+        // busybox's timeout leaves a process of its own for a second: more asks than that in one second cannot fork.
+        limits: { memoryMb: 32, cpus: 0.5, pids: Math.max(32, 16 + 2 * (args.asks ?? 0)) },
         script: CUTOVER,
         user: "0:0",
         exceptions: [

@@ -134,6 +134,8 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
           ...(args.upstreamTls?.exceptions ?? []).map(({ why }) => ({ unverifiedUpstream: name, why })),
         ],
         labels: guardsLabel(edge.domain, all),
+        // Up to three routers a route.
+        asks: 3 * all.length + (args.replicas ?? 1),
         checkPath: args.healthPath,
         checkSeconds: args.healthTimeoutSeconds,
       },

@@ -304,6 +304,8 @@ describe("who does not say who they are", () => {
     for (const authorization of bad)
       expect((await ask("/private", { headers: { authorization } })).status, authorization.slice(0, 40)).toBe(401);
     expect((await ask("/private", { headers: { cookie: "member=eve" } })).status).toBe(401);
+    // A long answer of the service that is asked is not handed on.
+    expect((await ask("/member", { headers: { cookie: "big" } })).status).toBe(401);
     expect((await ask("/member", { headers: { authorization: basic("ann", ANN) } })).status).toBe(302);
     // Nor what only the edge may ask: on its own port, and by another service's name.
     for (const path of ["/auth/gate/verify", "/verify"])

@@ -1,6 +1,6 @@
 import bcrypt from "bcryptjs";
 import * as pulumi from "@pulumi/pulumi";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import {
   authProblems,
   identityHeaders,
@@ -17,6 +17,7 @@ import { GeneratedSecret } from "../../components/host/secret.ts";
 import { Proxy } from "../../components/edge/proxy.ts";
 import { ServedRoutes } from "../../components/edge/served-routes.ts";
 import { WebService } from "../../components/edge/web-service.ts";
+import { invariants } from "../../testing/invariants.ts";
 import { container, hex, label, ofType, record, type Recording } from "../../testing/recorder.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
@@ -283,4 +284,52 @@ test("the paths of a guarded route are found in its rule as they were written", 
   const paths = ["/admin", "/v1.0/@me", "/a+b/(c)"];
   expect(pathsIn(routeRule("example.com", { paths, allowFrom: ["192.0.2.7"] }))).toEqual(paths);
   expect(pathsIn(routeRule("example.com", { paths }))).toEqual(paths);
+});
+
+describe("a program with guarded routes keeps every invariant:", () => {
+  let sound: Recording;
+  beforeAll(async () => {
+    sound = await recorded((to, ann) => [
+      { paths: ["/"] },
+      { paths: ["/admin"], basicAuth: { users: { ann } } },
+      { paths: ["/member"], forwardAuth: { to, path: "/verify" } },
+    ]);
+  });
+  test.each(Object.entries(invariants))("%s", (_, complaints) => expect(complaints(sound)).toEqual([]));
+
+  test("and every property of a route that is broken breaks one", () => {
+    const asking = invariants["a route that asks who may pass has no hash in it, and answers 503 where it cannot ask"]!;
+    const with_ = (change: (http: Written["http"]) => unknown) => {
+      const broken = structuredClone({ ...sound, hooks: new Map() });
+      const { inputs } = container(broken, "app-route-job");
+      const content = routeOf(broken, "app");
+      change(content.http);
+      inputs.envs = inputs.envs!.map((entry) =>
+        entry.startsWith("ROUTE=") ? `ROUTE=${JSON.stringify(content)}` : entry,
+      );
+      return asking(broken);
+    };
+    expect(with_(() => undefined)).toEqual([]);
+    expect(with_(({ middlewares }) => (middlewares["app-route-2-auth"] = { basicAuth: { users: ["ann:x"] } }))).toEqual(
+      ["app-route-job: has users in app-route-2-auth"],
+    );
+    expect(
+      with_(({ middlewares }) => (middlewares["app-route-3-auth"] = { forwardAuth: { trustForwardHeader: true } })),
+    ).toEqual(["app-route-job: believes clients in app-route-3-auth"]);
+    expect(with_(({ routers }) => delete routers["app-route-3-closed"])).toEqual([
+      "app-route-job: has the router app-route-3, and none that is closed in its place",
+      "app-route-job: has the router app-route-3-unsized, and none that is closed in its place",
+    ]);
+    const uploads = invariants["every uploaded file is for one reader alone"]!;
+    const roots = structuredClone({ ...sound, hooks: new Map() });
+    container(roots, "app-route-job").inputs.user = "1000:1000";
+    expect(uploads(roots)).toEqual(["app-route-beside-courier: /bulkhead/app-route-2 belongs to 0:0"]);
+  });
+});
+
+test("a job that asks for many routers may have as many processes, and one that asks for few is as it was", async () => {
+  const pidsOf = async (routes: Route[]) =>
+    Number(label(container(await recorded(() => routes), "app-route-job"), "bulkhead.pids"));
+  expect(await pidsOf([{ paths: ["/"] }, { paths: ["/a"] }])).toBe(32);
+  expect(await pidsOf(Array.from({ length: 12 }, (_, index) => ({ paths: [`/${index}`] })))).toBe(90);
 });

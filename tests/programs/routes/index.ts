@@ -44,6 +44,7 @@ const answer = (request, response) => {
     const [, user] = /member=(\\w+)/.exec(headers.cookie || "") || [];
     response.setHeader("x-asked", ["method", "host", "uri", "proto"].map((of) => headers["x-forwarded-" + of]).join(" "));
     if (user) response.setHeader("x-forwarded-user", user);
+    if (/big/.test(headers.cookie || "")) return response.writeHead(403).end("x".repeat(70000));
     if (!user) response.setHeader("location", "/login?to=" + headers["x-forwarded-uri"]);
     return response.writeHead(user ? 204 : 302).end();
   }
