@@ -21,6 +21,7 @@ const OTHERS: readonly (readonly [start: string, runBy: string])[] = [
   ["npm install bulkhead", "tests/e2e/start.test.ts"],
   ["pulumi stack init", "tests/e2e/environments.test.ts"],
   ["pulumi config set --secret", "tests/e2e/environments.test.ts"],
+  ["pulumi config set maintenance true", "tests/e2e/routes.test.ts"],
   ["pulumi config set --path", "tests/e2e/environments.test.ts"],
   ["docker run --rm --network none --user 0:0", "tests/e2e/images.test.ts"],
   ["pulumi login", "tests/e2e/start.test.ts"],
