@@ -6,7 +6,7 @@
  */
 
 // What every program stands on.
-export { platform, type Platform, type ServiceOutput } from "./platform.ts";
+export { platform, type Platform, type PlatformOptions, type ServiceOutput } from "./platform.ts";
 
 // What differs between stacks: the settings in Pulumi.<stack>.yaml.
 export * from "./settings/index.ts";
@@ -24,6 +24,7 @@ export { httpHealth } from "./host/http-health.ts";
 export { Job, type JobArgs } from "./host/job.ts";
 export { Worker, type Heartbeat, type WorkerArgs } from "./host/worker.ts";
 export { ScheduledJob, type ScheduledJobArgs } from "./host/scheduled-job.ts";
+export type { Composing } from "./host/composed.ts";
 export type { PreDeploy, ReleaseArgs, ReplicatedArgs } from "./host/release.ts";
 export type { Capability, Exception, Limits, Posture } from "./host/hardening.ts";
 
@@ -34,7 +35,9 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 export type { Alias, Domain } from "./edge/hosts.ts";
 export type { Cors, Route, RouteException } from "./edge/route.ts";
+export type { BasicAuth, ForwardAuth } from "./edge/route-auth.ts";
 export type { TcpRoute } from "./edge/tcp-route.ts";
+export type { UpstreamTls } from "./edge/upstream-tls.ts";
 export { WebService, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
 export { siteImages } from "./images.ts";
 export { StaticSite, type SiteBuild, type StaticSiteArgs } from "./edge/static-site.ts";

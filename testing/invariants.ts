@@ -165,10 +165,15 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       ];
     }),
 
-  "memory is limited, with no swap beyond it": eachContainer(({ inputs: { memory, memorySwap } }) => [
-    ...(memory && memory > 0 ? [] : [`has the memory limit ${memory}`]),
-    ...(memorySwap === memory ? [] : [`has the memory limit ${memory} and with swap ${memorySwap}`]),
-  ]),
+  "memory is limited, with no swap beyond it": eachContainer(
+    ({ inputs: { memory, memorySwap, memoryReservation } }) => [
+      ...(memory && memory > 0 ? [] : [`has the memory limit ${memory}`]),
+      ...(memorySwap === memory ? [] : [`has the memory limit ${memory} and with swap ${memorySwap}`]),
+      ...(memoryReservation === undefined || memoryReservation < memory!
+        ? []
+        : [`keeps ${memoryReservation} MiB of the memory limit ${memory}`]),
+    ],
+  ),
 
   "CPU time is limited": eachContainer(({ inputs: { cpus } }) =>
     // As the engine's client writes it back: with a fraction, or it would show as a change for ever.
@@ -466,13 +471,24 @@ function dnsRecords(recording: Recording) {
 
 const KNOWN_EXCEPTIONS = [
   ...["capability", "rootUser", "writableRoot", "noInit", "tmpfsExec", "noHealthCommand"],
-  ...["entryPoint", "withoutBackup"],
+  ...["entryPoint", "withoutBackup", "encodedSlashes", "unverifiedUpstream"],
 ];
 
 /** Inputs of a container that the invariants above look at, or that are harmless. */
 const JUDGED = [
   ...["image", "entrypoints", "command", "envs", "labels", "uploads", "volumes", "mounts", "tmpfs", "readOnly", "user"],
-  ...["networkMode", "networksAdvanced", "ports", "memory", "memorySwap", "cpus", "init", "logDriver", "logOpts"],
+  ...[
+    "networkMode",
+    "networksAdvanced",
+    "ports",
+    "memory",
+    "memorySwap",
+    "memoryReservation",
+    "cpus",
+    "init",
+    "logDriver",
+    "logOpts",
+  ],
   ...["capabilities", "securityOpts", "privileged", "restart", "start", "mustRun", "healthcheck", "wait"],
   ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode", "shmSize"],
 ];

@@ -40,7 +40,20 @@ export interface StaticSiteArgs extends Omit<WebServiceArgs, OfTheServer> {
 /** What is not a site's to say. */
 type OfTheServer =
   | ("image" | "command" | "user" | "port" | "health" | "healthPath" | "healthTimeoutSeconds" | "reviveAfterHangs")
-  | ("env" | "secrets" | "volumes" | "preDeploy" | "tmpfsMb" | "exceptions" | "tcp" | "udp" | "sticky" | "rollout")
+  | (
+      | "env"
+      | "secrets"
+      | "composed"
+      | "exportSecrets"
+      | "volumes"
+      | "preDeploy"
+      | "tmpfsMb"
+      | "exceptions"
+      | "tcp"
+      | "udp"
+      | "sticky"
+      | "rollout"
+    )
   | ("maxBodyMb" | "responseTimeoutSeconds" | "limits" | "drainSeconds" | "routes");
 
 /** A stage of a Dockerfile that has the files. */

@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { compartment, type Connections } from "./compartment.ts";
+import { composedOf, composedProblems, exporting, type Composing } from "./composed.ts";
 import { Container, type ContainerArgs, type Health, type Role } from "./container.ts";
 import { dataMounts, isUidGid, type DataMount } from "./data-volume.ts";
 import type { DockerHost } from "./docker-host.ts";
@@ -10,7 +11,11 @@ import { SecretFiles, SECRETS_PATH } from "./secret.ts";
 
 /** What a release has, whether requests come to it or not. */
 export interface ReleaseArgs
-  extends Pick<Posture, "limits" | "tmpfsMb" | "exceptions" | "user">, Pick<ContainerArgs, "command">, Connections {
+  extends
+    Pick<Posture, "limits" | "tmpfsMb" | "exceptions" | "user">,
+    Pick<ContainerArgs, "command">,
+    Connections,
+    Composing {
   image: pulumi.Input<string>;
   /** Setting to value. The container gets SETTING_FILE, the path of a file that only it can read. @default {} */
   secrets?: Record<string, pulumi.Input<string>>;
@@ -40,7 +45,7 @@ export interface ReplicatedArgs {
 /**
  * A program that runs to its end when the secrets of a release are there, before its container starts: in the same
  * image, with the same settings, secrets and networks, unless it has its own. If it fails, so does the update, with its last lines, and the old
- * release serves on. It runs anew when any of these changes, so it must bear to be run twice.
+ * release serves on. It runs anew when any of these changes, so it must be idempotent.
  */
 export interface PreDeploy {
   /** The program and its arguments. The image needs a POSIX shell to run it. */
@@ -96,10 +101,12 @@ export function releaseOf(
   const data = dataMounts(name, volumes, { user, taken: [SECRETS_PATH, ...Object.keys(tmpfsMb)] });
   const dataVolumes = volumes.map(({ volume }) => volume);
   const { networks, env } = compartment(parent, name, args, kind);
-  const secretFiles = (of: string, given: typeof secrets) =>
-    Object.keys(given).length > 0
-      ? new SecretFiles(`${of}-secrets`, { host, readerUid: user.split(":")[0]!, secrets: given }, { parent })
+  const secretFiles = (of: string, given: typeof secrets, settings: typeof env) => {
+    const all = { ...given, ...composedOf({ composed: args.composed, env: settings, secrets: given }) };
+    return Object.keys(all).length > 0
+      ? new SecretFiles(`${of}-secrets`, { host, readerUid: user.split(":")[0]!, secrets: all }, { parent })
       : undefined;
+  };
   const common = (files: SecretFiles | undefined) => ({
     host,
     image: args.image,
@@ -111,20 +118,23 @@ export function releaseOf(
     networks,
     volumes: [...(files ? [files.volume] : []), ...data],
   });
-  const files = secretFiles(name, secrets);
+  const files = secretFiles(name, secrets, env);
+  const exported = (of: SecretFiles | undefined) =>
+    exporting((args.exportSecrets ?? []).filter((secret) => of && `${secret}_FILE` in of.env));
+  const filesOf = ({ secrets: own, env: ownEnv }: PreDeploy) =>
+    own || (ownEnv && args.composed) ? secretFiles(`${name}-pre-deploy`, own ?? secrets, { ...env, ...ownEnv }) : files;
+  const jobFiles = args.preDeploy && filesOf(args.preDeploy);
   const preDeploy =
     args.preDeploy &&
     new Job(
       `${name}-pre-deploy`,
       {
-        ...preDeployJob(
-          common(args.preDeploy.secrets ? secretFiles(`${name}-pre-deploy`, args.preDeploy.secrets) : files),
-          args.preDeploy,
-        ),
+        ...preDeployJob(common(jobFiles), args.preDeploy, exported(jobFiles)),
         worksFor: name,
       },
       { parent, dependsOn: dataVolumes },
     );
+  const entrypoint = [...exported(files), ...(kind.entrypoint ?? [])];
   const made: Container[] = [];
   for (let number = 1; number <= replicas; number++) {
     const before = rollout === "one-by-one" ? made.at(-1) : undefined;
@@ -137,7 +147,7 @@ export function releaseOf(
         rollout: rollout === "stop-first" ? rollout : undefined,
         worksFor: number === 1 ? kind.worksFor : name,
         labels: kind.labels,
-        entrypoint: kind.entrypoint,
+        entrypoint: entrypoint.length > 0 ? entrypoint : undefined,
         command: args.command,
         health,
         env: { ...env, ...files?.env, DRAIN_SECONDS: String(drainSeconds) },
@@ -169,8 +179,9 @@ const MOST_REPLICAS = 50;
 const ROLLOUTS = ["start-first", "one-by-one", "stop-first"];
 
 /** @throws Error with all that is wrong, before anything is made. */
-function refuseBadRelease(name: string, { replicas = 1, rollout = "start-first", user }: ReplicatedArgs & ReleaseArgs) {
-  const problems: string[] = [];
+function refuseBadRelease(name: string, args: ReplicatedArgs & ReleaseArgs) {
+  const { replicas = 1, rollout = "start-first", user } = args;
+  const problems = composedProblems(args).map((problem) => `${name}: ${problem}`);
   if (user !== undefined && !isUidGid(user))
     problems.push(`${name}: user: ${user} is no uid:gid: give two numbers like "33:33", as the image has them`);
   if (!Number.isInteger(replicas) || replicas < 1 || replicas > MOST_REPLICAS)
@@ -184,7 +195,7 @@ function refuseBadRelease(name: string, { replicas = 1, rollout = "start-first",
   if (problems.length > 0) throw new Error(problems.join("\n"));
 }
 
-function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: PreDeploy) {
+function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: PreDeploy, before: string[]) {
   const { command, deadlineSeconds = 300, limits = common.limits, image = common.image, env } = preDeploy;
   // It is asked by Docker whether it is done, whatever the service is asked by.
   const exceptions = common.exceptions?.filter((exception) => !("noHealthCommand" in exception));
@@ -196,7 +207,7 @@ function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: Pr
     env: { ...common.env, ...env },
     deadlineSeconds,
     script: '"$@" || exit\nfinish',
-    scriptArguments: command,
+    scriptArguments: [...before, ...command],
   };
 }
 

@@ -135,7 +135,7 @@ describe("in the middle of an update,", () => {
     },
   );
 
-  test("a host that cannot be reached ends it with a clear error", async () => {
+  test.runIf(SOAK)("a host that cannot be reached ends it with a clear error", async () => {
     const rule = "INPUT --protocol tcp --dport 22 --jump DROP";
     const { update, lost } = await rollThrough(
       "the host cannot be reached",

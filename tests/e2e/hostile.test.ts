@@ -224,6 +224,24 @@ describe("connections", () => {
     if (kind !== "streams that are reset") expect(attack.open).toBeLessThan(from === "1 address" ? 101 : 2_000);
   });
 
+  test("who opens and resets streams in a loop gets a GOAWAY, and what flows beside them goes on", async () => {
+    const session = await startHttp2(world.address);
+    const goaway = once(session, "goaway");
+    const late = statusOf(session, "/patient/late?seconds=3");
+    const until = Date.now() + 2_000;
+    while (!session.closed && Date.now() < until) {
+      for (let count = 0; count < 20 && !session.closed; count++) {
+        const stream = session.request({ ":path": "/" });
+        stream.on("error", () => undefined).close(http2.constants.NGHTTP2_CANCEL);
+      }
+      await sleep(1);
+    }
+    const [code] = await Promise.race([goaway, sleep(5_000, ["none"])]);
+    expect(code).toBe(http2.constants.NGHTTP2_NO_ERROR);
+    expect(await late).toBe(200);
+    session.destroy();
+  });
+
   test("what was refused is counted", async () => {
     const door = await containerOf("edge-door");
     const csv = (
@@ -498,15 +516,20 @@ async function leave(): Promise<void> {
 function people(count: number, from: string, parts: number): Promise<number[][]> {
   return Promise.all(
     Array.from({ length: count }, async () => {
-      const secure = { socket: world.connect(8443, from), servername: DOMAIN, ca, ALPNProtocols: ["h2"] };
-      const session = http2.connect(`https://${DOMAIN}`, { createConnection: () => tls.connect(secure) });
-      // As a browser: its first request is for the page, and by the answer it knows how many streams it may open.
-      await once(session, "remoteSettings");
+      const session = await startHttp2(from);
       const statuses = await Promise.all(Array.from({ length: parts }, () => statusOf(session, "/")));
       session.close();
       return statuses;
     }),
   );
+}
+
+async function startHttp2(from: string): Promise<http2.ClientHttp2Session> {
+  const secure = { socket: world.connect(8443, from), servername: DOMAIN, ca, ALPNProtocols: ["h2"] };
+  const session = http2.connect(`https://${DOMAIN}`, { createConnection: () => tls.connect(secure) });
+  // As a browser: its first request is for the page, and by the answer it knows how many streams it may open.
+  await once(session, "remoteSettings");
+  return session;
 }
 
 function statusOf(session: http2.ClientHttp2Session, path: string): Promise<number> {

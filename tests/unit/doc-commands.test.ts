@@ -18,12 +18,13 @@ interface Typed {
 
 /** Commands of other programs: how each begins, and the test or script that runs it, or why nothing does. */
 const OTHERS: readonly (readonly [start: string, runBy: string])[] = [
-  ["npm install bulkhead", "tests/e2e/package.test.ts"],
+  ["npm install bulkhead", "tests/e2e/start.test.ts"],
   ["pulumi stack init", "tests/e2e/environments.test.ts"],
   ["pulumi config set --secret", "tests/e2e/environments.test.ts"],
+  ["pulumi config set maintenance true", "tests/e2e/routes.test.ts"],
   ["pulumi config set --path", "nothing: the tests write the stack file's registries themselves"],
   ["docker run --rm --network none --user 0:0", "tests/e2e/images.test.ts"],
-  ["pulumi login", "nothing: the tests give the same address as PULUMI_BACKEND_URL"],
+  ["pulumi login", "tests/e2e/start.test.ts"],
   ["pulumi preview --policy-pack", "nothing: the tests give the pack as PULUMI_OPTION_POLICY_PACK"],
   ["export AWS_", "tests/e2e/r2.test.ts"],
   ["TEST_ENGINE=mine bash toolchain/run tests/support/run-e2e.ts", "scripts/suites.ts"],
@@ -39,7 +40,7 @@ const OTHERS: readonly (readonly [start: string, runBy: string])[] = [
     "systemctl reload docker",
     "nothing: hosts of the tests have no systemd; faults.test.ts sends the signal that it sends",
   ],
-  ["ssh root@", "nothing: needs a server that is empty"],
+  ["ssh root@", "tests/e2e/start.test.ts"],
   ["cd apps/backend", "nothing: needs a package index"],
 ];
 

@@ -144,6 +144,19 @@ const short = ({ resource, field, promised, found }: Finding) => `${resource}, $
 
 test("a host that is as promised has no findings", () => expect(said({})).toEqual([]));
 
+test("a service that Docker is not to look at is well while it runs; one that it is to look at is not", () => {
+  const healthOf = (healthcheck?: object) => {
+    const legacy = {
+      ...container("backend", { image: IMAGE, restart: "always", ...(healthcheck && { healthcheck }) }),
+    };
+    const found = { ...backend, State: { ...backend.State, Health: undefined } };
+    const all = findings(promises({ resources: [legacy] }), { ...host, containers: [found] }, "reach-prod");
+    return all.filter(({ field }) => field === "health").map(short);
+  };
+  expect(healthOf()).toEqual([]);
+  expect(healthOf({ tests: ["CMD", "true"] })).toEqual(["backend, health: healthy -> not looked at"]);
+});
+
 /** One field of the backend that is not as promised, and what is said of it. */
 const broken: [field: string, change: (backend: ContainerState) => void, promised: string, found: string][] = [
   ["state", ({ State }) => void (State.Status = "exited"), "running", "exited"],

@@ -173,7 +173,7 @@ describe("a service's routes", () => {
       plugin: { bulkhead: { maxBodyBytes: 2 ** 31, responseTimeoutSeconds: 90 } },
     });
     expect(http.serversTransports).toEqual({
-      api: { forwardingTimeouts: { dialTimeout: "5s", responseHeaderTimeout: "90s" } },
+      api: { forwardingTimeouts: { dialTimeout: "15s", responseHeaderTimeout: "90s" } },
     });
   });
 
@@ -605,6 +605,8 @@ describe("the edge", () => {
       ["entrypoints.websecure.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
       ["entrypoints.tcp-clients.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
       ["entrypoints.tcp-mail.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
+      // Of a request it believes itself, when it asks a service who may pass.
+      ["entrypoints.services.forwardedheaders.trustedips", "127.0.0.1/32"],
     ]);
   });
 
@@ -690,7 +692,7 @@ describe("the edge", () => {
 
   test("puts headers and the rate limit on every route from outside", () => {
     expect(settings["entrypoints.websecure.http.middlewares"]).toBe(
-      "security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
+      "reset@file,security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
     );
   });
 
@@ -700,6 +702,7 @@ describe("the edge", () => {
       "accesslog.format": "json",
       "accesslog.fields.queryparameters.defaultmode": "drop",
       "accesslog.fields.headers.defaultmode": "drop",
+      "accesslog.fields.names.ClientUsername": "drop",
       "entrypoints.release.observability.accesslogs": "false",
     });
     const kept = Object.entries(settings).filter(
