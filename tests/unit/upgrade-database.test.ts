@@ -91,7 +91,7 @@ describe("an upgrade", () => {
     const since = await recorded({ serve: true }, restore);
     expect(servedBy(since)).toBe("reach-test-db-restored-r1");
     expect(containers(since).filter(({ name }) => name.startsWith("db-upgraded-u1-copy"))).toEqual([]);
-  });
+  }, 30_000);
 
   test.each<[object, string]>([
     [{ to: 16 }, "upgrade.db.to: 16, and the program has version: 17: give both the same, and its image"],
