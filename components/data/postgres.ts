@@ -13,7 +13,8 @@ import { Job, type JobArgs } from "../host/job.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
-import { restoredVolume, restoreOf } from "./restore.ts";
+import { restoreOf, WAS_REPLACED } from "../host/restore.ts";
+import { restoredVolume } from "./restore.ts";
 import type { Vault } from "./vault.ts";
 import { settingProblems, tuned, type PostgresSettings } from "./postgres-settings.ts";
 
@@ -104,7 +105,7 @@ export class Postgres extends pulumi.ComponentResource {
     this.host = host;
     this.databases = Object.keys(databases);
     this.vault = args.vault;
-    const restore = restoreOf(name, args.vault);
+    const restore = restoreOf(name, args.vault !== undefined);
     this.network = dataNetwork(host, name, this);
     this.data = new DataVolume(
       `${name}-data`,
@@ -275,7 +276,6 @@ interface Mounted {
 /** `postgres` in the official image on Debian. */
 export const USER = "999:999";
 export const DATA_PATH = "/var/lib/postgresql/data";
-const WAS_REPLACED = "a restored volume has taken its place, and it is kept until somebody deletes it";
 const SOCKET_PATH = "/var/run/postgresql";
 const script = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8");
 const INIT = script("postgres-init.sh");

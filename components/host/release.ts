@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { compartment, type Connections } from "./compartment.ts";
 import { Container, type ContainerArgs, type Health, type Role } from "./container.ts";
-import { dataMounts, isUidGid, type DataMount } from "./data-volume.ts";
+import { dataMounts, isUidGid, restoredEnv, type DataMount } from "./data-volume.ts";
 import type { DockerHost } from "./docker-host.ts";
 import type { Limits, Posture } from "./hardening.ts";
 import { Job } from "./job.ts";
@@ -107,7 +107,7 @@ export function releaseOf(
     limits: args.limits,
     tmpfsMb: args.tmpfsMb,
     exceptions: args.exceptions,
-    env: { ...env, ...files?.env },
+    env: { ...env, ...files?.env, ...restoredEnv(dataVolumes) },
     networks,
     volumes: [...(files ? [files.volume] : []), ...data],
   });
@@ -140,7 +140,7 @@ export function releaseOf(
         entrypoint: kind.entrypoint,
         command: args.command,
         health,
-        env: { ...env, ...files?.env, DRAIN_SECONDS: String(drainSeconds) },
+        env: { ...env, ...files?.env, ...restoredEnv(dataVolumes), DRAIN_SECONDS: String(drainSeconds) },
         networks:
           rollout === "stop-first" ? networks.map((each) => ({ ...each, aliases: [onlyName(name)] })) : networks,
         volumes: [...common(files).volumes, ...(kind.volumes ?? [])],
