@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { parseDocument } from "yaml";
 import { findDocker } from "../toolchain/docker.ts";
 import { say } from "../toolchain/steps.ts";
-import { backupPart, outputOf } from "./backup/parts.ts";
+import { keyHolder, outputOf } from "./backup/parts.ts";
 import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
 import { DONE } from "./exit-codes.ts";
 import { configKey } from "./stack/program.ts";
@@ -37,7 +37,7 @@ async function showOrConfirm({ stack, kept }: StackOptions & { kept?: string }):
   if (!process.stdout.isTTY) throw new Error("the key is shown at a terminal alone, and no log may have it");
   const engine = await connect(await hostOf(stack, findDocker));
   try {
-    const { Id } = await backupPart(engine, stack, "shipper", undefined);
+    const { Id } = await keyHolder(engine, stack);
     console.log(await outputOf(engine, Id, ["cat", "/run/secrets/key"]));
     return DONE;
   } finally {

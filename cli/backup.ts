@@ -6,18 +6,19 @@ import { backupPart, runPart } from "./backup/parts.ts";
 import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
 import { connect, hostOf } from "./stack/stack.ts";
 
-export const backup: Command = stackCommand("backup", "make a base backup now, and wait until the vault has it")
-  .argument("[database]", "its name, if there are several")
+export const backup: Command = stackCommand("backup", "make a backup now, and wait until the vault has it")
+  .argument("[name]", "of the database or volume, if there are several")
   .addHelpText("after", examples(["bulkhead backup --stack prod", "ends when the vault has it"]))
   .action(exitsWith((database: string | undefined, options: StackOptions) => runNow("base", database, options)));
 
 export const drill: Command = stackCommand("drill", "restore the newest backup now, to see that it can be")
-  .argument("[database]", "its name, if there are several")
+  .argument("[name]", "of the database or volume, if there are several")
   .addHelpText(
     "after",
     `
-It writes a row, fetches and decrypts the newest backup, restores it into a scratch server without
-a network up to that row, and reads every row, page and index. Nothing else makes the health of a
+Of a database it writes a row, fetches and decrypts the newest backup, restores it into a scratch server without
+a network up to that row, and reads every row, page and index. Of a volume it restores the newest snapshot
+into scratch, and compares every file with its checksum. Nothing else makes the health of a
 backup green.
 ${examples(["bulkhead drill --stack prod", "ends with 0 only if all of it is there"])}`,
   )

@@ -20,11 +20,14 @@ interface Options extends StackOptions {
   backup?: string;
 }
 
-export const restore: Command = stackCommand("restore", "restore a database from the vault into a new volume")
-  .argument("<database>", "the name that the program has for it")
+export const restore: Command = stackCommand(
+  "restore",
+  "restore a database or a volume from the vault into a new volume",
+)
+  .argument("<name>", "of the database or volume: the name that the program has for it")
   .addOption(new Option("--to <moment>", 'the moment to go back to, in UTC: "2026-01-31 12:00"').conflicts("latest"))
   .addOption(new Option("--latest", "all that the vault has").conflicts("backup"))
-  .addOption(new Option("--backup <name>", "a base backup of `bulkhead backups`, to its end").conflicts("to"))
+  .addOption(new Option("--backup <name>", "a backup of `bulkhead backups`, to its end").conflicts("to"))
   .addHelpText(
     "after",
     `
@@ -49,7 +52,9 @@ async function goBack(database: string, { stack: name, to, latest, backup }: Opt
   const path = committedFile(name);
   const before = await readFile(path, "utf8");
   try {
-    const isThere = (await listContainers(stack.engine, name)).some((each) => nameOf(each) === database);
+    const isThere = (await listContainers(stack.engine, name)).some(
+      (each) => nameOf(each) === database || nameOf(each) === `${database}-owner`,
+    );
     if (!isThere) {
       say(`Nothing of ${database} is on the host: it is restored before anything starts.`);
       return await update(stack, path, before, database, { ...wanted, serve: true });

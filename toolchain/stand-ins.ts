@@ -128,6 +128,15 @@ const recipes: Readonly<Record<string, Recipe>> = {
     scripts: ["slim", "busybox", "rclone"],
     config: { Env: [PATH, "XDG_CONFIG_HOME=/config"], Entrypoint: ["rclone"], Cmd: ["version"] },
   },
+  restic: {
+    content: "restic 0.18 of Debian 13",
+    variant: "extract",
+    // Debian 12 has 0.14, whose exit codes do not tell a wrong key from a repository that is not there.
+    suite: "trixie",
+    packages: ["base-files", "restic", "busybox", "ca-certificates"],
+    scripts: ["slim", "busybox"],
+    config: { Env: [PATH], Entrypoint: ["restic"], Cmd: ["version"] },
+  },
   pgbouncer: {
     content: "PgBouncer 1.26 or newer of Debian 14",
     variant: "extract",

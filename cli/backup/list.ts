@@ -48,3 +48,22 @@ export function listed(stored: readonly Stored[], drills: readonly Drill[]): Bas
     drill: drills.findLast(({ backup }) => backup === name),
   }));
 }
+
+/** As `restic snapshots --json` tells of one. */
+export interface Snapshot {
+  time: string;
+  short_id: string;
+  summary?: { total_bytes_processed: number };
+}
+
+/** Those of a volume, oldest first. */
+export function snapshots(found: readonly Snapshot[] | null, drills: readonly Drill[]): BaseBackup[] {
+  return (found ?? [])
+    .map(({ time, short_id: id, summary }) => {
+      const takenAt = new Date(time).toISOString().replace(/\.\d+/, "");
+      const name = `${takenAt.replace(/[:-]/g, "")}_${id}`;
+      const drill = drills.findLast(({ backup }) => backup === name);
+      return { name, takenAt, bytes: summary?.total_bytes_processed ?? 0, drill };
+    })
+    .sort((one, other) => one.name.localeCompare(other.name));
+}

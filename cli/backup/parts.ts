@@ -14,13 +14,15 @@ export async function backupPart(
   part: Part,
   database: string | undefined,
 ): Promise<ListedContainer> {
-  const all = (await listContainers(engine, stack)).filter(({ Labels }) => Labels["bulkhead.backup"] === part);
+  const all = (await listContainers(engine, stack)).filter(
+    ({ Labels }) => Labels["bulkhead.backup"] === part && Labels["bulkhead.backup-of"] !== undefined,
+  );
   const databases = [...new Set(all.map(databaseOf))];
-  if (database !== undefined) ensureKnown("database with backups", [database], databases);
+  if (database !== undefined) ensureKnown("database or volume with backups", [database], databases);
   if (databases.length === 0)
     throw new Error("nothing of this stack is backed up: give the program a Backup, see docs/how-to/backup.md");
   if (database === undefined && databases.length > 1)
-    throw new Error(`which database? Give one of ${databases.sort().join(", ")}`);
+    throw new Error(`which of them? Give one of ${databases.sort().join(", ")}`);
   // While a rollout runs there are two: the newer one is what will stay.
   const found = all.find((each) => databaseOf(each) === (database ?? databases[0]) && each.State === "running");
   if (found === undefined) {
@@ -30,6 +32,22 @@ export async function backupPart(
     );
   }
   return found;
+}
+
+/** One that has the key: what sends of a database, or reads a volume. @throws Error if none runs. */
+export async function keyHolder(engine: Engine, stack: string): Promise<ListedContainer> {
+  const found = (await listContainers(engine, stack)).find(
+    ({ Labels, State }) =>
+      State === "running" &&
+      (Labels["bulkhead.backup"] === "shipper" || (Labels["bulkhead.backup"] === "base" && isOfVolume({ Labels }))),
+  );
+  // It says why there is none.
+  return found ?? backupPart(engine, stack, "shipper", undefined);
+}
+
+/** Whether it is of a volume, and not of a database. */
+export function isOfVolume({ Labels }: Pick<ListedContainer, "Labels">): boolean {
+  return Labels["bulkhead.backup-kind"] === "volume";
 }
 
 export function databaseOf({ Labels }: Pick<ListedContainer, "Labels">): string {

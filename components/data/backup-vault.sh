@@ -13,6 +13,9 @@ region = $region
 access_key_id = $(cat "$ACCESS_KEY_ID_FILE")
 secret_access_key = $(cat "$SECRET_ACCESS_KEY_FILE")
 no_check_bucket = true
+CONF
+# Whoever serves what others have encrypted has no key.
+[ -z "${KEY_FILE:-}" ] || cat >>/tmp/rclone.conf <<CONF
 [vault]
 type = crypt
 remote = s3:$place
@@ -36,6 +39,9 @@ why() {
     ;;
   *'status code: 503'* | *SlowDown* | *ServiceUnavailable* | *'StatusCode: 503'*)
     echo "the storage has trouble of its own (503): it is tried again until it takes it. $line"
+    ;;
+  *QuotaExceeded* | *InsufficientStorage* | *'status code: 507'* | *'StatusCode: 507'* | *StorageFull* | *'status code: 413'*)
+    echo "the storage is full, or its quota is used up: give it more room, or keep fewer backups (keep). It is tried again. $line"
     ;;
   *NoSuchBucket*) echo "there is no such bucket: make it, or give another. $line" ;;
   *'no such host'* | *'connection refused'* | *'i/o timeout'* | *'dial tcp'*)

@@ -1,7 +1,8 @@
 #!/bin/sh
-# The health of the backup as a whole: watch.sh serve|health BASE_HOURS DRILL_HOURS. It is well when the vault has what the
-# database acknowledged, a base backup that is new enough, and a drill has restored one not too long ago.
-mode=$1 base_hours=$2 drill_hours=$3
+# The health of the backup as a whole: watch.sh serve|health BASE_HOURS DRILL_HOURS FOLDER. It is well when the vault has what
+# the database acknowledged, a base backup that is new enough, and a drill has restored one not too long ago. FOLDER tells of
+# what was sent: /sent of a database, /state of a volume, which has no WAL.
+mode=$1 base_hours=$2 drill_hours=$3 sent=${4:-/sent}
 now=$(date +%s)
 
 # Whether the time in file $1 is no older than $2 seconds.
@@ -12,12 +13,17 @@ fresh() {
 }
 
 complain() {
-  fresh /state/packed 60 || echo "no WAL is received: see the log of the receiver"
-  fresh /sent/wal-good 60 || echo "no WAL is sent: $(cat /sent/wal-error 2>/dev/null || echo 'see the log of the shipper')"
-  if [ ! -e /sent/base-good ]; then
-    echo "the vault has no base backup yet: $(cat /sent/base-error 2>/dev/null || echo 'it is being made')"
+  if [ "$sent" = /sent ]; then
+    fresh /state/packed 60 || echo "no WAL is received: see the log of the receiver"
+    fresh /sent/wal-good 60 || echo "no WAL is sent: $(cat /sent/wal-error 2>/dev/null || echo 'see the log of the shipper')"
+  fi
+  if [ ! -e "$sent/base-good" ]; then
+    echo "the vault has no backup yet: $(cat "$sent/base-error" 2>/dev/null || echo 'bulkhead backup makes one now')"
   else
-    fresh /sent/base-good $((base_hours * 3600)) || echo "the base backup is older than $base_hours h: bulkhead backup makes one now"
+    fresh "$sent/base-good" $((base_hours * 3600)) ||
+      echo "the last backup is older than $base_hours h: $(cat "$sent/base-error" 2>/dev/null || echo 'bulkhead backup makes one now')"
+    [ ! -e "$sent/base-error" ] || ! fresh "$sent/base-good" $((base_hours * 3600)) ||
+      echo "the last backup failed, and the one before it is there: $(cat "$sent/base-error")"
   fi
   if [ ! -r /state/drill ]; then
     echo "no backup was restored yet: bulkhead drill does it now"

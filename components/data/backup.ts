@@ -137,7 +137,12 @@ export class Backup extends pulumi.ComponentResource {
       {
         ...{ ...common, schedule: drillSchedule, limits: drillLimits },
         labels: labels("drill"),
-        command: ["/bin/sh", "-c", script("backup-unpack.sh") + script("backup-drill.sh"), "drill"],
+        command: [
+          "/bin/sh",
+          "-c",
+          script("backup-result.sh") + script("backup-unpack.sh") + script("backup-drill.sh"),
+          "drill",
+        ],
         folders: [at("spool"), at("sent"), at("state", true), at("restore", true)],
       },
       // One of another version, which the server refuses, is no drill's either.

@@ -13,8 +13,9 @@ import { Job, type JobArgs } from "../host/job.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
+import { restoreOf, WAS_REPLACED } from "../host/restore.ts";
 import { beginsBesideOf, refuseToBeginEmpty } from "./begins-empty.ts";
-import { restoredVolume, restoreOf } from "./restore.ts";
+import { restoredVolume } from "./restore.ts";
 import { upgradedVolume, upgradeOf } from "./upgrade.ts";
 import type { Vault } from "./vault.ts";
 import { settingProblems, tuned, type PostgresSettings } from "./postgres-settings.ts";
@@ -101,7 +102,7 @@ export class Postgres extends pulumi.ComponentResource {
     const { host, limits, connections = 50, maxMb } = args;
     const { databases, settings = {}, deadlineSeconds = 120, withoutBackup, leaves } = args;
     refuse(name, problemsOf(args));
-    const restore = restoreOf(name, args.vault);
+    const restore = restoreOf(name, args.vault !== undefined);
     const upgrade = upgradeOf(name, args.version ?? 17);
     // The newer of both is what it has.
     const isUpgraded = upgrade?.serve === true && upgrade.restored === (restore?.serve ? restore.id : undefined);
@@ -310,7 +311,6 @@ interface Mounted {
 /** `postgres` in the official image on Debian. */
 export const USER = "999:999";
 export const DATA_PATH = "/var/lib/postgresql/data";
-const WAS_REPLACED = "a restored volume has taken its place, and it is kept until somebody deletes it";
 const SOCKET_PATH = "/var/run/postgresql";
 const script = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8");
 const INIT = script("postgres-init.sh");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import { Container } from "../host/container.ts";
-import { DataVolume, type DataVolumeArgs } from "../host/data-volume.ts";
+import { DataVolume, restoredEnv, type DataVolumeArgs } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import { dataNetwork } from "../host/networks.ts";
 import type { Limits } from "../host/hardening.ts";
@@ -22,6 +22,8 @@ export interface RedisArgs {
   maxMb: number;
   /** Why no backup has it, as of a DataVolume. Absent: something of the stack has to back it up, or the policies refuse it. */
   withoutBackup?: DataVolumeArgs["withoutBackup"];
+  /** Where a VolumeBackup keeps its files, and where `bulkhead restore NAME-data` takes them from. @default none */
+  vault?: DataVolumeArgs["vault"];
   /** Volumes of former databases that stay behind on the host, by their names there. @default [] */
   leaves?: string[];
   /** Consumer to what it may. Each has a user of its own; there is no other. At least one. */
@@ -63,7 +65,7 @@ export class Redis extends pulumi.ComponentResource {
   /** What a consumer joins. */
   readonly network: Network;
   readonly container: Container;
-  /** For whoever backs it up: `volumeName` for the label `bulkhead.backs-up`. */
+  /** For a VolumeBackup. */
   readonly data: DataVolume;
   readonly #passwords: ReadonlyMap<string, GeneratedSecret>;
 
@@ -84,7 +86,11 @@ export class Redis extends pulumi.ComponentResource {
     const { eviction = "noeviction", fsync = "everysec" } = args;
     this.name = name;
     this.network = dataNetwork(host, name, this);
-    this.data = new DataVolume(`${name}-data`, { host, maxMb, withoutBackup, leaves, kind: "redis" }, { parent: this });
+    this.data = new DataVolume(
+      `${name}-data`,
+      { host, maxMb, withoutBackup, vault: args.vault, leaves, kind: "redis" },
+      { parent: this },
+    );
     const password = (user: string) => new GeneratedSecret(`${name}-${user}-password`, {}, { parent: this });
     this.#passwords = new Map(Object.keys(users).map((user) => [user, password(user)]));
     const health = password("health");
@@ -116,6 +122,7 @@ export class Redis extends pulumi.ComponentResource {
         ...{ host, image, limits, role: "database", run: "always", rollout: "stop-first" },
         entrypoint: ["/bin/sh", "-c", START, name],
         command: Object.entries(settings).flatMap(([key, value]) => [`--${key}`, value]),
+        env: restoredEnv([this.data]),
         networks: [{ name: this.network.name, aliases: [name] }],
         volumes: [files.volume, { name: this.data.volumeName, path: "/data", writable: true, noCopy: true }],
         health: { test: ["CMD", "/bin/sh", "-c", HEALTH], deadlineSeconds },

@@ -2,11 +2,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
+import type { RestoreFrom, VolumeVault } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import { sharedEgressNetwork } from "../host/networks.ts";
 import { GeneratedSecret } from "../host/secret.ts";
+import type { Job } from "../host/job.ts";
 import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
+import { restoreJob, ResticServer } from "./restic.ts";
 
 export interface VaultArgs {
   host: DockerHost;
@@ -29,13 +32,17 @@ export interface VaultArgs {
   key?: pulumi.Input<string>;
   /** rclone's official image, by digest. @default dataImages.rclone */
   image?: pulumi.Input<string>;
+  /** restic's official image, by digest, for volumes. @default dataImages.restic */
+  resticImage?: pulumi.Input<string>;
 }
 
 /**
  * Where backups are kept: a folder in a bucket of any S3 storage. Nobody there can read them. Only the containers that
  * send and fetch have its credentials and its key, and they alone are on a network with a way out.
  */
-export class Vault extends pulumi.ComponentResource {
+export class Vault extends pulumi.ComponentResource implements VolumeVault {
+  readonly host: DockerHost;
+  readonly name: string;
   readonly image: pulumi.Input<string>;
   /** The only way out, for what sends and fetches. */
   readonly network: Network;
@@ -43,6 +50,8 @@ export class Vault extends pulumi.ComponentResource {
   readonly secrets: Record<string, pulumi.Output<string>>;
   /** The first arguments of `script`. */
   readonly place: pulumi.Input<string>[];
+  readonly resticImage: pulumi.Input<string>;
+  #restic: ResticServer | undefined;
 
   /** @throws Error with all that is wrong with the arguments. */
   constructor(name: string, args: VaultArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -55,6 +64,8 @@ export class Vault extends pulumi.ComponentResource {
         : [`region: ${region} is none: give one like eu-central-1, or leave it out`]),
     ];
     refuse(name, problems);
+    [this.host, this.name] = [host, name];
+    this.resticImage = args.resticImage ?? dataImages.restic;
     this.image = args.image ?? dataImages.rclone;
     this.network = sharedEgressNetwork(host, name, this);
     const given = args.key ?? new pulumi.Config().getSecret("backupKey");
@@ -82,6 +93,15 @@ export class Vault extends pulumi.ComponentResource {
       region,
     ];
     this.registerOutputs({});
+  }
+
+  /** For volumes, made when the first one wants it. */
+  get restic(): ResticServer {
+    return (this.#restic ??= new ResticServer(`${this.name}-restic`, { vault: this }, { parent: this }));
+  }
+
+  restore(name: string, from: RestoreFrom, opts: pulumi.ComponentResourceOptions): Job {
+    return restoreJob(name, this, from, opts);
   }
 
   /** `work` for a POSIX shell, with `fetch` and rclone's remote `vault:` beforehand. Its arguments come after `place`. */

@@ -4,6 +4,7 @@ import type { Exception } from "./hardening.ts";
 import type { ContainerArgs } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { Job } from "./job.ts";
+import { NOT_SERVED_YET, restoreOf, WAS_REPLACED, type Restore } from "./restore.ts";
 import { declare, refuseLeftData, type DataKind } from "./left-data.ts";
 
 export interface DataVolumeArgs {
@@ -23,6 +24,8 @@ export interface DataVolumeArgs {
    * `bulkhead.backs-up`, or the policies refuse the stack.
    */
   withoutBackup?: Pick<Exception, "why" | "until">;
+  /** Where a VolumeBackup keeps it, and where `bulkhead restore` takes it from. @default none */
+  vault?: VolumeVault;
   /** For a database's: one that would begin empty beside the data of another is refused. @default files of a program */
   kind?: DataKind;
   /** Volumes of former databases that stay behind on the host, by their names there. @default [] */
@@ -36,20 +39,30 @@ export interface DataVolumeArgs {
  * `bulkhead down --delete-data` deletes it.
  */
 export class DataVolume extends pulumi.ComponentResource {
+  /** In the program. */
+  readonly name: string;
+  readonly host: DockerHost;
+  readonly vault: VolumeVault | undefined;
   /** Its name on the host, for the label `bulkhead.backs-up` too. */
   readonly volumeName: pulumi.Output<string>;
   /** `uid:gid` */
   readonly owner: string;
+  /** Which restore made the volume that it serves. */
+  readonly restoredBy: string | undefined;
 
   constructor(name: string, args: DataVolumeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:DataVolume", name, {}, { providers: [args.host.provider], ...opts });
-    const { host, owner = "1000:1000", maxMb, withoutBackup, kind, leaves, beforeCreate = [] } = args;
+    const { host, owner = "1000:1000", maxMb, vault, kind, leaves, beforeCreate = [] } = args;
     const problems = [
       ...(isUidGid(owner) ? [] : [`${name}: owner: ${owner} is no uid:gid: give two numbers like "1000:1000"`]),
       ...(Number.isInteger(maxMb) && maxMb > 0 ? [] : [`${name}: maxMb: ${maxMb} is no size: give whole MiB from 1`]),
     ];
     if (problems.length > 0) throw new Error(problems.join("\n"));
     this.owner = owner;
+    [this.name, this.host, this.vault] = [name, host, vault];
+    const restore = restoreOf(name, vault !== undefined);
+    this.restoredBy = restore?.serve ? restore.id : undefined;
+    const withoutBackup = this.restoredBy === undefined ? args.withoutBackup : { why: WAS_REPLACED };
     const volumeName = host.named(name);
     declare(host, volumeName);
     const volume = new docker.Volume(
@@ -86,9 +99,37 @@ export class DataVolume extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    this.volumeName = volume.name;
+    const restored = restore && this.#restored(args, restore);
+    this.volumeName = restored && restore.serve ? restored : volume.name;
     this.registerOutputs({ volumeName: this.volumeName });
   }
+
+  /** The name of a new volume with its files as of a moment, known when they were compared with their checksums. */
+  #restored({ host, maxMb, vault }: DataVolumeArgs, { id, to, serve }: Restore): pulumi.Output<string> {
+    const { owner } = this;
+    const name = `${this.name}-restored-${id}`;
+    const withoutBackup = serve ? undefined : { why: NOT_SERVED_YET };
+    const volume = new DataVolume(name, { host, owner, maxMb, withoutBackup }, { parent: this });
+    const { volumeName } = volume;
+    const from = { volume: this.name, into: volumeName, owner, id, to };
+    const job = vault!.restore(`${name}-restore`, from, { parent: this, dependsOn: volume });
+    return pulumi.all([volumeName, job.name]).apply(([known]) => known);
+  }
+}
+
+/** Where volumes are kept: a Vault. */
+export interface VolumeVault {
+  /** A job that fills the volume `into` with what was in the one of that name in the program. */
+  restore(name: string, from: RestoreFrom, opts: pulumi.ComponentResourceOptions): Job;
+}
+
+export interface RestoreFrom {
+  volume: string;
+  into: pulumi.Input<string>;
+  /** `uid:gid` */
+  owner: string;
+  id: string;
+  to: string;
 }
 
 /** Whose it is stands outside the folder, so root can see and change it without any capability but CHOWN. */
@@ -109,6 +150,8 @@ export interface MountedVolume extends pulumi.Resource {
   readonly volumeName: pulumi.Output<string>;
   /** `uid:gid` */
   readonly owner: string;
+  /** Which restore made it. @default none did */
+  readonly restoredBy?: string | undefined;
 }
 
 /** A data volume in a service. */
@@ -147,6 +190,12 @@ export function dataMounts(
   });
   if (problems.length > 0) throw new Error(problems.join("\n"));
   return mounts.map(({ volume, path, writable }) => ({ name: volume.volumeName, path, writable, noCopy: true }));
+}
+
+/** Docker's provider takes another volume at a folder for no change, and another setting for one. */
+export function restoredEnv(volumes: readonly MountedVolume[]): Record<string, string> {
+  const ids = volumes.flatMap(({ restoredBy }) => restoredBy ?? []);
+  return ids.length > 0 ? { RESTORED: ids.join(" ") } : {};
 }
 
 export function isUidGid(user: string): boolean {

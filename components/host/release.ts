@@ -2,7 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { compartment, type Connections } from "./compartment.ts";
 import { composedOf, composedProblems, exporting, type Composing } from "./composed.ts";
 import { Container, type ContainerArgs, type Health, type Role } from "./container.ts";
-import { dataMounts, isUidGid, type DataMount } from "./data-volume.ts";
+import { dataMounts, isUidGid, restoredEnv, type DataMount } from "./data-volume.ts";
 import type { DockerHost } from "./docker-host.ts";
 import type { Limits, Posture } from "./hardening.ts";
 import { Job } from "./job.ts";
@@ -114,7 +114,7 @@ export function releaseOf(
     limits: args.limits,
     tmpfsMb: args.tmpfsMb,
     exceptions: args.exceptions,
-    env: { ...env, ...files?.env },
+    env: { ...env, ...files?.env, ...restoredEnv(dataVolumes) },
     networks,
     volumes: [...(files ? [files.volume] : []), ...data],
   });
@@ -150,7 +150,7 @@ export function releaseOf(
         entrypoint: entrypoint.length > 0 ? entrypoint : undefined,
         command: args.command,
         health,
-        env: { ...env, ...files?.env, DRAIN_SECONDS: String(drainSeconds) },
+        env: { ...env, ...files?.env, ...restoredEnv(dataVolumes), DRAIN_SECONDS: String(drainSeconds) },
         networks:
           rollout === "stop-first" ? networks.map((each) => ({ ...each, aliases: [onlyName(name)] })) : networks,
         volumes: [...common(files).volumes, ...(kind.volumes ?? [])],

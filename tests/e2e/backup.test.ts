@@ -128,6 +128,7 @@ test.each(
     [
       "the WAL has a flipped byte",
       async () => {
+        await runNow("backup-drill");
         const [name] = (await storage.list("backup-backup/wal/")).slice(-1);
         const content = await storage.read(name!);
         const damaged = Buffer.from(content);

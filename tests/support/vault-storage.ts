@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { startMoto } from "./cloudflare/s3.ts";
 
 /** What the storage does instead of serving. */
-export type Trouble = "credentials expired" | "503" | "slow" | undefined;
+export type Trouble = "credentials expired" | "503" | "slow" | "full" | undefined;
 
 /** An S3 storage for a vault, at an address that containers reach, with trouble and damage on demand. */
 export interface VaultStorage {
@@ -36,6 +36,7 @@ export async function startVaultStorage(address: string): Promise<VaultStorage> 
     void (async () => {
       if (trouble === "credentials expired") return refuse(403, "InvalidAccessKeyId");
       if (trouble === "503") return refuse(503, "SlowDown");
+      if (trouble === "full" && ["PUT", "POST"].includes(request.method!)) return refuse(507, "QuotaExceeded");
       if (trouble === "slow") await sleep(3_000);
       await moto.forward(request, response);
     })().catch(() => response.destroy());

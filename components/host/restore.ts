@@ -1,0 +1,44 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** What `bulkhead restore` writes into the stack file, as `restore.NAME`. */
+export interface Restore {
+  /** Another one makes another volume. */
+  id: string;
+  /** "latest", a moment like "2026-01-31 12:00:00+00", or a backup by its name, to its end. */
+  to: string;
+  /** Whether the restored volume is served. Until then the old one is, and the other one is there to be looked at. */
+  serve?: boolean;
+}
+
+/**
+ * What the stack file says about a database or a volume by this name.
+ *
+ * @throws Error with all that is wrong with it.
+ */
+export function restoreOf(name: string, hasVault: boolean): Restore | undefined {
+  const restore = new pulumi.Config().getObject<Record<string, Restore>>("restore")?.[name];
+  if (restore === undefined) return undefined;
+  const problems = [
+    ...(hasVault ? [] : [`${name}: has no vault to restore from: give it one, { vault: new Vault(…) }`]),
+    ...(/^[a-z0-9]{1,20}$/.test(restore.id ?? "")
+      ? []
+      : [`restore.${name}.id: ${restore.id} is none: give letters and digits`]),
+    ...(restore.to === "latest" || MOMENT.test(restore.to ?? "") || BACKUP.test(restore.to)
+      ? []
+      : [`restore.${name}.to: ${restore.to} is no moment: give latest, or one like "2026-01-31 12:00:00+00"`]),
+  ];
+  if (problems.length > 0) throw new Error(problems.join("\n"));
+  return restore;
+}
+
+/** As names of backups begin with it: 20260131T120000Z. Anything but a moment is left as it is. */
+export function compactMoment(to: string): string {
+  return to.replace(MOMENT, "$1$2$3T$4$5$6Z");
+}
+
+/** Of a base backup, or of a snapshot. */
+const BACKUP = /^\d{8}T\d{6}Z_([0-9A-F]{24}|[0-9a-f]{8})$/;
+const MOMENT = /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)\+00$/;
+
+export const WAS_REPLACED = "a restored volume has taken its place, and it is kept until somebody deletes it";
+export const NOT_SERVED_YET = "it was made from the vault, which has it, and serves nobody yet";

@@ -1,0 +1,220 @@
+// Snapshots of volumes in a real S3 storage: believed when they were restored, damaged on purpose, and restored.
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parse } from "yaml";
+import { dataImages } from "../../components/data/images.ts";
+import { Engine } from "../../components/docker-engine/client.ts";
+import { provideImages } from "../../toolchain/images.ts";
+import type { BaseBackup } from "../../cli/backup/list.ts";
+import { lastLines, runCommand } from "../support/command.ts";
+import { currentTestEngine } from "../support/engine.ts";
+import { images as pinned } from "../support/images.ts";
+import { createTestProject, type TestProject } from "../support/pulumi.ts";
+import { removeStack } from "../support/reach.ts";
+import { inSoak } from "../support/soak.ts";
+import { startVaultStorage, type VaultStorage } from "../support/vault-storage.ts";
+
+const engine = new Engine(process.env["DOCKER_HOST"]!);
+const docker = (...args: string[]) => currentTestEngine().exec("docker", args);
+const LABEL = "volumes-volumes";
+const KEY = randomBytes(32).toString("base64url");
+const SECRET_ACCESS_KEY = randomBytes(20).toString("base64url");
+const CONTENT = "what-a-user-uploaded ".repeat(2000);
+let storage: VaultStorage;
+let project: TestProject;
+
+beforeAll(async () => {
+  const { rclone, restic, valkey } = dataImages;
+  const wanted = { traefik: pinned.traefik, rclone, restic, valkey };
+  const images = { ...wanted, ...(await provideImages(engine, wanted)) };
+  const { stdout } = await docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}");
+  storage = await startVaultStorage(stdout.trim());
+  project = await createTestProject({
+    stack: "volumes",
+    program: new URL("../programs/volumes", import.meta.url).pathname,
+    config: {
+      "volumes:host": "local",
+      "volumes:images": images,
+      "volumes:storage": { endpoint: storage.endpoint, bucket: storage.bucket },
+    },
+  });
+  await project.setSecret("backupKey", KEY);
+  await project.setSecret("accessKeyId", "AKIDEXAMPLE");
+  await project.setSecret("secretAccessKey", SECRET_ACCESS_KEY);
+  await up();
+});
+
+afterAll(async () => {
+  await removeStack(engine, LABEL);
+  project?.remove();
+  await storage?.stop();
+  engine.close();
+});
+
+test("a volume is in the vault, encrypted, and its backup is green when it was restored", async () => {
+  await inClient(
+    `printf '${CONTENT}' >"/uploads/a picture"; mkdir -p /uploads/b; echo two >/uploads/b/two; ln -s b /uploads/link`,
+  );
+  expect((await health("uploads-backup")).said).toContain("the vault has no backup yet: bulkhead backup makes one now");
+  const made = await bulkhead("backup", "uploads");
+  expect(made.stdout + made.stderr).toMatch(/backup: \w+ is in the vault, after \d+ s: 2 files with checksums/);
+  expect(made.code).toBe(0);
+  const drilled = await bulkhead("drill", "uploads");
+  expect(drilled.stdout + drilled.stderr).toContain("drill: restored: 2 files, 2 compared with their checksums");
+  expect(drilled.code).toBe(0);
+  await until(async () => (await health("uploads-backup")).status === "healthy");
+  const [first] = JSON.parse((await bulkhead("backups", "uploads", "--json")).stdout) as BaseBackup[];
+  expect(first).toMatchObject({ drill: { ok: true } });
+  for (const name of await storage.list())
+    expect((await storage.read(name)).includes("what-a-user-uploaded"), name).toBe(false);
+});
+
+test("what reads a volume has it read-only, and no way out; what has the credentials has no key and no volume", async () => {
+  const reader = await inspect(await idOf("uploads-backup-snapshot"));
+  expect(reader.Mounts.find(({ Destination }) => Destination === "/volume")).toMatchObject({ RW: false });
+  expect(Object.keys(reader.NetworkSettings.Networks)).toEqual([`${LABEL}-vault-restic`]);
+  expect((await docker("exec", await idOf("uploads-backup-snapshot"), "ls", "/run/secrets")).stdout).toBe("key\n");
+  const server = await idOf("vault-restic");
+  expect((await inspect(server)).Mounts.map(({ Destination }) => Destination)).toEqual(["/run/secrets"]);
+  expect((await docker("exec", server, "ls", "/run/secrets")).stdout).not.toContain("key\n" + "prune");
+  expect((await docker("exec", server, "sh", "-c", "cat /run/secrets/* /tmp/rclone.conf")).stdout).not.toContain(KEY);
+  const ids = (await docker("ps", "-aq", "--filter", `label=bulkhead.stack=${LABEL}`)).stdout.trim().split("\n");
+  for (const id of ids)
+    for (const { stdout, stderr } of [await docker("inspect", id), await docker("logs", id)])
+      for (const secret of [KEY, SECRET_ACCESS_KEY]) expect((stdout + stderr).includes(secret)).toBe(false);
+  // Who took the reader deletes nothing.
+  const gone =
+    'wget -q -S -O - --post-data= "${RESTIC_REPOSITORY#rest:}snapshots/x" 2>&1; restic --no-cache forget --tag files --keep-last 1 --unsafe-allow-remove-all 2>&1; restic --no-cache forget latest 2>&1';
+  const { stdout } = await docker("exec", await idOf("uploads-backup-snapshot"), "sh", "-c", gone);
+  expect(stdout).toContain("403");
+  expect((JSON.parse((await bulkhead("backups", "uploads", "--json")).stdout) as BaseBackup[]).length).toBe(1);
+});
+
+test("a snapshot that lists well and cannot be restored is caught by the drill", async () => {
+  const packs = await storage.list(`${LABEL}/restic/uploads/data/`);
+  const contents = await Promise.all(packs.map((name) => storage.read(name)));
+  for (const [index, name] of packs.entries()) {
+    const damaged = Buffer.from(contents[index]!);
+    damaged[40]! ^= 1;
+    await storage.write(name, damaged);
+  }
+  const { code, stdout, stderr } = await bulkhead("drill", "uploads");
+  expect(stdout + stderr).toContain("what is there was changed, or is damaged");
+  expect(code).not.toBe(0);
+  await until(async () => (await health("uploads-backup")).status === "unhealthy");
+  for (const [index, name] of packs.entries()) await storage.write(name, contents[index]!);
+  expect((await bulkhead("drill", "uploads")).code).toBe(0);
+});
+
+test("files and keys are there again in new volumes, and the old volumes are kept", async () => {
+  await valkey("set", "carts", "three");
+  expect((await bulkhead("backup", "cache-data")).code).toBe(0);
+  expect((await bulkhead("drill", "cache-data")).code).toBe(0);
+  await valkey("del", "carts");
+  await inClient("rm -r /uploads/b; echo changed >'/uploads/a picture'");
+  const to = { id: "r1", to: "latest", serve: true };
+  const { config } = parse(readFileSync(project.configFile, "utf8")) as { config: Record<string, unknown> };
+  project.setConfig({ ...config, "volumes:restore": { uploads: to, "cache-data": to } });
+  await up();
+  expect(await valkey("get", "carts")).toBe("three\n");
+  expect(await inClient("cat '/uploads/a picture'")).toBe(CONTENT);
+  expect(await inClient("cat /uploads/link/two")).toBe("two\n");
+  const { stdout } = await docker("volume", "ls", "--quiet", "--filter", `label=bulkhead.stack=${LABEL}`);
+  expect(stdout).toContain(`${LABEL}-uploads\n`);
+  // What serves again is what is backed up.
+  await inClient("echo new >/uploads/new");
+  expect((await bulkhead("backup", "uploads")).code).toBe(0);
+  expect((await bulkhead("drill", "uploads")).stdout).toContain("restored: 3 files");
+});
+
+test.each(
+  inSoak<[string, () => void | Promise<void>, string, RegExp]>(
+    [
+      "refuses the credentials",
+      () => storage.trouble("credentials expired"),
+      "vault-restic",
+      /refuses the credentials/,
+    ],
+    ["answers 503", () => storage.trouble("503"), "vault-restic", /trouble of its own \(503\)/],
+    ["is full", () => storage.trouble("full"), "vault-restic", /the storage is full, or its quota is used up/],
+  ),
+)(
+  "where the storage %s it is red and says why, and it heals",
+  async (_, harm, name, said) => {
+    await harm();
+    await inClient("head -c 100000 /dev/urandom >/uploads/more");
+    const running = bulkhead("backup", "uploads");
+    try {
+      await until(async () => said.test((await health(name)).said), 150);
+    } finally {
+      storage.trouble(undefined);
+    }
+    await running;
+    await until(async () => (await health(name)).status === "healthy", 900);
+    expect((await bulkhead("backup", "uploads")).code).toBe(0);
+    expect((await bulkhead("drill", "uploads")).code).toBe(0);
+  },
+  1_200_000,
+);
+
+test.each(inSoak("another key"))(
+  "with %s nothing is added, nothing is lost, and it says so",
+  async () => {
+    await project.setSecret("backupKey", randomBytes(32).toString("base64url"));
+    await up();
+    const { code, stdout, stderr } = await bulkhead("backup", "uploads");
+    expect(code).not.toBe(0);
+    expect(stdout + stderr).toContain("the key is another than the one that the vault was made with");
+    await until(async () => (await health("uploads-backup")).said.includes("the last backup failed"));
+    await project.setSecret("backupKey", KEY);
+    await up();
+    expect((await bulkhead("backup", "uploads")).code).toBe(0);
+  },
+  300_000,
+);
+
+async function up(): Promise<void> {
+  const { code, stdout, stderr } = await project.up();
+  if (code !== 0) throw new Error(`the stack did not come up:\n${lastLines(stdout + stderr, 60)}`);
+}
+
+/** The command, where a stack file of this project is. */
+function bulkhead(verb: string, ...args: string[]) {
+  const main = new URL("../../cli/main.ts", import.meta.url).pathname;
+  return runCommand(process.execPath, [main, verb, ...args, "--stack", "volumes"], { cwd: project.directory });
+}
+
+async function inClient(script: string): Promise<string> {
+  const { code, stdout, stderr } = await docker("exec", await idOf("client"), "sh", "-c", script);
+  if (code !== 0) throw new Error(stderr);
+  return stdout;
+}
+
+const valkey = (...command: string[]) =>
+  inClient(
+    `REDISCLI_AUTH=$(cat $REDIS_PASSWORD_FILE) valkey-cli -h cache --no-auth-warning --user $REDIS_USER ${command.join(" ")}`,
+  );
+
+interface Inspected {
+  State: { Health: { Status: string; Log: { Output: string }[] } };
+  Mounts: { Destination: string; RW: boolean }[];
+  NetworkSettings: { Networks: Record<string, unknown> };
+}
+const inspect = (id: string) => engine.get<Inspected>(`/containers/${id}/json`);
+
+async function idOf(name: string): Promise<string> {
+  const filters = ["--filter", `label=bulkhead.stack=${LABEL}`, "--filter", `label=bulkhead.name=${name}`];
+  return (await docker("ps", "-q", ...filters)).stdout.trim();
+}
+
+async function health(name: string): Promise<{ status: string; said: string }> {
+  const { Status, Log } = (await inspect(await idOf(name))).State.Health;
+  return { status: Status, said: Log.at(-1)?.Output ?? "" };
+}
+
+async function until(holds: () => Promise<boolean>, seconds = 60): Promise<void> {
+  for (const end = performance.now() + seconds * 1000; !(await holds()); await sleep(200))
+    if (performance.now() > end) throw new Error(`it did not come within ${seconds} s`);
+}
