@@ -20,6 +20,7 @@ import { newStack } from "./new-stack.ts";
 import { preview } from "./preview.ts";
 import { promote } from "./promote.ts";
 import { restore } from "./restore.ts";
+import { upgradeDatabase } from "./upgrade-database.ts";
 import { rollback } from "./rollback.ts";
 import { exec } from "./exec.ts";
 import { generate } from "./generate.ts";
@@ -49,6 +50,7 @@ const verbs: readonly Command[] = [
   backups,
   drill,
   restore,
+  upgradeDatabase,
   backupKey,
   releases,
   rotate,

@@ -1,14 +1,14 @@
 // `bulkhead restore`: a database from a backup, into a new volume, by ordinary updates. The first makes the volume beside the
 // server that runs; the second, after a word was typed, lets the server have it. The old volume is kept.
 import { randomBytes } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { Option, type Command } from "commander";
 import { parseDocument } from "yaml";
 import { provideDocker } from "../toolchain/docker.ts";
 import { say } from "../toolchain/steps.ts";
 import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
-import { deploy } from "./deploy.ts";
 import { DONE, FAILED, NOT_REACHED } from "./exit-codes.ts";
+import { updateWith } from "./backup/update-with.ts";
 import { momentOf, restoredText, type Wanted } from "./backup/restore.ts";
 import { ask } from "./report/prompt.ts";
 import { listContainers, nameOf } from "./stack/containers.ts";
@@ -72,19 +72,8 @@ async function goBack(database: string, { stack: name, to, latest, backup }: Opt
   }
 }
 
-/** One update with another stack file, which is as it was if that fails. */
-async function update(stack: Stack, path: string, before: string, database: string, wanted: Wanted): Promise<number> {
-  await writeFile(path, withRestore(before, database, wanted));
-  const code = await deploy(stack, { yes: true }, { asks: true }).catch(async (error: Error) => {
-    await writeFile(path, before);
-    throw error;
-  });
-  if (code === DONE || code === NOT_REACHED) say(`${path} says so now: commit it.`);
-  else {
-    await writeFile(path, before);
-    say(`Not restored: ${path} is as it was, and what runs is what ran.`);
-  }
-  return code;
+function update(stack: Stack, path: string, before: string, database: string, wanted: Wanted): Promise<number> {
+  return updateWith(stack, path, before, withRestore(before, database, wanted), "Not restored");
 }
 
 function withRestore(file: string, database: string, wanted: Wanted): string {

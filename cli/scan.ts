@@ -1,4 +1,4 @@
-// `bulkhead scan`: the known holes of the images that Bulkhead runs and builds, by Trivy. Ends with 1 if one can be closed.
+// `bulkhead scan`: the known vulnerabilities of the images that Bulkhead runs and builds, by Trivy. Ends with 1 if one has a fix.
 import { existsSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { Command, Option } from "commander";
@@ -17,7 +17,7 @@ interface Options {
 }
 
 export const scan = new Command("scan")
-  .description("list the known holes of the images that run and are built from, by Trivy")
+  .description("list the known vulnerabilities of the images that run and are built from, by Trivy")
   .addOption(new Option("--report <file>", "append what was found to that file too").env("REPORT"))
   .addHelpText(
     "after",
@@ -38,13 +38,13 @@ async function look({ report: file }: Options): Promise<number> {
   const builds = await programBuilds(settings, await stackFileHere());
   const built = await Promise.all(builds.map((each) => build(each, env)));
   const scanned = [...Object.values(images), ...built];
-  const holes = [];
+  const found = [];
   for (const image of scanned)
-    holes.push(...(await step(`looking at ${image}`, () => vulnerabilitiesIn(trivy, image, env))));
-  const report = scanReport(scanned, holes);
+    found.push(...(await step(`looking at ${image}`, () => vulnerabilitiesIn(trivy, image, env))));
+  const report = scanReport(scanned, found);
   console.log(report);
   if (file !== undefined) await appendFile(file, report);
-  return holes.length > 0 ? FAILED : DONE;
+  return found.length > 0 ? FAILED : DONE;
 }
 
 /** The keys of the program's own, which the stack `local` has like any other. */

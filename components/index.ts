@@ -6,7 +6,7 @@
  */
 
 // What every program stands on.
-export { platform, type Platform, type ServiceOutput } from "./platform.ts";
+export { platform, type Platform, type PlatformOptions, type ServiceOutput } from "./platform.ts";
 
 // What differs between stacks: the settings in Pulumi.<stack>.yaml.
 export * from "./settings/index.ts";
@@ -35,7 +35,9 @@ export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFile
 export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 export type { Alias, Domain } from "./edge/hosts.ts";
 export type { Cors, Route, RouteException } from "./edge/route.ts";
+export type { BasicAuth, ForwardAuth } from "./edge/route-auth.ts";
 export type { TcpRoute } from "./edge/tcp-route.ts";
+export type { UpstreamTls } from "./edge/upstream-tls.ts";
 export { WebService, type Sticky, type WebServiceArgs } from "./edge/web-service.ts";
 export { siteImages } from "./images.ts";
 export { StaticSite, type SiteBuild, type StaticSiteArgs } from "./edge/static-site.ts";

@@ -3,7 +3,7 @@ import type { CloudflareAccount } from "./cloudflare/cloudflare-account.ts";
 import { Dns } from "./cloudflare/dns.ts";
 import { domainAtCloudflare } from "./cloudflare/domain-at-cloudflare.ts";
 import { Tunnel } from "./cloudflare/tunnel.ts";
-import { Proxy, type Served } from "./edge/proxy.ts";
+import { Proxy, type ProxyArgs, type Served } from "./edge/proxy.ts";
 import { ServedRoutes } from "./edge/served-routes.ts";
 import { DockerHost } from "./host/docker-host.ts";
 import { provideImages } from "./host/provided-images.ts";
@@ -33,6 +33,12 @@ export interface ServiceOutput {
   url?: string;
 }
 
+/** What is the same for every stack of a program. */
+export interface PlatformOptions {
+  /** As for the Proxy: a folder, from the project's. @default none */
+  pages?: ProxyArgs["pages"];
+}
+
 /**
  * The host, its networks, the edge, and how clients get there: by the host's addresses, or by a tunnel that it opens. For
  * a stack with Cloudflare, the zone's settings and names too. `const { edge, stackOutputs } = await platform(config);`
@@ -41,7 +47,7 @@ export interface ServiceOutput {
  * @param config what `settings.load()` gives.
  * @throws Error if the host or the zone is not as it has to be, before anything is made.
  */
-export async function platform(config: Config): Promise<Platform> {
+export async function platform(config: Config, { pages }: PlatformOptions = {}): Promise<Platform> {
   const { images, certificates, cloudflare } = config;
   const ends = beforeProgramEnds(
     "index.ts: never calls stackOutputs(), without which the edge gets no door: " +
@@ -74,6 +80,8 @@ export async function platform(config: Config): Promise<Platform> {
     dnsApiToken: dnsSecretOf(config) ?? atCloudflare?.dnsApiToken,
     dnsApiUrl: cloudflare?.apiUrl,
     clientsThrough: atCloudflare?.clientsThrough,
+    maintenance: config.maintenance,
+    pages,
     ...config.edge,
   });
   if (atCloudflare) {

@@ -26,6 +26,7 @@ const SHORT: Record<string, string> = {
   entryPoint: "stack-public-entry-point",
   withoutBackup: "stack-data-in-backup",
   encodedSlashes: "encoded-slashes",
+  unverifiedUpstream: "container-route-upstream",
 };
 
 /** What an exception says, which every resource with labels may have. */

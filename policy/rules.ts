@@ -2,12 +2,13 @@ import { cloudflareRules } from "./cloudflare.ts";
 import { CONTAINER, containerRules } from "./containers.ts";
 import { exceptionRows, exceptionsOf } from "./exceptions.ts";
 import { NETWORK, networkAndVolumeRules, VOLUME } from "./networks-and-volumes.ts";
+import { routeRules } from "./routes.ts";
 import type { Resource, Rule } from "./rule.ts";
 import { judged } from "./inputs.ts";
 import { SERVICE, serviceRules } from "./services.ts";
 import { stackRules } from "./stack.ts";
 
-const judging = [...containerRules, ...serviceRules, ...networkAndVolumeRules, ...cloudflareRules];
+const judging = [...containerRules, ...routeRules, ...serviceRules, ...networkAndVolumeRules, ...cloudflareRules];
 
 /** What may have labels, and so exceptions. */
 const labelled = { container: CONTAINER, service: SERVICE, network: NETWORK, volume: VOLUME };

@@ -38,11 +38,24 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     ]);
   },
 
-  "every uploaded file is for one reader alone": eachContainer(({ inputs }) =>
-    (inputs.uploads ?? []).flatMap(({ file, permissions, owner, group }) => [
-      ...(permissions === "0400" ? [] : [`${file} has the mode ${permissions}`]),
-      ...(owner && owner === group && !isRoot(owner) ? [] : [`${file} belongs to ${owner}:${group}`]),
-    ]),
+  "every uploaded file is for one reader alone": (recording) =>
+    complaintsOf(containers(recording), (courier) => {
+      const volumes = new Set(mountedVolumes(courier.inputs).map(({ volumeName }) => volumeName));
+      const readers = containers(recording).filter(
+        (each) => each !== courier && mountedVolumes(each.inputs).some(({ volumeName }) => volumes.has(volumeName)),
+      );
+      // Root's are those of a reader that is root, which is for its exception to say.
+      const mayBeRoots = readers.length > 0 && readers.every(({ inputs }) => isRoot(inputs.user));
+      return (courier.inputs.uploads ?? []).flatMap(({ file, permissions, owner, group }) => [
+        ...(permissions === "0400" ? [] : [`${file} has the mode ${permissions}`]),
+        ...(owner && owner === group && (mayBeRoots || !isRoot(owner)) ? [] : [`${file} belongs to ${owner}:${group}`]),
+      ]);
+    }),
+
+  "a route that asks who may pass has no hash in it, and answers 503 where it cannot ask": eachContainer(({ inputs }) =>
+    (inputs.envs ?? [])
+      .filter((entry) => entry.startsWith("ROUTE={"))
+      .flatMap((entry) => askingFaults(JSON.parse(entry.slice("ROUTE=".length)) as RouteContent)),
   ),
 
   "no container is on the default bridge or in another's network": (recording) => {
@@ -465,13 +478,38 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
     }),
 };
 
+interface RouteContent {
+  http?: {
+    routers?: Record<string, { rule: string; middlewares?: string[] }>;
+    middlewares?: Record<string, { basicAuth?: { users?: unknown }; forwardAuth?: { trustForwardHeader?: boolean } }>;
+  };
+}
+
+function askingFaults({ http: { routers = {}, middlewares = {} } = {} }: RouteContent): string[] {
+  const asks = (name: string) =>
+    middlewares[name]?.basicAuth !== undefined || middlewares[name]?.forwardAuth !== undefined;
+  const closed = Object.values(routers).filter(({ middlewares = [] }) => middlewares.join().endsWith("-closed"));
+  return [
+    ...Object.entries(middlewares).flatMap(([name, { basicAuth, forwardAuth }]) => [
+      ...(basicAuth?.users === undefined ? [] : [`has users in ${name}`]),
+      ...(forwardAuth?.trustForwardHeader === true ? [`believes clients in ${name}`] : []),
+    ]),
+    ...Object.entries(routers)
+      .filter(
+        ([, { rule, middlewares = [] }]) =>
+          middlewares.some(asks) && !closed.some((other) => rule.startsWith(other.rule)),
+      )
+      .map(([name]) => `has the router ${name}, and none that is closed in its place`),
+  ];
+}
+
 function dnsRecords(recording: Recording) {
   return ofType<pulumi.Unwrap<DnsRecordArgs>>(recording, "cloudflare:index/dnsRecord:DnsRecord");
 }
 
 const KNOWN_EXCEPTIONS = [
   ...["capability", "rootUser", "writableRoot", "noInit", "tmpfsExec", "noHealthCommand"],
-  ...["entryPoint", "withoutBackup"],
+  ...["entryPoint", "withoutBackup", "encodedSlashes", "unverifiedUpstream"],
 ];
 
 /** Inputs of a container that the invariants above look at, or that are harmless. */

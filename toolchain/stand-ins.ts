@@ -106,6 +106,21 @@ const recipes: Readonly<Record<string, Recipe>> = {
       Volumes: { "/var/lib/postgresql/data": {} },
     },
   },
+  /** Of the tag postgres:15: beside the one of 17, which a stand-in of the same name would take the place of. */
+  oldpostgres: {
+    content: "PostgreSQL 15 of Debian 12",
+    variant: "extract",
+    packages: ["base-files", "postgresql-15", "util-linux", "busybox", "ca-certificates", "tzdata", "zstd"],
+    scripts: ["slim", "busybox", "postgres"],
+    config: {
+      Env: [PATH, "LANG=C.UTF-8", "PG_MAJOR=15", "PGDATA=/var/lib/postgresql/data"],
+      StopSignal: "SIGINT",
+      Entrypoint: ["docker-entrypoint.sh"],
+      Cmd: ["postgres"],
+      ExposedPorts: { "5432/tcp": {} },
+      Volumes: { "/var/lib/postgresql/data": {} },
+    },
+  },
   rclone: {
     content: "rclone 1.60 of Debian 12",
     variant: "extract",
@@ -156,7 +171,8 @@ const recipes: Readonly<Record<string, Recipe>> = {
 
 /** The stand-in of an image by its reference, whose name and tag it carries too; undefined where there is none for it. */
 export async function standInFor(reference: string): Promise<StandIn | undefined> {
-  const key = nameOf(reference).split("/").at(-1)!;
+  const last = nameOf(reference).split("/").at(-1)!;
+  const key = last === "postgres" && tagOf(reference).includes(":15") ? "oldpostgres" : last;
   const recipe = recipes[key];
   if (recipe === undefined) return undefined;
   const scripts = await Promise.all(

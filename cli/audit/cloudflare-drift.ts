@@ -14,7 +14,7 @@ export function cloudflareFindings(promised: ExpectedCloudflare, state: Cloudfla
 }
 
 const PUT_RIGHT =
-  "Find out who changed it: the account's audit log at Cloudflare says. `pulumi refresh`, then `bulkhead up`, puts it right.";
+  "Find out who changed it: the account's audit log at Cloudflare says. `pulumi refresh`, then `bulkhead up`, fixes it.";
 const NEW_TOKEN =
   "Somebody rolled this token or changed what it may do. `pulumi up --replace` of it makes a new one and hands it to its reader.";
 const NOT_NAMED =

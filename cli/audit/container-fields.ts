@@ -11,7 +11,7 @@ export interface Field {
   cure?: string;
 }
 
-const UPDATE = "`bulkhead up` puts it right.";
+const UPDATE = "`bulkhead up` fixes it.";
 export const REFRESH = "`pulumi refresh`, then `bulkhead up`: it is made anew.";
 const NETWORKS =
   "`docker network disconnect` it from what is too much; what is missing is there after `pulumi up --replace` of it.";
@@ -43,7 +43,7 @@ export const fields: Record<string, Field> = {
     cure: "`docker start` or `docker unpause` it; the container's log says why it ended.",
   },
   health: {
-    promise: (container) => (isService(container) ? "healthy" : undefined),
+    promise: (container) => (isService(container) && container.inputs.healthcheck ? "healthy" : undefined),
     // What does not run is told by its state.
     read: ({ State }) => (State.Status === "running" ? (State.Health?.Status ?? "not looked at") : "healthy"),
     cure: "The container's log says why, and so does `docker inspect` of its health. `docker restart` may do.",

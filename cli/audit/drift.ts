@@ -143,6 +143,10 @@ function ofRoutes({ containers }: ExpectedState, { routes }: HostState): Finding
   );
   const cure =
     "`pulumi up --replace` of the job that writes it (its name ends in -job); one that nobody writes: delete it.";
+  // Those that nobody wrote, which a failed update may leave, no route names.
+  const beside = filesBeside(containers);
+  for (const { name, content } of routes) if (beside.has(name)) found.set(name, content.toString());
+  for (const [name, content] of beside) wanted.set(name, content);
   return [...new Set([...wanted.keys(), ...found.keys()])].flatMap((file): Finding[] => {
     const [promised, is] = [wanted.get(file), found.get(file)];
     if (promised === is) return [];
@@ -154,6 +158,26 @@ function ofRoutes({ containers }: ExpectedState, { routes }: HostState): Finding
       },
     ];
   });
+}
+
+/** What lies beside the route files, as couriers carried it to the jobs that write them: by its name there. */
+function filesBeside(containers: ExpectedState["containers"]): Map<string, string> {
+  return new Map(
+    containers.flatMap(({ inputs: { envs = [], volumes = [] } }) => {
+      const { ROUTE_FILE, BESIDE } = Object.fromEntries(envs.map((entry) => splitOnce(entry))) as Record<
+        string,
+        string
+      >;
+      const volume = volumes.find(({ containerPath }) => containerPath === "/beside")?.volumeName;
+      const courier = containers.find(
+        ({ inputs }) => inputs.uploads?.length && inputs.volumes?.some(({ volumeName }) => volumeName === volume),
+      );
+      if (ROUTE_FILE === undefined || BESIDE === undefined || courier === undefined) return [];
+      return courier.inputs.uploads!.map(
+        ({ file, content = "" }) => [`${ROUTE_FILE}.${BESIDE}.beside.${file.replace(/.*\//, "")}`, content] as const,
+      );
+    }),
+  );
 }
 
 /** Containers that the stack did not make, and that are in its compartments all the same. */

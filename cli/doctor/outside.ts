@@ -5,6 +5,7 @@ import { networkInterfaces } from "node:os";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { maintenanceOf } from "../../components/settings/maintenance.ts";
 import { parseStackFile } from "../../components/settings/parse.ts";
 import type { TcpPorts } from "../../components/settings/platform.ts";
 import type { Engine } from "../../components/docker-engine/client.ts";
@@ -42,6 +43,8 @@ export interface Published {
   /** The door takes connections from Cloudflare alone. */
   onlyThroughCloudflare: boolean;
   acme: boolean;
+  /** Clients get 503 by the edge, because the stack file says so. */
+  inMaintenance?: boolean;
   ca: readonly string[];
 }
 
@@ -100,13 +103,14 @@ async function lookAgain(engine: Engine, name: string, services: Services): Prom
 async function publishedOf(name: string): Promise<Published> {
   const { config = {} } = await readStackFile(committedFile(name));
   const { shape } = await programSettings();
-  const keys = ["domain", "domains", "edge", "cloudflare", "certificates"] as const;
+  const keys = ["domain", "domains", "edge", "cloudflare", "certificates", "maintenance"] as const;
   const {
     domain,
     domains = [],
     edge,
     cloudflare,
     certificates,
+    maintenance,
   } = parseStackFile(projectName(), config, [...keys], shape);
   const files = [
     ...(certificates.kind === "files" ? [certificates.certificate] : []),
@@ -119,6 +123,7 @@ async function publishedOf(name: string): Promise<Published> {
     byName: cloudflare !== undefined && !(cloudflare.apiUrl ?? process.env["CLOUDFLARE_BASE_URL"]),
     onlyThroughCloudflare: cloudflare !== undefined && cloudflare.onlyThroughCloudflare,
     acme: certificates.kind === "acme",
+    inMaintenance: maintenanceOf(maintenance) !== undefined,
     ca: (await Promise.all(files.map((file) => ownCas(resolve(programDirectory, file))))).flat(),
   };
 }
@@ -364,13 +369,14 @@ export function judgePort(outcome: Outcome, { name, atHost, holds, dead }: PortF
 export interface AnswerFacts extends Pick<PublishedService, "isHealthPath"> {
   name: string;
   acme: boolean;
+  inMaintenance?: boolean;
   /** What the edge itself says where no service has the name. @default a proxy stands before it */
   nobody?: Outcome;
 }
 
 /** Of a service, asked by its public route. */
 export function judgeAnswer(outcome: Outcome, facts: AnswerFacts): Pick<Seen, "found" | "ok" | "cure"> {
-  const { isHealthPath, nobody, acme, name } = facts;
+  const { isHealthPath, nobody, acme, name, inMaintenance = false } = facts;
   const bad = (found: string, ...cure: string[]) => ({ found, ok: false, cure });
   if (outcome.kind === "certificate")
     return bad(
@@ -391,6 +397,8 @@ export function judgeAnswer(outcome: Outcome, facts: AnswerFacts): Pick<Seen, "f
   const { status } = outcome;
   if (isNobody(outcome, nobody))
     return bad("404 by the edge: it has no route to it", `\`bulkhead up --stack ${name}\` writes the route again.`);
+  if (inMaintenance && status === 503 && outcome.headers["retry-after"] !== undefined)
+    return { found: "503: in maintenance, as the stack file says", ok: true, cure: [] };
   if ([502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530].includes(status))
     return bad(`${status}: nothing answers behind it`, "`docker logs` of the service's container says why.");
   if (status >= 500) return bad(`${status}`, "`docker logs` of the service's container says why.");

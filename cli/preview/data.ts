@@ -42,7 +42,7 @@ export function unacknowledged(risks: readonly DataAtRisk[], text: string): Data
 const BUCKET = "cloudflare:index/r2Bucket:R2Bucket";
 
 function letGo(where: string): string {
-  return `is let go of: it stays ${where}, and the stack knows it no more`;
+  return `is retained ${where} but no longer managed by this stack`;
 }
 
 function deleted(op: Change["op"]): string {

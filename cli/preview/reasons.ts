@@ -1,6 +1,6 @@
 // Why a container is another one, in words that name settings and never show a value that may be secret.
 import { isDeepStrictEqual } from "node:util";
-import { pathsIn } from "../report/diagram.ts";
+import { pathsIn } from "../../components/edge/request-paths.ts";
 import { UNKNOWN } from "./engine-events.ts";
 import { listOf, settingOf, type ContainerChange } from "./container-change.ts";
 

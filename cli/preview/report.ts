@@ -36,6 +36,7 @@ export function markdown(report: Report, options: { brief?: boolean } = {}): str
     list("Refused by the policies", findingLines(findings.filter(({ mandatory }) => mandatory))),
     markdownTable(["service", "what happens", "because of"], touched.map(row)),
     list("Secrets", rotated),
+    list("Routes that more people get through", report.weakenedRoutes.map(plain)),
     list("Cloudflare", report.cloudflare.map(plain)),
     list("Certificates", report.certificates.map(plain)),
     list("New exceptions to the policies", exceptionLines(report)),
@@ -58,6 +59,7 @@ export function reportForPrograms(report: Report): object {
     // JSON has no undefined.
     services: services.map((service) => ({ ...service, downtimeSeconds: service.downtimeSeconds ?? null })),
     ...{ dataAtRisk, unacknowledged, secrets, cloudflare, certificates, limits, capacity: capacity ?? null },
+    weakenedRoutes: report.weakenedRoutes,
     ...{ findings: report.findings, newExceptions: report.newExceptions },
     changes: report.changes.map(({ name, type, op }) => ({ name, type, op })),
   };
@@ -74,6 +76,7 @@ const EXCEPTIONS = "stack-exceptions";
 function signOf(report: Report): string {
   if (isRefused(report) || report.unacknowledged.length > 0) return "❌";
   return report.dataAtRisk.length > 0 ||
+    report.weakenedRoutes.length > 0 ||
     report.services.some(({ downtimeSeconds: downtimeSeconds }) => downtimeSeconds !== 0)
     ? "⚠️"
     : "✅";

@@ -1,4 +1,5 @@
 // A picture of what runs, as Mermaid: from what a program asks for, or from what a preview says that it will.
+import { pathsIn } from "../../components/edge/request-paths.ts";
 import { labelOf } from "../../policy/inputs.ts";
 import type { ContainerInputs, NetworkInputs } from "../audit/expected-state.ts";
 
@@ -72,11 +73,6 @@ function routes({ http, tcp }: Route): string[] {
       paths.set(service, [...(paths.get(service) ?? []), port]);
     }
   return [...paths].map(([service, found]) => `  edge == "${found.join(" ")}" ==> ${service}`);
-}
-
-/** The paths that a rule of Traefik's sends on. */
-export function pathsIn(rule: string): string[] {
-  return [...rule.matchAll(/PathPrefix\(`([^`]+?)\/?`\)/g)].map(([, path]) => path ?? "");
 }
 
 function nameOf(container: Partial<ContainerInputs>): string {

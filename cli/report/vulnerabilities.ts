@@ -30,7 +30,7 @@ interface TrivyReport {
 }
 
 /**
- * The critical and high holes of an image that can be closed: what nobody has mended yet is no reason to stop. A file
+ * The critical and high vulnerabilities of an image that have a fix: one without is no reason to stop. A file
  * `.trivyignore` in the project names those that somebody has judged.
  *
  * @param image a reference, which Trivy takes from this machine's Docker if it is there, else from its registry.
@@ -61,13 +61,13 @@ export async function vulnerabilitiesIn(
 }
 
 /** In Markdown: which images were looked at, and what was found in them. */
-export function scanReport(images: readonly string[], holes: readonly Vulnerability[]): string {
+export function scanReport(images: readonly string[], found: readonly Vulnerability[]): string {
   const sections = images.map((image) => {
-    const rows = holes
-      .filter((hole) => hole.image === image)
+    const rows = found
+      .filter(({ image: of }) => of === image)
       .map(({ id, severity, package: name, installed, fixed }) => [id, severity, name, installed, fixed].map(cell));
-    if (rows.length === 0) return `### ${image}\n\nNo critical or high hole that can be closed.`;
-    return `### ${image}\n\n${markdownTable(["hole", "severity", "package", "installed", "closed in"], rows)}`;
+    if (rows.length === 0) return `### ${image}\n\nNo critical or high vulnerability that has a fix.`;
+    return `### ${image}\n\n${markdownTable(["vulnerability", "severity", "package", "installed", "fixed in"], rows)}`;
   });
-  return `## Known holes in the images\n\n${sections.join("\n\n")}\n`;
+  return `## Known vulnerabilities in the images\n\n${sections.join("\n\n")}\n`;
 }

@@ -13,7 +13,25 @@ export PGPASSFILE=/tmp/pgpass PGCONNECT_TIMEOUT=5
 sql() { psql -XqAt -v ON_ERROR_STOP=1 -d postgres -c "$1" 2>/tmp/error; }
 # Replaces the file $2 by the text $1 in one step.
 put() { echo "$1" >"$2.new" && mv "$2.new" "$2"; }
+# Which database this is: what initdb gave it, and a restore leaves.
+system() { psql -XqAt -d 'dbname=postgres replication=true' -c IDENTIFY_SYSTEM 2>/tmp/error | cut -d'|' -f1; }
 pack() { zstd -q -f -1 "$1" -o "$2.new" && sync "$2.new" && mv "$2.new" "$2"; }
+
+# For the shipper, which reaches no database: whose the chain is.
+tell_system() {
+  [ ! -s "/spool/systems/$chain" ] || return 0
+  own=$(system)
+  [ -n "$own" ] || {
+    say "Postgres does not say which database it is: $(tail -1 /tmp/error)"
+    return 1
+  }
+  mkdir -p /spool/systems
+  # A table of one that was upgraded says what it was before.
+  before=$(sql "select to_regclass('bulkhead.before')") || return
+  [ -z "$before" ] || before=$(sql 'select system from bulkhead.before') || return
+  # shellcheck disable=SC2086 # A word each.
+  put "$(echo $own $before)" "/spool/systems/$chain"
+}
 
 # Gives whether there is a chain to go on with; begins one where there is none.
 ensure_chain() {
@@ -22,13 +40,17 @@ ensure_chain() {
     say "Postgres does not answer: $(tail -1 /tmp/error)"
     return 1
   }
-  [ -n "$chain" ] && [ -n "$status" ] && [ "$status" != lost ] && return
+  if [ -n "$chain" ] && [ -n "$status" ] && [ "$status" != lost ]; then
+    tell_system
+    return
+  fi
   [ "$status" != lost ] ||
     say "Postgres gave the slot up (max_slot_wal_keep_size), as WAL was not fetched in time: what came since is in no backup"
   [ -z "$status" ] || sql "select pg_drop_replication_slot('bulkhead')" >/dev/null || return
   sql "select pg_create_physical_replication_slot('bulkhead', true)" >/dev/null || return
   chain=$(date -u +%Y%m%dT%H%M%SZ)
   rm -rf /spool/wal
+  tell_system || return
   put "$chain" /spool/chain
   say "the chain $chain begins, with a base backup"
 }

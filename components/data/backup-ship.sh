@@ -1,5 +1,8 @@
 # Sends what is new in the outbox, and notes what was sent where the receiver and the health check can read it. WAL has a
-# lane of its own, which a large base backup does not hold up. "$@": how many daily, weekly and monthly backups are kept.
+# lane of its own, which a large base backup does not hold up. $1: the database, $2: the base backup beside which a new one
+# may begin, or "none". The rest: how many daily, weekly and monthly backups are kept.
+database=$1 accepted=$2
+shift 2
 mkdir -p /sent/wal /sent/base /sent/open
 put() { echo "$1" >"$2.new" && mv "$2.new" "$2"; }
 
@@ -12,6 +15,15 @@ send_wal() {
   for file in open/*/*.zst; do
     [ -e "$file" ] || continue
     [ "$(stat -c %y "$file")" = "$(cat "/sent/$file" 2>/dev/null)" ] || echo "$file" >>/tmp/list
+  done
+  # Before there is anything too: an update waits for what is said here.
+  chain=$(cat /spool/chain 2>/dev/null) || return 0
+  for each in "$chain" $(cut -d/ -f2 /tmp/list | sort -u); do
+    refused=$(admitted "$each") || {
+      put "$refused" /sent/wal-error
+      say "nothing is sent: $refused"
+      return 1
+    }
   done
   if [ -s /tmp/list ]; then
     # By its time before it is sent, as it may change meanwhile.
@@ -38,6 +50,11 @@ send_wal() {
 send_bases() {
   for folder in base/*/*; do
     [ -e "$folder/backup_manifest" ] && [ ! -e "/sent/$folder" ] || continue
+    chain=${folder#base/} chain=${chain%%/*}
+    [ -e "/sent/admitted-$chain" ] || {
+      [ ! -r /sent/wal-error ] || put "$(cat /sent/wal-error)" /sent/base-error
+      continue
+    }
     # The manifest last: without it a backup is not complete, and is not looked at.
     rclone copy --exclude backup_manifest "$folder" "vault:$folder" 2>/tmp/base.error &&
       rclone copy "$folder" "vault:$folder" 2>/tmp/base.error || {
@@ -50,7 +67,7 @@ send_bases() {
     rm -f /sent/base-error
     put "$(date +%s) ${folder##*/}" /sent/base-good
     say "the base backup ${folder##*/} is sent"
-    prune "$@" || say "old backups could not be taken away: $(tail -1 /tmp/prune.error | cut -c1-300)"
+    prune "$(cat "/spool/systems/$chain")" "$@" || say "old backups could not be taken away: $(tail -1 /tmp/prune.error | cut -c1-300)"
   done
   for mark in /sent/base/*/*; do
     [ ! -e "$mark" ] || [ -e "/spool/out/${mark#/sent/}" ] || rm -f "$mark"

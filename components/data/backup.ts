@@ -8,6 +8,7 @@ import { Job } from "../host/job.ts";
 import { ScheduledJob } from "../host/scheduled-job.ts";
 import { SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
+import type { Vault } from "./vault.ts";
 import { DATA_PATH, USER, type Postgres } from "./postgres.ts";
 
 export interface BackupArgs {
@@ -48,7 +49,12 @@ export class Backup extends pulumi.ComponentResource {
     const { schedule = "30 2 * * *", drillSchedule = "30 4 * * *", timeZone, maxAgeHours = 30 } = args;
     const { walEverySeconds = 5, drillLimits = { memoryMb: 256, cpus: 1, pids: 64 } } = args;
     const { daily = 7, weekly = 4, monthly = 6 } = args.keep ?? {};
+    const other = vault && keptBy.get(vault);
+    if (vault) keptBy.set(vault, other ?? database.name);
     refuse(name, [
+      ...(other === undefined
+        ? []
+        : [`database: the vault has the backups of ${other}: give ${database.name} a Vault with a folder of its own`]),
       ...(vault === undefined ? [`database: ${database.name} has no vault: give it one, { vault: new Vault(…) }`] : []),
       ...wrongNumbers({ walEverySeconds }, 1, 3600),
       ...wrongNumbers({ maxAgeHours }, 1, 8784),
@@ -69,6 +75,22 @@ export class Backup extends pulumi.ComponentResource {
     const secrets = { PASSWORD: login.secrets.DATABASE_PASSWORD };
     const files = new SecretFiles(`${name}-receiver-secrets`, { host, readerUid: "999", secrets }, parent);
 
+    const receiver = new Container(
+      `${name}-receiver`,
+      {
+        ...{ host, image, role: "worker", run: "always", rollout: "stop-first", user: USER, worksFor: name },
+        labels: { ...labels("receiver") },
+        limits: { memoryMb: 128, cpus: 1, pids: 64 },
+        env: { ...env, ...files.env },
+        networks: [{ name: database.network.name }],
+        volumes: [at("spool", true), at("sent"), at("state", true), files.volume],
+        tmpfsMb: SCRATCH,
+        entrypoint: ["/bin/sh", "-c", script("backup-receive.sh"), "receive"],
+        command: [script("backup-base.sh"), String(walEverySeconds)],
+        health: { test: fresh("/state/packed", 30 + walEverySeconds), intervalSeconds: 15 },
+      },
+      parent,
+    );
     const shipperFiles = new SecretFiles(
       `${name}-shipper-secrets`,
       { host, readerUid: "999", secrets: vault!.secrets },
@@ -84,27 +106,19 @@ export class Backup extends pulumi.ComponentResource {
         env: { ...shipperFiles.env, HOME: "/tmp" },
         networks: [{ name: vault!.network.name }],
         volumes: [at("spool"), at("sent", true), at("restore", true), shipperFiles.volume],
-        entrypoint: ["/bin/sh", "-c", vault!.script(script("backup-prune.sh") + script("backup-ship.sh")), "ship"],
-        command: [...vault!.place, String(daily), String(weekly), String(monthly)],
+        entrypoint: ["/bin/sh", "-c", vault!.script(SHIP), "ship"],
+        command: [
+          ...vault!.place,
+          database.name,
+          database.beginsBeside ?? "none",
+          String(daily),
+          String(weekly),
+          String(monthly),
+        ],
         health: { test: fresh("/sent/wal-good", 60, "/sent/wal-error"), intervalSeconds: 15 },
       },
-      parent,
-    );
-    new Container(
-      `${name}-receiver`,
-      {
-        ...{ host, image, role: "worker", run: "always", rollout: "stop-first", user: USER, worksFor: name },
-        labels: { ...labels("receiver") },
-        limits: { memoryMb: 128, cpus: 1, pids: 64 },
-        env: { ...env, ...files.env },
-        networks: [{ name: database.network.name }],
-        volumes: [at("spool", true), at("sent"), at("state", true), files.volume],
-        tmpfsMb: SCRATCH,
-        entrypoint: ["/bin/sh", "-c", script("backup-receive.sh"), "receive"],
-        command: [script("backup-base.sh"), String(walEverySeconds)],
-        health: { test: fresh("/state/packed", 30 + walEverySeconds), intervalSeconds: 15 },
-      },
-      parent,
+      // So that it knows whose backups it sends.
+      { ...parent, dependsOn: receiver },
     );
     const common = { host, image, timeZone, user: USER, worksFor: name, tmpfsMb: SCRATCH, timeoutSeconds: 21_600 };
     new ScheduledJob(
@@ -126,7 +140,8 @@ export class Backup extends pulumi.ComponentResource {
         command: ["/bin/sh", "-c", script("backup-unpack.sh") + script("backup-drill.sh"), "drill"],
         folders: [at("spool"), at("sent"), at("state", true), at("restore", true)],
       },
-      parent,
+      // One of another version, which the server refuses, is no drill's either.
+      { ...parent, dependsOn: receiver },
     );
     const watch = (mode: string) => ["/bin/sh", "-c", script("backup-watch.sh"), "watch", mode, hours, hours];
     const hours = String(maxAgeHours);
@@ -181,11 +196,16 @@ export class Backup extends pulumi.ComponentResource {
   }
 }
 
+/** Whose backups a vault has. */
+const keptBy = new WeakMap<Vault, string>();
+
 /** Where the official image declares a volume, Docker would make one without a name. */
 const SCRATCH = { "/tmp": 32, [DATA_PATH]: 1 };
 
 /** Without its comments, as it stands in every `docker inspect`. */
 const script = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8").replace(/^\s*#.*\n/gm, "");
+
+const SHIP = ["backup-admit.sh", "backup-prune.sh", "backup-ship.sh"].map(script).join("");
 
 /** A health check: the file was written in the last so many seconds. If not, another one may say why. */
 function fresh(path: string, seconds: number, why = "/dev/null"): string[] {

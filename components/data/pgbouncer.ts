@@ -78,7 +78,7 @@ export class PgBouncer extends pulumi.ComponentResource {
         files: {
           "pgbouncer.ini": user.apply((login) => ini({ server, login, clients, serverConnections })),
           "userlist.txt": pulumi.interpolate`"${user}" "${secrets.DATABASE_PASSWORD}"\n`,
-          pgpass: pulumi.interpolate`127.0.0.1:6432:postgres:${user}:${secrets.DATABASE_PASSWORD}\n`,
+          pgpass: pulumi.interpolate`127.0.0.1:6432:*:${user}:${secrets.DATABASE_PASSWORD}\n`,
         },
       },
       { parent: this },
@@ -88,7 +88,7 @@ export class PgBouncer extends pulumi.ComponentResource {
       {
         ...{ host, image, limits, role: "database", run: "always" },
         entrypoint: ["/bin/sh", "-c", START, name],
-        command: [],
+        command: [user],
         env: { PGPASSFILE: "/etc/pgbouncer/pgpass", PGUSER: user },
         networks: [
           { name: this.network.name, aliases: [name] },
@@ -139,6 +139,7 @@ auth_type = scram-sha-256
 auth_file = /etc/pgbouncer/userlist.txt
 auth_user = ${login}
 auth_dbname = postgres
+admin_users = ${login}
 auth_query = select name, secret from bulkhead.secret_of($1)
 pool_mode = transaction
 max_client_conn = ${clients}

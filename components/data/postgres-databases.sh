@@ -31,6 +31,9 @@ $$;
 revoke all on function bulkhead.secret_of(text) from public;
 -- For the drill of a backup: a row that was written just before.
 create table if not exists bulkhead.probe (token text primary key, at timestamptz not null default now());
+-- What it was before an upgrade, by system identifiers.
+create table if not exists bulkhead.before (system text primary key, at timestamptz not null default now());
+grant select on bulkhead.before to bulkhead_replication;
 grant usage on schema bulkhead to bulkhead_replication;
 grant select, insert, delete on bulkhead.probe to bulkhead_replication;
 SQL

@@ -19,7 +19,7 @@ done
 if [ -s "$PGDATA/PG_VERSION" ]; then
   found=$(cat "$PGDATA/PG_VERSION")
   if [ "$found" != "$wanted" ]; then
-    echo "the volume holds PostgreSQL $found, and the image is of $wanted: give an image of $found, or dump it and restore it into a new one" >&2
+    echo "the volume holds PostgreSQL $found, and the image is of $wanted: give an image of $found, or upgrade it by \`bulkhead upgrade-database\`" >&2
     exit 1
   fi
 else

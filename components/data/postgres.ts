@@ -13,7 +13,9 @@ import { Job, type JobArgs } from "../host/job.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
+import { beginsBesideOf, refuseToBeginEmpty } from "./begins-empty.ts";
 import { restoredVolume, restoreOf } from "./restore.ts";
+import { upgradedVolume, upgradeOf } from "./upgrade.ts";
 import type { Vault } from "./vault.ts";
 import { settingProblems, tuned, type PostgresSettings } from "./postgres-settings.ts";
 
@@ -86,6 +88,8 @@ export class Postgres extends pulumi.ComponentResource {
   readonly vault: Vault | undefined;
   /** The volume that the server has: its own, or one that a restore made. */
   readonly served: DataVolume;
+  /** The newest base backup of another database in the vault, beside which this one is to begin empty. */
+  readonly beginsBeside: string | undefined;
   /** Names of its databases. */
   readonly databases: readonly string[];
   readonly #socket: Mounted;
@@ -94,9 +98,18 @@ export class Postgres extends pulumi.ComponentResource {
   /** @throws Error with all that is wrong with the arguments. */
   constructor(name: string, args: PostgresArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Postgres", name, {}, { providers: [args.host.provider], ...opts });
-    const { host, image = dataImages.postgres, limits, version = 17, connections = 50, maxMb } = args;
+    const { host, limits, connections = 50, maxMb } = args;
     const { databases, settings = {}, deadlineSeconds = 120, withoutBackup, leaves } = args;
     refuse(name, problemsOf(args));
+    const restore = restoreOf(name, args.vault);
+    const upgrade = upgradeOf(name, args.version ?? 17);
+    // The newer of both is what it has.
+    const isUpgraded = upgrade?.serve === true && upgrade.restored === (restore?.serve ? restore.id : undefined);
+    // As long as a trial is made, the old server serves.
+    const isTried = upgrade !== undefined && !upgrade.serve;
+    const newImage = args.image ?? dataImages.postgres;
+    const image = isTried ? upgrade.image : newImage;
+    const version = isTried ? upgrade.from : (args.version ?? 17);
     this.name = name;
     this.image = image;
     this.version = version;
@@ -104,7 +117,8 @@ export class Postgres extends pulumi.ComponentResource {
     this.host = host;
     this.databases = Object.keys(databases);
     this.vault = args.vault;
-    const restore = restoreOf(name, args.vault);
+    this.beginsBeside = beginsBesideOf(name);
+    const own = { host, vault: args.vault!, volume: host.named(`${name}-data`), beside: this.beginsBeside };
     this.network = dataNetwork(host, name, this);
     this.data = new DataVolume(
       `${name}-data`,
@@ -112,22 +126,39 @@ export class Postgres extends pulumi.ComponentResource {
         host,
         owner: USER,
         maxMb,
-        withoutBackup: restore?.serve ? { why: WAS_REPLACED } : withoutBackup,
+        withoutBackup: restore?.serve || isUpgraded ? { why: WAS_REPLACED } : withoutBackup,
         leaves,
         kind: "postgres",
+        beforeCreate: args.vault && !restore?.serve && !isUpgraded ? [refuseToBeginEmpty(name, own)] : [],
       },
       { parent: this },
     );
     const restored =
-      restore && restoredVolume(name, { host, image, vault: args.vault!, restore, maxMb }, { parent: this });
-    this.served = restore?.serve ? restored!.volume : this.data;
+      restore &&
+      restoredVolume(
+        name,
+        { host, image, vault: args.vault!, restore: isUpgraded ? { ...restore, serve: false } : restore, maxMb },
+        { parent: this },
+      );
     const socketVolume = new volume.Volume(
       `${name}-socket`,
       { labels: host.labels({ "bulkhead.name": `${name}-socket` }) },
       { parent: this },
     );
-    const data = { name: this.served.volumeName, path: DATA_PATH, writable: true, noCopy: true } as const;
     this.#socket = { name: socketVolume.name, path: SOCKET_PATH, writable: true };
+    const before = restore?.serve ? restored!.volume : this.data;
+    const upgraded =
+      upgrade &&
+      upgradedVolume(
+        name,
+        {
+          ...{ host, image: newImage, upgrade, limits, maxMb, old: before.volumeName, socket: this.#socket },
+          ...{ withoutBackup, isLeft: upgrade.serve === true && !isUpgraded },
+        },
+        { parent: this },
+      );
+    this.served = isUpgraded ? upgraded!.volume : before;
+    const data = { name: this.served.volumeName, path: DATA_PATH, writable: true, noCopy: true } as const;
     const { atStart, running } = tuned(limits, connections, maxMb, settings);
     const ofConnections = { memoryMb: 256, cpus: 1, pids: 32 };
     const init = new Job(
@@ -139,7 +170,7 @@ export class Postgres extends pulumi.ComponentResource {
         volumes: [data],
         deadlineSeconds: 120,
       },
-      { parent: this, dependsOn: restored?.done ?? this.data },
+      { parent: this, dependsOn: (isUpgraded ? upgraded : restored)?.done ?? this.data },
     );
     const configuration = new Courier(
       `${name}-configuration`,
@@ -153,7 +184,11 @@ export class Postgres extends pulumi.ComponentResource {
         entrypoint: ["/bin/sh", "-c", START, name],
         command: flags(atStart),
         // The provider takes another volume for no change (seen in 5.2.0), and another setting for one.
-        env: { PGDATA: DATA_PATH, ...(restore?.serve && { RESTORED: restore.id }) },
+        env: {
+          PGDATA: DATA_PATH,
+          ...(restore?.serve && { RESTORED: restore.id }),
+          ...(isUpgraded && { UPGRADED: upgrade.id }),
+        },
         networks: [{ name: this.network.name, aliases: [name] }],
         volumes: [data, this.#socket, { name: configuration.volumeName, path: "/etc/bulkhead" }],
         // For parallel queries; of the memory that it has anyway.

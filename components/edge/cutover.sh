@@ -103,6 +103,10 @@ if [ -n "${CANDIDATE:-}" ]; then
   fi
 fi
 is_my_turn || superseded
+# What the route names, before it does. Nobody but the edge and such jobs has this volume.
+for beside in /beside/*; do
+  [ -z "${BESIDE:-}" ] || put "$beside" "/routes/$ROUTE_FILE.$BESIDE.beside.${beside##*/}"
+done
 [ -e "$file" ] && cp "$file" /tmp/old
 printf '%s' "$ROUTE" >/tmp/new
 put /tmp/new "$file"
@@ -112,6 +116,10 @@ elif rejected "$ROUTERS"; then
   why=$(rejection)
 else
   rm -f "$candidate"
+  # No route names those of before any more.
+  for beside in "/routes/$ROUTE_FILE."*.beside.*; do
+    case $beside in "/routes/$ROUTE_FILE.${BESIDE:-none}.beside."*) ;; *) rm -f "$beside" ;; esac
+  done
   echo "serving $RELEASE"
   finish
 fi

@@ -8,6 +8,9 @@ import {
   type DomainSettings,
 } from "./domain-settings.ts";
 import { fromOneOf, LAST_PRIORITY } from "./hosts.ts";
+import type { Maintenance } from "../settings/maintenance.ts";
+import { pageSettings } from "./pages.ts";
+import { EDGE_ITSELF } from "./route-auth.ts";
 
 /** What Traefik reads once, at its start. A change here replaces the container, behind the door. */
 export function traefikArguments(
@@ -55,6 +58,8 @@ export function traefikArguments(
     }),
     // From service to service: the same cutover, so that a rollout loses no inner request either.
     "entrypoints.services.address": ":8081",
+    // The edge itself, when it asks a service who may pass: what it says then of a request is the truth.
+    "entrypoints.services.forwardedheaders.trustedips": `${EDGE_ITSELF}/32`,
     "entrypoints.services.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
     "entrypoints.services.transport.lifecycle.requestacceptgracetimeout": stopsAfter,
     // For the door's check and the cutover jobs: it stops first, which takes this edge out of the door.
@@ -77,6 +82,8 @@ export function traefikArguments(
     "accesslog.format": "json",
     // Query strings and headers carry tokens; paths do not.
     "accesslog.fields.queryparameters.defaultmode": "drop",
+    // Of basicAuth, whatever stands in a request: as long as a client likes, and a password where one was typed too early.
+    "accesslog.fields.names.ClientUsername": "drop",
     "accesslog.fields.headers.defaultmode": "drop",
     "accesslog.fields.headers.names.User-Agent": "keep",
     "log.level": "INFO",
@@ -160,6 +167,8 @@ export interface EdgeSettings extends DomainSettings {
   tcp: readonly string[];
   /** Requests of all clients together that may be under way at once. */
   requests: number;
+  /** Clients get 503. @default the services */
+  maintenance?: Maintenance;
   /**
    * Addresses, as CIDR, of the proxy through which alone clients come: it is believed who they are, and the door takes
    * nobody else. @default none: clients come themselves
@@ -167,14 +176,23 @@ export interface EdgeSettings extends DomainSettings {
   clientsThrough?: string[];
 }
 
-/** What Traefik takes while it runs: TLS, and the middlewares that routes share. */
+/**
+ * What Traefik takes while it runs: TLS, and the middlewares that routes share.
+ *
+ * @param pages where the edge finds the program's pages, by the names of their files.
+ * @param health what passes in maintenance too: a host with a path behind it.
+ */
 export function edgeSettings(
   settings: EdgeSettings,
   release: string,
   doorSubnets: string[],
   serviceSubnets: string[],
+  pages: Readonly<Record<string, string>> = {},
+  health: readonly string[] = [],
 ): object {
-  const { domain, certificates, clientsThrough, sharedAddresses } = settings;
+  const { domain, certificates, clientsThrough, sharedAddresses, maintenance } = settings;
+  const atOnce = { inFlightReq: { amount: settings.requests, sourceCriterion: { requestHost: true } } };
+  const ofPages = pageSettings(pages);
   const isShared = sharedAddresses.length > 0;
   const oneClient = ofOneClient(clientsThrough !== undefined, isShared);
   return {
@@ -212,6 +230,7 @@ export function edgeSettings(
           middlewares: ["not-found"],
         },
         ...domainRouters(settings, certificates.kind === "acme"),
+        ...ofPages.routers,
       },
       middlewares: {
         // First, so that a stream which its client has reset costs nothing more. See edge-plugin/edge.go.
@@ -240,14 +259,43 @@ export function edgeSettings(
         "rate-limit": { rateLimit: { ...highestLimit(settings), period: "1s", ...oneClient } },
         ...domainMiddlewares(settings, oneClient),
         "requests-of-one-client": { inFlightReq: { amount: settings.connectionsPerClient, ...oneClient } },
-        "requests-of-all": { inFlightReq: { amount: settings.requests, sourceCriterion: { requestHost: true } } },
+        ...(maintenance
+          ? {
+              "requests-at-once": atOnce,
+              maintenance: {
+                plugin: {
+                  bulkhead: {
+                    kind: "maintenance",
+                    ...{
+                      forwarded: clientsThrough !== undefined,
+                      retryAfterSeconds: maintenance.retryAfterSeconds ?? 300,
+                    },
+                    ...{ allowFrom: (maintenance.allowFrom ?? []).map(asCidr), health },
+                    page: pages["maintenance.html"] ?? "",
+                  },
+                },
+              },
+              // The last of those that the entry point has, and what it has stays while the edge runs.
+              "requests-of-all": { chain: { middlewares: ["requests-at-once", "maintenance"] } },
+            }
+          : { "requests-of-all": atOnce }),
         // What the plugin cut ends with a status that nothing else gets an answer with, as the client was still there.
         "too-large": { errors: { status: ["499"], statusRewrites: { "499": 413 }, service: "noop@internal" } },
         // Goes round it: the answer is read by then.
         linger: { plugin: { bulkhead: { kind: "linger" } } },
-        "not-found": { plugin: { bulkhead: { kind: "answer", status: 404 } } },
-        compress: { compress: { includedContentTypes: COMPRESSED } },
+        "not-found": {
+          plugin: {
+            bulkhead: {
+              kind: "answer",
+              status: 404,
+              ...(pages["404.html"] !== undefined && { page: pages["404.html"] }),
+            },
+          },
+        },
+        ...ofPages.middlewares,
+        compress: { compress: { includedContentTypes: COMPRESSED, encodings: ["zstd", "br", "gzip"] } },
       },
+      ...(Object.keys(ofPages.services).length > 0 && { services: ofPages.services }),
     },
     tls: {
       options: {
@@ -277,6 +325,11 @@ export function edgeSettings(
       }),
     },
   };
+}
+
+function asCidr(range: string): string {
+  if (range.includes("/")) return range;
+  return `${range}/${range.includes(":") ? 128 : 32}`;
 }
 
 /** Traefik's criterion of whose request it is. */

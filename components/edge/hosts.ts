@@ -41,6 +41,8 @@ export interface ProgramSubnets {
   users: readonly string[];
   /** All of the stack. */
   all: readonly string[];
+  /** Whether the edge itself asks the service who may pass on another's routes. @default false */
+  authenticates?: boolean;
 }
 
 /** Traefik's rule for what comes from one of these addresses, as CIDR. */

@@ -1,6 +1,7 @@
 import type { Network } from "@pulumi/docker/network.js";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
+import { maintenanceOf, type Maintenance } from "../settings/maintenance.ts";
 import type { Certificates } from "../settings/certificates.ts";
 import { HOSTNAME } from "../settings/fields.ts";
 import { nearestTo } from "../settings/parse.ts";
@@ -24,11 +25,13 @@ import {
 import { FrontDoor } from "./front-door.ts";
 import { domainOf, type Alias, type Domain, type ProgramSubnets } from "./hosts.ts";
 import { joinEdges } from "./join-edges.ts";
+import { pagesIn, statusesOf } from "./pages.ts";
 import { subnetsOf, type Gate, type Networks, type Reachable } from "../host/networks.ts";
 import { Job } from "../host/job.ts";
 import type { ClientCriteria, Route } from "./route.ts";
+import type { ForwardAuth } from "./route-auth.ts";
 import { RouteClaims } from "./route-claims.ts";
-import { RouteFile } from "./route-file.ts";
+import { pathsBeside, RouteFile } from "./route-file.ts";
 import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
 
@@ -64,6 +67,13 @@ export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" 
   httpRedirect?: boolean;
   /** Port of http://. @default 80 */
   httpPort?: number;
+  /** Clients get 503 and a page instead of the services: true, or who gets through. @default false */
+  maintenance?: boolean | Maintenance;
+  /**
+   * A folder with pages of the program: 404.html for what no service has; 502.html, 503.html and 504.html for services that do
+   * not answer; maintenance.html. At most 64 KiB each, with styles and pictures in them. @default plain words
+   */
+  pages?: string;
   /** The secret with which the DNS provider lets the zone be edited; only for certificates of kind acme. */
   dnsApiToken?: pulumi.Input<string>;
   /** Address of the API that the token is for. @default Cloudflare's own */
@@ -111,6 +121,12 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   /** TCP ports, with the services that each leads to. */
   readonly #tcp: Map<string, { service: string; host?: string }[]>;
   readonly #routes = new RouteClaims();
+  /** Public health paths, each with its host before it, which pass in maintenance. */
+  readonly #health: string[] = [];
+  /** The middleware with the pages for services that do not answer. */
+  readonly errorPages: readonly string[];
+  /** Services that say who may pass on the routes of others. */
+  readonly #authenticates = new Set<string>();
   /** How it tells clients apart. */
   readonly clients: ClientCriteria;
   #isComplete = false;
@@ -168,8 +184,11 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     const { domains = [], aliases = [], httpRedirect = false, httpPort = 80 } = args;
     this.#limits = { domain, domains, requestsPerSecond, burst };
     const names = { domain, domains, aliases, portInUrls: this.#port, httpRedirect };
+    const maintenance = maintenanceOf(args.maintenance);
+    const pages = pagesIn(name, args.pages);
+    this.errorPages = statusesOf(Object.keys(pages)).length > 0 ? ["pages"] : [];
     const settled = pulumi.output(clientsThrough).apply((known): EdgeSettings => ({
-      ...{ certificates, ...names, ...limits, tcp: Object.keys(tcp) },
+      ...{ certificates, ...names, ...limits, tcp: Object.keys(tcp), ...(maintenance && { maintenance }) },
       clientsThrough: known,
     }));
     const edge = new Container(
@@ -237,15 +256,22 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
         ...this.routeFiles,
         worksFor: name,
         content: pulumi
-          .all([edge.name, doorSubnets, settled, this.#networksOfPrograms()])
-          .apply(([release, subnets, settings, networks]) =>
+          .all([
+            ...([edge.name, doorSubnets, settled, this.#networksOfPrograms()] as const),
+            pathsBeside(host, this.routeFile, pages),
+          ])
+          .apply(([release, subnets, settings, networks, paths]) =>
             edgeSettings(
               settings,
               release,
               subnets,
               networks.flatMap((network) => network.subnets),
+              paths,
+              this.#health,
             ),
           ),
+        beside: pages,
+        asks: 4 + 2 * (domains.length + aliases.length),
         release: edge.name,
       },
       { parent: this },
@@ -298,6 +324,11 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     this.#routes.take(service, this.domain, routes);
   }
 
+  /** For a service whose health clients may ask for at this path. It passes in maintenance, unless it is a page. */
+  takeHealth(host: string, path: string): void {
+    if (!/(^|\/)$|\.html?$/.test(path)) this.#health.push(`${host}${path}`);
+  }
+
   /** For a service that is behind this edge from now on. */
   register(service: Served, name: string): void {
     this.#refuseLate(name);
@@ -327,8 +358,20 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
       return subnetsOf(this.networks.proxy).apply((before) => ({
         users: users.length === 0 ? [] : [...before, ...users],
         all,
+        authenticates: this.#authenticates.has(service),
       }));
     });
+  }
+
+  /**
+   * For a service that says who may pass on the routes of another.
+   *
+   * @throws Error if it is behind another edge, which this one does not reach.
+   */
+  takeAuth(at: string, { to }: ForwardAuth): void {
+    if (to.through !== this)
+      throw new Error(`${at}.forwardAuth.to: ${to.name} is not behind the same edge: give a WebService that is`);
+    this.#authenticates.add(to.name);
   }
 
   #networksOfPrograms(): pulumi.Output<{ name: string; uses: string[]; subnets: string[] }[]> {

@@ -1,7 +1,8 @@
 import { hostRule } from "./hosts.ts";
+import { isSameAuth, type RouteAuth } from "./route-auth.ts";
 
 /** What of a route the spelling of its paths matters to. */
-interface RoutePaths {
+interface RoutePaths extends RouteAuth {
   paths: readonly string[];
   stripPrefix?: boolean;
   allowFrom?: readonly string[];
@@ -15,8 +16,15 @@ interface RoutePaths {
  */
 
 /** Whether a route holds its requests to more than another of the same service may. */
-export function isGuarded({ allowFrom, rateLimit }: RoutePaths): boolean {
-  return allowFrom !== undefined || rateLimit !== undefined;
+export function isGuarded(route: RoutePaths): boolean {
+  return GUARDS.some((guard) => route[guard] !== undefined);
+}
+
+const GUARDS = ["allowFrom", "rateLimit", "basicAuth", "forwardAuth"] as const;
+
+function isSameGuard(guard: (typeof GUARDS)[number], one: RoutePaths, other: RoutePaths): boolean {
+  if (guard === "basicAuth" || guard === "forwardAuth") return isSameAuth(one, other);
+  return JSON.stringify(one[guard]) === JSON.stringify(other[guard]);
 }
 
 /** The requests that a route is for. Of one that is guarded, with every spelling that a service may take for its path. */
@@ -39,6 +47,20 @@ function guardedPath(path: string): string {
   if (path === "/") return "PathPrefix(`/`)";
   const segments = path.slice(1).split("/").map(spellings);
   return `PathRegexp(\`(?i)^/${segments.join("(?:;[^/]*)?/")}(?:[^a-z0-9_-]|$)\`)`;
+}
+
+/** The paths of a rule, as they were written. */
+export function pathsIn(rule: string): string[] {
+  return [...rule.matchAll(/PathPrefix\(`([^`]+?)\/?`\)|PathRegexp\(`\(\?i\)\^([^`]+)`\)/g)].map(
+    ([, plain, guarded]) =>
+      guarded === undefined
+        ? (plain ?? "")
+        : guarded
+            .replace("(?:[^a-z0-9_-]|$)", "")
+            .replaceAll("(?:;[^/]*)?", "")
+            .replace(/\(\?:(\\?.)\|%[0-9A-F]{2}\)/g, "$1")
+            .replace(/\\(.)/g, "$1"),
+  );
 }
 
 /** Traefik leaves reserved characters encoded where a client has encoded them. */
@@ -77,12 +99,10 @@ export function refusedPaths({ exceptions = [] }: RoutePaths, isBesideGuarded: b
 
 /** Everything about the routes of a service by which one leads around another. `at` is the place of each. */
 export function wayRoundProblems(routes: readonly RoutePaths[], at: (index: number) => string): string[] {
-  const guards = (route: RoutePaths) => [
-    ...(["allowFrom", "rateLimit"] as const).filter((key) => route[key] !== undefined),
-  ];
+  const guards = (route: RoutePaths) => GUARDS.filter((guard) => route[guard] !== undefined);
   return routes.flatMap((route, index) =>
     routes.flatMap((other, otherIndex) => {
-      const missing = guards(other).filter((key) => JSON.stringify(other[key]) !== JSON.stringify(route[key]));
+      const missing = guards(other).filter((guard) => !isSameGuard(guard, other, route));
       if (other === route || missing.length === 0) return [];
       const past = `past ${missing.join(" and ")} of ${at(otherIndex)}`;
       const strips = route.stripPrefix === true && route.paths.some((path) => path !== "/");

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type { DockerHost } from "../host/docker-host.ts";
+import { Courier } from "../host/file-volume.ts";
 import type { Exception } from "../host/hardening.ts";
 import { Job } from "../host/job.ts";
 
@@ -24,8 +25,17 @@ export interface RouteFileArgs {
    * client anywhere. @default none: the content is safe to serve before it was tried
    */
   candidate?: pulumi.Input<DynamicConfiguration>;
+  /**
+   * Files that the content names by their paths: see `pathsBeside`. They are secret, and in place before the content is.
+   * @default none
+   */
+  beside?: Readonly<Record<string, pulumi.Input<string>>>;
   /** What a route of the content is without, for the label that policies read. @default [] */
   exceptions?: readonly Exception[];
+  /** About how many routers and replicas the job asks each edge for. @default few */
+  asks?: number;
+  /** Labels of the job. @default {} */
+  labels?: Record<string, string>;
   /** Path below both that must answer 2xx. @default "" */
   checkPath?: string;
   /** Seconds that one answer there may take, at most 10. @default 5 */
@@ -54,12 +64,21 @@ export class RouteFile extends pulumi.ComponentResource {
       throw new Error(
         `${name}: healthTimeoutSeconds: ${checkSeconds} is not from 1 to 10: give the seconds of one answer`,
       );
+    const { beside = {} } = args;
+    // Root's, as the job is.
+    const files =
+      Object.keys(beside).length > 0
+        ? new Courier(`${name}-beside`, { host: args.host, files: beside, readerUid: "0" }, { parent: this })
+        : undefined;
     const job = new Job(
       `${name}-job`,
       {
         host: args.host,
         role: "route",
         worksFor: args.worksFor,
+        labels: args.labels,
+        // busybox's timeout leaves a process of its own for a second: more asks than that in one second cannot fork.
+        limits: { memoryMb: 32, cpus: 0.5, pids: Math.max(32, 16 + 2 * (args.asks ?? 0)) },
         script: CUTOVER,
         user: "0:0",
         exceptions: [
@@ -69,7 +88,10 @@ export class RouteFile extends pulumi.ComponentResource {
         // 15 s of tries for each of the two routes together, and the last try of each.
         deadlineSeconds: 20 + 2 * checkSeconds,
         networks: [{ name: args.doorNetwork }],
-        volumes: [{ name: args.routesVolume, path: "/routes", writable: true }],
+        volumes: [
+          { name: args.routesVolume, path: "/routes", writable: true },
+          ...(files ? [{ name: files.volumeName, path: "/beside" }] : []),
+        ],
         env: {
           ROUTE_FILE: name,
           ROUTE: pulumi.output(args.content).apply(routeFile),
@@ -81,6 +103,7 @@ export class RouteFile extends pulumi.ComponentResource {
           RELEASE: args.release,
           CHECK_PATH: args.checkPath ?? "",
           CHECK_SECONDS: String(checkSeconds),
+          ...(files && { BESIDE: args.host.fingerprint(beside) }),
         },
       },
       { parent: this },
@@ -88,6 +111,23 @@ export class RouteFile extends pulumi.ComponentResource {
     this.switchedBy = job.name;
     this.registerOutputs({ switchedBy: this.switchedBy });
   }
+}
+
+/**
+ * Where the edge finds each of the files beside a route file. Others have another path, so that Traefik reads them anew: it
+ * looks at a file when a route names another one, and the route of before still has its own if this one fails.
+ */
+export function pathsBeside(
+  host: DockerHost,
+  name: string,
+  beside: Readonly<Record<string, pulumi.Input<string>>>,
+): pulumi.Output<Record<string, string>> {
+  if (Object.keys(beside).length === 0) return pulumi.output<Record<string, string>>({});
+  return host
+    .fingerprint(beside)
+    .apply((of) =>
+      Object.fromEntries(Object.keys(beside).map((file) => [file, `/routes/${name}.${of}.beside.${file}`])),
+    );
 }
 
 /** As Traefik's API names them. */

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { wayRoundProblems } from "./request-paths.ts";
+import { authProblems } from "./route-auth.ts";
 import { routesOf, type Cors, type Route, type RouteException } from "./route.ts";
 
 /** Everything that is wrong with the routes of a service, each with its place and its cure. */
@@ -12,6 +13,7 @@ export function routeProblems(service: string, routes: Route | readonly Route[])
         .filter((path) => !PATH.test(path))
         .map((path) => `${service}: the path ${path} is not one that a route can have: give one like /api`),
       ...allowProblems(route).map((problem) => `${at}.allowFrom: ${problem}`),
+      ...authProblems(route).map((problem) => `${at}.${problem}`),
       ...headerProblems(route).map((problem) => `${at}.headers.${problem}`),
       ...(route.cors ? corsProblems(route.cors) : []).map((problem) => `${at}.cors.${problem}`),
       ...Object.entries(route.rateLimit ?? {})

@@ -1,5 +1,7 @@
+import type { RouteAuth } from "./route-auth.ts";
+
 /** Requests that lead to a service, and what holds for them. */
-export interface Route {
+export interface Route extends RouteAuth {
   /** One of the edge's hosts, or a name that a wildcard of it stands for, or such a wildcard. @default the edge's domain */
   host?: string;
   /** Each path with all below it, like "/api". */
@@ -10,6 +12,10 @@ export interface Route {
   contentSecurityPolicy?: string;
   /** Addresses or CIDR ranges of clients that get through; all others get 403. @default everybody */
   allowFrom?: readonly string[];
+  /** Users and passwords: who gives none of them gets 401. @default nobody is asked */
+  basicAuth?: RouteAuth["basicAuth"];
+  /** A service that is asked before each request whether it may pass. @default none is */
+  forwardAuth?: RouteAuth["forwardAuth"];
   /** Headers of every answer, instead of the service's own. Those that the edge itself sets are refused. @default {} */
   headers?: Readonly<Record<string, string>>;
   /** Which pages of other origins may read its answers. The edge answers preflights. @default none */
@@ -22,6 +28,11 @@ export interface Route {
   responseTimeoutSeconds?: number;
   /** Whether the edge compresses scripts, styles and fonts. @default true */
   compression?: boolean;
+  /**
+   * Whether an answer of 502, 503 or 504, of the service or of the edge for it, is replaced by the program's page for it.
+   * @default true, where the program has pages; false for "h2c"
+   */
+  errorPages?: boolean;
   /** What of the edge's protection it is without. @default [] */
   exceptions?: readonly RouteException[];
 }

@@ -35,7 +35,7 @@ export class ServedRoutes extends pulumi.ComponentResource {
 const SWEEP = `
 for file in /routes/*.yml; do
   name=\${file#/routes/} name=\${name%.yml}
-  case " $SERVED " in *" $name "*) ;; *) rm -f "$file" "/routes/$name.turn" || exit 1; echo "no more: $name" ;; esac
+  case " $SERVED " in *" $name "*) ;; *) rm -f "$file" "/routes/$name.turn" "/routes/$name."*.beside.* || exit 1; echo "no more: $name" ;; esac
 done
 finish
 `;

@@ -2,17 +2,24 @@ import { tcpEntryPoint } from "./edge-settings.ts";
 import { fromOneOf, hostPriority, type ProgramSubnets } from "./hosts.ts";
 import { isGuarded, publicRule, refusedPaths, routeRule } from "./request-paths.ts";
 import { answerMiddlewares, entryMiddlewares, routeName, routesOf, stripMiddleware } from "./route.ts";
+import { authMiddlewares, EDGE_ITSELF, identityHeaders, spellingsOfHeaders } from "./route-auth.ts";
 import { onlyName } from "../host/release.ts";
 import type { DynamicConfiguration } from "./route-file.ts";
 import { tcpRoute } from "./tcp-route.ts";
+import { upstreamTransport } from "./upstream-tls.ts";
 import type { WebServiceArgs } from "./web-service.ts";
 
-/** The route file of one release of a service, in Traefik's words. Each of its replicas has a name. */
+/**
+ * The route file of one release of a service, in Traefik's words. Each of its replicas has a name.
+ *
+ * @param usersFiles where the edge finds the users of a route with basicAuth, by the name of its router.
+ */
 export function serviceRoute(
   name: string,
   releases: readonly string[],
   args: WebServiceArgs,
   subnets: ProgramSubnets,
+  usersFiles: Readonly<Record<string, string>> = {},
 ): DynamicConfiguration {
   const { edge, routes, tcp = {}, responseTimeoutSeconds = 60 } = args;
   const all = routesOf(routes);
@@ -20,7 +27,7 @@ export function serviceRoute(
   const [release] = releases as [string];
   const retry = retryOf(args);
   const retried = retry === undefined ? [] : [`${name}-retry`];
-  const clientRoutes = all.map((_, index) => clientRoute(name, index, args, retried));
+  const clientRoutes = all.map((_, index) => clientRoute(name, index, args, retried, usersFiles));
   // One for each time that an answer may take.
   const slow = all.flatMap(({ paths, responseTimeoutSeconds: seconds }, index) =>
     seconds !== undefined && paths.length > 0 ? [[slowName(name, index), seconds] as const] : [],
@@ -46,6 +53,14 @@ export function serviceRoute(
         ...(subnets.users.length > 0 && {
           [`${name}-services`]: inner("services", name, { rule: `(${fromOneOf(subnets.users)})` }),
         }),
+        ...(subnets.authenticates && {
+          [`${name}-authenticates`]: {
+            entryPoints: ["services"],
+            rule: `PathPrefix(\`/auth/${name}/\`) && ClientIP(\`${EDGE_ITSELF}\`)`,
+            service: name,
+            middlewares: [`${name}-limits`, `${name}-authenticates`, `${name}-authenticates-host`, ...retried],
+          },
+        }),
         [`${name}-release`]: inner("release", release, { middlewares: ["door-network-only"] }),
       },
       middlewares: {
@@ -53,6 +68,13 @@ export function serviceRoute(
         ...(Object.assign({}, ...clientRoutes.map(({ middlewares }) => middlewares)) as object),
         [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
         [`${name}-services`]: strip(`/services/${name}`),
+        ...(subnets.authenticates && {
+          [`${name}-authenticates`]: strip(`/auth/${name}`),
+          // What was asked of the edge stands in the X-Forwarded headers.
+          [`${name}-authenticates-host`]: {
+            headers: { customRequestHeaders: { Host: clientHost(host, edge.domain) } },
+          },
+        }),
         [`${name}-release`]: strip(`/release/${release}`),
         ...(retry && { [`${name}-retry`]: { retry } }),
       },
@@ -61,8 +83,8 @@ export function serviceRoute(
         ...Object.fromEntries(slow.map(([service]) => [service, balancer(name, releases, args, service)])),
       },
       serversTransports: {
-        [name]: timeouts(responseTimeoutSeconds),
-        ...Object.fromEntries(slow.map(([service, seconds]) => [service, timeouts(seconds)])),
+        [name]: transport(name, args, responseTimeoutSeconds),
+        ...Object.fromEntries(slow.map(([service, seconds]) => [service, transport(name, args, seconds)])),
       },
     },
     ...(Object.keys(tcp).length > 0 && { tcp: tcpRoutes(name, serversOf(name, releases, args), tcp, subnets.all) }),
@@ -76,8 +98,15 @@ function slowName(service: string, index: number): string {
 
 // A container on this host takes a connection at once or refuses it at once. What takes longer is an edge or a service that
 // waits for the processor, as under an attack: a client had rather wait than get a 504 after 5 s.
-function timeouts(responseTimeoutSeconds: number) {
-  return { forwardingTimeouts: { dialTimeout: "15s", responseHeaderTimeout: `${responseTimeoutSeconds}s` } };
+function transport(
+  service: string,
+  { protocol = "http", upstreamTls }: Pick<WebServiceArgs, "protocol" | "upstreamTls">,
+  responseTimeoutSeconds: number,
+) {
+  return {
+    forwardingTimeouts: { dialTimeout: "15s", responseHeaderTimeout: `${responseTimeoutSeconds}s` },
+    ...upstreamTransport(service, protocol, upstreamTls),
+  };
 }
 
 function balancer(name: string, releases: readonly string[], args: WebServiceArgs, serversTransport: string) {
@@ -92,14 +121,24 @@ function balancer(name: string, releases: readonly string[], args: WebServiceArg
 }
 
 /** What leads clients here by one route. */
-function clientRoute(service: string, index: number, args: WebServiceArgs, retried: readonly string[]) {
+function clientRoute(
+  service: string,
+  index: number,
+  args: WebServiceArgs,
+  retried: readonly string[],
+  usersFiles: Readonly<Record<string, string>>,
+) {
   const { edge } = args;
   const all = routesOf(args.routes);
   const route = all[index]!;
-  const { host = edge.domain, paths, compression = true } = route;
+  const { host = edge.domain, paths, compression = true, errorPages = args.protocol !== "h2c" } = route;
+  // Around the policy, as a page has its own.
+  const pages = errorPages ? edge.errorPages : [];
   const name = routeName(service, index);
   const entry = entryMiddlewares(name, route, edge.clients);
   const answers = answerMiddlewares(name, route);
+  const auth = authMiddlewares(name, route, service, usersFiles[name]);
+  const identity = identityHeaders(all);
   const strip = stripMiddleware(name, route);
   const contentSecurityPolicy =
     route.contentSecurityPolicy ?? edge.domainOf(host)?.contentSecurityPolicy ?? STRICTEST_POLICY;
@@ -113,6 +152,7 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
         route,
         all.some((other) => other !== route && isGuarded(other)),
       ),
+      ...(identity.length > 0 && { ownHeaders: spellingsOfHeaders(identity) }),
     },
   );
   const limited = [
@@ -120,6 +160,8 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
     ...Object.keys(entry),
     `${name}-requests`,
     ...Object.keys(answers),
+    // After what answers preflights, which come without credentials.
+    ...Object.keys(auth),
     ...(compression ? ["compress"] : []),
     ...retried,
     ...Object.keys(strip),
@@ -127,6 +169,7 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
   const rule = routeRule(host, route);
   // As if its paths stood in the rule as they are written, so that no spelling more takes another route's place.
   const plain = publicRule(host, paths);
+  const priority = hostPriority(host, plain) ?? plain.length;
   const router = (condition: string, middlewares: string[]) => ({
     entryPoints: ["websecure"],
     rule: rule + condition,
@@ -137,15 +180,27 @@ function clientRoute(service: string, index: number, args: WebServiceArgs, retri
   return {
     routers: paths.length > 0 && {
       // The policy first: it is for answers of the edge itself too.
-      [name]: router("", [`${name}-policy`, ...limited]),
+      [name]: router("", [...pages, `${name}-policy`, ...limited]),
       // A body whose length nobody knows is counted while it passes; when it is cut, that is answered 413 too.
-      [`${name}-unsized`]: router(` && ${UNSIZED}`, ["linger", `${name}-policy`, "too-large", ...limited]),
+      [`${name}-unsized`]: router(` && ${UNSIZED}`, ["linger", ...pages, `${name}-policy`, "too-large", ...limited]),
+      // Where the edge cannot make the middlewares of a route it leaves the route out, and another one, such as that of "/",
+      // would let its requests pass.
+      ...(Object.keys(auth).length > 0 && {
+        [`${name}-closed`]: {
+          ...{ entryPoints: ["websecure"], rule, priority: priority - 1 },
+          ...{ service: "noop@internal", middlewares: [`${name}-closed`] },
+        },
+      }),
     },
     middlewares: {
       [`${name}-policy`]: { headers: { contentSecurityPolicy } },
       ...entry,
       [`${name}-requests`]: requests,
       ...answers,
+      ...auth,
+      ...(Object.keys(auth).length > 0 && {
+        [`${name}-closed`]: { plugin: { bulkhead: { kind: "answer", status: 503 } } },
+      }),
       ...strip,
     },
   };
@@ -258,19 +313,26 @@ function clientHost(host: string, domain: string): string {
  * What leads to a release before any client does. Its rule contains the one that is to come: a rule that Traefik cannot
  * read would take the service off the edge, and the rest of its route file would still say that all is well.
  */
-export function candidateRoute(releases: readonly string[], args: WebServiceArgs): DynamicConfiguration {
-  const all = releases.map((release) => candidateOf(release, args));
+export function candidateRoute(
+  service: string,
+  releases: readonly string[],
+  args: WebServiceArgs,
+): DynamicConfiguration {
+  const all = releases.map((release) => candidateOf(service, release, args));
+  const transports = Object.assign({}, ...all.map(({ serversTransports }) => serversTransports)) as object;
   return {
     http: {
       routers: Object.assign({}, ...all.map(({ routers }) => routers)) as object,
       middlewares: Object.assign({}, ...all.map(({ middlewares }) => middlewares)) as object,
       services: Object.assign({}, ...all.map(({ services }) => services)) as object,
+      ...(Object.keys(transports).length > 0 && { serversTransports: transports }),
     },
   };
 }
 
-function candidateOf(release: string, args: WebServiceArgs) {
+function candidateOf(service: string, release: string, args: WebServiceArgs) {
   const name = `${release}-candidate`;
+  const isTls = args.protocol === "https";
   const prefix = `/candidate/${release}`;
   const { edge } = args;
   const all = routesOf(args.routes);
@@ -291,6 +353,19 @@ function candidateOf(release: string, args: WebServiceArgs) {
       [name]: { stripPrefix: { prefixes: [prefix] } },
       [`${name}-as-client`]: asClient(clientHost(host, edge.domain)),
     },
-    services: { [name]: { loadBalancer: { servers: [{ url: serverUrl(release, args) }] } } },
+    services: {
+      [name]: {
+        loadBalancer: { ...(isTls && { serversTransport: name }), servers: [{ url: serverUrl(release, args) }] },
+      },
+    },
+    serversTransports: isTls
+      ? // The times of the others that are tried, which the edge's arguments say.
+        {
+          [name]: {
+            forwardingTimeouts: { dialTimeout: "2s", responseHeaderTimeout: "60s" },
+            ...upstreamTransport(service, "https", args.upstreamTls),
+          },
+        }
+      : {},
   };
 }

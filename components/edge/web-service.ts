@@ -4,12 +4,15 @@ import type { Reachable } from "../host/networks.ts";
 import type { Proxy } from "./proxy.ts";
 import { releaseOf, type ReleaseArgs, type ReplicatedArgs } from "../host/release.ts";
 import { reviving } from "../host/revive.ts";
-import { routesOf, type Route } from "./route.ts";
+import { usersFiles } from "./basic-auth-users.ts";
+import { routeName, routesOf, type Route } from "./route.ts";
 import { routeProblems } from "./route-problems.ts";
-import { RouteFile } from "./route-file.ts";
+import { pathsBeside, RouteFile } from "./route-file.ts";
 import { NO_UDP } from "../settings/platform.ts";
 import { candidateRoute, serviceRoute } from "./service-route.ts";
 import type { TcpRoute } from "./tcp-route.ts";
+import { guardsLabel } from "./route-guards.ts";
+import { upstreamProblems, type UpstreamTls } from "./upstream-tls.ts";
 
 export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   edge: Proxy;
@@ -30,8 +33,13 @@ export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   healthTimeoutSeconds?: number;
   /** What the edge sends here. */
   routes: Route | readonly Route[];
-  /** What the port speaks: HTTP/1.1, or HTTP/2 without TLS, such as gRPC. WebSockets need "http". @default "http" */
-  protocol?: "http" | "h2c";
+  /**
+   * What the port speaks: HTTP/1.1; HTTP/2 without TLS, such as gRPC; or TLS of its own. WebSockets need "http" or "https".
+   * @default "http"
+   */
+  protocol?: "http" | "h2c" | "https";
+  /** How the edge knows a service of protocol "https". @default by its name, and by the authorities that everybody knows */
+  upstreamTls?: UpstreamTls;
   /** The largest request body in MiB: what is larger is answered 413. Nothing of it is held. @default the edge's */
   maxBodyMb?: number;
   /** Seconds that the first byte of an answer may take: what takes longer is answered 504. @default 60 */
@@ -76,7 +84,10 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
     const { edge, routes } = args;
     this.name = name;
     this.through = edge;
-    const problems = routeProblems(name, routes);
+    const problems = [
+      ...routeProblems(name, routes),
+      ...upstreamProblems(args.protocol ?? "http", args.upstreamTls).map((problem) => `${name}: ${problem}`),
+    ];
     const all = routesOf(routes);
     for (const [index, { host: routeHost }] of all.entries())
       if (routeHost !== undefined && edge.domainOf(routeHost) === undefined)
@@ -84,6 +95,8 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
           `${name}: routes${"paths" in routes ? "" : `[${index}]`}.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
         );
     if (problems.length > 0) throw new Error(problems.join("\n"));
+    for (const [index, { forwardAuth }] of all.entries())
+      if (forwardAuth) edge.takeAuth(`${name}: routes${"paths" in routes ? "" : `[${index}]`}`, forwardAuth);
     edge.takeRoutes(name, routes);
     if ((args as { udp?: unknown }).udp !== undefined) throw new Error(`${name}: udp: ${NO_UDP}`);
     refuseBadCookie(name, args.sticky);
@@ -99,24 +112,35 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
     this.url = edge.urlOf(all[0]?.host ?? edge.domain) + (all[0]?.paths[0] ?? "");
     this.routeFile = `${name}-route`;
     edge.register(this, name);
+    const outside = fromOutside(args);
+    if (outside.isHealthPath) edge.takeHealth(outside.host ?? edge.domain, outside.path!);
     const releases = pulumi.all(containers.map((container) => container.name));
+    const users = usersFiles(this, name, Object.fromEntries(all.map((each, index) => [routeName(name, index), each])));
     const route = new RouteFile(
       this.routeFile,
       {
         ...edge.routeFiles,
         worksFor: name,
         content: pulumi
-          .all([releases, edge.programSubnets(name)])
-          .apply(([all, subnets]) => serviceRoute(name, all, args, subnets)),
-        candidate: releases.apply((all) => candidateRoute(all, args)),
+          .all([releases, edge.programSubnets(name), pathsBeside(edge.host, this.routeFile, users)])
+          .apply(([all, subnets, paths]) => serviceRoute(name, all, args, subnets, paths)),
+        beside: users,
+        candidate: releases.apply((all) => candidateRoute(name, all, args)),
         release: releases.apply((all) => all.join(" ")),
-        exceptions: all.flatMap(({ paths, exceptions = [] }) =>
-          exceptions.map(({ why }) => ({ encodedSlashes: paths.join(" "), why })),
-        ),
+        exceptions: [
+          ...all.flatMap(({ paths, exceptions = [] }) =>
+            exceptions.map(({ why }) => ({ encodedSlashes: paths.join(" "), why })),
+          ),
+          ...(args.upstreamTls?.exceptions ?? []).map(({ why }) => ({ unverifiedUpstream: name, why })),
+        ],
+        labels: guardsLabel(edge.domain, all),
+        // Up to three routers a route.
+        asks: 3 * all.length + (args.replicas ?? 1),
         checkPath: args.healthPath,
         checkSeconds: args.healthTimeoutSeconds,
       },
-      { parent: this, dependsOn: edge.ready },
+      // A service that is asked who may pass has to be there to be asked.
+      { parent: this, dependsOn: [...edge.ready, ...all.flatMap(({ forwardAuth }) => forwardAuth?.to ?? [])] },
     );
     this.registerOutputs({
       container: this.container.name,
@@ -125,7 +149,7 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
       egress: args.egress ?? false,
       // In the state and not on the container, which would be replaced for it. Not before the route is switched: after a
       // failed update, the commands ask for what clients are still served.
-      fromOutside: route.switchedBy.apply(() => fromOutside(args)),
+      fromOutside: route.switchedBy.apply(() => outside),
     });
   }
 }
@@ -144,13 +168,15 @@ export interface FromOutside {
 
 function fromOutside({ routes, healthPath, tcp = {} }: WebServiceArgs): FromOutside {
   const all = routesOf(routes).filter(({ paths }) => paths.length > 0);
-  const isHealthOf = ({ host, paths, stripPrefix, allowFrom }: Route) =>
+  const isHealthOf = ({ host, paths, stripPrefix, allowFrom, basicAuth, forwardAuth }: Route) =>
     // Of a wildcard's names, which of them there are the service alone knows: to any other it may say what it likes.
     host?.startsWith("*.") !== true &&
     paths.some((path) => path === "/" || healthPath === path || healthPath.startsWith(`${path}/`)) &&
     // Where the edge takes a part of the path away or turns the commands away, the answer is not that of its health.
     stripPrefix !== true &&
-    allowFrom === undefined;
+    allowFrom === undefined &&
+    basicAuth === undefined &&
+    forwardAuth === undefined;
   const health = all.find(isHealthOf);
   const { host, paths = [] } = health ?? all[0] ?? {};
   return {

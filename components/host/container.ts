@@ -66,6 +66,8 @@ export interface ContainerArgs extends Posture {
   command?: pulumi.Input<pulumi.Input<string>[]>;
   /** Seconds to end when Docker or its host stops, which stops all containers at once. @default 10, the engine's own */
   shutdownSeconds?: number;
+  /** More hooks than those of its kind, which come first. @default none */
+  hooks?: pulumi.ResourceHookBinding;
   /** Files for volumes of a courier. @default [] */
   uploads?: { path: string; content: pulumi.Input<string>; mode: string; uid: string }[];
 }
@@ -157,7 +159,7 @@ export class Container extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        hooks: hooksOf(args),
+        hooks: allHooks(hooksOf(args), args.hooks),
         // The provider waits 20 min for a deletion, and a container may take longer to end.
         ...((args.graceSeconds ?? 0) > LONG_GRACE_SECONDS && {
           customTimeouts: { delete: `${args.graceSeconds! + 120}s` },
@@ -183,6 +185,18 @@ export class Container extends pulumi.ComponentResource {
 }
 
 const LONG_GRACE_SECONDS = 900;
+
+function allHooks(
+  own: pulumi.ResourceHookBinding | undefined,
+  more: pulumi.ResourceHookBinding | undefined,
+): pulumi.ResourceHookBinding | undefined {
+  if (own === undefined || more === undefined) return own ?? more;
+  return {
+    ...own,
+    beforeCreate: [...(own.beforeCreate ?? []), ...(more.beforeCreate ?? [])],
+    onError: [...(own.onError ?? []), ...(more.onError ?? [])],
+  };
+}
 
 function hooksOf({ host, run, rollout, ports = [] }: ContainerArgs): pulumi.ResourceHookBinding | undefined {
   if (run === "never") return undefined;

@@ -27,6 +27,8 @@ export interface DataVolumeArgs {
   kind?: DataKind;
   /** Volumes of former databases that stay behind on the host, by their names there. @default [] */
   leaves?: string[];
+  /** What else is asked before it is made. @default [] */
+  beforeCreate?: pulumi.ResourceHook[];
 }
 
 /**
@@ -41,7 +43,7 @@ export class DataVolume extends pulumi.ComponentResource {
 
   constructor(name: string, args: DataVolumeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:DataVolume", name, {}, { providers: [args.host.provider], ...opts });
-    const { host, owner = "1000:1000", maxMb, withoutBackup, kind, leaves } = args;
+    const { host, owner = "1000:1000", maxMb, withoutBackup, kind, leaves, beforeCreate = [] } = args;
     const problems = [
       ...(isUidGid(owner) ? [] : [`${name}: owner: ${owner} is no uid:gid: give two numbers like "1000:1000"`]),
       ...(Number.isInteger(maxMb) && maxMb > 0 ? [] : [`${name}: maxMb: ${maxMb} is no size: give whole MiB from 1`]),
@@ -63,7 +65,7 @@ export class DataVolume extends pulumi.ComponentResource {
       },
       {
         ...{ parent: this, retainOnDelete: true, deleteBeforeReplace: true },
-        hooks: kind && { beforeCreate: [refuseLeftData(name, host, volumeName, kind, leaves)] },
+        hooks: kind && { beforeCreate: [refuseLeftData(name, host, volumeName, kind, leaves), ...beforeCreate] },
       },
     );
     new Job(

@@ -83,7 +83,7 @@ export class HostFaults {
   readonly hook: pulumi.ErrorHook;
   readonly #engine: Engine;
   readonly #knownHosts: string | undefined;
-  readonly #told = new Set<"full" | "gone">();
+  readonly #told = new Set<"full" | "gone" | "pools">();
 
   constructor(hostName: string, engine: Engine, knownHosts?: string) {
     this.#engine = engine;
@@ -113,6 +113,8 @@ export class HostFaults {
     const { host } = this.#engine;
     if (errors.some((error) => error.includes("no space left on device")))
       return this.#once("full", `${host}: its disk is full\n  docker system df    # there: what Docker keeps`);
+    if (errors.some((error) => error.includes("non-overlapping IPv4 address pool")))
+      return this.#once("pools", `${host}: Docker has no addresses left for another network\n${MORE_ADDRESSES}`);
     if (this.isGone) return true;
     const silence = await this.#engine.ping().then(
       // It may be back already, as a daemon that was restarted.
@@ -122,7 +124,7 @@ export class HostFaults {
     return silence !== undefined && this.#once("gone", silence);
   }
 
-  async #once(fault: "full" | "gone", message: string): Promise<true> {
+  async #once(fault: "full" | "gone" | "pools", message: string): Promise<true> {
     if (this.#told.has(fault)) return true;
     this.#told.add(fault);
     await pulumi.log.error(
@@ -131,6 +133,12 @@ export class HostFaults {
     return true;
   }
 }
+
+const MORE_ADDRESSES = [
+  "  docker network ls    # there: one that nobody needs may go, by docker network rm",
+  "  `bulkhead doctor` tells how to give Docker more. networks.subnets in the stack file does too, and makes the stack's",
+  "  networks anew.",
+].join("\n");
 
 /** As the Docker client says it. */
 const BROKEN_OFF = /Cannot connect to the Docker daemon|error during connect|Error pinging Docker server|EOF/;
@@ -225,12 +233,14 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
   // A cutover that tried a release tells how that one answered. Why, only the release itself can tell.
   const setting = (key: string) => Config.Env?.find((entry) => entry.startsWith(`${key}=`))?.slice(key.length + 1);
   const tried = setting("CANDIDATE") && setting("RELEASE");
+  const last = await lastLines(Id);
   return [
     `the container ${Name.slice(1)} ${what}: it is ${State.Status}`,
     ...(State.Status === "running" ? [] : [`, exit code ${State.ExitCode}${State.OOMKilled ? ", out of memory" : ""}`]),
     ...(health ? [`\nIts last health check said: ${health}`] : []),
     ...(health && NO_SHELL.test(health) ? [WITHOUT_A_SHELL] : []),
-    `\nIts last lines:\n${await lastLines(Id)}`,
+    ...(NO_SHELL_TO_RUN.test(last) ? [NOTHING_TO_RUN_IT] : []),
+    `\nIts last lines:\n${last}`,
     ...(await Promise.all(
       // Each of its replicas.
       (tried ? tried.split(" ") : []).map(async (each) => `\nThe last lines of ${each}:\n${await lastLines(each)}`),
@@ -242,6 +252,12 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
 const NO_SHELL = /"\/bin\/sh": (stat \/bin\/sh: )?no such file/;
 const WITHOUT_A_SHELL =
   "\nIts image has no /bin/sh, by which a service that hangs is ended: give reviveAfterHangs: 0 to do without that.";
+
+/** As Docker's init says that there is nothing by that name. */
+const NO_SHELL_TO_RUN = /exec \/bin\/sh failed: No such file/;
+const NOTHING_TO_RUN_IT =
+  "\nIts image has no /bin/sh, by which this runs: give it an image that has one, such as another target of the same " +
+  "Dockerfile: preDeploy.image of a service, image of a scheduled job.";
 
 /** Enough for a stack trace, and little enough to be read. */
 const LINES = 20;

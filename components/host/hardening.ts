@@ -37,6 +37,8 @@ export type Exception = {
   | { entryPoint: string }
   /** Lets clients ask for these paths with encoded slashes. Of a service's route alone. */
   | { encodedSlashes: string }
+  /** Takes any certificate of this service, which speaks TLS. Of a service's route alone. */
+  | { unverifiedUpstream: string }
   /** Keeps this volume with data, by its name on the host, out of every backup. Of a DataVolume's own job alone. */
   | { withoutBackup: string }
 );

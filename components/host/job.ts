@@ -3,7 +3,7 @@ import { Container, type ContainerArgs } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
 
 export interface JobArgs extends Partial<
-  Pick<ContainerArgs, "image" | "limits" | "tmpfsMb" | "env" | "labels" | "networks" | "volumes">
+  Pick<ContainerArgs, "image" | "limits" | "tmpfsMb" | "env" | "labels" | "networks" | "volumes" | "hooks">
 > {
   host: DockerHost;
   /** @default "job" */

@@ -45,7 +45,7 @@ export interface ReplicatedArgs {
 /**
  * A program that runs to its end when the secrets of a release are there, before its container starts: in the same
  * image, with the same settings, secrets and networks, unless it has its own. If it fails, so does the update, with its last lines, and the old
- * release serves on. It runs anew when any of these changes, so it must bear to be run twice.
+ * release serves on. It runs anew when any of these changes, so it must be idempotent.
  */
 export interface PreDeploy {
   /** The program and its arguments. The image needs a POSIX shell to run it. */

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { dnsProviderProblems } from "./dns-providers.ts";
 import { domainProblems, httpRedirectProblems } from "./domains.ts";
 import { STAND_IN } from "./fields.ts";
+import { maintenanceProblems } from "./maintenance.ts";
 import { SET_CLOUDFLARE_TOKEN, SET_REGISTRY_TOKEN, SET_TOKEN, type Platform } from "./platform.ts";
 
 /** What a stack file gives, beside what was read of it. */
@@ -31,6 +32,7 @@ export function contradictions(config: Partial<Platform> & { images?: Images }, 
       `domain: no CA certifies ${shown("domain", domain)}: give a public domain, or certificates of kind files`,
     );
   problems.push(...domainProblems(config, shown));
+  problems.push(...maintenanceProblems(config.maintenance));
   problems.push(...httpRedirectProblems(config, edge?.httpPort !== undefined));
   problems.push(
     ...dnsProviderProblems(certificates === undefined ? "unknown" : acme ? certificates : undefined, given),

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { fault, object, text, yesOrNo } from "./fields.ts";
 
-/** What a stack file says of its data. The components read `restore` and `backupKey` themselves, as a program has no part in it. */
+const BASE_BACKUP = /^\d{8}T\d{6}Z_[0-9A-F]{24}$/;
+
+/** What a stack file says of its data. The components read all but `backupKeyKept` themselves, as a program has no part in it. */
 export const dataFields = {
   restore: z
     .record(
@@ -23,6 +25,41 @@ export const dataFields = {
     )
     .optional()
     .describe("What `bulkhead restore` writes: a database from a backup, in a new volume. Default: none."),
+  upgrade: z
+    .record(
+      text(/^[a-z][a-z0-9-]*$/, "is not the name of a database", "give the name that the program has for it"),
+      object({
+        id: text(/^[a-z0-9]{1,20}$/, "is no id", "give letters and digits").describe(
+          "Another one makes another volume.",
+        ),
+        from: z.literal([15, 16]).describe("The major version until then."),
+        to: z.literal([16, 17]).describe("The version that the program has now."),
+        image: text(/\S/, "says nothing", "give the image of the old server, by digest").describe(
+          "The image of the server until then.",
+        ),
+        restored: text(/^[a-z0-9]{1,20}$/, "is no id", "give that of the restore")
+          .optional()
+          .describe("The restore whose volume it is made from. Default: the database's own."),
+        serve: yesOrNo()
+          .default(false)
+          .describe("Whether the server has the new volume. Default false: a trial of it is made."),
+      }),
+      fault("is not an object", "give each database's name with id, from, to and image"),
+    )
+    .optional()
+    .describe(
+      "What `bulkhead upgrade-database db --to 17` writes: a database of another major version. Default: none.",
+    ),
+  beginsEmpty: z
+    .record(
+      text(/^[a-z][a-z0-9-]*$/, "is not the name of a database", "give the name that the program has for it"),
+      text(BASE_BACKUP, "is no base backup", "give the one that the refusal named, like 20260131T023000Z_00000001…"),
+      fault("is not an object", "give each database's name with the newest base backup of the one before"),
+    )
+    .optional()
+    .describe(
+      "Of a database that is to begin empty although the vault has backups of another: the newest of those. Default: refused.",
+    ),
   backupKey: text(/^\S{32,}$/, "is no key", "give the key of the vault: at least 32 characters, without blanks")
     .optional()
     .describe("Secret. The key that backups are encrypted with. Default: a generated one."),

@@ -30,8 +30,14 @@ export function parseStackFile<Key extends PlatformKey>(
   shape: Readonly<Record<string, z.ZodType>> = platform,
 ): Pick<Platform, Key> {
   const problems: string[] = [];
-  const given = new Map(keys.map((key) => [key as string, config[`${project}:${key}`]]));
   const wanted = Object.fromEntries(keys.map((key) => [key, shape[key] ?? platform[key]]));
+  const given = new Map(
+    keys.map((key) => {
+      const value = config[`${project}:${key}`];
+      // As `pulumi config set` writes all that is no object.
+      return [key, typeof value === "string" ? asGiven(wanted[key]!, value) : value];
+    }),
+  );
   const isSecret = (key: string) => (PLATFORM_SECRETS as readonly string[]).includes(key);
   const read = parseKeys(wanted, given, { project, isSecret }, problems);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -81,6 +87,15 @@ function describe(key: string, issue: z.core.$ZodIssue, value: unknown, secret: 
       return renamed === undefined ? unknownKey(`${path}.`, unknown, known) : `${path}.${unknown}: ${renamed}`;
     });
   }
+  // Of what is an object, the faults of the option that is one.
+  if (issue.code === "invalid_union") {
+    const inner = issue.errors.find((issues) => issues.every((each) => each.path.length > 0));
+    if (inner !== undefined)
+      return inner.flatMap((each) => {
+        const within = { ...each, path: [...issue.path, ...each.path] } as z.core.$ZodIssue;
+        return describe(key, within, value, secret, schema);
+      });
+  }
   const at = issue.path.reduce<unknown>((inner, step) => (inner as Record<PropertyKey, unknown>)?.[step], value);
   return [`${path}: ${issue.message.replace(SHOWN_VALUE, () => (secret ? "the secret" : JSON.stringify(at)))}`];
 }
@@ -106,6 +121,10 @@ function keysAt(schema: z.ZodType, path: PropertyKey[], value: unknown): string[
   if (schema instanceof z.ZodDiscriminatedUnion) {
     const kind = (value as { kind?: unknown }).kind;
     return keysAt(kind === "acme" ? acmeCertificate : filesCertificate, path, value);
+  }
+  if (schema instanceof z.ZodUnion) {
+    const inner = (schema.options as z.ZodType[]).find((option) => option instanceof z.ZodObject);
+    return inner ? keysAt(inner, path, value) : [];
   }
   if (schema instanceof z.ZodArray)
     return keysAt(schema.element as z.ZodType, path.slice(1), (value as unknown[])[path[0] as number]);

@@ -3,6 +3,7 @@ import { certificatesField } from "./certificates.ts";
 import { dataFields } from "./data.ts";
 import { dnsSecretFields } from "./dns-providers.ts";
 import { aliasesField, domainsField } from "./domains.ts";
+import { maintenanceField } from "./maintenance.ts";
 import { networksField } from "./networks.ts";
 import { fault, HOSTNAME, largestBody, object, port, registriesField, text, wholeNumber, yesOrNo } from "./fields.ts";
 
@@ -94,6 +95,7 @@ export const platform = {
   domains: domainsField,
   aliases: aliasesField,
   edge: edgeField({}),
+  maintenance: maintenanceField,
   networks: networksField,
   certificates: certificatesField,
   dnsApiToken: text(/^[\w-]{20,}$/, "is not an API token", SET_TOKEN)

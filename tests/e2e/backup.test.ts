@@ -227,6 +227,19 @@ test("the host is gone: another one has all but the last seconds, from the stack
   await removeStack(engine, LABEL);
   project.remove();
 
+  // Who forgets the restore makes no empty database, and nothing in the vault is touched.
+  const stored = await storage.list();
+  project = await freshProject();
+  const refused = await project.up();
+  expect(refused.stdout + refused.stderr).toMatch(
+    /db: would begin empty, while the vault has backups of it up to \w+\. Get it back with `bulkhead restore db --latest`/,
+  );
+  expect(refused.code).not.toBe(0);
+  expect((await docker("volume", "ls", "--quiet")).stdout).not.toContain(`${LABEL}-db-data`);
+  expect(await storage.list()).toEqual(stored);
+  await removeStack(engine, LABEL);
+  project.remove();
+
   config["backup:restore"] = { db: { id: "r1", to: "latest", serve: true } };
   project = await freshProject();
   const seconds = await up();
@@ -240,6 +253,39 @@ test("the host is gone: another one has all but the last seconds, from the stack
   await until(async () => (await docker("logs", await idOf("backup-shipper"))).stdout.includes("is sent"));
   expect((await runNow("backup-drill")).code).toBe(0);
 });
+
+test.each(inSoak("a database that is new"))(
+  "nothing of %s is sent beside the backups of another, also where nobody asked the vault before",
+  async () => {
+    await removeStack(engine, LABEL);
+    project.remove();
+    const stored = await storage.list();
+    delete config["backup:restore"];
+    project = await freshProject();
+    // The volume is there: nobody asks the vault before it is made.
+    await docker(
+      "volume",
+      "create",
+      "--label",
+      `bulkhead.stack=${LABEL}`,
+      "--label",
+      "bulkhead.kind=postgres",
+      `${LABEL}-db-data`,
+    );
+    const { code, stdout, stderr } = await project.up();
+    expect(stdout + stderr).toMatch(/the vault has backups of another database, up to \w+: get that one back/);
+    expect(code).not.toBe(0);
+    expect(await storage.list()).toEqual(stored);
+    const [, newest] = /another database, up to (\w+):/.exec(stdout + stderr)!;
+    project.setConfig({ ...configWithSecrets(), "backup:beginsEmpty": { db: newest } });
+    await up();
+    await until(async () => (await docker("logs", await idOf("backup-shipper"))).stdout.includes("is sent"), 120);
+    const now = await storage.list();
+    expect(stored.filter((name) => !now.includes(name))).toEqual([]);
+    expect((await runNow("backup-drill")).code).toBe(0);
+  },
+  400_000,
+);
 
 /** With the secrets that the project was given. */
 function configWithSecrets(): Record<string, unknown> {

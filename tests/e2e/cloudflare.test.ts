@@ -1,13 +1,13 @@
 // What the program makes at Cloudflare, by the real engine and the real resource code, on an emulator of the API.
 import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { BOOTSTRAP, PERMISSIONS as PERMISSIONS_THERE_ARE, type Permission } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 import type { Zone } from "../support/cloudflare/zones.ts";
-import type { CommandResult } from "../support/command.ts";
+import { runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 
@@ -257,10 +257,29 @@ test("another address moves the names; a record that is there already is not ove
   expect(await fails(project.up())).toContain("An identical record already exists.");
   expect(zone.records.get(there.id)).toEqual(before);
   expect(recordsThere(), "and the old ones still serve").toEqual(expect.arrayContaining(WANTED));
-  zone.records.delete(there.id);
+  await succeeds(takenOver(there.id));
   await succeeds(project.up());
   expect(recordsThere()).toEqual(moved);
+  expect(zone.records.has(there.id)).toBe(true);
+  const again = await succeeds(project.up());
+  expect(again).toMatch(/^Resources:\n\s+\d+ unchanged\n/m);
 });
+
+/** As docs/reference/cloudflare.md takes a record over. */
+async function takenOver(record: string): Promise<CommandResult> {
+  const page = readFileSync(join(copy.directory, "docs/reference/cloudflare.md"), "utf8");
+  const [command] = /^pulumi import .*$/m.exec(page)!;
+  const { deployment } = await project.exportState<{ deployment: { resources: { urn: string; type: string }[] } }>();
+  const urnOf = (type: string) => deployment.resources.find((resource) => resource.type === type)!.urn;
+  const typed = command
+    .replace("--stack prod", `--stack ${project.stack} --config-file ${project.configFile}`)
+    .replace("URN_OF_DNS", urnOf("bulkhead:index:Dns"))
+    .replace("URN_OF_PROVIDER", urnOf("pulumi:providers:cloudflare"))
+    .replace("example.com-203.0.113.10", `${DOMAIN}-203.0.113.11`)
+    .replace("ZONE_ID/RECORD_ID", `${zone.id}/${record}`);
+  const options = { cwd: copy.directory, env: project.env };
+  return runCommand("bash", ["-c", `${typed} --yes --non-interactive --color never`], options);
+}
 
 test("a token that may not write records changes none, and the error says so", async () => {
   const permissions = PERMISSIONS.map((permission) => (permission === "DNS Write" ? "DNS Read" : permission));

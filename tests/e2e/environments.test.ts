@@ -1,8 +1,10 @@
 // Two environments on two hosts, by the commands of docs/how-to/environments.md as a person types them: a stack made like another
 // one, and the images that one runs promoted to the other.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { parse } from "yaml";
 import type { Finding } from "../../cli/audit/drift.ts";
 import type { DaemonInfo } from "../../components/docker-engine/daemon-settings.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
@@ -122,6 +124,25 @@ async function give(host: RemoteHost, ...images: string[]): Promise<void> {
   const standIns = images.filter((image) => image.startsWith("bulkhead.local/"));
   if (standIns.length > 0) await host.loadImages(standIns);
 }
+
+test("the pages on private registries and on the state: what is typed there is what the program reads", async () => {
+  const before = read("prod");
+  onTestFinished(() => writeFileSync(fileOf("prod"), before));
+  const page = readFileSync(join(repository, "docs/how-to/private-registry.md"), "utf8");
+  const typed = [...page.matchAll(/^pulumi config set .*$/gm)].map(([line]) => line.replace("ghp_…", "ghp_0123456789"));
+  expect(typed).toHaveLength(2);
+  for (const line of typed) await succeeds("prod", line);
+  const { config } = parse(read("prod")) as { config: Record<string, unknown> };
+  expect(config["reach:registries"]).toEqual({
+    "ghcr.io": { user: "you", token: { secure: expect.stringMatching(/^v1:/) as string } },
+  });
+
+  const directory = mkdtempSync(join(tmpdir(), "bulkhead-login-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const login = `unset PULUMI_BACKEND_URL; export PULUMI_CREDENTIALS_PATH=${directory}; pulumi login file://${directory}`;
+  const { stdout } = await succeeds("prod", `pulumi version >/dev/null; ${login} && pulumi whoami --verbose --json`);
+  expect(stdout).toContain(`"url": "file://${directory}"`);
+});
 
 test("`make stack` writes the file of another environment, and says what to type next", async () => {
   const made = await succeeds("staging", page.stack);

@@ -1,6 +1,6 @@
 // Volumes with data, and services that are not uid 1000.
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import * as https from "node:https";
 import type { AddressInfo } from "node:net";
@@ -14,6 +14,7 @@ import { makeCertificates } from "../support/certificates.ts";
 import { lastLines, runCommand } from "../support/command.ts";
 import { imageVariants } from "../support/image-variants.ts";
 import { everyStacks, images as pinned } from "../support/images.ts";
+import { writeSmallApp } from "../support/packed-package.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
 import { loginFile, startRegistry } from "../support/registry.ts";
@@ -196,6 +197,50 @@ test("an image with a volume of its own is refused, or has it in memory; every w
     await variants.remove();
   }
 });
+
+test("an image without a shell serves, and what cannot do without one is told what to give", async () => {
+  const image = await bareImage();
+  try {
+    const serving = () => Promise.all(["writer", "reader", "edge-door"].map(idOf));
+    const before = await serving();
+    const refused = async (bare: object) => {
+      project.setConfig({ ...config, "images:bare": { image, ...bare } });
+      const { code, stdout, stderr } = await project.up();
+      expect(code).not.toBe(0);
+      expect(await serving()).toEqual(before);
+      return stdout + stderr;
+    };
+    const cure = "Its image has no /bin/sh, by which this runs: give it an image that has one";
+    expect(await refused({})).toMatch(new RegExp(`bare-pre-deploy: the container .*\n.*${cure}`));
+    const job = await refused({ isScheduled: true });
+    expect(job).toMatch(/bare-job: the container /);
+    expect(job).toContain(cure);
+
+    await up({ "images:bare": { image, preDeployImage: images["node"] } });
+    expect(await ask("/bare/")).toEqual([200, "bare\n"]);
+    const id = await idOf("bare");
+    expect((await engine.get<Inspected>(`/containers/${id}/json`)).State.Health).toBeUndefined();
+    expect((await runCommand("docker", ["exec", id, "/bin/sh", "-c", "true"])).code).not.toBe(0);
+    expect((await project.up()).stdout).toMatch(/\n {4}\d+ unchanged\n/);
+    await up();
+  } finally {
+    await docker(["rmi", "--force", image]);
+  }
+});
+
+/** FROM scratch, with a static program and what it serves. */
+async function bareImage(): Promise<string> {
+  const root = join(project.directory, "bare");
+  await writeSmallApp(root, "");
+  mkdirSync(join(root, "www", "bare"));
+  writeFileSync(join(root, "www", "bare", "index.html"), "bare\n");
+  writeFileSync(join(root, "www", "health"), "");
+  const archive = join(project.directory, "bare.tar");
+  await runCommand("tar", ["--create", "--file", archive, "--directory", root, "busybox", "www"]);
+  const image = `bulkhead.local/variant:${"ba4e".repeat(4)}`;
+  await docker(["import", archive, image]);
+  return image;
+}
 
 interface Inspected {
   Config: { User: string };

@@ -69,7 +69,7 @@ test("`bulkhead audit` finds nothing on it, and what somebody changed", async ()
   const found = await make("audit");
   expect(found.code).toBe(2);
   expect(found.stdout).toMatch(/^edge +pids +\d+ +4000$/m);
-  expect(found.stdout).toContain("\n`bulkhead up` puts it right.\n  edge: pids\n");
+  expect(found.stdout).toContain("\n`bulkhead up` fixes it.\n  edge: pids\n");
   const json = JSON.parse((await make("audit", { FORMAT: "json" })).stdout) as object[];
   expect(json).toMatchObject([{ resource: "edge", field: "pids", found: "4000" }]);
   expect(await make("up")).toMatchObject({ code: 0 });

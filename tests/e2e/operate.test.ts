@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { runCommand, type CommandOptions, type CommandResult } from "../support/command.ts";
-import { RepositoryCopy } from "../support/copy.ts";
+import { repository, RepositoryCopy } from "../support/copy.ts";
 import { startLoad } from "../support/load.ts";
 import { inspectAll, type ContainerInspect } from "../support/reach.ts";
 import { atTerminal } from "../support/terminal.ts";
@@ -55,6 +55,14 @@ test("status: all is well, and of a container that was stopped what is wrong and
   });
   await engine.post(`/containers/${Id}/start`);
   await vi.waitFor(async () => expect((await counter()).State.Health?.Status).toBe("healthy"), 60_000);
+});
+
+test("what the page on security types shows how many connections the door refused", async () => {
+  const page = readFileSync(join(repository, "docs/concepts/security.md"), "utf8");
+  const [command] = /^docker exec \$\(docker ps .*$/m.exec(page)!;
+  const { code, stdout, stderr } = await runCommand("sh", ["-c", command]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toMatch(/^# pxname,svname,\w*,?dcon\b.*\n(\S+,\S+,\d*,\d*\n){3}$/m);
 });
 
 test("exec: the exit code, both outputs, and what is piped in; an unknown service is refused", async () => {

@@ -1,36 +1,23 @@
 // The package as its users have it: packed, installed into an empty folder outside of this repository, and nothing but it.
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import * as https from "node:https";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { requirePrograms } from "../../toolchain/debian.ts";
-import { findProgram } from "../../toolchain/steps.ts";
-import { lastLines, runCommand, type CommandResult } from "../support/command.ts";
-import { repository } from "../support/copy.ts";
+import { runCommand, type CommandResult } from "../support/command.ts";
+import { npm, packageEnv as env, packPackage, succeed, writeSmallApp } from "../support/packed-package.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "bulkhead-package-"));
 /** What a user makes before there is anything else. */
 const program = join(directory, "shop");
 /** Of the example of that name. */
 const hello = join(directory, "greeter");
-const npm = join(dirname(process.execPath), "npm");
 const npx = join(dirname(process.execPath), "npx");
-/** Of one run, in this repository or outside: nothing here may lead to the sources. */
-const env = { NODE_OPTIONS: undefined, STACK: undefined, npm_config_update_notifier: "false" };
 let tarball: string;
 
 beforeAll(async () => {
-  await succeed(await runCommand(process.execPath, ["scripts/build.ts"], { cwd: repository, timeoutMs: 300_000 }));
-  const packed = await runCommand(npm, ["pack", "--silent", "--ignore-scripts", "--pack-destination", directory], {
-    cwd: repository,
-  });
-  tarball = join(directory, (await succeed(packed)).stdout.trim());
-  mkdirSync(join(program, "app", "www"), { recursive: true });
-  await requirePrograms("a small service", { busybox: "busybox-static" });
-  copyFileSync(findProgram("busybox")!, join(program, "app", "busybox"));
-  writeFileSync(join(program, "app", "www", "index.html"), "first\n");
-  writeFileSync(join(program, "app", "Dockerfile"), DOCKERFILE);
+  tarball = await packPackage(directory);
+  await writeSmallApp(join(program, "app"), "first\n");
 });
 
 afterAll(async () => {
@@ -38,14 +25,6 @@ afterAll(async () => {
     await bulkheadIn(folder, "down", "--delete-data", "--yes").catch(() => undefined);
   rmSync(directory, { recursive: true, force: true });
 });
-
-/** It is built from nothing that would have to be pulled. */
-const DOCKERFILE = `FROM scratch
-COPY busybox /bin/busybox
-RUN ["/bin/busybox", "--install", "-s", "/bin"]
-COPY www /www
-CMD ["httpd", "-f", "-p", "8000", "-h", "/www"]
-`;
 
 test("from an empty folder to an answer: install, init, up", async () => {
   const start = performance.now();
@@ -152,11 +131,6 @@ function bulkhead(...args: string[]): Promise<CommandResult> {
 
 function bulkheadIn(cwd: string, ...args: string[]): Promise<CommandResult> {
   return runCommand(npx, ["--no-install", "bulkhead", ...args], { cwd, env, timeoutMs: 600_000 });
-}
-
-function succeed(result: CommandResult): Promise<CommandResult> {
-  if (result.code === 0) return Promise.resolve(result);
-  throw new Error(`exit ${result.code}\n${lastLines(result.stdout, 30)}\n${lastLines(result.stderr, 30)}`);
 }
 
 function get(path: string, from = program): Promise<{ status: number | undefined; text: string }> {

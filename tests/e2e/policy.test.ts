@@ -1,6 +1,8 @@
 // The policy pack with the real CLI and a real engine: on a program that is not ours, and on ours.
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { packageDirectory } from "../../cli/stack/program.ts";
 import { policyPacks } from "../../cli/stack/stack.ts";
 import type { CommandResult } from "../support/command.ts";
 import { currentTestEngine } from "../support/engine.ts";
@@ -101,6 +103,20 @@ test("as the policies ask for it, it is made, and its exception is said", async 
   ]);
   expect(up).toMatchObject({ code: 0 });
   expect(await docker("ps", ...ours)).not.toBe("");
+});
+
+test("`pulumi preview --policy-pack` judges by it too", async () => {
+  foreign.setConfig(configOf(true));
+  const named = foreign.env["PULUMI_OPTION_POLICY_PACK"];
+  delete foreign.env["PULUMI_OPTION_POLICY_PACK"];
+  try {
+    const judged = await foreign.preview(["--diff=false", "--policy-pack", join(packageDirectory, "policy")]);
+    expect(judged.code).not.toBe(0);
+    expect(said(judged)).toContainEqual(expect.stringMatching(/^mandatory container-capabilities: web: /));
+  } finally {
+    foreign.env["PULUMI_OPTION_POLICY_PACK"] = named;
+    foreign.setConfig(configOf(false));
+  }
 });
 
 test("the program of this repository is refused nothing", async () => {

@@ -10,7 +10,7 @@ import { makeOwnFolder, sshDirectory } from "../../components/docker-engine/ssh.
 import { cacheDirectory } from "../../toolchain/cache.ts";
 import { run } from "../../toolchain/steps.ts";
 import { runCommand } from "../support/command.ts";
-import { RepositoryCopy } from "../support/copy.ts";
+import { repository, RepositoryCopy } from "../support/copy.ts";
 import { currentTestEngine } from "../support/engine.ts";
 import { startLoad } from "../support/load.ts";
 import { createTestProject } from "../support/pulumi.ts";
@@ -18,6 +18,7 @@ import { refusedUp } from "../support/refused.ts";
 import { prepareReach, snapshot, type Reach } from "../support/reach.ts";
 import { startRemoteHost, type RemoteHost } from "../support/remote-host.ts";
 import { provideSmallImage } from "../support/small-image.ts";
+import { inSoak } from "../support/soak.ts";
 import { atTerminal } from "../support/terminal.ts";
 
 let host: RemoteHost;
@@ -46,6 +47,8 @@ afterAll(async () => {
   await reach?.stop();
   await host?.stop();
 });
+
+type Fault = [what: string, wrong: string, cure: string, make: () => Promise<Wrong> | Wrong];
 
 describe("first contact", () => {
   let stranger: string;
@@ -96,7 +99,7 @@ describe("first contact", () => {
   });
 
   // Each thing that can be wrong, for as long as it is asked about.
-  test.each<[what: string, wrong: string, cure: string, make: () => Promise<Wrong> | Wrong]>([
+  test.each<Fault>([
     [
       "a host whose key has changed",
       "the host's key is not the one in ",
@@ -108,19 +111,6 @@ describe("first contact", () => {
         return { config: { "reach:knownHosts": file } };
       },
     ],
-    ["no key in the agent", "lets nobody in as deploy", "ssh-add -l", () => ({ env: { SSH_AUTH_SOCK: "/nowhere" } })],
-    [
-      "an address where nobody is",
-      "nothing answers at ",
-      "ssh -v ",
-      () => ({ config: { "reach:host": `ssh://deploy@${host.address.replace(/\d+$/, "250")}` } }),
-    ],
-    [
-      "a name without an address",
-      "the name no-such-host.invalid has no address",
-      "getent hosts no-such-host.invalid",
-      () => ({ config: { "reach:host": "ssh://deploy@no-such-host.invalid" } }),
-    ],
     [
       "a host without Docker",
       "there is no docker command on the host",
@@ -128,17 +118,32 @@ describe("first contact", () => {
       () => onHost("mv /usr/bin/docker /usr/bin/docker.away", "mv /usr/bin/docker.away /usr/bin/docker"),
     ],
     [
-      "a Docker that does not run",
-      "Docker does not run there",
-      "systemctl enable --now docker",
-      () => onHost("mv /run/docker.sock /run/away.sock", "mv /run/away.sock /run/docker.sock"),
-    ],
-    [
       "a user who may not use Docker",
       "deploy may not use Docker there",
       "usermod -aG docker deploy",
       () => onHost("gpasswd --delete deploy docker", "gpasswd --add deploy docker"),
     ],
+    ...inSoak<Fault>(
+      ["no key in the agent", "lets nobody in as deploy", "ssh-add -l", () => ({ env: { SSH_AUTH_SOCK: "/nowhere" } })],
+      [
+        "an address where nobody is",
+        "nothing answers at ",
+        "ssh -v ",
+        () => ({ config: { "reach:host": `ssh://deploy@${host.address.replace(/\d+$/, "250")}` } }),
+      ],
+      [
+        "a name without an address",
+        "the name no-such-host.invalid has no address",
+        "getent hosts no-such-host.invalid",
+        () => ({ config: { "reach:host": "ssh://deploy@no-such-host.invalid" } }),
+      ],
+      [
+        "a Docker that does not run",
+        "Docker does not run there",
+        "systemctl enable --now docker",
+        () => onHost("mv /run/docker.sock /run/away.sock", "mv /run/away.sock /run/docker.sock"),
+      ],
+    ),
   ])("with %s is one clear error, and works when it is cured", async (_, wrong, cure, make_) => {
     const { config = {}, env = {}, mend } = await make_();
     writeStackFile(config);
@@ -195,6 +200,14 @@ test("a connection that is kept from before is left where its user has got the g
   await mend!();
   expect(refused).toContain("deploy may not use Docker there");
   expect(await reachedByRollback()).toContain(REACHED);
+});
+
+test("the rule of docs/concepts/security.md that keeps containers from the metadata address is one", async () => {
+  const page = readFileSync(join(repository, "docs/concepts/security.md"), "utf8");
+  const rule = /^iptables -I (DOCKER-USER .*)$/m.exec(page)![1]!;
+  const { mend } = await onHost(`iptables -I ${rule}`, `iptables -D ${rule}`);
+  await onHost(`iptables -C ${rule}`, "");
+  await mend!();
 });
 
 test("up deploys it there, over a few connections", async () => {

@@ -11,6 +11,8 @@ import { provideImages } from "../../toolchain/images.ts";
 import { makeCertificates, type TestCertificates } from "../support/certificates.ts";
 import { everyStacks, images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
+import { runCommand } from "../support/command.ts";
+import { startLoad } from "../support/load.ts";
 import { removeStack } from "../support/reach.ts";
 
 const DOMAIN = "routes.test";
@@ -18,6 +20,7 @@ const engine = new Engine(process.env["DOCKER_HOST"]!);
 const directory = mkdtempSync(join(tmpdir(), "bulkhead-routes-"));
 let certificates: TestCertificates;
 let project: TestProject;
+let config: Record<string, unknown>;
 
 beforeAll(async () => {
   const images = { ...pinned, ...(await provideImages(engine, everyStacks)) };
@@ -25,7 +28,7 @@ beforeAll(async () => {
   const files = { certificate: join(directory, "c.pem"), privateKey: join(directory, "c.key") };
   writeFileSync(files.certificate, certificates.certificate);
   writeFileSync(files.privateKey, certificates.privateKey, { mode: 0o600 });
-  const config = {
+  config = {
     "routes:host": "local",
     "routes:domain": DOMAIN,
     "routes:images": { traefik: images.traefik, haproxy: images.haproxy, node: images.node },
@@ -36,7 +39,11 @@ beforeAll(async () => {
     "routes:certificates": { kind: "files", ...files },
   };
   const program = new URL("../programs/routes", import.meta.url).pathname;
-  project = await createTestProject({ stack: "all", config, program });
+  const sealed = await makeCertificates("sealed.test");
+  writeFileSync(join(directory, "ca.pem"), sealed.ca);
+  writeFileSync(join(directory, "certificate.pem"), sealed.certificate);
+  writeFileSync(join(directory, "private.key"), sealed.privateKey, { mode: 0o600 });
+  project = await createTestProject({ stack: "all", config, program, env: { SEALED: directory } });
   const result = await project.up();
   expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
 });
@@ -47,6 +54,59 @@ afterAll(async () => {
   engine.close();
   rmSync(directory, { recursive: true, force: true });
 });
+
+// By whatever spelling a service could take for it, as sent on the wire.
+const targets = [
+  ...["/admin", "/admin/", "//admin", "/./admin", "/x/../admin", "/%61dmin", "/x/%2e%2e/admin", "/%2e/admin"],
+  ...["/x%2f..%2fadmin", "/%2fadmin", "/x%2F%2E%2E%2Fadmin", "/..%2fadmin", "/%2e%2e%2fadmin", "/.%2fadmin"],
+  ...["/\\admin", "/x\\..\\admin", "/x%5c..%5cadmin", "/x%5C%2e%2e%5Cadmin", "/%5cadmin"],
+  ...["/%2561dmin", "/x%252f..%252fadmin", "/x/%252e%252e/admin", "/%25%36%31dmin"],
+  ...[
+    "/..;/admin",
+    "/x/..;/admin",
+    "/x/..;a=b/admin",
+    "/;/admin",
+    "/.;/admin",
+    "/admin;x",
+    "/admin;x=1/",
+    "/x/..%3b/admin",
+  ],
+  ...[
+    "/ADMIN",
+    "/Admin/",
+    "/aDMIN;x",
+    "/admin.json",
+    "/admin.",
+    "/admin..",
+    "/admin%20",
+    "/admin%2e",
+    "/admin%3f",
+    "/admin%23",
+  ],
+  ...["/admin%00", "/admin%00.png", "/admin%0a", "/admin%09", "/x%00/../admin", "/admin%2f", "/admin%5c", "/admin%3bx"],
+  ...["/%c0%afadmin", "/x%c0%af..%c0%afadmin", "/x/%c0%ae%c0%ae/admin", "/%e0%80%afadmin"],
+  ...["/%ef%bc%8fadmin", "/%ef%bd%81dmin", "/x%e2%88%95..%e2%88%95admin", "/\u2044admin", "/x/\uff0e\uff0e/admin"],
+  ...[
+    `https://${DOMAIN}/admin`,
+    `https://other.test/admin`,
+    `http://${DOMAIN}/x%2f..%2fadmin`,
+    `https://${DOMAIN}//admin`,
+  ],
+  ...[
+    `https:${DOMAIN}/admin`,
+    "admin",
+    "*",
+    "?/admin",
+    "/admin?x",
+    "/?/../admin",
+    "/admin#x",
+    "/x#/../admin",
+    "https:///admin",
+  ],
+];
+
+/** As in the program. */
+const ANN = "a horse with no name";
 
 test("a stripped path is the service's root, and the service can ask what it was", async () => {
   expect((await ask("/api/users?a=b")).text).toBe("api /users?a=b /api");
@@ -71,65 +131,6 @@ describe("who is not on the list of /admin", () => {
     for (const method of ["HEAD", "OPTIONS", "POST", "DELETE"])
       expect((await ask("/admin", { method })).status, method).toBe(403);
   });
-
-  // By whatever spelling a service could take for it, as sent on the wire.
-  const targets = [
-    ...["/admin", "/admin/", "//admin", "/./admin", "/x/../admin", "/%61dmin", "/x/%2e%2e/admin", "/%2e/admin"],
-    ...["/x%2f..%2fadmin", "/%2fadmin", "/x%2F%2E%2E%2Fadmin", "/..%2fadmin", "/%2e%2e%2fadmin", "/.%2fadmin"],
-    ...["/\\admin", "/x\\..\\admin", "/x%5c..%5cadmin", "/x%5C%2e%2e%5Cadmin", "/%5cadmin"],
-    ...["/%2561dmin", "/x%252f..%252fadmin", "/x/%252e%252e/admin", "/%25%36%31dmin"],
-    ...[
-      "/..;/admin",
-      "/x/..;/admin",
-      "/x/..;a=b/admin",
-      "/;/admin",
-      "/.;/admin",
-      "/admin;x",
-      "/admin;x=1/",
-      "/x/..%3b/admin",
-    ],
-    ...[
-      "/ADMIN",
-      "/Admin/",
-      "/aDMIN;x",
-      "/admin.json",
-      "/admin.",
-      "/admin..",
-      "/admin%20",
-      "/admin%2e",
-      "/admin%3f",
-      "/admin%23",
-    ],
-    ...[
-      "/admin%00",
-      "/admin%00.png",
-      "/admin%0a",
-      "/admin%09",
-      "/x%00/../admin",
-      "/admin%2f",
-      "/admin%5c",
-      "/admin%3bx",
-    ],
-    ...["/%c0%afadmin", "/x%c0%af..%c0%afadmin", "/x/%c0%ae%c0%ae/admin", "/%e0%80%afadmin"],
-    ...["/%ef%bc%8fadmin", "/%ef%bd%81dmin", "/x%e2%88%95..%e2%88%95admin", "/\u2044admin", "/x/\uff0e\uff0e/admin"],
-    ...[
-      `https://${DOMAIN}/admin`,
-      `https://other.test/admin`,
-      `http://${DOMAIN}/x%2f..%2fadmin`,
-      `https://${DOMAIN}//admin`,
-    ],
-    ...[
-      `https:${DOMAIN}/admin`,
-      "admin",
-      "*",
-      "?/admin",
-      "/admin?x",
-      "/?/../admin",
-      "/admin#x",
-      "/x#/../admin",
-      "https:///admin",
-    ],
-  ];
 
   test("is let through by none", async () => {
     const passed: string[] = [];
@@ -223,9 +224,144 @@ test("a route's rate limit is its own", async () => {
   expect(new Set(await statuses("/"))).toEqual(new Set([200]));
 });
 
+test("a service that speaks TLS, by an authority of its own, answers, and opens a WebSocket", async () => {
+  expect(await ask("/sealed/x")).toMatchObject({ status: 200, text: "sealed /sealed/x " });
+  const lines = `Host: ${DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
+  expect(await wire(`GET /sealed/socket HTTP/1.1\r\n${lines}`)).toMatch(/^HTTP\/1\.1 101 /);
+});
+
 test("a service that speaks HTTP/2 alone answers", async () => {
   expect(await ask("/calls/x")).toMatchObject({ status: 200, text: "calls /calls/x " });
 });
+
+describe("who does not say who they are", () => {
+  const of = (name: string) =>
+    targets.map((target) => {
+      const first = name.charCodeAt(0);
+      const cased = target
+        .replaceAll("admin", name)
+        .replaceAll("ADMIN", name.toUpperCase())
+        .replaceAll("Admin", name[0]!.toUpperCase() + name.slice(1))
+        .replaceAll("aDMIN", name[0]! + name.slice(1).toUpperCase());
+      const hex = first.toString(16);
+      return cased
+        .replaceAll("%61dmin", `%${hex}${name.slice(1)}`)
+        .replaceAll("%2561dmin", `%25${hex}${name.slice(1)}`)
+        .replaceAll("%25%36%31dmin", `%25%3${hex[0]}%3${hex[1]}${name.slice(1)}`)
+        .replaceAll("%ef%bd%81dmin", `${encodeURIComponent(String.fromCharCode(first + 0xfee0))}${name.slice(1)}`);
+    });
+
+  test("gets 401 with what to ask for, over HTTP/2 too, and preflights no question", async () => {
+    const asked = await ask("/private");
+    expect(asked).toMatchObject({ status: 401, headers: { "www-authenticate": 'Basic realm="app"' } });
+    expect(asked.headers["content-security-policy"]).toBe("default-src 'none'; frame-ancestors 'none'");
+    expect((await ask("/passed")).headers["www-authenticate"]).toBe('Basic realm="Passed on"');
+    for (const method of ["HEAD", "POST", "DELETE", "OPTIONS", "TRACE", "BREW"])
+      expect((await ask("/private", { method })).status, method).toBe(401);
+    const preflight = { origin: "https://a.test", "access-control-request-method": "GET" };
+    expect(await ask("/private", { method: "OPTIONS", headers: preflight })).toMatchObject({ status: 200, text: "" });
+    expect(await ask("/member?a=b")).toMatchObject({ status: 302, headers: { location: "/login?to=/member?a=b" } });
+  });
+
+  test.each(["private", "member"])("is let through by no spelling of /%s", async (name) => {
+    const passed: string[] = [];
+    for (const target of of(name)) {
+      const answer = await wire(`GET ${target} HTTP/1.1\r\nHost: ${DOMAIN}\r\nConnection: close\r\n\r\n`);
+      expect(answer, target).toMatch(/^HTTP\/1\.1 [1-5]\d\d /);
+      if (answer.includes("SECRET")) passed.push(target);
+    }
+    expect(passed).toEqual([]);
+  });
+
+  test("has no name for the service, however it is sent", async () => {
+    const names = ["X-Forwarded-User", "x-forwarded-user", "X_Forwarded_User", "X-Forwarded_User", "X.Forwarded.User"];
+    for (const path of ["/", "/inside/x", "/private", "/member"])
+      for (const name of names) {
+        const authorization = `Authorization: ${basic("ann", ANN)}\r\nCookie: member=eve\r\n`;
+        const lines = [`Host: ${DOMAIN}`, `${name}: root`, `${name}: root`, "Connection: close, X-Forwarded-User"];
+        const answer = await wire(`GET ${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\n${authorization}\r\n`);
+        const user = { "/private": "ann", "/member": "eve" }[path];
+        const [, seen] = /^x-seen: (.*)$/im.exec(answer) ?? [];
+        const { authorization: passed, ...identity } = JSON.parse(seen!) as Record<string, string>;
+        expect(identity, `${path} ${name}`).toEqual(user === undefined ? {} : { "x-forwarded-user": user });
+        expect(passed !== undefined, path).toBe(path !== "/private");
+      }
+  });
+
+  test("stays out with a wrong password, a long one, or none that is one", async () => {
+    const bad = [
+      ...[basic("ann", `${ANN}x`), basic("ann", ""), basic("", ""), basic("eve", ANN), basic("ANN", ANN)],
+      ...[
+        "Basic",
+        "Basic =",
+        "Basic !!",
+        `Bearer ${ANN}`,
+        `Basic ${ANN}`,
+        basic("ann", "\0"),
+        `Basic ${"A".repeat(60_000)}`,
+      ],
+    ];
+    for (const authorization of bad)
+      expect((await ask("/private", { headers: { authorization } })).status, authorization.slice(0, 40)).toBe(401);
+    expect((await ask("/private", { headers: { cookie: "member=eve" } })).status).toBe(401);
+    // A long answer of the service that is asked is not handed on.
+    expect((await ask("/member", { headers: { cookie: "big" } })).status).toBe(401);
+    expect((await ask("/member", { headers: { authorization: basic("ann", ANN) } })).status).toBe(302);
+    // Nor what only the edge may ask: on its own port, and by another service's name.
+    for (const path of ["/auth/gate/verify", "/verify"])
+      expect((await ask(path, { headers: { cookie: "member=eve" } })).headers["x-asked"], path).toBeUndefined();
+  });
+});
+
+test("who gives a password or is known to the service passes, and the service gets the name alone", async () => {
+  const { deployment } = await project.exportState<{
+    deployment: { resources: { urn: string; outputs?: { result?: { plaintext?: string } | string } }[] };
+  }>({ showSecrets: true });
+  const { outputs } = deployment.resources.find(({ urn }) => urn.endsWith("::bob-password-value"))!;
+  const bob = JSON.parse((outputs!.result as { plaintext: string }).plaintext) as string;
+  for (const [user, password] of [
+    ["ann", ANN],
+    ["bob", bob],
+  ] as const) {
+    const answer = await ask("/private/x", { headers: { authorization: basic(user, password) } });
+    expect(answer).toMatchObject({ status: 200, text: "app /private/x " });
+    expect(JSON.parse(answer.headers["x-seen"] as string)).toEqual({ "x-forwarded-user": user });
+    expect(answer.headers["cdn-cache-control"]).toBe("no-store");
+  }
+  const passed = await ask("/passed", { headers: { authorization: basic("ann", ANN) } });
+  expect(JSON.parse(passed.headers["x-seen"] as string)).toEqual({ authorization: basic("ann", ANN) });
+  const member = await ask("/member/x?a=b", {
+    method: "PUT",
+    headers: { cookie: "member=eve" },
+    body: Buffer.from("x"),
+  });
+  expect(member).toMatchObject({ status: 200, text: "app /member/x?a=b " });
+  expect(JSON.parse(member.headers["x-seen"] as string)).toEqual({ "x-forwarded-user": "eve" });
+
+  // In clear nowhere: not the password, nor the hash but in the edge's file.
+  const state = JSON.stringify(await project.exportState());
+  const all = await engine.get<{ Id: string }[]>("/containers/json?all=1");
+  const inspected = await Promise.all(all.map(({ Id }) => engine.get<object>(`/containers/${Id}/json`)));
+  for (const text of [state, JSON.stringify(inspected)])
+    for (const secret of [ANN, bob, "$2b$04$"]) expect(text.includes(secret)).toBe(false);
+  const edge = all.length > 0 ? await logOfEdge() : "";
+  for (const secret of [ANN, bob]) expect(edge.includes(secret)).toBe(false);
+});
+
+test("the same program again changes nothing, hashes too", async () => {
+  const { stdout } = await project.preview();
+  expect(stdout).toMatch(/^Resources:\n\s+\d+ unchanged\n/m);
+});
+
+function basic(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+}
+
+async function logOfEdge(): Promise<string> {
+  const filters = encodeURIComponent(JSON.stringify({ label: ["bulkhead.role=edge"] }));
+  const [edge] = await engine.get<{ Id: string }[]>(`/containers/json?filters=${filters}`);
+  return (await runCommand("docker", ["logs", edge!.Id])).stdout;
+}
 
 /** What comes back for these bytes, until the edge hangs up. */
 async function wire(text: string): Promise<string> {
@@ -267,11 +403,16 @@ test("a WebSocket opens on a route with limits of its own, and not past a list",
     expect(answer).toMatch(/^HTTP\/1\.1 101 /);
     expect(answer).toContain(`opened ${path}`);
   }
-  const socket = tls.connect({ host: "127.0.0.1", port: 8443, servername: DOMAIN, ca: certificates.ca });
-  socket.write(upgrade("/admin"));
-  const first = await new Promise<Buffer>((resolve) => socket.once("data", resolve));
-  socket.destroy();
-  expect(first.toString()).toMatch(/^HTTP\/1\.1 403 /);
+  const withName = { "/private/socket": `Authorization: ${basic("ann", ANN)}`, "/member/socket": "Cookie: member=eve" };
+  for (const [path, line] of Object.entries(withName))
+    expect(await wire(upgrade(path).replace("\r\n\r\n", `\r\n${line}\r\n\r\n`))).toMatch(/^HTTP\/1\.1 101 /);
+  for (const [path, status] of Object.entries({ "/admin": 403, "/private/socket": 401, "/member/socket": 302 })) {
+    const socket = tls.connect({ host: "127.0.0.1", port: 8443, servername: DOMAIN, ca: certificates.ca });
+    socket.write(upgrade(path));
+    const first = await new Promise<Buffer>((resolve) => socket.once("data", resolve));
+    socket.destroy();
+    expect(first.toString().slice(0, 13), path).toBe(`HTTP/1.1 ${status} `);
+  }
 }, 15_000);
 
 test("a route has a body limit and a time for answers of its own", async () => {
@@ -280,6 +421,80 @@ test("a route has a body limit and a time for answers of its own", async () => {
   expect((await ask("/x", { method: "POST", body })).status).toBe(200);
   expect((await ask("/slow")).status).toBe(504);
 });
+
+test("a program's own pages answer browsers, where the edge or a service cannot", async () => {
+  const accept = "text/html,application/xhtml+xml,*/*;q=0.8";
+  const elsewhere = { host: "nobody.test" };
+  expect(await ask("/x", { headers: { ...elsewhere, accept } })).toMatchObject({
+    status: 404,
+    text: expect.stringContaining("The page 404 of the program") as string,
+    headers: { "x-frame-options": "DENY", "cache-control": "no-store" },
+  });
+  expect(await ask("/x", { headers: elsewhere })).toMatchObject({ status: 404, text: "Not Found\n" });
+  const slow = await ask("/slow", { headers: { accept } });
+  expect(slow).toMatchObject({ status: 504, headers: { "content-type": "text/html; charset=utf-8" } });
+  expect(slow.text).toContain("The page 504 of the program");
+  expect(slow.headers["content-security-policy"]).toContain("style-src 'unsafe-inline'");
+  expect(await ask("/slow", { method: "HEAD", headers: { accept } })).toMatchObject({ status: 504, text: "" });
+  expect(await ask("/slow")).toMatchObject({ status: 504, text: "Gateway Timeout\n" });
+  // What the service says of itself stays where its route asks for that.
+  expect(await ask("/down", { headers: { accept } })).toMatchObject({ status: 503, text: '{"down":true}' });
+  // No client asks the edge for them.
+  expect((await ask("/pages/404", { headers: { accept } })).text).toBe("app /pages/404 ");
+}, 20_000);
+
+test("a style is compressed as well as its client can take it", async () => {
+  const encoded = async (accepted: string) =>
+    (await ask("/style.css", { headers: { "accept-encoding": accepted } })).headers["content-encoding"];
+  expect(await encoded("gzip, deflate, br, zstd")).toBe("zstd");
+  expect(await encoded("gzip, deflate, br")).toBe("br");
+  expect(await encoded("gzip")).toBe("gzip");
+  expect(await encoded("identity")).toBeUndefined();
+});
+
+test("in maintenance clients get 503 and its page, health and who is on the list pass, and nothing is rolled", async () => {
+  const services = async () =>
+    (await engine.get<{ Id: string; Labels: Record<string, string> }[]>("/containers/json"))
+      .filter(({ Labels }) => ["service", "edge", "door"].includes(Labels["bulkhead.role"]!))
+      .map(({ Id }) => Id)
+      .sort();
+  const before = await services();
+  const load = startLoad({
+    ...{ url: `https://${DOMAIN}:8443/login/up`, address: "127.0.0.1", ca: certificates.ca },
+    ...{ connections: 4, seconds: 200, pauseMs: 20 },
+  });
+  const up = async (maintenance?: object) => {
+    if (maintenance) project.setConfig({ ...config, "routes:maintenance": maintenance });
+    const result = await project.up();
+    expect(result, result.stdout + result.stderr).toMatchObject({ code: 0 });
+  };
+  const configured = ["--stack", project.stack, "--config-file", project.configFile];
+  const given = { cwd: project.program, env: project.env };
+  await runCommand("pulumi", ["config", "set", "maintenance", "true", ...configured], given);
+  await up();
+  const word = { status: 503, headers: { "retry-after": "300" }, text: "Service Unavailable\n" };
+  expect(await ask("/x")).toMatchObject(word);
+  expect((await ask("/", { headers: { accept: "text/html" } })).text).toContain("The page maintenance of the program");
+  for (const [path, options] of [
+    ...[["/login/up", { method: "POST" }] as const, ["/login", {}] as const, ["/login/up/x", {}] as const],
+    ...[["/LOGIN/UP", {}] as const, ["/login/up", { headers: { host: "nobody.test" } }] as const],
+  ])
+    expect((await ask(path, options)).status, path).toBe(503);
+  expect((await ask("/login/up?x")).status).toBe(200);
+
+  await up({ allowFrom: ["192.0.2.7", "2001:db8::/32"], retryAfterSeconds: 60 });
+  const forged = { "x-forwarded-for": "192.0.2.7", "x-real-ip": "192.0.2.7", "cf-connecting-ip": "192.0.2.7" };
+  expect(await ask("/x", { headers: forged })).toMatchObject({ status: 503, headers: { "retry-after": "60" } });
+  await up({ allowFrom: ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] });
+  expect(await ask("/x")).toMatchObject({ status: 200, text: "app /x " });
+  await runCommand("pulumi", ["config", "rm", "maintenance", ...configured], given);
+  await up();
+  expect(await ask("/x")).toMatchObject({ status: 200, text: "app /x " });
+  const { failed, failures, requests } = await load.stop();
+  expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+  expect(requests).toBeGreaterThan(100);
+  expect(await services()).toEqual(before);
+}, 180_000);
 
 interface Answer {
   status: number;

@@ -1,7 +1,8 @@
 // A stack that the last release has deployed is taken over by the program as it stands, with clients asking all the time.
 import { spawn } from "node:child_process";
-import { cpSync } from "node:fs";
+import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Change } from "../../cli/preview/engine-events.ts";
 import { images as pinned } from "../support/images.ts";
@@ -29,6 +30,8 @@ let preview: readonly Change[];
 let before: Awaited<ReturnType<typeof snapshot>>;
 let loads: Record<string, LoadResult>;
 let doorClosed: { from: number; to: number };
+/** For how long a client without a connection gets none. */
+let portClosedSeconds: number;
 
 beforeAll(async () => {
   clone = new Clone(lastRelease());
@@ -71,6 +74,15 @@ test("the only requests that fail are those of the seconds in which the door is 
     expect(requests).toBeGreaterThan(500);
     expect(elsewhere, name).toEqual([]);
   }
+});
+
+test("the ports are closed for no longer than docs/how-to/upgrade.md says", () => {
+  const page = readFileSync(join(import.meta.dirname, "../../docs/how-to/upgrade.md"), "utf8");
+  const [least, most] = /ports are closed for (\d) to (\d) seconds/.exec(page)!.slice(1).map(Number);
+  console.log(JSON.stringify({ portClosedSeconds }));
+  expect(portClosedSeconds).toBeLessThanOrEqual(most!);
+  // A page that frightens is no better.
+  expect(most! - least!).toBeLessThanOrEqual(4);
 });
 
 test("it is announced, and nothing else goes before its like is there", () => {
@@ -129,6 +141,7 @@ async function underLoad(): Promise<Record<string, LoadResult>> {
     "page over HTTP/2": startLoad({ ...common, url: `${reach.url}/health`, protocol: "http/2" }),
   };
   const door = watchDoor();
+  const port = watchPort();
   const answered = () => Promise.all(Object.values(running).map((load) => load.advance(30)));
   const results: [string, LoadResult][] = [];
   try {
@@ -138,6 +151,7 @@ async function underLoad(): Promise<Record<string, LoadResult>> {
     await answered();
   } finally {
     door.stop();
+    portClosedSeconds = await port.stop();
     for (const [name, load] of Object.entries(running)) results.push([name, await load.stop()]);
   }
   return Object.fromEntries(results);
@@ -167,3 +181,31 @@ function watchDoor(): { closed: () => { from: number; to: number }; stop: () => 
 }
 
 const LISTENS_WITHIN_MS = 2_000;
+
+/** Clients that come one after the other, each with a connection of its own. */
+function watchPort(): { stop: () => Promise<number> } {
+  const asked: Promise<{ at: number; answered: boolean }>[] = [];
+  let over = false;
+  const watching = (async () => {
+    while (!over) {
+      const at = Date.now();
+      const answer = reach.request("/health");
+      asked.push(
+        answer.then(
+          ({ status }) => ({ at, answered: status === 200 }),
+          () => ({ at, answered: false }),
+        ),
+      );
+      await delay(50);
+    }
+  })();
+  return {
+    stop: async () => {
+      over = true;
+      await watching;
+      const all = await Promise.all(asked);
+      const refused = all.filter(({ answered }) => !answered).map(({ at }) => at);
+      return refused.length === 0 ? 0 : (Math.max(...refused) - Math.min(...refused)) / 1000;
+    },
+  };
+}

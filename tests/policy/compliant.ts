@@ -4,6 +4,29 @@ import { stackViolations, violations } from "../../policy/violations.ts";
 
 const DIGEST = `sha256:${"0123456789abcdef".repeat(4)}`;
 
+/** What the edge reads of a service that speaks TLS, behind a list, a password, and a service that is asked. */
+export function guardedRoute() {
+  const rule = (path: string) => `Host(\`example.com\`) && PathPrefix(\`${path}\`)`;
+  const router = (path: string, middlewares: string[]) => ({ rule: rule(path), middlewares });
+  return {
+    http: {
+      routers: {
+        api: router("/admin", ["api-allow", "api-auth"]),
+        "api-unsized": { ...router("/admin", ["api-auth"]), rule: `${rule("/admin")} && !Method(\`GET\`)` },
+        "api-closed": router("/admin", ["api-closed"]),
+        "api-route-2": router("/member", ["api-route-2-auth"]),
+        "api-route-2-closed": router("/member", ["api-route-2-closed"]),
+      },
+      middlewares: {
+        "api-allow": { ipAllowList: { sourceRange: ["192.0.2.0/24"] } },
+        "api-auth": { basicAuth: { usersFile: "/routes/api-route.1.beside.api", users: [] as string[] } },
+        "api-route-2-auth": { forwardAuth: { address: "http://127.0.0.1:8081/auth/gate/", trustForwardHeader: false } },
+      },
+      serversTransports: { api: { serverName: "api", insecureSkipVerify: false } },
+    },
+  };
+}
+
 /**
  * A stack in which every rule is kept: a front door, a Traefik, a service in its compartment, a database with its backup, a
  * Swarm service, Cloudflare.
@@ -93,6 +116,10 @@ export function compliantStack(): Resource[] {
     ),
     container("web"),
     container("job", { mustRun: false, restart: "no", healthcheck: undefined }),
+    container("route", {
+      ...{ mustRun: false, restart: "no", healthcheck: undefined },
+      envs: [`ROUTE=${JSON.stringify(guardedRoute())}`],
+    }),
     container("courier", { start: false, mustRun: false, restart: "no", logDriver: undefined }),
     container("database", { image: `postgres:18.1@${DIGEST}`, networksAdvanced: [{ name: "data" }] }),
     container("backup", { networksAdvanced: [{ name: "data" }] }, { "bulkhead.backs-up": "rows" }),

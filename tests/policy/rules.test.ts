@@ -3,7 +3,7 @@ import { resourceRules, stackRules } from "../../policy/rules.ts";
 import { NOT_IN_SWARM } from "../../policy/services.ts";
 import { workloadRows } from "../../policy/workloads.ts";
 import type { Resource } from "../../policy/rule.ts";
-import { compliantStack, labelList, violationsIn } from "./compliant.ts";
+import { compliantStack, guardedRoute, labelList, violationsIn } from "./compliant.ts";
 
 test("the compliant stack keeps every rule", () => {
   expect(violationsIn(compliantStack())).toEqual([]);
@@ -50,12 +50,53 @@ const EXCEPTIONS =
 const ZONE = "make ssl strict, min_tls_version 1.2 or newer, and always_use_https on";
 const ENTRY_POINT =
   "give Traefik's entry point http.tls and a middleware whose name says rate-limit, so that every route has both";
+const GUARD =
+  "name smaller ranges, leave trustForwardHeader false, and let a router of less priority answer 503 for the same rule";
 const COMPARTMENT = "take it off that network, and name what it reaches in its uses";
 const EGRESS = "give the network internal: true, and the program egress: true if it has to reach the internet";
 
 const exceptions = (list: unknown) => labelList({ "bulkhead.pids": "64", "bulkhead.exceptions": JSON.stringify(list) });
 
+/** The route file with something changed in it. */
+function routeWith(change: (http: ReturnType<typeof guardedRoute>["http"]) => unknown): Record<string, unknown> {
+  const content = guardedRoute();
+  change(content.http);
+  return { envs: [`ROUTE=${JSON.stringify(content)}`] };
+}
+
 const broken: Broken[] = [
+  {
+    rule: "container-route-upstream",
+    of: "route",
+    set: routeWith(({ serversTransports }) => (serversTransports.api.insecureSkipVerify = true)),
+    says:
+      "route: takes any certificate of the service: give upstreamTls a caCertificatePem, and the serverName that the " +
+      "certificate is for",
+  },
+  {
+    rule: "container-route-auth",
+    of: "route",
+    set: routeWith(({ middlewares }) => middlewares["api-auth"].basicAuth.users.push("ann:$2y$05$x")),
+    says: "route: has the users of api-auth in its environment: give the users in a file, as basicAuth of a route does",
+  },
+  {
+    rule: "container-route-guard",
+    of: "route",
+    set: routeWith(({ middlewares }) => middlewares["api-allow"].ipAllowList.sourceRange.push("0.0.0.0/0")),
+    says: `route: lets every address pass in api-allow: ${GUARD}`,
+  },
+  {
+    rule: "container-route-guard",
+    of: "route",
+    set: routeWith(({ middlewares }) => (middlewares["api-route-2-auth"].forwardAuth.trustForwardHeader = true)),
+    says: `route: believes what clients say of themselves in api-route-2-auth: ${GUARD}`,
+  },
+  {
+    rule: "container-route-guard",
+    of: "route",
+    set: routeWith(({ routers }) => Reflect.deleteProperty(routers, "api-route-2-closed")),
+    says: `route: leaves the requests of api-route-2 to other routes where the edge cannot ask who may pass: ${GUARD}`,
+  },
   {
     rule: "container-privileged",
     of: "web",

@@ -11,10 +11,16 @@ export interface Args {
   vault?: Partial<VaultArgs>;
   database?: Partial<PostgresArgs>;
   backup?: Partial<BackupArgs>;
+  /** Another database whose backups are to be in the same vault. */
+  another?: true;
+  onHost?: (host: DockerHost) => void;
 }
 
 /** A database with a vault and a backup. */
-export function recordBackup({ vault: ofVault, database: ofDatabase, backup }: Args = {}, options: RecordOptions = {}) {
+export function recordBackup(
+  { vault: ofVault, database: ofDatabase, backup, another, onHost }: Args = {},
+  options: RecordOptions = {},
+) {
   return record(
     () => {
       const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
@@ -28,6 +34,14 @@ export function recordBackup({ vault: ofVault, database: ofDatabase, backup }: A
         ...ofDatabase,
       });
       new Backup("backup", { database, ...backup });
+      if (another)
+        new Backup("backup-2", {
+          database: new Postgres("db-2", {
+            ...{ host, vault, maxMb: 1024, databases: { app: {} } },
+            limits: { memoryMb: 256, cpus: 1, pids: 128 },
+          }),
+        });
+      onHost?.(host);
     },
     { secrets: [SECRET], ...options },
   );

@@ -139,7 +139,13 @@ test("backups are listed oldest first, each with its last drill; without a manif
 
 describe.each([["dash"], ["busybox", "sh"]])("what of the vault stays, in %s", (...shell) => {
   /** What is taken away of backups by their days, each of a chain. */
-  function pruned(backups: readonly string[], keep: readonly number[], wal: Record<string, string[]> = {}): string[] {
+  function pruned(
+    backups: readonly string[],
+    keep: readonly number[],
+    wal: Record<string, string[]> = {},
+    open: Record<string, string[]> = {},
+    own = ["c0", "c1", "c2"],
+  ): string[] {
     const directory = mkdtempSync(join(tmpdir(), "bulkhead-prune-"));
     onTestFinished(() => rmSync(directory, { recursive: true }));
     const list = backups.map((each) => each.replace("/", " "));
@@ -152,21 +158,25 @@ describe.each([["dash"], ["busybox", "sh"]])("what of the vault stays, in %s", (
     );
     for (const [chain, files] of Object.entries(wal))
       writeFileSync(join(directory, `wal-${chain}`), `${files.join("\n")}\n`);
+    for (const [chain, files] of Object.entries(open))
+      writeFileSync(join(directory, `open-${chain}`), `${files.join("\n")}\n`);
+    writeFileSync(join(directory, "marked"), `other 2\n${own.map((chain) => `${chain} 1\n`).join("")}`);
     const library = readFileSync(join(import.meta.dirname, "../../components/data/backup-prune.sh"), "utf8");
     const script = `
       say() { :; }
       bases() { cp stored "$1"; }
+      chains() { cp marked "$1"; }
       rclone() {
         case "$1 $2" in
-          "lsf --dirs-only") for file in wal-*; do [ ! -e "$file" ] || echo "\${file#wal-}/"; done ;;
-          "lsf --files-only") cat "wal-\${3#vault:wal/}" ;;
+          "lsf --dirs-only") for file in "\${3#vault:}"-*; do [ ! -e "$file" ] || echo "\${file#*-}/"; done ;;
+          "lsf --files-only") file=\${3#vault:}; cat "\${file%/*}-\${file#*/}" 2>/dev/null ;;
           purge*) echo "$2" >>gone ;;
           "delete --files-from-raw") sed "s|^|$4/|" "$3" >>gone ;;
         esac
       }
       touch gone
       ${library.replaceAll("/tmp/", "./")}
-      prune ${keep.join(" ")} || exit
+      prune 1 ${keep.join(" ")} || exit
       cat gone`;
     const [program, ...args] = shell;
     const { stdout, stderr, status } = spawnSync(program, [...args, "-c", script], {
@@ -231,5 +241,30 @@ describe.each([["dash"], ["busybox", "sh"]])("what of the vault stays, in %s", (
       ...[`base/c0/20260101T023000Z_${segment(2)}`, `base/c1/20260102T023000Z_${segment(3)}`],
       ...[`wal/c0/${segment(2)}.zst`, `wal/c1/${segment(3)}.zst`, `wal/c1/${segment(4)}.zst`],
     ]);
+  });
+
+  test("nothing of another database, however old it is", () => {
+    const segment = (number: number) => `00000001000000000000000${number}`;
+    const backups = [
+      at("20260101", segment(2), "other"),
+      at("20260102", segment(2), "unmarked"),
+      ...["20260110", "20260111", "20260112"].map((day) => at(day, segment(3), "c1")),
+    ];
+    const wal = { other: [`${segment(2)}.zst`], unmarked: [`${segment(2)}.zst`], c1: [`${segment(3)}.zst`] };
+    const open = { other: [`${segment(1)}.zst`, `${segment(3)}.zst`] };
+    expect(pruned(backups, [1, 0, 0], wal, open)).toEqual(
+      ["20260111", "20260110"].map((day) => `base/c1/${day}T023000Z_${segment(3)}`),
+    );
+  });
+
+  test("the open segment at the end of a chain, which is all that there is of it", () => {
+    const segment = (number: number) => `00000001000000000000000${number}.zst`;
+    const gone = pruned(
+      [at("20260101")],
+      [7, 4, 6],
+      { c1: [segment(1), segment(2)] },
+      { c1: [segment(2), segment(3)] },
+    );
+    expect(gone).toEqual([`open/c1/${segment(2)}`]);
   });
 });

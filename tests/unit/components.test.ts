@@ -660,6 +660,16 @@ describe("a container that fails", () => {
     ]);
   });
 
+  test("for want of addresses says so, and how to get more", async () => {
+    const { said, failed } = await creation(engineWith([]));
+    await failed([
+      "Unable to create network: Error response from daemon: could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+    ]);
+    expect(said).toEqual([
+      expect.stringMatching(/^host: unix:\S+: Docker has no addresses left for another network\n[^]*networks\.subnets/),
+    ]);
+  });
+
   test("says why nobody can tell", async () => {
     const answer = engineWith([STARTING]);
     const { said, failed } = await creation((request) => (request.includes("/new/") ? undefined : answer(request)));

@@ -220,6 +220,31 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   ],
 
   [
+    "maintenance that is neither",
+    { maintenance: "yes" },
+    'maintenance: "yes" is no maintenance: give true, or an object with allowFrom or retryAfterSeconds',
+  ],
+  [
+    "a list of maintenance that nobody can be on",
+    { maintenance: { allowFrom: ["203.0.113.300"] } },
+    'maintenance.allowFrom.0: "203.0.113.300" is no address and no range: give one like 192.0.2.7 or 192.0.2.0/24',
+  ],
+  [
+    "a list of maintenance that is for everybody",
+    { maintenance: { allowFrom: ["192.0.2.7", "::/0"] } },
+    "maintenance.allowFrom.1: ::/0 is everybody: leave maintenance out, or name a smaller range",
+  ],
+  [
+    "a key of maintenance that is misspelt",
+    { maintenance: { allowfrom: [] } },
+    "maintenance.allowfrom: unknown key: did you mean reach:maintenance.allowFrom?",
+  ],
+  [
+    "maintenance that tells clients to come back at once",
+    { maintenance: { retryAfterSeconds: 0 } },
+    "maintenance.retryAfterSeconds: 0 is not a whole number from 1 to 86400: give the seconds after which clients may ask again",
+  ],
+  [
     "networks that no packet or address fits",
     { networks: { mtu: 60, subnets: "10.0.0.0/24" } },
     "networks.mtu: 60 is not a whole number from 576 to 9216: give the MTU of the host's way out, which `bulkhead doctor` tells",
@@ -560,7 +585,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
   [
     "an unknown key that is like no other",
     { replicas: 3 },
-    "replicas: unknown key: give one of host, knownHosts, domain, domains, aliases, edge, networks, certificates, dnsApiToken, route53SecretAccessKey, rfc2136TsigSecret, cloudflare, cloudflareApiToken, registries, restore, backupKey, backupKeyKept, images, backend, frontend",
+    "replicas: unknown key: give one of host, knownHosts, domain, domains, aliases, edge, maintenance, networks, certificates, dnsApiToken, route53SecretAccessKey, rfc2136TsigSecret, cloudflare, cloudflareApiToken, registries, restore, upgrade, beginsEmpty, backupKey, backupKeyKept, images, backend, frontend",
   ],
   [
     "a registry's token in clear",

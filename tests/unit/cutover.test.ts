@@ -123,7 +123,10 @@ ${Object.entries(routers)
 date() { passed=$(($(cat "${directory}/date" 2>/dev/null || echo 0) + 4)); echo "$passed" | tee "${directory}/date"; }
 sleep() { echo "$1" >> "${directory}/slept"; }
 `;
-  const script = command[2]!.replaceAll("/tmp", temporary).replaceAll("/routes", routes);
+  const script = command[2]!
+    .replaceAll("/tmp", temporary)
+    .replaceAll("/routes", routes)
+    .replaceAll("/beside", join(directory, "beside"));
   expect(script).not.toBe(command[2]);
   const shell = spawn(command[0]!, [command[1]!, fakes + script], {
     env: { PATH: process.env["PATH"], ...env, ...more },
@@ -188,6 +191,29 @@ describe.concurrent("a cutover", () => {
   test("asks no DNS server for a release", async () => {
     const after = await cutOver({ edges: { "172.21.0.2": ["200 OK"] } });
     expect(after.asked("127.0.0.11")).toBe(0);
+  });
+});
+
+describe("files beside a route", () => {
+  const edges = { "172.21.0.2": ["200 OK"] };
+  const before = "mkdir ../beside; echo users > ../beside/api; touch api.0.beside.api other.0.beside.api";
+  const more = { BESIDE: "1" };
+
+  test("are there before the route is, and those of before go when it serves", async () => {
+    const after = await cutOver({ edges, old: OLD, before, more });
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"] });
+    expect(after.left).toEqual(["api.1.beside.api", "api.turn", "api.yml", "other.0.beside.api"]);
+  });
+
+  test("of before stay when the old route comes back", async () => {
+    const after = await cutOver({ edges: { "172.21.0.2": [NOT_FOUND] }, old: OLD, before, more });
+    expect(after).toMatchObject({ code: 1, route: OLD });
+    expect(after.left).toContain("api.0.beside.api");
+  });
+
+  test("go when the new route has none", async () => {
+    const after = await cutOver({ edges, old: OLD, before });
+    expect(after.left).toEqual(["api.turn", "api.yml", "other.0.beside.api"]);
   });
 });
 

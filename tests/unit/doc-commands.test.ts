@@ -18,28 +18,26 @@ interface Typed {
 
 /** Commands of other programs: how each begins, and the test or script that runs it, or why nothing does. */
 const OTHERS: readonly (readonly [start: string, runBy: string])[] = [
-  ["npm install bulkhead", "tests/e2e/package.test.ts"],
+  ["npm install bulkhead", "tests/e2e/start.test.ts"],
   ["pulumi stack init", "tests/e2e/environments.test.ts"],
   ["pulumi config set --secret", "tests/e2e/environments.test.ts"],
-  ["pulumi config set --path", "nothing: the tests write the stack file's registries themselves"],
+  ["pulumi config set maintenance true", "tests/e2e/routes.test.ts"],
+  ["pulumi config set --path", "tests/e2e/environments.test.ts"],
   ["docker run --rm --network none --user 0:0", "tests/e2e/images.test.ts"],
-  ["pulumi login", "nothing: the tests give the same address as PULUMI_BACKEND_URL"],
-  ["pulumi preview --policy-pack", "nothing: the tests give the pack as PULUMI_OPTION_POLICY_PACK"],
+  ["pulumi login", "tests/e2e/start.test.ts"],
+  ["pulumi preview --policy-pack", "tests/e2e/policy.test.ts"],
   ["export AWS_", "tests/e2e/r2.test.ts"],
   ["TEST_ENGINE=mine bash toolchain/run tests/support/run-e2e.ts", "scripts/suites.ts"],
   ["bash toolchain/run bench/", "nothing: each takes minutes of a machine of its own"],
-  ["pulumi import cloudflare:", "nothing: needs a zone of somebody's"],
-  ["docker exec $(docker ps", "nothing: read by hand on a host under load"],
-  ["iptables ", "nothing: the rule is for a host at a cloud"],
+  ["pulumi import ", "tests/e2e/cloudflare.test.ts"],
+  ["docker exec $(docker ps", "tests/e2e/operate.test.ts"],
+  ["iptables ", "tests/e2e/remote.test.ts"],
   ["ssh-keyscan ", "tests/e2e/remote.test.ts"],
   ["ssh-keygen ", "tests/e2e/remote.test.ts"],
   ["cat host-key ", "tests/e2e/remote.test.ts"],
   ['echo \'{"live-restore"', "tests/e2e/faults.test.ts"],
-  [
-    "systemctl reload docker",
-    "nothing: hosts of the tests have no systemd; faults.test.ts sends the signal that it sends",
-  ],
-  ["ssh root@", "nothing: needs a server that is empty"],
+  ["systemctl reload docker", "tests/e2e/faults.test.ts"],
+  ["ssh root@", "tests/e2e/start.test.ts"],
   ["cd apps/backend", "nothing: needs a package index"],
 ];
 

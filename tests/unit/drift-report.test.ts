@@ -6,7 +6,7 @@ const finding = {
   field: "pids",
   promised: "256",
   found: "4000",
-  cure: "`bulkhead up` puts it right.",
+  cure: "`bulkhead up` fixes it.",
 };
 const record: Refreshed = { name: "dns", type: "cloudflare:index/dnsRecord:DnsRecord", properties: ["content", "ttl"] };
 const job: Refreshed = { name: "routes-job", type: "docker:index/container:Container", properties: [] };
@@ -21,7 +21,7 @@ describe("the report on drift", () => {
 | \`edge\` | \`pids\` | \`256\` | \`4000\` |
 | \`edge\` | \`memory\` | \`256\` | \`4000\` |
 
-- \`bulkhead up\` puts it right.
+- \`bulkhead up\` fixes it.
 
 \`pulumi refresh --stack prod\` would change in the state:
 

@@ -144,6 +144,19 @@ const short = ({ resource, field, promised, found }: Finding) => `${resource}, $
 
 test("a host that is as promised has no findings", () => expect(said({})).toEqual([]));
 
+test("a service that Docker is not to look at is well while it runs; one that it is to look at is not", () => {
+  const healthOf = (healthcheck?: object) => {
+    const legacy = {
+      ...container("backend", { image: IMAGE, restart: "always", ...(healthcheck && { healthcheck }) }),
+    };
+    const found = { ...backend, State: { ...backend.State, Health: undefined } };
+    const all = findings(promises({ resources: [legacy] }), { ...host, containers: [found] }, "reach-prod");
+    return all.filter(({ field }) => field === "health").map(short);
+  };
+  expect(healthOf()).toEqual([]);
+  expect(healthOf({ tests: ["CMD", "true"] })).toEqual(["backend, health: healthy -> not looked at"]);
+});
+
 /** One field of the backend that is not as promised, and what is said of it. */
 const broken: [field: string, change: (backend: ContainerState) => void, promised: string, found: string][] = [
   ["state", ({ State }) => void (State.Status = "exited"), "running", "exited"],
@@ -343,6 +356,37 @@ test("a network that nothing is to be on is not missed", () => {
   };
   expect(of("web")).toHaveLength(1);
   expect(of("internal")).toEqual([]);
+});
+
+test("files beside a route are compared, and their content not shown", () => {
+  const users = "ann:$2b$04$a-hash";
+  const beside = promises({
+    resources: [
+      container("users-courier", {
+        ...{ image: IMAGE, start: false, restart: "no" },
+        volumes: [{ volumeName: "users", containerPath: "/bulkhead" }],
+        uploads: [{ file: "/bulkhead/app", content: users, permissions: "0400", owner: "0", group: "0" }],
+      }),
+      container("app-route-job", {
+        ...{ image: IMAGE, restart: "no", envs: ["ROUTE_FILE=app-route", "ROUTE={a=b}", "BESIDE=1"] },
+        volumes: [{ volumeName: "users", containerPath: "/beside" }],
+      }),
+    ],
+  });
+  const found = (...files: ReturnType<typeof route>[]) => {
+    const routes = [route("app-route.yml", "{a=b}"), ...files];
+    return findings(beside, { ...host, containers: [], networks: [], volumes: [], carried: {}, routes }, "reach-prod");
+  };
+  const of = (...files: ReturnType<typeof route>[]) =>
+    found(...files)
+      .filter(({ resource }) => resource === "edge")
+      .map(short);
+  const file = "app-route.1.beside.app";
+  expect(of(route(file, users))).toEqual([]);
+  expect(of(route(file, users), route("app-route.0.beside.app", "of a failed update"))).toEqual([]);
+  expect(of(route(file, "eve:$2b$04$hers"))).toEqual([`edge, route ${file}: as deployed -> another`]);
+  expect(of()).toEqual([`edge, route ${file}: as deployed -> gone`]);
+  expect(JSON.stringify(found(route(file, "eve:$2b$04$hers")))).not.toContain("$2b$");
 });
 
 test.each<[what: string, changes: Partial<HostState>, ...findings: string[]]>([

@@ -605,6 +605,8 @@ describe("the edge", () => {
       ["entrypoints.websecure.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
       ["entrypoints.tcp-clients.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
       ["entrypoints.tcp-mail.proxyprotocol.trustedips", "172.21.0.0/16,fd00::/64"],
+      // Of a request it believes itself, when it asks a service who may pass.
+      ["entrypoints.services.forwardedheaders.trustedips", "127.0.0.1/32"],
     ]);
   });
 
@@ -700,6 +702,7 @@ describe("the edge", () => {
       "accesslog.format": "json",
       "accesslog.fields.queryparameters.defaultmode": "drop",
       "accesslog.fields.headers.defaultmode": "drop",
+      "accesslog.fields.names.ClientUsername": "drop",
       "entrypoints.release.observability.accesslogs": "false",
     });
     const kept = Object.entries(settings).filter(

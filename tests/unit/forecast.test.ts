@@ -149,6 +149,59 @@ describe("what happens to a service", () => {
   });
 });
 
+describe("routes that more people get through are told, also when the service is rolled:", () => {
+  const job = (guards: object | undefined) => ({
+    ...jobOf("route", "web"),
+    // Not known in a preview before the release has its name.
+    envs: UNKNOWN,
+    labels: [
+      ...jobOf("route", "web").labels,
+      ...(guards ? [{ label: "bulkhead.guards", value: JSON.stringify(guards) }] : []),
+    ],
+  });
+  const less = (before: object | undefined, after: object | undefined) =>
+    told({ name: "web-route-job", ops: REPLACED, before: job(before), after: job(after) }).weakenedRoutes;
+  const rate = (requestsPerSecond: number) => ({ rateLimit: { requestsPerSecond, burst: 5 } });
+
+  test.each<[string, object, object | undefined, string[]]>([
+    ["no auth", { basicAuth: ["ann"] }, {}, ["loses basicAuth: whoever it kept out gets through"]],
+    ["no list", { allowFrom: ["192.0.2.7"] }, undefined, ["loses allowFrom: whoever it kept out gets through"]],
+    [
+      "more addresses",
+      { allowFrom: ["192.0.2.7"] },
+      { allowFrom: ["192.0.2.7", "198.51.100.0/24"] },
+      ["lets 198.51.100.0/24 pass too (allowFrom)"],
+    ],
+    ["more users", { basicAuth: ["ann"] }, { basicAuth: ["ann", "bob"] }, ["lets bob pass too (basicAuth)"]],
+    ["another question", { basicAuth: ["ann"] }, { forwardAuth: "gate/" }, ["asks gate/ instead of for a password"]],
+    ["another service", { forwardAuth: "gate/" }, { forwardAuth: "open/" }, ["asks open/ instead of gate/"]],
+    ["more requests", rate(1), rate(9), ["takes 9 requests a second of one client, and not 1"]],
+  ])("%s", (_, was, is, lines) => {
+    const place = "example.com/admin";
+    expect(less({ [place]: was }, is && { [place]: is })).toEqual(lines.map((line) => `web: ${place} ${line}`));
+  });
+
+  test("not those that fewer get through, nor a service that goes", () => {
+    const place = "example.com/admin";
+    expect(less(undefined, { [place]: { basicAuth: ["ann"] } })).toEqual([]);
+    expect(less({ [place]: { basicAuth: ["ann", "bob"] } }, { [place]: { basicAuth: ["ann"] } })).toEqual([]);
+    expect(less({ [place]: rate(9) }, { [place]: { ...rate(1), allowFrom: ["192.0.2.7"] } })).toEqual([]);
+    const gone = { name: "web-route-job", ops: ["delete"], before: job({ [place]: { basicAuth: ["ann"] } }) };
+    expect(told(gone).weakenedRoutes).toEqual([]);
+  });
+
+  test("in the report, which is then no green one", () => {
+    const forecast = told({
+      ...{ name: "web-route-job", ops: REPLACED, after: job(undefined) },
+      before: job({ "example.com/admin": { basicAuth: ["ann"] } }),
+    });
+    const text = markdown({ ...forecast, stack: "prod", unacknowledged: [] });
+    expect(text).toMatch(/^### ⚠️/);
+    expect(text).toContain("Routes that more people get through");
+    expect(text).toContain("web: example.com/admin loses basicAuth: whoever it kept out gets through");
+  });
+});
+
 describe("why", () => {
   const reasons = (before: object, after: object, ...others: Told[]) =>
     told({ name: "web", ops: REPLACED, before: service("web", before), after: service("web", after) }, ...others)
@@ -226,13 +279,13 @@ describe("data at risk", () => {
     [
       "one that stays",
       { type: VOLUME, ops: ["delete"], before: data, retained: true },
-      "is let go of: it stays on the host, and the stack knows it no more",
+      "is retained on the host but no longer managed by this stack",
     ],
     ["a bucket", { type: BUCKET, ops: ["delete"], before: { name: "notes" } }, "is deleted with all that is in it"],
     [
       "a bucket that stays",
       { type: BUCKET, ops: ["delete"], before: { name: "notes" }, retained: true },
-      "is let go of: it stays at Cloudflare, and the stack knows it no more",
+      "is retained at Cloudflare but no longer managed by this stack",
     ],
   ])("%s", (_, change, fate) => {
     expect(told({ name: "x", ...change }).dataAtRisk).toEqual([{ name: "notes", fate }]);

@@ -104,6 +104,12 @@ test("an answer is the service's, and well, or it is red", () => {
   const csp = { "content-type": "text/plain", "content-security-policy": "default-src 'none'" };
   expect(judge(answered(404, "404 page not found\n", csp)).ok).toBe(true);
   for (const status of [500, 502, 503, 504, 522, 429]) expect(judge(answered(status)).ok).toBe(false);
+  const inMaintenance = (outcome: Outcome) =>
+    judgeAnswer(outcome, { isHealthPath: false, nobody, name: "prod", acme: false, inMaintenance: true });
+  const away = answered(503, "Service Unavailable\n", { "retry-after": "300" });
+  expect(inMaintenance(away)).toMatchObject({ ok: true, found: "503: in maintenance, as the stack file says" });
+  expect(judge(away).ok).toBe(false);
+  expect(inMaintenance(answered(503)).ok).toBe(false);
   const others: Outcome[] = [
     { kind: "certificate", said: "expired" },
     { kind: "no answer", said: "in 10 s" },

@@ -191,6 +191,16 @@ describe("an invariant complains of one broken property", () => {
 
   const rows: Row[] = [
     {
+      invariant: "a route that asks who may pass has no hash in it, and answers 503 where it cannot ask",
+      breaks: "users in the route itself",
+      in: "backend-route-job",
+      by: ({ inputs }) => {
+        const content = { http: { middlewares: { "backend-auth": { basicAuth: { users: ["ann:$2b$04$x"] } } } } };
+        inputs.envs = [`ROUTE=${JSON.stringify(content)}`];
+      },
+      complaint: "backend-route-job: has users in backend-auth",
+    },
+    {
       invariant: secret,
       breaks: "in a provider, in clear",
       by: (_, recording) => (resource(recording, "cloudflare-provider").secretPaths = []),

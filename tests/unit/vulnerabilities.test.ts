@@ -25,27 +25,27 @@ cp '${directory}/report.json' "$2"
 const known = { VulnerabilityID: "CVE-2026-1", PkgName: "openssl", InstalledVersion: "3.0.1", FixedVersion: "3.0.2" };
 const image = "traefik:v3@sha256:ab";
 
-test("a scan asks for critical and high holes that can be closed, and tells each", async () => {
+test("a scan asks for critical and high vulnerabilities that have a fix, and tells each", async () => {
   const trivy = fakeTrivy({ Results: [{ Vulnerabilities: [{ ...known, Severity: "HIGH" }] }, {}] });
-  const holes = await vulnerabilitiesIn(trivy.path, image);
-  expect(holes).toEqual([
+  const found = await vulnerabilitiesIn(trivy.path, image);
+  expect(found).toEqual([
     { image, id: "CVE-2026-1", severity: "HIGH", package: "openssl", installed: "3.0.1", fixed: "3.0.2" },
   ]);
   expect(trivy.asked()).toMatch(
     /^image --quiet --scanners vuln --severity CRITICAL,HIGH --ignore-unfixed --format json --output \S+ traefik:v3@sha256:ab\n$/,
   );
-  expect(scanReport([image, "haproxy:3"], holes)).toBe(`\
-## Known holes in the images
+  expect(scanReport([image, "haproxy:3"], found)).toBe(`\
+## Known vulnerabilities in the images
 
 ### ${image}
 
-| hole | severity | package | installed | closed in |
+| vulnerability | severity | package | installed | fixed in |
 | --- | --- | --- | --- | --- |
 | \`CVE-2026-1\` | \`HIGH\` | \`openssl\` | \`3.0.1\` | \`3.0.2\` |
 
 ### haproxy:3
 
-No critical or high hole that can be closed.
+No critical or high vulnerability that has a fix.
 `);
 });
 

@@ -23,7 +23,7 @@ import (
 
 // Config is what a middleware of a route file says. Kind decides which of the others count.
 type Config struct {
-	// Kind is reset, limits, linger, client, answer or redirect.
+	// Kind is reset, limits, linger, client, answer, redirect, page or maintenance.
 	Kind string
 
 	// Service is whose limits these are, for the log.
@@ -38,6 +38,9 @@ type Config struct {
 	FromClient bool
 	// RefusedPaths is a regular expression of what is answered 400. It looks at the path as it is encoded.
 	RefusedPaths string
+	// OwnHeaders is a regular expression of names of headers that no client may send, because the service takes what stands
+	// there for the edge's word.
+	OwnHeaders string
 
 	// Forwarded takes the last address of X-Forwarded-For for the client's, and not the connection's.
 	Forwarded bool
@@ -46,6 +49,17 @@ type Config struct {
 
 	// Status answers every request.
 	Status int
+	// Page is a file that answers clients which take HTML, instead of a word.
+	Page string
+	// Pages are such files by status, which is the end of the path that is asked for.
+	Pages map[string]string
+
+	// AllowFrom are addresses, as CIDR, of clients that maintenance lets through.
+	AllowFrom []string
+	// Health has what it lets through for everybody, as host and path.
+	Health []string
+	// RetryAfterSeconds is when the others may ask again.
+	RetryAfterSeconds int
 
 	// To is the host that a redirect leads to; empty: the one that was asked for.
 	To string
@@ -79,6 +93,13 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 			}
 			l.refused = refused
 		}
+		if config.OwnHeaders != "" {
+			own, err := regexp.Compile(config.OwnHeaders)
+			if err != nil {
+				return nil, fmt.Errorf("%s: ownHeaders: %w", name, err)
+			}
+			l.own = own
+		}
 		return l, nil
 	case "reset":
 		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
@@ -95,7 +116,17 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 	case "client":
 		return newClients(next, config)
 	case "answer":
-		return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { answer(rw, config.Status) }), nil
+		page, err := readPage(config.Page)
+		if err != nil {
+			return nil, err
+		}
+		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+			answerPage(rw, req, config.Status, page)
+		}), nil
+	case "page":
+		return newPages(config)
+	case "maintenance":
+		return newMaintenance(next, config)
 	case "redirect":
 		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) { redirect(rw, req, config) }), nil
 	}
@@ -131,18 +162,24 @@ func (c *clients) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	c.next.ServeHTTP(rw, req)
 }
 
-func (c *clients) clientOf(req *http.Request) string {
+// addressOf is whose request it is: the connection's, or the one that the proxy saw.
+func addressOf(req *http.Request, forwarded bool) string {
 	text := req.RemoteAddr
 	if host, _, err := net.SplitHostPort(text); err == nil {
 		text = host
 	}
-	if c.forwarded {
+	if forwarded {
 		// The last address is the one that the proxy saw; those before it are what the client says of itself.
 		all := strings.Split(strings.Join(req.Header.Values("X-Forwarded-For"), ","), ",")
 		if last := strings.TrimSpace(all[len(all)-1]); last != "" {
 			text = last
 		}
 	}
+	return text
+}
+
+func (c *clients) clientOf(req *http.Request) string {
+	text := addressOf(req, c.forwarded)
 	address, err := netip.ParseAddr(text)
 	if err != nil {
 		return text
@@ -184,6 +221,8 @@ type limits struct {
 	gap    time.Duration
 	// refused is nil where every path passes.
 	refused *regexp.Regexp
+	// own is nil where every header passes.
+	own *regexp.Regexp
 }
 
 func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
@@ -200,6 +239,13 @@ func (l *limits) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	if l.config.FromClient {
 		for _, name := range overrides {
 			req.Header.Del(name)
+		}
+		if l.own != nil {
+			for name := range req.Header {
+				if l.own.MatchString(name) {
+					delete(req.Header, name)
+				}
+			}
 		}
 		// A proxy before the edge hands on what a client says in it.
 		req.Header.Set("X-Forwarded-Host", req.Host)
@@ -315,6 +361,107 @@ func answer(rw http.ResponseWriter, status int) {
 	rw.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	rw.WriteHeader(status)
 	_, _ = rw.Write([]byte(text))
+}
+
+func readPage(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	return os.ReadFile(file)
+}
+
+// answerPage gives the page to who takes HTML, and a word to all others. It carries its styles and pictures in itself.
+func answerPage(rw http.ResponseWriter, req *http.Request, status int, page []byte) {
+	if page == nil || !strings.Contains(req.Header.Get("Accept"), "text/html") {
+		answer(rw, status)
+		return
+	}
+	header := rw.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "+
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Length", strconv.Itoa(len(page)))
+	rw.WriteHeader(status)
+	_, _ = rw.Write(page)
+}
+
+// newPages answers the edge itself, which asks for the page of a status.
+func newPages(config *Config) (http.Handler, error) {
+	pages := map[string][]byte{}
+	for status, file := range config.Pages {
+		page, err := readPage(file)
+		if err != nil {
+			return nil, err
+		}
+		pages[status] = page
+	}
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		asked := req.URL.Path[strings.LastIndex(req.URL.Path, "/")+1:]
+		status, err := strconv.Atoi(asked)
+		if err != nil || status < 400 || status > 599 {
+			status = http.StatusNotFound
+		}
+		answerPage(rw, req, status, pages[asked])
+	}), nil
+}
+
+type maintenance struct {
+	next   http.Handler
+	config *Config
+	page   []byte
+	allow  []netip.Prefix
+}
+
+func newMaintenance(next http.Handler, config *Config) (http.Handler, error) {
+	page, err := readPage(config.Page)
+	if err != nil {
+		return nil, err
+	}
+	m := &maintenance{next: next, config: config, page: page}
+	for _, text := range config.AllowFrom {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		m.allow = append(m.allow, prefix)
+	}
+	return m, nil
+}
+
+func (m *maintenance) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	// http:// answers redirects, and goes on doing so.
+	if req.TLS == nil || m.passes(req) {
+		m.next.ServeHTTP(rw, req)
+		return
+	}
+	rw.Header().Set("Retry-After", strconv.Itoa(m.config.RetryAfterSeconds))
+	answerPage(rw, req, http.StatusServiceUnavailable, m.page)
+	linger(rw, req)
+}
+
+func (m *maintenance) passes(req *http.Request) bool {
+	if address, err := netip.ParseAddr(addressOf(req, m.config.Forwarded)); err == nil {
+		for _, prefix := range m.allow {
+			if prefix.Contains(address.Unmap().WithZone("")) {
+				return true
+			}
+		}
+	}
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return false
+	}
+	host := req.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	asked := strings.ToLower(strings.TrimSuffix(host, ".")) + req.URL.EscapedPath()
+	for _, health := range m.config.Health {
+		if asked == health {
+			return true
+		}
+	}
+	return false
 }
 
 // redirect sends a client to the same path and query of another host by https. The host is the edge's own word, or one that

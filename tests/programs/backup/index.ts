@@ -20,7 +20,8 @@ const vault = new Vault("vault", {
 const db = new Postgres("db", {
   ...{ host, image: images.postgres, vault, connections: 20, limits: { memoryMb: 256, cpus: 1, pids: 64 } },
   maxMb: 1024,
-  databases: { app: {} },
+  version: config.getObject<15 | 17>("version"),
+  databases: { app: { extensions: ["pg_trgm"] } },
 });
 new Backup("backup", { database: db, walEverySeconds: 2 });
 

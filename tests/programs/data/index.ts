@@ -42,8 +42,10 @@ while :; do psql -XqAtc 'insert into acks default values returning nonce' >> /no
 const POOLED = `${CONNECT}
 until psql -Xqc 'select from acks limit 0'; do sleep 0.2; done
 touch /tmp/works
-# Another connection for each row, and one that is kept for some seconds, as drivers' pools keep them.
-while :; do psql -XqAtc 'insert into acks default values returning nonce' >> /notes/pooled 2>> /notes/pooled-failed; done &
+# Another connection for each row, by several at a time, and one that is kept for some seconds, as drivers' pools keep them.
+for each in 1 2 3; do
+  while :; do psql -XqAtc 'insert into acks default values returning nonce' >> /notes/pooled 2>> /notes/pooled-failed; done &
+done
 while :; do
   for row in $(seq 100); do echo 'insert into acks default values returning nonce;'; sleep 0.05; done |
     psql -XqAtv ON_ERROR_STOP=1 >> /notes/kept 2>> /notes/kept-failed

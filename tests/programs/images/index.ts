@@ -3,6 +3,7 @@ import { Config } from "@pulumi/pulumi";
 import { ServedRoutes } from "../../../components/edge/served-routes.ts";
 import { WebService } from "../../../components/edge/web-service.ts";
 import { DataVolume } from "../../../components/host/data-volume.ts";
+import { ScheduledJob } from "../../../components/host/scheduled-job.ts";
 import { Container } from "../../../components/host/container.ts";
 import { Engine } from "../../../components/docker-engine/client.ts";
 import { provideImages, type Registries } from "../../../components/host/provided-images.ts";
@@ -100,5 +101,26 @@ if (kinds)
       { noHealthCommand: true, why: "a test has the edge alone ask" },
     ],
     routes: { paths: ["/kinds"] },
+  });
+
+// Of an image with a static program and no shell: whether it is well, the edge alone asks.
+const bare = config.getObject<{ image: string; preDeployImage?: string; isScheduled?: boolean }>("bare");
+if (bare?.isScheduled)
+  new ScheduledJob("bare-job", {
+    host: edge.host,
+    image: bare.image,
+    schedule: "@yearly",
+    command: ["/busybox", "true"],
+    limits: common.limits,
+  });
+else if (bare)
+  new WebService("bare", {
+    ...common,
+    image: bare.image,
+    command: ["/busybox", "httpd", "-f", "-p", "8000", "-h", "/www"],
+    health: undefined,
+    exceptions: [{ noHealthCommand: true, why: "the image has nothing that could ask" }],
+    preDeploy: { command: ["true"], image: bare.preDeployImage },
+    routes: { paths: ["/bare"] },
   });
 new ServedRoutes("routes", { edge });
