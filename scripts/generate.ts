@@ -3,8 +3,9 @@ import { format } from "prettier";
 import { settingsPage, stackSchema } from "../cli/report/settings-page.ts";
 import { resourceRules, stackRules } from "../policy/rules.ts";
 import { settings } from "../settings.ts";
-import { pointsTable } from "../tests/support/points.ts";
-import { points } from "../tests/support/statsboard-points.ts";
+import { pointsTable, type Point } from "../tests/support/points.ts";
+import { points as profiledoctorPoints } from "../tests/support/profiledoctor-points.ts";
+import { points as statsboardPoints } from "../tests/support/statsboard-points.ts";
 import { commandsPage } from "./commands-page.ts";
 import { picture } from "./picture.ts";
 
@@ -13,18 +14,13 @@ const PROJECT = "reach";
 /** What is written from the program, so that it cannot say anything else than the program does. */
 async function generated(): Promise<Record<string, string>> {
   const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-  const statsboard = readFileSync(new URL("../examples/statsboard/README.md", import.meta.url), "utf8");
-  const statsboardPoints = readFileSync(new URL("../docs/examples/statsboard.md", import.meta.url), "utf8");
   const policy = readFileSync(new URL("../docs/reference/policy.md", import.meta.url), "utf8");
   const preview = readFileSync(new URL("../docs/how-to/preview.md", import.meta.url), "utf8");
   const explained = readFileSync(new URL("../tests/e2e/explained/bucket-expiry.md", import.meta.url), "utf8");
   return {
     "README.md": readme.replace(/```mermaid\n.*?```/s, await picture()),
-    "examples/statsboard/README.md": statsboard.replace(/```mermaid\n.*?```/s, await picture("examples/statsboard")),
-    "docs/examples/statsboard.md": await format(
-      statsboardPoints.replace(/(?<=\n## Every point\n).*$/s, () => `\n${pointsTable(points)}`),
-      { parser: "markdown", printWidth: 120 },
-    ),
+    ...(await ofExample("statsboard", statsboardPoints)),
+    ...(await ofExample("profiledoctor", profiledoctorPoints)),
     "stack.schema.json": await format(JSON.stringify(stackSchema(PROJECT, settings)), {
       parser: "json",
       printWidth: 120,
@@ -40,6 +36,19 @@ async function generated(): Promise<Record<string, string>> {
     ),
     "docs/how-to/preview.md": await format(
       preview.replace(/(?<=<!-- example -->\n).*(?=<!-- end)/s, () => `\n${explained.replace(/<details>.*/s, "")}`),
+      { parser: "markdown", printWidth: 120 },
+    ),
+  };
+}
+
+/** The picture of an example, and the table of its document's points. */
+async function ofExample(name: string, points: readonly Point[]): Promise<Record<string, string>> {
+  const readme = readFileSync(new URL(`../examples/${name}/README.md`, import.meta.url), "utf8");
+  const page = readFileSync(new URL(`../docs/examples/${name}.md`, import.meta.url), "utf8");
+  return {
+    [`examples/${name}/README.md`]: readme.replace(/```mermaid\n.*?```/s, await picture(`examples/${name}`)),
+    [`docs/examples/${name}.md`]: await format(
+      page.replace(/(?<=\n## Every point\n).*$/s, () => `\n${pointsTable(points)}`),
       { parser: "markdown", printWidth: 120 },
     ),
   };

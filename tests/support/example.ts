@@ -1,0 +1,205 @@
+// An example as its users have it: a clean copy, `bulkhead up` in its folder, and what is asked of it from outside.
+import { readFileSync } from "node:fs";
+import * as https from "node:https";
+import type { IncomingHttpHeaders } from "node:http";
+import type { LookupFunction } from "node:net";
+import { join } from "node:path";
+import { expect, vi } from "vitest";
+import { Engine } from "../../components/docker-engine/client.ts";
+import { startBrowser, type Browser } from "./browser.ts";
+import { runCommand, type CommandResult } from "./command.ts";
+import { RepositoryCopy } from "./copy.ts";
+import { startLoad } from "./load.ts";
+import type { Point } from "./points.ts";
+import { inspectAll, type ContainerInspect } from "./reach.ts";
+
+export interface Answer {
+  status: number;
+  text: string;
+  headers: IncomingHttpHeaders;
+}
+
+export class Example {
+  readonly name: string;
+  readonly stack: string;
+  readonly host: string;
+  readonly address: string;
+  readonly copy = new RepositoryCopy();
+  readonly program: string;
+  readonly engine = new Engine(process.env["DOCKER_HOST"]!);
+
+  /** @param httpsPort as Pulumi.local.yaml has it */
+  constructor(name: string, httpsPort: number) {
+    this.name = name;
+    this.stack = `${name}-local`;
+    this.host = `${name}.localhost`;
+    this.address = `https://${this.host}:${httpsPort}`;
+    this.program = join(this.copy.directory, "examples", name);
+  }
+
+  /** The first deployment, from nothing. */
+  async start(): Promise<void> {
+    const up = await this.bulkhead("up");
+    expect(up, up.stdout + up.stderr).toMatchObject({ code: 0 });
+    console.log(`From a clean clone to an answer, tools cached: ${up.seconds.toFixed(0)} s.`);
+  }
+
+  /** Takes it away with its data, and sees that nothing is left. */
+  async remove(): Promise<void> {
+    const down = await this.bulkhead("down", "--delete-data", "--yes");
+    const left = await inspectAll(this.engine, this.stack);
+    this.engine.close();
+    this.copy.remove();
+    expect(down, down.stderr).toMatchObject({ code: 0 });
+    expect(left).toEqual([]);
+  }
+
+  /** The command, from source. */
+  bulkhead(...args: string[]): Promise<CommandResult> {
+    const command = ["--conditions=bulkhead-source", join(this.copy.directory, "cli/main.ts"), ...args];
+    return runCommand(process.execPath, command, { cwd: this.program, timeoutMs: 400_000 });
+  }
+
+  /** Puts other text in the place of some that a file of it has once; gives what undoes it. */
+  edit(file: string, from: string, to: string): () => void {
+    return this.copy.edit(join("examples", this.name, file), from, to);
+  }
+
+  ca(): string {
+    return readFileSync(join(this.program, ".bulkhead/certificates/ca.pem"), "utf8");
+  }
+
+  async secret(service: string, file: string): Promise<string> {
+    const { code, stdout, stderr } = await this.bulkhead("exec", service, "--", "cat", `/run/secrets/${file}`);
+    expect(code, stderr).toBe(0);
+    expect(stdout.length, file).toBeGreaterThan(20);
+    return stdout;
+  }
+
+  browser(): Promise<Browser> {
+    return startBrowser({ ca: this.ca(), hosts: { [this.host]: "127.0.0.1" } });
+  }
+
+  containers(): Promise<ContainerInspect[]> {
+    return inspectAll(this.engine, this.stack);
+  }
+
+  async running(): Promise<ContainerInspect[]> {
+    return (await this.containers()).filter(({ State }) => State.Running);
+  }
+
+  async container(name: string): Promise<ContainerInspect> {
+    const found = await this.containers();
+    return found.find(({ Config }) => Config.Labels["bulkhead.name"] === name)!;
+  }
+
+  ask(method: string, path: string, body?: object, more: Record<string, string> = {}): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const headers = { "Content-Type": "application/json", ...more };
+      const request = https.request(
+        new URL(path, this.address),
+        { ...{ method, headers, ca: this.ca(), agent: false, timeout: 15_000 }, lookup: loopback },
+        (answer) => {
+          let text = "";
+          answer.setEncoding("utf8").on("data", (part: string) => (text += part));
+          answer.on("end", () => resolve({ status: answer.statusCode!, text, headers: answer.headers }));
+        },
+      );
+      request.on("timeout", () => request.destroy(new Error(`${method} ${path}: no answer in 15 s`)));
+      request.on("error", reject);
+      request.end(body && JSON.stringify(body));
+    });
+  }
+
+  /** An update while clients ask for a path: all of them are answered, by another container in the end. */
+  async releasedUnderLoad(service: string, path: string): Promise<void> {
+    const load = startLoad({
+      ...{ url: this.address + path, address: "127.0.0.1", ca: this.ca() },
+      // So few that what it makes up for after a pause stays below a route's rate limit.
+      ...{ connections: 4, requestsPerSecond: 15, seconds: 120 },
+    });
+    const before = await this.container(service);
+    await load.advance(20);
+    const up = await this.bulkhead("up");
+    expect(up, up.stderr).toMatchObject({ code: 0 });
+    await load.advance(20);
+    const { requests, failed, failures } = await load.stop();
+    console.log(JSON.stringify({ release: "under load", requests, failed, seconds: up.seconds }));
+    expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+    expect((await this.container(service)).Id).not.toBe(before.Id);
+  }
+
+  /** An update that fails, and leaves the release of a service that there is. */
+  async refusedRelease(service: string): Promise<CommandResult> {
+    const before = await this.container(service);
+    const up = await this.bulkhead("up");
+    expect(up.code).not.toBe(0);
+    expect((await this.container(service)).Id).toBe(before.Id);
+    return up;
+  }
+
+  /** Ends the first process of a container, and waits until Docker has it healthy again. */
+  async killed(name: string): Promise<void> {
+    const before = await this.container(name);
+    process.kill(before.State.Pid, "SIGKILL");
+    await vi.waitFor(
+      async () => {
+        const { State, RestartCount } = await this.container(name);
+        expect(State.Health?.Status).toBe("healthy");
+        expect(RestartCount).toBeGreaterThan(before.RestartCount);
+      },
+      { timeout: 90_000, interval: 500 },
+    );
+  }
+
+  /** No process is root, and nothing has more rights than it needs. */
+  async hardened(): Promise<void> {
+    for (const { Id, Config, HostConfig } of await this.running()) {
+      const name = Config.Labels["bulkhead.name"]!;
+      const path = `/containers/${Id}/top?ps_args=-eo%20pid,uid`;
+      const { Processes } = await this.engine.get<{ Processes: string[][] }>(path);
+      expect(
+        Processes.map(([, uid]) => uid).filter((uid) => uid === "0"),
+        name,
+      ).toEqual([]);
+      expect(HostConfig, name).toMatchObject({
+        ...{ ReadonlyRootfs: true, CapAdd: null, CapDrop: ["ALL"], Privileged: false },
+        SecurityOpt: ["no-new-privileges:true"],
+      });
+      const { Memory, NanoCpus, PidsLimit } = HostConfig as Record<string, number>;
+      expect(Math.min(Memory!, NanoCpus!, PidsLimit!), name).toBeGreaterThan(0);
+    }
+  }
+
+  /** Values that stand in no setting of any container, and in no log. */
+  async hidden(...secrets: string[]): Promise<void> {
+    const found = JSON.stringify(await this.containers());
+    const logs = await this.bulkhead("logs");
+    expect(logs.code).toBe(0);
+    for (const [index, secret] of secrets.entries())
+      expect({ index, inspected: found.includes(secret), logged: logs.stdout.includes(secret) }).toEqual({
+        ...{ index, inspected: false, logged: false },
+      });
+  }
+}
+
+/** Points that name a test of this file which did not pass. What `make soak` alone runs is told as skipped. */
+export function unshown(points: readonly Point[], file: string, tasks: readonly Task[]): string[] {
+  const passed = tasks
+    .filter(({ mode, result }) => result?.state === "pass" || mode === "skip")
+    .map(({ name }) => `${file}: ${name}`);
+  const named = points.flatMap(({ shownBy }) => shownBy).filter((each) => each.startsWith(file));
+
+  return [...new Set(named)].filter((each) => !passed.includes(each));
+}
+
+interface Task {
+  name: string;
+  mode: string;
+  result?: { state: string };
+}
+
+const loopback: LookupFunction = (_, { all }, done) => {
+  if (all) done(null, [{ address: "127.0.0.1", family: 4 }]);
+  else done(null, "127.0.0.1", 4);
+};
