@@ -40,5 +40,5 @@ export function compactMoment(to: string): string {
 const BACKUP = /^\d{8}T\d{6}Z_([0-9A-F]{24}|[0-9a-f]{8})$/;
 const MOMENT = /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)\+00$/;
 
-export const WAS_REPLACED = "a restored volume has taken its place, and it is kept until somebody deletes it";
+export const WAS_REPLACED = "a newer volume has taken its place, and it is kept until somebody deletes it";
 export const NOT_SERVED_YET = "it was made from the vault, which has it, and serves nobody yet";

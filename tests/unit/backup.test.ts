@@ -78,7 +78,7 @@ describe("a restore", () => {
     expect(dataOf(served)).toBe("reach-test-db-restored-r1");
     expect(label(container(served, "backup"), "bulkhead.backs-up")).toBe("reach-test-db-restored-r1");
     expect(label(container(served, "db-data-owner"), "bulkhead.exceptions")).toContain(
-      "a restored volume has taken its place",
+      "a newer volume has taken its place",
     );
     const weekly = await withRestore({ id: "r1", to: "20260131T023000Z_000000010000000000000002" });
     expect(container(weekly, "db-restored-r1-fetch").inputs.command?.at(-1)).toBe(

@@ -108,7 +108,7 @@ describe("a restore of a volume", () => {
     expect(container(served, "shop").inputs.envs).toContain("RESTORED=r1");
     expect(label(container(served, "uploads-backup"), "bulkhead.backs-up")).toBe("reach-test-uploads-restored-r1");
     expect(label(container(served, "uploads-owner"), "bulkhead.exceptions")).toContain(
-      "a restored volume has taken its place",
+      "a newer volume has taken its place",
     );
     for (const complaintsOf of Object.values(invariants)) expect(complaintsOf(served)).toEqual([]);
   });
