@@ -3,10 +3,8 @@ import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import { maintenanceOf, type Maintenance } from "../settings/maintenance.ts";
 import type { Certificates } from "../settings/certificates.ts";
-import { HOSTNAME } from "../settings/fields.ts";
-import { nearestTo } from "../settings/parse.ts";
 import type { TcpPorts } from "../settings/platform.ts";
-import type { Exception as PolicyException } from "../../policy/exceptions.ts";
+import { acmeVolume } from "./acme-volume.ts";
 import { Container } from "../host/container.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
@@ -27,12 +25,12 @@ import { domainOf, type Alias, type Domain, type ProgramSubnets } from "./hosts.
 import { joinEdges } from "./join-edges.ts";
 import { pagesIn, statusesOf } from "./pages.ts";
 import { subnetsOf, type Gate, type Networks, type Reachable } from "../host/networks.ts";
-import { Job } from "../host/job.ts";
 import type { ClientCriteria, Route } from "./route.ts";
 import type { ForwardAuth } from "./route-auth.ts";
 import { RouteClaims } from "./route-claims.ts";
 import { pathsBeside, RouteFile } from "./route-file.ts";
-import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
+import { TcpClaims } from "./tcp-claims.ts";
+import type { TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
 
 export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" | "requestsPerSecond" | "burst"> {
@@ -118,8 +116,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   readonly #services = new Map<string, Served>();
   /** The network with each program, and what it says that it uses. */
   readonly #compartments = new Map<string, { network: Network; uses: readonly Reachable[] }>();
-  /** TCP ports, with the services that each leads to. */
-  readonly #tcp: Map<string, { service: string; host?: string }[]>;
+  readonly #tcp: TcpClaims;
   readonly #routes = new RouteClaims();
   /** Public health paths, each with its host before it, which pass in maintenance. */
   readonly #health: string[] = [];
@@ -171,7 +168,8 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
       { host, files: EDGE_PLUGIN, readerUid: TRAEFIK_UID },
       { parent: this },
     );
-    const acme = certificates.kind === "acme" ? this.acmeVolume(name) : undefined;
+    const acme =
+      certificates.kind === "acme" ? acmeVolume(name, { host, uid: TRAEFIK_UID }, { parent: this }) : undefined;
     const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
     const doorSubnets = subnetsOf(networks.door);
     const isForwarded = clientsThrough !== undefined;
@@ -180,7 +178,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     const { memoryMb = 512, idleSeconds = 86400 } = args;
     const { connections, requests } = edgeCapacity(memoryMb);
     const limits = { requestsPerSecond, burst, connectionsPerClient, sharedAddresses, keepAliveSeconds, requests };
-    this.#tcp = new Map(Object.keys(tcp).map((port) => [port, []]));
+    this.#tcp = new TcpClaims(Object.keys(tcp), (host) => this.domainOf(host) !== undefined);
     const { domains = [], aliases = [], httpRedirect = false, httpPort = 80 } = args;
     this.#limits = { domain, domains, requestsPerSecond, burst };
     const names = { domain, domains, aliases, portInUrls: this.#port, httpRedirect };
@@ -389,39 +387,12 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
    * @throws Error with every port that the edge does not have, or that another service has.
    */
   takeTcp(service: string, ports: Readonly<Record<string, number | TcpRoute>>): void {
-    const known = [...this.#tcp.keys()];
-    const problems = Object.entries(ports).flatMap(([port, given]) => {
-      const { host, tls } = tcpRoute(given);
-      const others = this.#tcp.get(port);
-      if (others === undefined) return [`${service}: tcp.${port}: is no TCP port of the edge: ${nearest(port, known)}`];
-      if (host !== undefined && !HOSTNAME.test(host))
-        return [`${service}: tcp.${port}.host: ${host} is not a host name: give one like db.example.com`];
-      if (host !== undefined && tls === "edge" && this.domainOf(host) === undefined)
-        return [
-          `${service}: tcp.${port}.host: ${host} is not served by the edge, which has no certificate for it: ` +
-            'add it to domains in the stack file, or give tls: "service"',
-        ];
-      const cure = "leave it out of one of them, or declare another in tcp of settings.ts";
-      const byName = ", or give each a host, by which TLS clients tell them apart";
-      return others
-        .filter((other) => host === undefined || other.host === undefined || other.host === host)
-        .map(({ service: other, host: its }) => {
-          const what = its === undefined ? "" : ` for ${its}`;
-          return `${service}: tcp.${port}: leads to ${other} already${what}: ${cure}${host === its && host !== undefined ? "" : byName}`;
-        });
-    });
-    if (problems.length > 0) throw new Error(problems.join("\n"));
-    for (const [port, given] of Object.entries(ports))
-      this.#tcp.get(port)!.push({ service, host: tcpRoute(given).host });
+    this.#tcp.take(service, ports);
   }
 
   /** @throws Error if a TCP port leads to no service: it would be open for nothing. */
   refuseIdleTcp(): void {
-    const idle = [...this.#tcp].flatMap(([port, services]) => (services.length === 0 ? [port] : []));
-    const cure =
-      "say in a service's arguments where it leads, like `tcp: { NAME: 2222 }`, or take it out of settings.ts";
-    const problems = idle.map((port) => `edge.tcp.${port}: leads to no service: ${cure.replace("NAME", port)}`);
-    if (problems.length > 0) throw new Error(problems.join("\n"));
+    this.#tcp.refuseIdle();
   }
 
   #refuseLate(name: string): void {
@@ -435,43 +406,6 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     this.#completed([...this.#services.values()]);
     return this.#services;
   }
-
-  /** Certificates from the CA outlive every container, and no mistake without a word that says so deletes them. */
-  private acmeVolume(name: string) {
-    const volume = new docker.Volume(
-      `${name}-acme`,
-      {
-        name: this.host.named("acme"),
-        labels: this.host.labels({
-          "bulkhead.data": "true",
-          "bulkhead.retained": "true",
-          "bulkhead.exceptions": JSON.stringify([
-            { rule: "stack-data-in-backup", why: "what is lost of it the CA issues again" },
-          ] satisfies PolicyException[]),
-        }),
-      },
-      { parent: this, retainOnDelete: true, deleteBeforeReplace: true },
-    );
-    const file = new Job(
-      `${name}-acme-file`,
-      {
-        host: this.host,
-        script: ACME_FILE,
-        user: "0:0",
-        exceptions: [
-          { rootUser: true, why: "root owns a new volume" },
-          { capability: "CHOWN", why: "gives the file to the edge's user; an existing file is left as it is" },
-        ],
-        volumes: [{ name: volume.name, path: "/acme", writable: true }],
-      },
-      { parent: this },
-    );
-    return {
-      name: pulumi.all([volume.name, file.name]).apply(([volumeName]) => volumeName),
-      path: "/acme",
-      writable: true,
-    };
-  }
 }
 
 /**
@@ -480,21 +414,8 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
  */
 export const EDGE_ALIAS = "edge-2";
 
-function nearest(port: string, known: string[]): string {
-  const declare = `declare it in settings.ts, \`tcp: { ${port}: 2222 }\``;
-  if (known.length === 0) return declare;
-  const near = nearestTo(port, known);
-  return near === undefined ? `give ${known.join(" or ")}, or ${declare}` : `did you mean ${near}?`;
-}
-
 /** Any user but root; the official image names none. */
 const TRAEFIK_UID = "65532";
-
-const ACME_FILE = `
-umask 077
-[ -e /acme/acme.json ] || { : > /acme/acme.json && chown ${TRAEFIK_UID}:${TRAEFIK_UID} /acme/acme.json; } || exit 1
-finish
-`;
 
 function edgeSecrets(
   certificates: Certificates,

@@ -70,7 +70,7 @@ test("the backup is red until a drill was green", async () => {
   await until(async () => (await health()).said.trim() === "no backup was restored yet: bulkhead drill does it now");
   expect((await health()).status).not.toBe("healthy");
   const { code, stdout, seconds } = await runNow("backup-drill");
-  expect(stdout).toMatch(/drill: restored to the row of just before: \d+ rows in 2 tables, every page and index read/);
+  expect(stdout).toMatch(/drill: restored to the row of just before: \d+ rows in 3 tables, every page and index read/);
   expect(code).toBe(0);
   console.log(JSON.stringify({ event: "drill", seconds }));
   await until(async () => (await health()).status === "healthy");
@@ -120,7 +120,7 @@ test("the commands make a backup, restore one, and list what was restored", asyn
   expect([first!.drill!.ok, second!.drill!.ok]).toEqual([false, true]);
   expect((await bulkhead("backups")).stdout).toContain("NO, ");
   await until(async () => (await health()).status === "healthy");
-  expect((await bulkhead("drill", "other")).stderr).toContain("other: no such database with backups: there are db");
+  expect((await bulkhead("drill", "other")).stderr).toContain("other: no such database or volume with backups: there are db");
 });
 
 test.each(
