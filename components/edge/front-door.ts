@@ -5,7 +5,7 @@ import { Container } from "../host/container.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { Networks } from "../host/networks.ts";
 import type { TcpPorts } from "../settings/platform.ts";
-import { HTTP_PORT, insidePort, tcpEntryPoint } from "./edge-settings.ts";
+import { HTTP_PORT, insidePort, tcpEntryPoint } from "./traefik-arguments.ts";
 
 export interface FrontDoorArgs {
   networks: Networks;

@@ -12,14 +12,8 @@ import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
 import { dnsProviderSettings } from "./dns-provider.ts";
 import { domainSecrets, middlewaresOf } from "./domain-settings.ts";
-import {
-  edgeGraceSeconds,
-  edgeSettings,
-  ofOneClient,
-  tcpEntryPoint,
-  traefikArguments,
-  type EdgeSettings,
-} from "./edge-settings.ts";
+import { edgeSettings, ofOneClient, type EdgeSettings } from "./edge-settings.ts";
+import { edgeGraceSeconds, tcpEntryPoint, traefikArguments } from "./traefik-arguments.ts";
 import { FrontDoor } from "./front-door.ts";
 import { domainOf, type Alias, type Domain, type ProgramSubnets } from "./hosts.ts";
 import { joinEdges } from "./join-edges.ts";

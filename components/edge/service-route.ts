@@ -1,4 +1,4 @@
-import { tcpEntryPoint } from "./edge-settings.ts";
+import { tcpEntryPoint } from "./traefik-arguments.ts";
 import { fromOneOf, hostPriority, type ProgramSubnets } from "./hosts.ts";
 import { isGuarded, publicRule, refusedPaths, routeRule } from "./request-paths.ts";
 import { answerMiddlewares, entryMiddlewares, routeName, routesOf, stripMiddleware } from "./route.ts";

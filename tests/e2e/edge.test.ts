@@ -71,7 +71,7 @@ test("an edge of another image, with other static settings, takes over", async (
 
   configure({ images: { traefik: await variants.of(image("traefik"), "LABEL release=2") } });
   const perConnection = (count: number) => `"entrypoints.websecure.http2.maxconcurrentstreams": "${count}"`;
-  program.edit("components/edge/edge-settings.ts", perConnection(streams), perConnection(streams - 1));
+  program.edit("components/edge/traefik-arguments.ts", perConnection(streams), perConnection(streams - 1));
   expect(await replaced("another image and other static settings of the edge")).toEqual(["edge"]);
 
   expect(await maxStreams()).toBe(streams - 1);

@@ -246,7 +246,7 @@ test("the edge's certificate", async () => {
   expect(whatOf(await comesTrueInSoak("certificate"))).toEqual({ edge: "rolled" });
 });
 
-const editEdge = () => edit('idletimeout": "90s"', 'idletimeout": "80s"', "components/edge/edge-settings.ts");
+const editEdge = () => edit('idletimeout": "90s"', 'idletimeout": "80s"', "components/edge/traefik-arguments.ts");
 
 test.runIf(SOAK)("the edge's own settings", async () => {
   editEdge();

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { DockerHost } from "../../components/host/docker-host.ts";
-import { edgeSettings, traefikArguments } from "../../components/edge/edge-settings.ts";
+import { edgeSettings } from "../../components/edge/edge-settings.ts";
+import { traefikArguments } from "../../components/edge/traefik-arguments.ts";
 import { LAST_PRIORITY } from "../../components/edge/hosts.ts";
 import { Networks } from "../../components/host/networks.ts";
 import { configuration } from "../../components/edge/front-door.ts";
