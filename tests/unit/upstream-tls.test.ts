@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { candidateRoute, serviceRoute } from "../../components/edge/service-route.ts";
+import { candidateRoute } from "../../components/edge/candidate-route.ts";
+import { serviceRoute } from "../../components/edge/service-route.ts";
 import { upstreamProblems, upstreamTransport } from "../../components/edge/upstream-tls.ts";
 import type { WebServiceArgs } from "../../components/edge/web-service.ts";
 import { makeCertificates } from "../support/certificates.ts";
