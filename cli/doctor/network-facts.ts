@@ -92,8 +92,8 @@ export function insideOf(said: string): InsideFacts {
   const answered = dns !== undefined && /NXDOMAIN|Name:/.test(dns);
   return {
     ...(dns !== undefined && { resolverAnswers: answered }),
-    // Whatever it answers, it is there.
-    metadataAnswers: /^0 |server returned error|HTTP\/1/.test(metadata),
+    // Whatever it answers, it is there. GNU's wget ends with 6 when it is to log in, with 7 and 8 when it is refused.
+    metadataAnswers: /^[0678] |server returned error|HTTP\/1/.test(metadata),
   };
 }
 

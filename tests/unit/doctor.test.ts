@@ -473,6 +473,9 @@ test("what a container sees from within is read from what its tools say", () => 
     metadataAnswers: true,
   });
   expect(insideOf(`metadata ${gone}\n`)).toEqual({ metadataAnswers: false });
+  const refusedByGnu = "8 HTTP request sent, awaiting response... 404 Not Found";
+  expect(insideOf(`metadata ${refusedByGnu}\n`)).toEqual({ metadataAnswers: true });
+  expect(insideOf("metadata 4 failed: Connection refused.\n")).toEqual({ metadataAnswers: false });
 });
 
 test("the clock is measured against the time that the answer took", async () => {
