@@ -120,7 +120,9 @@ test("the commands make a backup, restore one, and list what was restored", asyn
   expect([first!.drill!.ok, second!.drill!.ok]).toEqual([false, true]);
   expect((await bulkhead("backups")).stdout).toContain("NO, ");
   await until(async () => (await health()).status === "healthy");
-  expect((await bulkhead("drill", "other")).stderr).toContain("other: no such database or volume with backups: there are db");
+  expect((await bulkhead("drill", "other")).stderr).toContain(
+    "other: no such database or volume with backups: there are db",
+  );
 });
 
 test.each(
