@@ -91,36 +91,9 @@ const recipes: Readonly<Record<string, Recipe>> = {
     copiesKey: cloudflaredKey,
     config: { Env: [PATH], User: "65532:65532", Entrypoint: ["cloudflared", "--no-autoupdate"], Cmd: ["version"] },
   },
-  postgres: {
-    content: "PostgreSQL 17 of Debian 13",
-    variant: "extract",
-    suite: "trixie",
-    packages: ["base-files", "postgresql-17", "util-linux", "busybox", "ca-certificates", "tzdata", "zstd"],
-    scripts: ["slim", "busybox", "postgres"],
-    config: {
-      Env: [PATH, "LANG=C.UTF-8", "PG_MAJOR=17", "PGDATA=/var/lib/postgresql/data"],
-      StopSignal: "SIGINT",
-      Entrypoint: ["docker-entrypoint.sh"],
-      Cmd: ["postgres"],
-      ExposedPorts: { "5432/tcp": {} },
-      Volumes: { "/var/lib/postgresql/data": {} },
-    },
-  },
+  postgres: postgresOf(17, 13, "trixie"),
   /** Of the tag postgres:15: beside the one of 17, which a stand-in of the same name would take the place of. */
-  oldpostgres: {
-    content: "PostgreSQL 15 of Debian 12",
-    variant: "extract",
-    packages: ["base-files", "postgresql-15", "util-linux", "busybox", "ca-certificates", "tzdata", "zstd"],
-    scripts: ["slim", "busybox", "postgres"],
-    config: {
-      Env: [PATH, "LANG=C.UTF-8", "PG_MAJOR=15", "PGDATA=/var/lib/postgresql/data"],
-      StopSignal: "SIGINT",
-      Entrypoint: ["docker-entrypoint.sh"],
-      Cmd: ["postgres"],
-      ExposedPorts: { "5432/tcp": {} },
-      Volumes: { "/var/lib/postgresql/data": {} },
-    },
-  },
+  oldpostgres: postgresOf(15, 12),
   rclone: {
     content: "rclone 1.60 of Debian 12",
     variant: "extract",
@@ -177,6 +150,25 @@ const recipes: Readonly<Record<string, Recipe>> = {
     config: { Env: [PATH], Entrypoint: ["docker-entrypoint.sh"], Cmd: ["node"] },
   },
 };
+
+/** PostgreSQL as its official image has it. @param suite Debian's name for that release. @default bookworm */
+function postgresOf(version: number, debian: number, suite?: string): Recipe {
+  return {
+    content: `PostgreSQL ${version} of Debian ${debian}`,
+    variant: "extract",
+    suite,
+    packages: ["base-files", `postgresql-${version}`, "util-linux", "busybox", "ca-certificates", "tzdata", "zstd"],
+    scripts: ["slim", "busybox", "postgres"],
+    config: {
+      Env: [PATH, "LANG=C.UTF-8", `PG_MAJOR=${version}`, "PGDATA=/var/lib/postgresql/data"],
+      StopSignal: "SIGINT",
+      Entrypoint: ["docker-entrypoint.sh"],
+      Cmd: ["postgres"],
+      ExposedPorts: { "5432/tcp": {} },
+      Volumes: { "/var/lib/postgresql/data": {} },
+    },
+  };
+}
 
 /** The stand-in of an image by its reference, whose name and tag it carries too; undefined where there is none for it. */
 export async function standInFor(reference: string): Promise<StandIn | undefined> {
