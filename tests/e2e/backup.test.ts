@@ -10,16 +10,18 @@ import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import type { BaseBackup } from "../../cli/backup/list.ts";
 import { lastLines, runCommand } from "../support/command.ts";
-import { currentTestEngine } from "../support/engine.ts";
 import { images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
+import { docker, insideStack, until } from "../support/stack-inside.ts";
 import { inSoak } from "../support/soak.ts";
 import { startVaultStorage, type VaultStorage } from "../support/vault-storage.ts";
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
-const docker = (...args: string[]) => currentTestEngine().exec("docker", args);
 const LABEL = "backup-backup";
+const { acknowledged, health: healthOf, idOf, runNow, superuser } = insideStack(LABEL);
+/** Of the backup as a whole. */
+const health = () => healthOf("backup");
 const KEY = randomBytes(32).toString("base64url");
 const SECRET_ACCESS_KEY = randomBytes(20).toString("base64url");
 let storage: VaultStorage;
@@ -308,40 +310,3 @@ interface Inspected {
   NetworkSettings: { Networks: Record<string, unknown> };
 }
 const inspect = (id: string) => engine.get<Inspected>(`/containers/${id}/json`);
-
-async function idOf(name: string): Promise<string> {
-  const filters = ["--filter", `label=bulkhead.stack=${LABEL}`, "--filter", `label=bulkhead.name=${name}`];
-  return (await docker("ps", "-q", ...filters)).stdout.trim();
-}
-
-/** Of the backup as a whole. */
-async function health(): Promise<{ status: string; said: string }> {
-  const { Status, Log } = (await inspect(await idOf("backup"))).State.Health;
-  return { status: Status, said: Log.at(-1)?.Output ?? "" };
-}
-
-/** A scheduled job now, as `bulkhead run` does it. */
-async function runNow(name: string) {
-  const id = await idOf(name);
-  const { Entrypoint, Cmd } = (await inspect(id)).Config;
-  const args = ["exec", id, ...Entrypoint, "now", ...Cmd.slice(1)];
-  return currentTestEngine().exec("docker", args, { timeoutMs: 400_000 });
-}
-
-async function acknowledged(): Promise<{ nonce: string; at: number }[]> {
-  const { stdout } = await docker("exec", await idOf("writer"), "cat", "/tmp/acknowledged");
-  return stdout
-    .trim()
-    .split("\n")
-    .map((line) => line.split(" "))
-    .map(([nonce, at]) => ({ nonce: nonce!, at: Number(at) }));
-}
-
-async function superuser(sql: string, database = "postgres"): Promise<string> {
-  return (await docker("exec", await idOf("db"), "psql", "-XqAtU", "postgres", "-d", database, "-c", sql)).stdout;
-}
-
-async function until(holds: () => Promise<boolean>, seconds = 60): Promise<void> {
-  for (const end = performance.now() + seconds * 1000; !(await holds()); await sleep(200))
-    if (performance.now() > end) throw new Error(`it did not come within ${seconds} s`);
-}

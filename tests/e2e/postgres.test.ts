@@ -1,5 +1,4 @@
 // Real databases: what they acknowledged is there after a process was killed and a container replaced.
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { retireOldLogins } from "../../cli/stack/old-logins.ts";
 import { dataImages } from "../../components/data/images.ts";
@@ -7,15 +6,15 @@ import { AT_START } from "../../components/data/postgres-settings.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { lastLines } from "../support/command.ts";
-import { currentTestEngine } from "../support/engine.ts";
 import { images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
+import { docker, insideStack, until } from "../support/stack-inside.ts";
 import { inSoak } from "../support/soak.ts";
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
-const docker = (...args: string[]) => currentTestEngine().exec("docker", args);
 const LABEL = "postgres-postgres";
+const { idOf, superuser } = insideStack(LABEL);
 const SETTINGS = { work_mem: "3MB", shared_buffers: "48MB" };
 let project: TestProject;
 let config: Record<string, unknown>;
@@ -238,11 +237,6 @@ interface Inspected {
 }
 const inspect = (id: string) => engine.get<Inspected>(`/containers/${id}/json`);
 
-async function idOf(name: string): Promise<string> {
-  const filters = ["--filter", `label=bulkhead.stack=${LABEL}`, "--filter", `label=bulkhead.name=${name}`];
-  return (await docker("ps", "-q", ...filters)).stdout.trim();
-}
-
 async function acknowledged(): Promise<string[]> {
   return (await lines("writer")).filter((line) => line.length === 36);
 }
@@ -252,15 +246,6 @@ async function lines(file: string): Promise<string[]> {
   return stdout.split("\n").filter((line) => line !== "");
 }
 
-async function superuser(sql: string, database = "postgres"): Promise<string> {
-  return (await docker("exec", await idOf("db"), "psql", "-XqAtU", "postgres", "-d", database, "-c", sql)).stdout;
-}
-
 async function inReader(command: string) {
   return docker("exec", await idOf("reader"), "sh", "-c", command);
-}
-
-async function until(holds: () => Promise<boolean>, seconds = 60): Promise<void> {
-  for (const end = performance.now() + seconds * 1000; !(await holds()); await sleep(200))
-    if (performance.now() > end) throw new Error(`it did not come within ${seconds} s`);
 }

@@ -1,22 +1,21 @@
 // PostgreSQL 15 with backups becomes 17 under a writer: a trial beside it, one that fails, and the upgrade.
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { dataImages } from "../../components/data/images.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { lastLines } from "../support/command.ts";
-import { currentTestEngine } from "../support/engine.ts";
 import { images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
+import { docker, insideStack, until } from "../support/stack-inside.ts";
 import { startVaultStorage, type VaultStorage } from "../support/vault-storage.ts";
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
-const docker = (...args: string[]) => currentTestEngine().exec("docker", args);
 const LABEL = "backup-upgrade";
+const { acknowledged, idOf, runNow, said: jobSaid, superuser } = insideStack(LABEL);
 let storage: VaultStorage;
 let project: TestProject;
 let images: Record<"traefik" | "postgres" | "rclone", string>;
@@ -111,40 +110,4 @@ async function upgradeTo(upgrade: object | undefined) {
   });
   const { code, stdout, stderr, seconds } = await project.up();
   return { code, said: stdout + stderr, seconds };
-}
-
-async function jobSaid(name: string): Promise<string> {
-  const filters = ["--filter", `label=bulkhead.stack=${LABEL}`, "--filter", `label=bulkhead.name=${name}`];
-  return (await docker("logs", (await docker("ps", "-aq", ...filters)).stdout.trim())).stdout;
-}
-
-async function idOf(name: string): Promise<string> {
-  const filters = ["--filter", `label=bulkhead.stack=${LABEL}`, "--filter", `label=bulkhead.name=${name}`];
-  return (await docker("ps", "-q", ...filters)).stdout.trim();
-}
-
-/** A scheduled job now, as `bulkhead run` does it. */
-async function runNow(name: string) {
-  const id = await idOf(name);
-  const { Config } = await engine.get<{ Config: { Entrypoint: string[]; Cmd: string[] } }>(`/containers/${id}/json`);
-  const args = ["exec", id, ...Config.Entrypoint, "now", ...Config.Cmd.slice(1)];
-  return currentTestEngine().exec("docker", args, { timeoutMs: 200_000 });
-}
-
-async function acknowledged(): Promise<{ nonce: string; at: number }[]> {
-  const { stdout } = await docker("exec", await idOf("writer"), "cat", "/tmp/acknowledged");
-  return stdout
-    .trim()
-    .split("\n")
-    .map((line) => line.split(" "))
-    .map(([nonce, at]) => ({ nonce: nonce!, at: Number(at) }));
-}
-
-async function superuser(sql: string, database = "postgres"): Promise<string> {
-  return (await docker("exec", await idOf("db"), "psql", "-XqAtU", "postgres", "-d", database, "-c", sql)).stdout;
-}
-
-async function until(holds: () => Promise<boolean>, seconds = 60): Promise<void> {
-  for (const end = performance.now() + seconds * 1000; !(await holds()); await sleep(200))
-    if (performance.now() > end) throw new Error(`it did not come within ${seconds} s`);
 }

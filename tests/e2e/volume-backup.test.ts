@@ -1,7 +1,6 @@
 // Snapshots of volumes in a real S3 storage: believed when they were restored, damaged on purpose, and restored.
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { dataImages } from "../../components/data/images.ts";
@@ -9,16 +8,16 @@ import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import type { BaseBackup } from "../../cli/backup/list.ts";
 import { lastLines, runCommand } from "../support/command.ts";
-import { currentTestEngine } from "../support/engine.ts";
 import { images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
+import { docker, insideStack, until } from "../support/stack-inside.ts";
 import { inSoak } from "../support/soak.ts";
 import { startVaultStorage, type VaultStorage } from "../support/vault-storage.ts";
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
-const docker = (...args: string[]) => currentTestEngine().exec("docker", args);
 const LABEL = "volumes-volumes";
+const { health, idOf } = insideStack(LABEL);
 const KEY = randomBytes(32).toString("base64url");
 const SECRET_ACCESS_KEY = randomBytes(20).toString("base64url");
 const CONTENT = "what-a-user-uploaded ".repeat(2000);
@@ -203,18 +202,3 @@ interface Inspected {
   NetworkSettings: { Networks: Record<string, unknown> };
 }
 const inspect = (id: string) => engine.get<Inspected>(`/containers/${id}/json`);
-
-async function idOf(name: string): Promise<string> {
-  const filters = ["--filter", `label=bulkhead.stack=${LABEL}`, "--filter", `label=bulkhead.name=${name}`];
-  return (await docker("ps", "-q", ...filters)).stdout.trim();
-}
-
-async function health(name: string): Promise<{ status: string; said: string }> {
-  const { Status, Log } = (await inspect(await idOf(name))).State.Health;
-  return { status: Status, said: Log.at(-1)?.Output ?? "" };
-}
-
-async function until(holds: () => Promise<boolean>, seconds = 60): Promise<void> {
-  for (const end = performance.now() + seconds * 1000; !(await holds()); await sleep(200))
-    if (performance.now() > end) throw new Error(`it did not come within ${seconds} s`);
-}

@@ -1,0 +1,61 @@
+// What tests ask of the containers of a stack, by their labels.
+import { setTimeout as sleep } from "node:timers/promises";
+import { currentTestEngine } from "./engine.ts";
+
+export const docker = (...args: string[]) => currentTestEngine().exec("docker", args);
+
+/** @param stack as the label `bulkhead.stack` has it. */
+export function insideStack(stack: string) {
+  async function find(name: string, ...options: string[]): Promise<string> {
+    const filters = ["--filter", `label=bulkhead.stack=${stack}`, "--filter", `label=bulkhead.name=${name}`];
+    return (await docker("ps", "--quiet", ...options, ...filters)).stdout.trim();
+  }
+
+  async function inspect<Of>(id: string): Promise<Of> {
+    return (JSON.parse((await docker("inspect", id)).stdout) as [Of])[0];
+  }
+
+  /** The container that runs. */
+  const idOf = (name: string) => find(name);
+
+  /** What a job, which has ended, wrote. */
+  const said = async (name: string) => (await docker("logs", await find(name, "--all"))).stdout;
+
+  const health = async (name: string): Promise<{ status: string; said: string }> => {
+    const { State } = await inspect<Health>(await idOf(name));
+    return { status: State.Health.Status, said: State.Health.Log.at(-1)?.Output ?? "" };
+  };
+
+  /** A scheduled job now, as `bulkhead run` does it. */
+  const runNow = async (name: string) => {
+    const id = await idOf(name);
+    const { Config } = await inspect<{ Config: { Entrypoint: string[]; Cmd: string[] } }>(id);
+    const args = ["exec", id, ...Config.Entrypoint, "now", ...Config.Cmd.slice(1)];
+    return currentTestEngine().exec("docker", args, { timeoutMs: 400_000 });
+  };
+
+  /** What the writer of tests/programs/backup was told that is committed. */
+  const acknowledged = async (): Promise<{ nonce: string; at: number }[]> => {
+    const { stdout } = await docker("exec", await idOf("writer"), "cat", "/tmp/acknowledged");
+    return stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" "))
+      .map(([nonce, at]) => ({ nonce: nonce!, at: Number(at) }));
+  };
+
+  /** A query of the database `db`, by its superuser. */
+  const superuser = async (sql: string, database = "postgres") =>
+    (await docker("exec", await idOf("db"), "psql", "-XqAtU", "postgres", "-d", database, "-c", sql)).stdout;
+
+  return { idOf, said, health, runNow, acknowledged, superuser };
+}
+
+interface Health {
+  State: { Health: { Status: string; Log: { Output: string }[] } };
+}
+
+export async function until(holds: () => Promise<boolean>, seconds = 60): Promise<void> {
+  for (const end = performance.now() + seconds * 1000; !(await holds()); await sleep(200))
+    if (performance.now() > end) throw new Error(`it did not come within ${seconds} s`);
+}
