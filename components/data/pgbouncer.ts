@@ -128,8 +128,12 @@ interface IniArgs extends Required<Pick<PgBouncerArgs, "server" | "clients" | "s
 }
 
 function ini({ server, login, clients, serverConnections }: IniArgs): string {
-  const databases = ["postgres", ...server.databases].map((each) => `${each} = host=${server.name} port=5432\n`);
+  const at = `host=${server.name} port=5432`;
+  const databases = server.databases.map((each) => `${each} = ${at}\n`);
+  // In postgres it asks for hashes and for its health: one of the others' connections. With as many as a database's, two
+  // PgBouncers side by side would take what the server keeps for its superuser.
   return `[databases]
+postgres = ${at} pool_size=1 max_db_connections=1
 ${databases.join("")}
 [pgbouncer]
 listen_addr = *

@@ -74,6 +74,7 @@ describe("PgBouncer", () => {
     const recording = await recorded();
     const ini = uploaded(recording, "pool-configuration-courier", "pgbouncer.ini");
     expect(ini).toContain("app = host=db port=5432\n");
+    expect(ini).toContain("postgres = host=db port=5432 pool_size=1 max_db_connections=1\n");
     expect(ini).toContain("pool_mode = transaction\n");
     expect(ini).toContain("max_db_connections = 21\n");
     expect(uploaded(recording, "pool-configuration-courier", "userlist.txt")).toMatch(
