@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { PgBouncer, type PgBouncerArgs } from "../../components/data/pgbouncer.ts";
-import { Postgres } from "../../components/data/postgres.ts";
+import { Postgres, type PostgresArgs } from "../../components/data/postgres.ts";
 import { Redis, type RedisArgs } from "../../components/data/redis.ts";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { resourceRules, stackRules } from "../../policy/rules.ts";
@@ -13,18 +13,19 @@ const withoutBackup = { why: "a test has no backup" };
 const LIMITS = { memoryMb: 256, cpus: 1, pids: 100 };
 
 interface Args {
+  server?: Partial<PostgresArgs>;
   pool?: Partial<PgBouncerArgs>;
   cache?: Partial<RedisArgs>;
   use?: (made: { db: Postgres; pool: PgBouncer; cache: Redis }) => void;
   noBackup?: boolean;
 }
 
-function recorded({ pool: ofPool, cache: ofCache, use = () => undefined, noBackup = false }: Args = {}) {
+function recorded({ server, pool: ofPool, cache: ofCache, use = () => undefined, noBackup = false }: Args = {}) {
   return record(() => {
     const host = new DockerHost("host", { host: "local", jobImage: image("jobs") });
     const why = noBackup ? {} : { withoutBackup };
     const common = { host, limits: LIMITS, maxMb: 2048, ...why };
-    const db = new Postgres("db", { ...common, image: image("postgres"), databases: { app: {} } });
+    const db = new Postgres("db", { ...common, image: image("postgres"), databases: { app: {} }, ...server });
     const pool = new PgBouncer("pool", { host, server: db, image: image("pgbouncer"), ...ofPool });
     const users = { api: { rights: "read-write" as const, keys: ["cart:*"] }, report: { rights: "read" as const } };
     const cache = new Redis("cache", { ...common, image: image("valkey"), users, ...ofCache });
@@ -79,6 +80,34 @@ describe("PgBouncer", () => {
     expect(ini).toContain("max_db_connections = 21\n");
     expect(uploaded(recording, "pool-configuration-courier", "userlist.txt")).toMatch(
       new RegExp(`^"pool_[0-9a-f]{8}" "${hex("generated db-pool-password-value", 64)}"\n$`),
+    );
+  });
+
+  test("shares them out between the server's databases, as a limit of its own is for each", async () => {
+    const databases = { app: {}, report: {}, shop: {} };
+    const ini = uploaded(await recorded({ server: { databases } }), "pool-configuration-courier", "pgbouncer.ini");
+    const ofEach = Number(/^max_db_connections = (\d+)$/m.exec(ini)![1]);
+    expect(ofEach).toBe(7);
+    expect(ini).toContain("default_pool_size = 7\n");
+    expect(3 * ofEach * 2 + 8).toBeLessThanOrEqual(50);
+    await expect(recorded({ server: { databases }, pool: { serverConnections: 5 } })).rejects.toThrow(
+      "pool: serverConnections: 5 is not from 6 to 21: give such a number, or the server more connections, of which two " +
+        "PgBouncers side by side take twice as many",
+    );
+    await expect(recorded({ server: { databases, connections: 19 } })).rejects.toThrow(
+      "pool: serverConnections: of db's 19 connections too few are left for 3 databases: give db at least 20 connections",
+    );
+  });
+
+  test("takes what another one before the same server leaves", async () => {
+    const another: Args["use"] = ({ db }) =>
+      void new PgBouncer("second", { host: db.host, server: db, image: image("pgbouncer") });
+    const both = await recorded({ pool: { serverConnections: 15 }, use: another });
+    const of = (name: string) => uploaded(both, `${name}-configuration-courier`, "pgbouncer.ini");
+    expect([of("pool"), of("second")].map((ini) => /^max_db_connections = (\d+)$/m.exec(ini)![1])).toEqual(["15", "6"]);
+    await expect(recorded({ use: another })).rejects.toThrow(
+      "second: serverConnections: of db's 50 connections 42 may be pool's, and too few are left for 1 database: " +
+        "give db at least 54 connections, or its other PgBouncers fewer serverConnections",
     );
   });
 
