@@ -8,6 +8,7 @@ import { dataNetwork } from "../host/networks.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { Limits } from "../host/hardening.ts";
 import { refuse } from "../host/refuse.ts";
+import { limitProblems, wholeNumber } from "./argument-problems.ts";
 import { dataImages } from "./images.ts";
 import type { Login, LoginArgs, Postgres } from "./postgres.ts";
 
@@ -54,9 +55,8 @@ export class PgBouncer extends pulumi.ComponentResource {
     const most = Math.floor((server.connections - OTHERS) / 2) - taken;
     const { serverConnections = most } = args;
     const problems = [
-      ...(Number.isInteger(clients) && clients >= 10 && clients <= 10_000
-        ? []
-        : [`clients: ${clients} is not from 10 to 10000: give such a number`]),
+      ...limitProblems(limits, { memoryMb: 32, pids: 16 }),
+      ...wholeNumber("clients", clients, 10, 10_000),
       ...(most < least ||
       (Number.isInteger(serverConnections) && serverConnections >= least && serverConnections <= most)
         ? []
@@ -65,9 +65,7 @@ export class PgBouncer extends pulumi.ComponentResource {
               "more connections, of which two PgBouncers side by side take twice as many",
           ]),
       ...(most >= least ? [] : [tooFew(server, beside, least)]),
-      ...(Number.isInteger(drainSeconds) && drainSeconds >= 1 && drainSeconds <= 3600
-        ? []
-        : [`drainSeconds: ${drainSeconds} is not from 1 to 3600: give such a number`]),
+      ...wholeNumber("drainSeconds", drainSeconds, 1, 3600),
     ];
     refuse(name, problems);
     pools.set(server, [...beside, { name, serverConnections }]);

@@ -91,7 +91,7 @@ describe.runIf(SOAK)("acknowledged commits", () => {
     return Number(stdout);
   }
 
-  const written = async (from: number) => until(async () => (await count()) > from + 1000, 180);
+  const written = async (from: number) => until(async () => (await count()) > from + 100, 180);
 
   /** What a fault costs: nothing that was acknowledged, and the time until something is again. */
   async function through(fault: string, act: () => Promise<void>): Promise<void> {

@@ -132,8 +132,12 @@ describe("PgBouncer", () => {
   });
 
   test("says all that is wrong with its arguments", async () => {
-    await expect(recorded({ pool: { clients: 1, serverConnections: 30, drainSeconds: 0 } })).rejects.toThrow(
+    const pool = { clients: 1, serverConnections: 30, drainSeconds: 0, limits: { memoryMb: 16, cpus: 0, pids: 8 } };
+    await expect(recorded({ pool })).rejects.toThrow(
       [
+        "pool: limits.memoryMb: 16 is too little: give at least 32",
+        "pool: limits.cpus: 0 is too little: give at least 0.1",
+        "pool: limits.pids: 8 is too few: give at least 16",
         "pool: clients: 1 is not from 10 to 10000: give such a number",
         "pool: serverConnections: 30 is not from 2 to 21: give such a number, or the server more connections, of which two " +
           "PgBouncers side by side take twice as many",
@@ -165,15 +169,26 @@ describe("Redis", () => {
   test("says all that is wrong with its arguments", async () => {
     const users = { Default: { rights: "all" as "read", keys: ["a b"] } };
     await expect(
-      recorded({ cache: { users, maxMb: 100, limits: { ...LIMITS, memoryMb: 63 }, fsync: "no" as "always" } }),
+      recorded({
+        cache: {
+          users,
+          maxMb: 100,
+          limits: { memoryMb: 63, cpus: 0, pids: 1 },
+          deadlineSeconds: 0.5,
+          fsync: "no" as "always",
+        },
+      }),
     ).rejects.toThrow(
       [
         "cache: limits.memoryMb: 63 is too little: give at least 64",
+        "cache: limits.cpus: 0 is too little: give at least 0.1",
+        "cache: limits.pids: 1 is too few: give at least 16",
         "cache: maxMb: 100 is too little: give whole MiB, at least twice the memory",
         "cache: users.Default: is no name of a user: give one like api, of a-z, 0-9, _ and -",
         "cache: users.Default.rights: all is none: give read-write, read",
         'cache: users.Default.keys: "a b" is no pattern of keys: give one like cart:*',
         "cache: fsync: no is none: give everysec, always",
+        "cache: deadlineSeconds: 0.5 is not from 1 to 86400: give such a number",
       ].join("\n"),
     );
     await expect(recorded({ use: ({ cache }) => void cache.login("shop") })).rejects.toThrow(

@@ -1,5 +1,4 @@
-// Two databases behind one PgBouncer, with backups, and a service that writes as fast as it may and keeps what was
-// acknowledged.
+// Two databases behind one PgBouncer, with backups, and a service that writes without pause and keeps what was acknowledged.
 import { Config } from "@pulumi/pulumi";
 import { Backup } from "../../../components/data/backup.ts";
 import { PgBouncer } from "../../../components/data/pgbouncer.ts";
@@ -52,7 +51,9 @@ until psql -Xqc 'create table if not exists acks (id bigint generated always as 
 touch /tmp/works
 for each in 1 2 3 4; do
   while :; do
-    yes 'insert into acks default values returning nonce;' | head -n 2000 | psql -XqAtv ON_ERROR_STOP=1 >> "/notes/acks-$each" || sleep 0.2
+    # Some hundred a second: the test reads all of them after each fault.
+    for pause in $(seq 200); do yes 'insert into acks default values returning nonce;' | head -n 10; sleep 0.05; done |
+      psql -XqAtv ON_ERROR_STOP=1 >> "/notes/acks-$each" || sleep 0.2
   done &
 done
 wait
