@@ -5,6 +5,7 @@ import { isAtLeast } from "../../toolchain/pins.ts";
 import { type HostFacts, type Space } from "./host-facts.ts";
 import { bad, inDaemonJson, ok, unknown, warn, type Finding, type Verdict } from "./finding.ts";
 import { networkChecks } from "./network-checks.ts";
+import { pgbouncerVersion } from "./pgbouncer-version.ts";
 import { enumerated } from "../report/markdown.ts";
 
 /** Of the engine alone: what it says of itself is enough, and a shell on its host says more. */
@@ -212,6 +213,8 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
       '  bulkhead backup-key --kept "our safe, 2026"  # says where it is kept',
     ]);
   },
+
+  pgbouncer: ({ containers, stack: { label } }) => pgbouncerVersion(containers, label),
 
   memory: ({ engine: { MemTotal }, stack: { memoryMb } }) => {
     const totalMb = Math.round(MemTotal / 2 ** 20);
