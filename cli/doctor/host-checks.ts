@@ -215,6 +215,23 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
   },
 
   pgbouncer: ({ containers, stack: { label } }) => pgbouncerVersion(containers, label),
+  "backup lock": ({ vaults = [] }) => {
+    if (vaults.length === 0) return ok("the stack has no backups");
+    const found = vaults
+      .map((each) => {
+        if (each.mode === "unknown") return `${each.bucket}: ${each.why}`;
+        return each.mode === "none" ? `${each.bucket} has none` : `${each.bucket}: ${each.mode}, ${each.days} days`;
+      })
+      .join("; ");
+    // One place that nobody can empty is enough to come back from.
+    if (vaults.some(({ mode }) => mode === "COMPLIANCE")) return ok(found);
+    if (vaults.every(({ mode }) => mode === "unknown")) return unknown(found);
+    return warn(found, [
+      "Whoever takes the host has the storage's credentials, and deletes the backups with it. Make the bucket with S3's",
+      "object lock and a default retention in the mode COMPLIANCE: GOVERNANCE is ended by a key that may bypass it.",
+      "With R2: `lockDays` of the ObjectStorage. See docs/how-to/backup-copy.md.",
+    ]);
+  },
 
   memory: ({ engine: { MemTotal }, stack: { memoryMb } }) => {
     const totalMb = Math.round(MemTotal / 2 ** 20);

@@ -46,6 +46,7 @@ export class Postgres extends pulumi.ComponentResource {
   readonly image: pulumi.Input<string>;
   readonly version: 15 | 16 | 17;
   readonly connections: number;
+  readonly maxMb: number;
   readonly host: DockerHost;
   /** Where its backups are, and where a restore comes from. */
   readonly vault: Vault | undefined;
@@ -64,7 +65,7 @@ export class Postgres extends pulumi.ComponentResource {
     const { host, limits, connections = 50, maxMb } = args;
     const { databases, settings = {}, deadlineSeconds = 120, withoutBackup, leaves } = args;
     refuse(name, problemsOf(args));
-    const restore = restoreOf(name, args.vault !== undefined);
+    const restore = restoreOf(name, args.vault);
     const upgrade = upgradeOf(name, args.version ?? 17);
     // The newer of both is what it has.
     const isUpgraded = upgrade?.serve === true && upgrade.restored === (restore?.serve ? restore.id : undefined);
@@ -77,6 +78,7 @@ export class Postgres extends pulumi.ComponentResource {
     this.image = image;
     this.version = version;
     this.connections = connections;
+    this.maxMb = maxMb;
     this.host = host;
     this.databases = Object.keys(databases);
     this.vault = args.vault;

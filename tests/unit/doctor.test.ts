@@ -7,6 +7,7 @@ import { checks } from "../../cli/doctor/host-checks.ts";
 import { gatherFacts, shellFacts, type HostFacts, type ShellFacts } from "../../cli/doctor/host-facts.ts";
 import { insideOf } from "../../cli/doctor/network-facts.ts";
 import { servedCertificate, type ServedCertificate } from "../../cli/doctor/served-certificate.ts";
+import type { VaultLock } from "../../cli/doctor/vault-lock.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { startFakeEngine } from "./fake-engine.ts";
@@ -76,6 +77,11 @@ const backedUp = (backupKeyKept: string | undefined): Partial<HostFacts> => ({
 });
 const pools = (image: string, labels: Record<string, string> = {}): Partial<HostFacts> => ({
   containers: [{ Names: ["/reach-prod-pool"], Image: image, Ports: [], Labels: labels }],
+});
+/** Each without its bucket, which is the same one. */
+type Lock = VaultLock extends infer Each ? (Each extends VaultLock ? Omit<Each, "bucket"> : never) : never;
+const inVaults = (...locks: Lock[]): Partial<HostFacts> => ({
+  vaults: locks.map((lock) => ({ bucket: "copies", ...lock })),
 });
 /** A stack that opens no port. */
 const TUNNELED = { ...good.stack, edge: undefined };
@@ -205,6 +211,17 @@ const rows: Row[] = [
     "reach-prod-pool is 1.26 or newer",
   ],
   ["pgbouncer", pools("example.com/pgbouncer-exporter:1.2"), "ok", "none"],
+  ["backup lock", {}, "ok", "the stack has no backups"],
+  ["backup lock", inVaults({ mode: "COMPLIANCE", days: 30 }), "ok", "copies: COMPLIANCE, 30 days"],
+  [
+    "backup lock",
+    inVaults({ mode: "none" }, { mode: "COMPLIANCE", days: 7 }),
+    "ok",
+    "copies has none; copies: COMPL",
+  ],
+  ["backup lock", inVaults({ mode: "GOVERNANCE", days: 30 }), "warn", "copies: GOVERNANCE, 30 days", "COMPLIANCE"],
+  ["backup lock", inVaults({ mode: "none" }), "warn", "copies has none", "object lock"],
+  ["backup lock", inVaults({ mode: "unknown", why: "away" }), "unknown", "copies: away"],
 
   ["data", { data: undefined }, "unknown", "takes Docker too long"],
   ["data", { data: [] }, "ok", "no volume of the program"],
