@@ -5,6 +5,7 @@ import { isAtLeast } from "../../toolchain/pins.ts";
 import { type HostFacts, type Space } from "./host-facts.ts";
 import { bad, inDaemonJson, ok, unknown, warn, type Finding, type Verdict } from "./finding.ts";
 import { networkChecks } from "./network-checks.ts";
+import { pgbouncerVersion } from "./pgbouncer-version.ts";
 import { enumerated } from "../report/markdown.ts";
 
 /** Of the engine alone: what it says of itself is enough, and a shell on its host says more. */
@@ -213,6 +214,7 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
     ]);
   },
 
+  pgbouncer: ({ containers, stack: { label } }) => pgbouncerVersion(containers, label),
   "backup lock": ({ vaults = [] }) => {
     if (vaults.length === 0) return ok("the stack has no backups");
     const found = vaults

@@ -17,7 +17,14 @@ import { beginsBesideOf, refuseToBeginEmpty } from "./begins-empty.ts";
 import { restoredVolume } from "./restore.ts";
 import { upgradedVolume, upgradeOf } from "./upgrade.ts";
 import type { Vault } from "./vault.ts";
-import { consumerProblems, problemsOf, type Login, type LoginArgs, type PostgresArgs } from "./postgres-args.ts";
+import {
+  consumerProblems,
+  problemsOf,
+  rightsProblems,
+  type Login,
+  type LoginArgs,
+  type PostgresArgs,
+} from "./postgres-args.ts";
 import { tuned, type PostgresSettings } from "./postgres-settings.ts";
 
 export type { Login, LoginArgs, PostgresArgs };
@@ -185,6 +192,7 @@ export class Postgres extends pulumi.ComponentResource {
       ...(this.databases.includes(database)
         ? []
         : [`database: ${database} is not declared: give one of ${this.databases.join(", ")}`]),
+      ...rightsProblems({ database, rights }),
     ]);
     return this.#login(consumer, database, rights);
   }

@@ -315,6 +315,18 @@ const broken: Broken[] = [
   {
     rule: "container-secret-env",
     of: "web",
+    set: { envs: ["PGPASSWORD=hunter2"] },
+    says: `web: seems to have a secret in its setting PGPASSWORD: ${AS_A_FILE}`,
+  },
+  {
+    rule: "container-secret-env",
+    of: "web",
+    set: { envs: ["REDISCLI_AUTH=hunter2"] },
+    says: `web: seems to have a secret in its setting REDISCLI_AUTH: ${AS_A_FILE}`,
+  },
+  {
+    rule: "container-secret-env",
+    of: "web",
     set: { envs: ["DATABASE=postgres://app:hunter2@database/app"] },
     says: `web: seems to have a secret in its setting DATABASE: ${AS_A_FILE}`,
   },
