@@ -17,7 +17,8 @@ put() { echo "$1" >"$2.new" && mv "$2.new" "$2"; }
 
 # Says what is wrong, once. $1: where. What rclone wrote is in /tmp/error, if anything.
 wrong() {
-  line="$1: $(why /tmp/error)"
+  line=$1
+  [ ! -s /tmp/error ] || line="$1: $(why /tmp/error)"
   [ "$line" = "$(cat /tmp/wrong 2>/dev/null)" ] || say "$line"
   put "$line" /tmp/wrong
   return 1
@@ -59,7 +60,7 @@ forget_gone() {
   LC_ALL=C comm -13 /tmp/from /tmp/to >/tmp/gone.now
   rclone cat "$to/gone" >/tmp/gone.before 2>/tmp/error || [ $? -eq 3 ] || return
   now=$(date +%s)
-  awk -v now="$now" 'NR == FNR { since[substr($0, index($0, " ") + 1)] = $1; next }
+  awk -v now="$now" 'FILENAME == ARGV[1] { since[substr($0, index($0, " ") + 1)] = $1; next }
     { print ($0 in since ? since[$0] : now), $0 }' /tmp/gone.before /tmp/gone.now >/tmp/gone.all
   awk -v before=$((now - days * 86400)) '$1 <= before { print substr($0, index($0, " ") + 1) }' /tmp/gone.all >/tmp/old
   if [ -s /tmp/old ]; then
