@@ -16,6 +16,8 @@ export default defineConfig({
           name: "unit",
           include: ["tests/unit/**/*.test.ts"],
           isolate: false,
+          // Half of the time is waiting, for the clocks of the shells of a schedule and for processes.
+          maxWorkers: 2,
           // Not the engine of whoever runs them.
           env: { DOCKER_HOST: "unix:///nowhere/docker.sock" },
           // No test is about time: a machine that is busy with something else may take ten times as long.

@@ -5,7 +5,7 @@ import { formatSeconds, say } from "../toolchain/steps.ts";
 import type { Agreement } from "./agreement.ts";
 import { DONE, FAILED, NOT_REACHED } from "./exit-codes.ts";
 import { ask } from "./report/prompt.ts";
-import { provideLocalCertificate } from "./stack/local-certificates.ts";
+import type { LocalCertificate } from "./stack/local-certificates.ts";
 import { acknowledgementOf } from "./preview/data.ts";
 import { explainedPreview } from "./preview/explain.ts";
 import { isRefused, markdown } from "./preview/report.ts";
@@ -101,11 +101,17 @@ export async function prepareLocalStack(stack: Stack): Promise<string | undefine
   // A certificate from elsewhere is the user's to keep.
   const ours = [certificate, privateKey].every((file) => file.startsWith(localDirectory + sep));
   const domain = textIn(config, configKey("domain")) ?? "localhost";
-  const ca = ours ? await provideLocalCertificate({ certificate, privateKey, domain }) : undefined;
+  const ca = ours ? await localCertificate({ certificate, privateKey, domain }) : undefined;
   const { images } = await programSettings();
   // A stack with a tunnel names its own, which is no stack of this machine's.
   await prepareLocal(stack, await provideImages(stack.engine, { ...images, cloudflared: undefined }));
   return ca;
+}
+
+/** Loaded for a local stack alone: what makes certificates takes longer to load than most of the command. */
+async function localCertificate(wanted: LocalCertificate): Promise<string> {
+  const { provideLocalCertificate } = await import("./stack/local-certificates.ts");
+  return provideLocalCertificate(wanted);
 }
 
 /** What the program says of the stack at its end. None of it is a secret. */

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { bulkhead } from "../cli/main.ts";
+import { bulkhead } from "../cli/bulkhead.ts";
 
 /** docs/reference/commands.md: what `--help` shows of the command and of each verb. */
 export function commandsPage(): string {

@@ -5,7 +5,8 @@ import type { Certificates } from "../settings/certificates.ts";
 import type { CloudflareAccount } from "./cloudflare-account.ts";
 import { Container } from "../host/container.ts";
 import type { Proxy } from "../edge/proxy.ts";
-import { SECRETS_PATH, SecretFiles } from "../host/secret.ts";
+import { SecretFiles } from "../host/secret.ts";
+import { SECRETS_PATH } from "../host/secrets-path.ts";
 
 export interface TunnelArgs {
   account: CloudflareAccount;

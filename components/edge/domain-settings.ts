@@ -1,4 +1,4 @@
-import { SECRETS_PATH } from "../host/secret.ts";
+import { SECRETS_PATH } from "../host/secrets-path.ts";
 import { certificateNames, hostRule, LAST_PRIORITY, type Alias, type Domain } from "./hosts.ts";
 
 /** What the edge's settings say of its names beside the main one. Nothing here replaces a container. */

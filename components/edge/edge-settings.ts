@@ -1,5 +1,5 @@
 import type { Certificates } from "../settings/certificates.ts";
-import { SECRETS_PATH } from "../host/secret.ts";
+import { SECRETS_PATH } from "../host/secrets-path.ts";
 import {
   domainCertificates,
   domainMiddlewares,

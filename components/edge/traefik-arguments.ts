@@ -1,4 +1,4 @@
-import { SECRETS_PATH } from "../host/secret.ts";
+import { SECRETS_PATH } from "../host/secrets-path.ts";
 import { EDGE_ITSELF } from "./route-auth.ts";
 import type { EdgeSettings } from "./edge-settings.ts";
 

@@ -7,7 +7,8 @@ import type { DockerHost } from "./docker-host.ts";
 import type { Limits, Posture } from "./hardening.ts";
 import { Job } from "./job.ts";
 import type { Gate } from "./networks.ts";
-import { SecretFiles, SECRETS_PATH } from "./secret.ts";
+import { SecretFiles } from "./secret.ts";
+import { SECRETS_PATH } from "./secrets-path.ts";
 
 /** What a release has, whether requests come to it or not. */
 export interface ReleaseArgs

@@ -1,6 +1,7 @@
 import * as random from "@pulumi/random/randomPassword.js";
 import * as pulumi from "@pulumi/pulumi";
 import { Courier, type CourierArgs } from "./file-volume.ts";
+import { SECRETS_PATH } from "./secrets-path.ts";
 
 export interface GeneratedSecretArgs {
   /** Characters, letters and digits: 64 of them are 381 bits. @default 64 */
@@ -46,6 +47,3 @@ export class SecretFiles extends pulumi.ComponentResource {
     this.registerOutputs({});
   }
 }
-
-/** Where the reader finds its secrets. */
-export const SECRETS_PATH = "/run/secrets";

@@ -3,18 +3,23 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { parseDocument } from "yaml";
 import { drillsIn, listed } from "../../cli/backup/list.ts";
 import { momentOf, restoredText } from "../../cli/backup/restore.ts";
 import { configKey } from "../../cli/stack/program.ts";
 import { invariants } from "../../testing/invariants.ts";
-import { container, containers, label } from "../../testing/recorder.ts";
+import { container, containers, label, type Recording } from "../../testing/recorder.ts";
 import { recordBackup as recorded, SECRET, type Args } from "./backup-stack.ts";
 
 describe("a backup", () => {
-  test.each(Object.entries(invariants))("%s", async (_, complaintsOf) => {
-    expect(complaintsOf(await recorded())).toEqual([]);
+  let sound: Recording;
+  beforeAll(async () => {
+    sound = await recorded();
+  });
+
+  test.each(Object.entries(invariants))("%s", (_, complaintsOf) => {
+    expect(complaintsOf(sound)).toEqual([]);
   });
 
   test("is made of compartments: who reaches the database has no credentials, and the other way round", async () => {

@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { exitsWith, variablesOf } from "../../cli/command.ts";
 import { exitCodes } from "../../cli/exit-codes.ts";
-import { bulkhead, main } from "../../cli/main.ts";
+import { bulkhead, main } from "../../cli/bulkhead.ts";
 import { reportForPrograms, type Report } from "../../cli/preview/report.ts";
 import { table } from "../../cli/report/table.ts";
 import { helpOf } from "../../scripts/commands-page.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { CommanderError } from "commander";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { variablesOf } from "../../cli/command.ts";
-import { bulkhead } from "../../cli/main.ts";
+import { bulkhead } from "../../cli/bulkhead.ts";
 import { problemsOf, variablesOfTargets } from "../../scripts/variables.ts";
 import { projectDirectory } from "./source.ts";
 

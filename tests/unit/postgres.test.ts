@@ -1,9 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { Postgres, type PostgresArgs } from "../../components/data/postgres.ts";
 import { tuned } from "../../components/data/postgres-settings.ts";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { invariants } from "../../testing/invariants.ts";
-import { container, hex, ofType, record } from "../../testing/recorder.ts";
+import { container, hex, ofType, record, type Recording } from "../../testing/recorder.ts";
 
 const IMAGE = `postgres:17@sha256:${hex("postgres", 64)}`;
 const LIMITS = { memoryMb: 1024, cpus: 2, pids: 100 };
@@ -79,12 +79,18 @@ describe("Postgres", () => {
     expect(ofType(recording, "docker:index/network:Network").map(({ inputs }) => inputs["internal"])).toEqual([true]);
   });
 
-  test.each(Object.entries(invariants))("with logins: %s", async (_, complaintsOf) => {
-    const recording = await recorded({}, (db) => {
-      db.login("api", { database: "app", rights: "read-write" });
-      db.replicationLogin("backup");
+  describe("with logins", () => {
+    let sound: Recording;
+    beforeAll(async () => {
+      sound = await recorded({}, (db) => {
+        db.login("api", { database: "app", rights: "read-write" });
+        db.replicationLogin("backup");
+      });
     });
-    expect(complaintsOf(recording)).toEqual([]);
+
+    test.each(Object.entries(invariants))("%s", (_, complaintsOf) => {
+      expect(complaintsOf(sound)).toEqual([]);
+    });
   });
 
   describe("with the data of others on the host", () => {

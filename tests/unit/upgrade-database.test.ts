@@ -1,5 +1,5 @@
 // A database of another major version: what the stack file makes of the graph, and what the command writes and refuses.
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { parseDocument } from "yaml";
 import { upgradedText, wantedUpgrade } from "../../cli/backup/upgrade.ts";
 import { configKey } from "../../cli/stack/program.ts";
@@ -31,8 +31,13 @@ const servedBy = (recording: Recording) => mountsOf(recording, "db")["/var/lib/p
 const imageOf = (recording: Recording, name: string) => container(recording, name).inputs.image;
 
 describe("an upgrade", () => {
-  test.each(Object.entries(invariants))("that serves: %s", async (_, complaintsOf) => {
-    expect(complaintsOf(await recorded({ serve: true }))).toEqual([]);
+  let sound: Recording;
+  beforeAll(async () => {
+    sound = await recorded({ serve: true });
+  });
+
+  test.each(Object.entries(invariants))("that serves: %s", (_, complaintsOf) => {
+    expect(complaintsOf(sound)).toEqual([]);
   });
 
   test("is tried beside the old server, of which nothing changes", async () => {

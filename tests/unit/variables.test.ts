@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { variablesOf } from "../../cli/command.ts";
-import { bulkhead } from "../../cli/main.ts";
+import { bulkhead } from "../../cli/bulkhead.ts";
 import { problemsOf, programOf, variablesOfTargets } from "../../scripts/variables.ts";
 
 const project = join(import.meta.dirname, "../..");

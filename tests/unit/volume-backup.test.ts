@@ -1,5 +1,5 @@
 // Snapshots of volumes: how their containers are apart, what is refused, and what a restore makes.
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { snapshots } from "../../cli/backup/list.ts";
 import { Vault } from "../../components/data/vault.ts";
 import { VolumeBackup, type VolumeBackupArgs } from "../../components/data/volume-backup.ts";
@@ -7,7 +7,15 @@ import { DataVolume, type DataVolumeArgs } from "../../components/host/data-volu
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { Worker } from "../../components/host/worker.ts";
 import { invariants } from "../../testing/invariants.ts";
-import { container, containers, hex, label, record, type RecordOptions } from "../../testing/recorder.ts";
+import {
+  container,
+  containers,
+  hex,
+  label,
+  record,
+  type Recording,
+  type RecordOptions,
+} from "../../testing/recorder.ts";
 import { violationsIn } from "../policy/compliant.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
@@ -38,8 +46,13 @@ function recorded({ volume: ofVolume, backup }: Args = {}, options: RecordOption
 }
 
 describe("a backup of a volume", () => {
-  test.each(Object.entries(invariants))("%s", async (_, complaintsOf) => {
-    expect(complaintsOf(await recorded())).toEqual([]);
+  let sound: Recording;
+  beforeAll(async () => {
+    sound = await recorded();
+  });
+
+  test.each(Object.entries(invariants))("%s", (_, complaintsOf) => {
+    expect(complaintsOf(sound)).toEqual([]);
   });
 
   test("keeps every policy; without the label that says whose data is safe the volume is in no backup", async () => {

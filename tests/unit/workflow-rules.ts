@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { parse } from "yaml";
-import { bulkhead } from "../../cli/main.ts";
+import { bulkhead } from "../../cli/bulkhead.ts";
 import { projectDirectory } from "./source.ts";
 
 /** A workflow, as far as the rules look at it. */
