@@ -128,6 +128,11 @@ export class ObjectStorage extends pulumi.ComponentResource {
       { parent: this },
     );
   }
+
+  /** What an S3 client needs to open this bucket and no other, by a token of that name: for a Vault. */
+  s3(name: string, may: "read" | "read-write", rotateAfterDays?: number) {
+    return { endpoint: this.endpoint, bucket: this.bucket, ...this.token(name, may, rotateAfterDays).s3 };
+  }
 }
 
 const DAY_SECONDS = 86_400;

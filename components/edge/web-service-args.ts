@@ -9,7 +9,12 @@ export interface WebServiceArgs extends ReleaseArgs, ReplicatedArgs {
   edge: Proxy;
   /** Port in the container that speaks HTTP. */
   port: number;
-  /** How the engine sees that it works. @default nothing, which takes the exception `noHealthCommand` */
+  /**
+   * How Docker sees that it works, in the container. An image without a shell takes a program of its own here, or the
+   * exception `noHealthCommand`.
+   *
+   * @default `httpHealth(port, healthPath)` for protocol "http"; others have none, and have to give one
+   */
   health?: Health;
   /**
    * Health checks in a row without an answer after which its processes are ended, so that Docker starts it again: with

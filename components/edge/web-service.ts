@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Container } from "../host/container.ts";
+import type { Container, Health } from "../host/container.ts";
+import { httpHealth } from "../host/http-health.ts";
 import type { Reachable } from "../host/networks.ts";
 import type { Proxy } from "./proxy.ts";
 import { releaseOf } from "../host/release.ts";
@@ -59,7 +60,7 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
       host: edge.host,
       role: "service",
       gate: edge,
-      health: args.health && reviving(name, args.health, args.reviveAfterHangs),
+      health: healthOf(name, args),
     });
     this.container = containers[0];
     this.internalUrl = `http://edge-2:8081/services/${name}`;
@@ -147,4 +148,12 @@ function refuseBadCookie(name: string, { cookie, sameSite }: Sticky = {}): void 
   if (sameSite !== undefined && !["strict", "lax", "none"].includes(sameSite))
     problems.push(`${name}: sticky.sameSite: ${sameSite} is none: give strict, lax or none`);
   if (problems.length > 0) throw new Error(problems.join("\n"));
+}
+
+/** Asked in the container, unless the program has a check of its own, or says that its image cannot. */
+function healthOf(name: string, args: WebServiceArgs): Health | undefined {
+  const { port, healthPath, protocol = "http", exceptions = [] } = args;
+  const isAsked = protocol === "http" && !exceptions.some((exception) => "noHealthCommand" in exception);
+  const health = args.health ?? (isAsked ? httpHealth(port, healthPath) : undefined);
+  return health && reviving(name, health, args.reviveAfterHangs);
 }

@@ -99,11 +99,11 @@ function wayOut(host: DockerHost, name: string, labels: ReturnType<DockerHost["l
   );
 }
 
-/** Between what keeps data, or stands before it, and those that use it. It has no way out. */
+/** Between what keeps data, or stands before it, and those that use it. It has no way out, and the host no address on it. */
 export function dataNetwork(host: DockerHost, name: string, parent: pulumi.Resource): docker.Network {
   return new docker.Network(
     `${name}-network`,
-    { ...host.network(name), ...{ internal: true, labels: host.labels() } },
+    { ...host.network(name, NO_HOST), ...{ internal: true, labels: host.labels() } },
     { parent, deleteBeforeReplace: true },
   );
 }

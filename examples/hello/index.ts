@@ -1,5 +1,5 @@
 // One service, built from a folder with a Dockerfile, behind an edge that speaks HTTPS for it.
-import { BuiltImage, httpHealth, platform, WebService } from "bulkhead";
+import { BuiltImage, platform, WebService } from "bulkhead";
 import { settings } from "./settings.ts";
 
 const config = settings.load();
@@ -11,7 +11,6 @@ new WebService("hello", {
   image: hello ?? new BuiltImage("hello", { host, context: "app", buildArgs: { NODE_IMAGE } }).reference,
   port: 3000,
   env: { GREETING: config.greeting },
-  health: httpHealth(3000, "/health"),
   healthPath: "/health",
   routes: { paths: ["/"] },
   limits: { memoryMb: 128, cpus: 0.5, pids: 64 },

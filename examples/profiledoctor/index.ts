@@ -1,5 +1,5 @@
 // ProfileDoctor: a page of React, an API, a PostgreSQL database and a cache.
-import { Backup, BuiltImage, GeneratedSecret, httpHealth, ObjectStorage, platform } from "bulkhead";
+import { Backup, BuiltImage, GeneratedSecret, ObjectStorage, platform } from "bulkhead";
 import { Postgres, Redis, StaticSite, Vault, WebService } from "bulkhead";
 import { settings } from "./settings.ts";
 
@@ -9,13 +9,8 @@ const { host, edge, account, stackOutputs } = await platform(config);
 
 // Backups, encrypted, in a bucket at R2, for a stack that has one.
 const bucket = config.cloudflare?.files;
-const storage = bucket && new ObjectStorage("backups", { account: account!, origin: edge.url, ...bucket });
-const s3 = storage && {
-  endpoint: storage.endpoint,
-  bucket: storage.bucket,
-  ...storage.token("backup", "read-write").s3,
-};
-const vault = s3 && new Vault("vault", { host, image: images.rclone, ...s3 });
+const storage = bucket && new ObjectStorage("backups", { account: account!, ...bucket });
+const vault = storage && new Vault("vault", { host, image: images.rclone, ...storage.s3("backup", "read-write") });
 
 // What is kept. The API may change rows; tables are changed by the migrations alone.
 const database = new Postgres("database", {
@@ -39,7 +34,8 @@ new WebService("backend", {
   ...{ edge, uses: [database, cache], limits: config.backend, ...config.backend },
   image: images.backend ?? new BuiltImage("backend", { host, context: "backend", buildArgs: python }).reference,
   command: ["python", "-m", "profiledoctor"],
-  ...{ port: 8000, health: httpHealth(8000, "/health"), healthPath: "/health" },
+  port: 8000,
+  healthPath: "/health",
   env: { ...doctor.env, ...cached.env },
   secrets: { ...doctor.secrets, ...cached.secrets, SECRET_KEY: new GeneratedSecret("secret-key").value },
   composed: {

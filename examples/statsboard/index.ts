@@ -1,5 +1,5 @@
 // StatsBoard: teams, matches and live scores. A site, an API, and a PostgreSQL database.
-import { Backup, BuiltImage, GeneratedSecret, httpHealth, ObjectStorage, platform } from "bulkhead";
+import { Backup, BuiltImage, GeneratedSecret, ObjectStorage, platform } from "bulkhead";
 import { Postgres, StaticSite, Vault, WebService } from "bulkhead";
 import { settings } from "./settings.ts";
 
@@ -11,13 +11,8 @@ const { host, edge, account, stackOutputs } = await platform(config);
 
 // Backups, encrypted, in a bucket at R2, for a stack that has one.
 const bucket = config.cloudflare?.files;
-const storage = bucket && new ObjectStorage("backups", { account: account!, origin: edge.url, ...bucket });
-const vault =
-  storage &&
-  new Vault("vault", {
-    ...{ host, image: images.rclone, endpoint: storage.endpoint, bucket: storage.bucket },
-    ...storage.token("backup", "read-write").s3,
-  });
+const storage = bucket && new ObjectStorage("backups", { account: account!, ...bucket });
+const vault = storage && new Vault("vault", { host, image: images.rclone, ...storage.s3("backup", "read-write") });
 
 // The database. The API may change rows; tables are changed by the migrations alone.
 const database = new Postgres("database", {
@@ -37,7 +32,6 @@ new WebService("backend", {
   edge,
   image: images.backend ?? new BuiltImage("backend", { host, context: "backend", buildArgs }).reference,
   port: 9000,
-  health: httpHealth(9000, "/health"),
   healthPath: "/health",
   uses: [database],
   env: board.env,

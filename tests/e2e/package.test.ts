@@ -5,14 +5,14 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runCommand, type CommandResult } from "../support/command.ts";
+import { inSoak } from "../support/soak.ts";
 import { npm, packageEnv as env, packPackage, succeed, writeSmallApp } from "../support/packed-package.ts";
-import { SOAK } from "../support/soak.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "bulkhead-package-"));
 /** What a user makes before there is anything else. */
 const program = join(directory, "shop");
-/** Of the example of that name. */
-const hello = join(directory, "greeter");
+/** Of the examples. */
+const folders: string[] = [];
 const npx = join(dirname(process.execPath), "npx");
 let tarball: string;
 
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  for (const folder of [program, hello])
+  for (const folder of [program, ...folders])
     await bulkheadIn(folder, "down", "--delete-data", "--yes").catch(() => undefined);
   rmSync(directory, { recursive: true, force: true });
 });
@@ -114,16 +114,29 @@ test("down leaves nothing", async () => {
   expect(left).toMatchObject({ code: 0, stdout: "" });
 });
 
-test.runIf(SOAK)("init --from hello: what it writes passes its own test, and answers", async () => {
-  mkdirSync(hello);
-  symlinkSync(join(program, "node_modules"), join(hello, "node_modules"));
-  await succeed(await bulkheadIn(hello, "init", "--from", "hello"));
-  await succeed(await runCommand(npm, ["run", "check"], { cwd: hello, env }));
-  await succeed(await runCommand(npm, ["test"], { cwd: hello, env }));
-  const up = await succeed(await bulkheadIn(hello, "up"));
-  expect(up.stdout).toMatch(/^hello +https:\/\/localhost:8443\/ +healthy/m);
-  expect(await get("/", hello)).toEqual({ status: 200, text: "Hello\n" });
-  await succeed(await bulkheadIn(hello, "down", "--delete-data", "--yes"));
+test.each(
+  inSoak<[string, string, RegExp]>(
+    ["hello", "/", /^Hello$/m],
+    ["statsboard", "/api/matches", /^\[\]$/],
+    ["profiledoctor", "/api/checks", /^\[\]$/],
+  ),
+)("init --from %s: what it writes passes its own test, and answers", async (example, path, answers) => {
+  const folder = join(directory, `of-${example}`);
+  folders.push(folder);
+  mkdirSync(folder);
+  symlinkSync(join(program, "node_modules"), join(folder, "node_modules"));
+  await succeed(await bulkheadIn(folder, "init", "--from", example));
+  await succeed(await runCommand(npm, ["run", "check"], { cwd: folder, env }));
+  await succeed(await runCommand(npm, ["test"], { cwd: folder, env }));
+  const start = performance.now();
+  const up = await succeed(await bulkheadIn(folder, "up"));
+  const [, url] = /^Open (https:.*)$/m.exec(up.stdout)!;
+  const { status, text } = await get(path, folder, url);
+  expect({ status, text }).toEqual({ status: 200, text: expect.stringMatching(answers) as string });
+  console.log(
+    `init --from ${example}: ${((performance.now() - start) / 1000).toFixed(0)} s from \`up\` to the answer.`,
+  );
+  await succeed(await bulkheadIn(folder, "down", "--delete-data", "--yes"));
 });
 
 function bulkhead(...args: string[]): Promise<CommandResult> {
@@ -134,11 +147,23 @@ function bulkheadIn(cwd: string, ...args: string[]): Promise<CommandResult> {
   return runCommand(npx, ["--no-install", "bulkhead", ...args], { cwd, env, timeoutMs: 600_000 });
 }
 
-function get(path: string, from = program): Promise<{ status: number | undefined; text: string }> {
+function get(
+  path: string,
+  from = program,
+  url = "https://localhost:8443",
+): Promise<{ status: number | undefined; text: string }> {
   const ca = readFileSync(join(from, ".bulkhead/certificates/ca.pem"));
   return new Promise((resolve, reject) => {
-    const options = { ca, agent: false, family: 4, timeout: 10_000 } as const;
-    const request = https.get(`https://localhost:8443${path}`, options, (answer) => {
+    const { port, host } = new URL(url);
+    const options = {
+      host: "127.0.0.1",
+      port,
+      path,
+      headers: { host },
+      servername: host.replace(/:.*/, ""),
+      ca,
+    } as const;
+    const request = https.get({ ...options, agent: false, timeout: 10_000 }, (answer) => {
       let text = "";
       answer.setEncoding("utf8").on("data", (part: string) => (text += part));
       answer.on("end", () => resolve({ status: answer.statusCode, text }));

@@ -1,17 +1,19 @@
 // An example as its users have it: a clean copy, `bulkhead up` in its folder, and what is asked of it from outside.
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as https from "node:https";
 import type { IncomingHttpHeaders } from "node:http";
 import type { LookupFunction } from "node:net";
 import { join } from "node:path";
+import type { Page } from "playwright-core";
 import { expect, vi } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { startBrowser, type Browser } from "./browser.ts";
 import { runCommand, type CommandResult } from "./command.ts";
-import { RepositoryCopy } from "./copy.ts";
+import { repository, RepositoryCopy } from "./copy.ts";
 import { startLoad } from "./load.ts";
 import type { Point } from "./points.ts";
 import { inspectAll, type ContainerInspect } from "./reach.ts";
+import { placesOf, placesOfEdge, reachedFrom, withPlacesBeyond } from "./reachability.ts";
 
 export interface Answer {
   status: number;
@@ -26,12 +28,20 @@ export class Example {
   readonly address: string;
   readonly copy = new RepositoryCopy();
   readonly program: string;
-  readonly engine = new Engine(process.env["DOCKER_HOST"]!);
+  readonly engine: Engine;
+  /** Where its edge listens. */
+  readonly #listens: string;
 
-  /** @param httpsPort as Pulumi.local.yaml has it */
-  constructor(name: string, httpsPort: number) {
+  /**
+   * @param httpsPort as Pulumi.local.yaml has it
+   * @param place @default the stack `local`, on the test engine
+   */
+  constructor(name: string, httpsPort: number, place: { stack?: string; engine?: Engine; address?: string } = {}) {
+    const { stack = "local", engine, address = "127.0.0.1" } = place;
     this.name = name;
-    this.stack = `${name}-local`;
+    this.stack = `${name}-${stack}`;
+    this.engine = engine ?? new Engine(process.env["DOCKER_HOST"]!);
+    this.#listens = address;
     this.host = `${name}.localhost`;
     this.address = `https://${this.host}:${httpsPort}`;
     this.program = join(this.copy.directory, "examples", name);
@@ -69,11 +79,25 @@ export class Example {
     return readFileSync(join(this.program, ".bulkhead/certificates/ca.pem"), "utf8");
   }
 
-  async secret(service: string, file: string): Promise<string> {
-    const { code, stdout, stderr } = await this.bulkhead("exec", service, "--", "cat", `/run/secrets/${file}`);
+  /** What secrets of a service are, by their files. */
+  async secrets(service: string, ...files: string[]): Promise<string[]> {
+    const paths = files.map((file) => `/run/secrets/${file}`);
+    const each = ["sh", "-c", 'for file; do cat "$file"; echo; done', "sh", ...paths];
+    const { code, stdout, stderr } = await this.bulkhead("exec", service, "--", ...each);
     expect(code, stderr).toBe(0);
-    expect(stdout.length, file).toBeGreaterThan(20);
-    return stdout;
+    const values = stdout.trimEnd().split("\n");
+    expect(values.map(({ length }) => length > 20)).toEqual(files.map(() => true));
+    return values;
+  }
+
+  /** The picture in its README, taken anew with SCREENSHOTS=1: its pixels differ from machine to machine. */
+  async picture(page: Page, file: string): Promise<void> {
+    const takes = process.env["SCREENSHOTS"] === "1";
+    const path = join(takes ? repository : this.copy.directory, "examples", this.name, file);
+    const before = readFileSync(path);
+    const taken = await page.screenshot({ path, scale: "css" });
+    // A page that lacks its styles or its rows is smaller by far.
+    if (!takes) expect(taken.length).toBeGreaterThan(before.length / 2);
   }
 
   browser(): Promise<Browser> {
@@ -88,6 +112,11 @@ export class Example {
     return (await this.containers()).filter(({ State }) => State.Running);
   }
 
+  /** Those that run, by the name that the program gave them. */
+  async byName(): Promise<Record<string, ContainerInspect>> {
+    return Object.fromEntries((await this.running()).map((each) => [each.Config.Labels["bulkhead.name"]!, each]));
+  }
+
   async container(name: string): Promise<ContainerInspect> {
     const found = await this.containers();
     return found.find(({ Config }) => Config.Labels["bulkhead.name"] === name)!;
@@ -98,7 +127,7 @@ export class Example {
       const headers = { "Content-Type": "application/json", ...more };
       const request = https.request(
         new URL(path, this.address),
-        { ...{ method, headers, ca: this.ca(), agent: false, timeout: 15_000 }, lookup: loopback },
+        { ...{ method, headers, ca: this.ca(), agent: false, timeout: 15_000 }, lookup: leadingTo(this.#listens) },
         (answer) => {
           let text = "";
           answer.setEncoding("utf8").on("data", (part: string) => (text += part));
@@ -111,12 +140,15 @@ export class Example {
     });
   }
 
-  /** An update while clients ask for a path: all of them are answered, by another container in the end. */
-  async releasedUnderLoad(service: string, path: string): Promise<void> {
+  /**
+   * An update while clients ask for a path: all of them are answered, by another container in the end.
+   *
+   * @param requestsPerSecond so few that what they make up for after a pause stays below the route's rate limit
+   */
+  async releasedUnderLoad(service: string, path: string, requestsPerSecond = 15): Promise<void> {
     const load = startLoad({
       ...{ url: this.address + path, address: "127.0.0.1", ca: this.ca() },
-      // So few that what it makes up for after a pause stays below a route's rate limit.
-      ...{ connections: 4, requestsPerSecond: 15, seconds: 120 },
+      ...{ connections: 4, requestsPerSecond, seconds: 120 },
     });
     const before = await this.container(service);
     await load.advance(20);
@@ -136,6 +168,19 @@ export class Example {
     expect(up.code).not.toBe(0);
     expect((await this.container(service)).Id).toBe(before.Id);
     return up;
+  }
+
+  /** A release whose migration makes a table and then fails: the old one serves on, and there is no such table. */
+  async failedMigration(service: string, database: string): Promise<void> {
+    const file = join(this.program, service, "migrations/versions/0002_breaks.py");
+    writeFileSync(file, FAILING);
+    const up = await this.refusedRelease(service);
+    rmSync(file);
+    expect(up.stdout + up.stderr).toContain("division by zero");
+    const sql = "select to_regclass('half') is null, version_num from alembic_version";
+    const psql = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--username=postgres", "--command"];
+    const { stdout } = await this.bulkhead("exec", "database", "--", ...psql, sql, database);
+    expect(stdout).toBe("t|0001\n");
   }
 
   /** Ends the first process of a container, and waits until Docker has it healthy again. */
@@ -171,6 +216,25 @@ export class Example {
     }
   }
 
+  /** Whom each container reaches beside itself, as `NAME:PORT`: of the edge also what it keeps from its neighbours. */
+  async reachability(): Promise<Record<string, string[]>> {
+    const containers = await this.byName();
+    const services = Object.fromEntries(
+      Object.entries(containers).filter(([, { Config }]) => Config.Labels["bulkhead.role"] === "service"),
+    );
+    const inside = placesOfEdge(containers["edge"]!, services);
+    for (const [name, each] of Object.entries(containers)) Object.assign(inside, placesOf(name, each));
+    return withPlacesBeyond(this.engine, async (beyond) => {
+      const each = Object.entries(containers).map(async ([name, container]) => {
+        const reached = (await reachedFrom(container, { ...inside, ...beyond })).map((place) =>
+          place.replace(/^host .*/, "host").replace(/ on [^:]*/, ""),
+        );
+        return [name, [...new Set(reached)].filter((place) => place.split(/[: ]/)[0] !== name)] as const;
+      });
+      return Object.fromEntries(await Promise.all(each));
+    });
+  }
+
   /** Values that stand in no setting of any container, and in no log. */
   async hidden(...secrets: string[]): Promise<void> {
     const found = JSON.stringify(await this.containers());
@@ -182,6 +246,18 @@ export class Example {
       });
   }
 }
+
+const FAILING = `"""Breaks."""
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.execute("create table half (id int)")
+    op.execute("select 1 / 0")
+`;
 
 /** Points that name a test of this file which did not pass. What `make soak` alone runs is told as skipped. */
 export function unshown(points: readonly Point[], file: string, tasks: readonly Task[]): string[] {
@@ -199,7 +275,9 @@ interface Task {
   result?: { state: string };
 }
 
-const loopback: LookupFunction = (_, { all }, done) => {
-  if (all) done(null, [{ address: "127.0.0.1", family: 4 }]);
-  else done(null, "127.0.0.1", 4);
-};
+function leadingTo(address: string): LookupFunction {
+  return (_, { all }, done) => {
+    if (all) done(null, [{ address, family: 4 }]);
+    else done(null, address, 4);
+  };
+}

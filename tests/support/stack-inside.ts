@@ -50,11 +50,12 @@ export function insideStack(stack: string, exec: Exec = currentTestEngine().exec
       .map(([nonce, at]) => ({ nonce: nonce!, at: Number(at) }));
   };
 
-  /** A query of the database `db`, by its superuser. */
-  const superuser = async (sql: string, database = "postgres") =>
-    (await docker("exec", await idOf("db"), "psql", "-XqAtU", "postgres", "-d", database, "-c", sql)).stdout;
+  /** A query, by the superuser of a server. */
+  const superuserOf = async (server: string, sql: string, database: string) =>
+    (await docker("exec", await idOf(server), "psql", "-XqAtU", "postgres", "-d", database, "-c", sql)).stdout;
+  const superuser = (sql: string, database = "postgres") => superuserOf("db", sql, database);
 
-  return { idOf, said, health, runNow, acknowledged, superuser };
+  return { idOf, said, health, runNow, acknowledged, superuser, superuserOf };
 }
 
 type Exec = (command: string, args: string[], options?: CommandOptions) => Promise<CommandResult>;

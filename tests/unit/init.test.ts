@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { parse } from "yaml";
+import { runCommand } from "../support/command.ts";
 import { atTerminal } from "../support/terminal.ts";
 import { projectDirectory } from "./source.ts";
 import { answered, problemsOf, suggestedName, type InitOptions } from "../../cli/init/answers.ts";
@@ -127,6 +128,22 @@ test("an example is written under the name of the project", async () => {
   // The service keeps its name.
   expect(files["index.ts"]).toContain('new WebService("hello"');
 });
+
+test.each(["statsboard", "profiledoctor"])(
+  "init --from %s writes all of it, and workflows that deploy it",
+  async (name) => {
+    const folder = join(directory, "my-app");
+    mkdirSync(folder);
+    const command = ["--conditions=bulkhead-source", join(projectDirectory, "cli/main.ts"), "init"];
+    const made = await runCommand(process.execPath, [...command, "--from", name, "--workflows"], { cwd: folder });
+    expect(made, made.stderr).toMatchObject({ code: 0 });
+    const read = (file: string) => readFileSync(join(folder, file), "utf8");
+    for (const file of ["index.ts", "backend/.dockerignore", "backend/requirements.txt", "backend/tests/test_app.py"])
+      expect(read(file), file).toBe(readFileSync(join(projectDirectory, "examples", name, file), "utf8"));
+    expect(read("Pulumi.prod.yaml")).toContain("\n  my-app:host: ssh://");
+    expect(read(".github/workflows/deploy.yml")).toMatch(/STACK: prod$/m);
+  },
+);
 
 test.each(exampleNames())("the example %s is short, and builds from what this repository pins", async (name) => {
   const files = await exampleFiles(name, name);

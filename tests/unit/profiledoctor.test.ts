@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { images } from "../../examples/profiledoctor/images.ts";
@@ -39,11 +39,37 @@ test("dependencies come before sources, in stages, with hashes", () => {
   expect(unlocked).toEqual([]);
 });
 
+test("every dependency is one that the sources use", () => {
+  const sources = (folder: string) =>
+    readdirSync(join(repository, "examples/profiledoctor", folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && /\.(py|jsx?)$/.test(entry.name))
+      .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"))
+      .join("\n");
+  const python = sources("backend/src") + sources("backend/migrations");
+  const [, list] = /^dependencies = \[\n(.*?)^\]/ms.exec(read("backend/pyproject.toml"))!;
+  const packages = [...list!.matchAll(/"(\w+)/g)].map(([, name]) => name!);
+  // The driver is named in the URL alone, and the migrations' command by the program.
+  const named = python + read("index.ts");
+  expect(packages.filter((name) => !new RegExp(`\\b${name}\\b`).test(named))).toEqual([]);
+  const page = sources("frontend/src");
+  const { dependencies } = JSON.parse(read("frontend/package.json")) as { dependencies: Record<string, string> };
+  expect(Object.keys(dependencies).filter((name) => !new RegExp(`from "${name}(/.*)?"`).test(page))).toEqual([]);
+  // Of Pydantic 1; its successor warns of each, and a warning fails the tests of the image.
+  expect(python).not.toMatch(/@validator|class Config|\.dict\(\)|\.parse_obj|orm_mode/);
+  expect(read("backend/pyproject.toml")).toContain('filterwarnings = ["error::DeprecationWarning:profiledoctor"]');
+});
+
+test("what has to be healthy asks as the document has it, without curl", () => {
+  expect(read("backend/Dockerfile")).toMatch(/HEALTHCHECK --interval=30s .*--retries=3 CMD/);
+  expect(read("backend/health.sh")).toContain("/health");
+  expect(read("backend/Dockerfile") + read("backend/health.sh")).not.toMatch(/^[^#]*curl/m);
+});
+
 test("the API has a rate limit", () => {
   expect(read("index.ts")).toMatch(/routes: \{ paths: \["\/api", "\/health"\],.*rateLimit: \{/);
 });
 
 test("every point of the document names tests that there are", () => {
-  expect(points.length).toBeGreaterThan(40);
+  expect(points.length).toBeGreaterThan(90);
   expect(missingTests(points)).toEqual([]);
 });

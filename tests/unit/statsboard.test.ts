@@ -63,7 +63,13 @@ test("dependencies come before sources, in stages", () => {
   expect(runs.indexOf("COPY --from=dependencies")).toBeLessThan(runs.indexOf("/app/src src"));
 });
 
+test("the image asks for its health as the document has it, without curl", () => {
+  expect(read("Dockerfile")).toContain("HEALTHCHECK --interval=30s --timeout=3s --start-period=30s --retries=3 CMD");
+  expect(read("health.sh")).toContain("/health");
+  expect(read("Dockerfile") + read("health.sh")).not.toMatch(/^[^#]*curl/m);
+});
+
 test("every point of the document names tests that there are", () => {
-  expect(points.length).toBeGreaterThan(55);
+  expect(points.length).toBeGreaterThan(70);
   expect(missingTests(points)).toEqual([]);
 });

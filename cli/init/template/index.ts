@@ -1,5 +1,5 @@
 // What runs: services, behind an edge that speaks HTTPS for them.
-import { BuiltImage, httpHealth, platform, WebService } from "bulkhead";
+import { BuiltImage, platform, WebService } from "bulkhead";
 import { settings } from "./settings.ts";
 
 const config = settings.load();
@@ -13,7 +13,6 @@ new WebService("template-service", {
   edge,
   image: images["template-service"] ?? new BuiltImage("template-service", { host, context: "app" }).reference,
   port: 65001,
-  health: httpHealth(65001, "/template-health"),
   healthPath: "/template-health",
   routes: { paths: ["/"], contentSecurityPolicy: "default-src 'self'; frame-ancestors 'none'" },
   limits: { memoryMb: 256, cpus: 0.5, pids: 128 },
