@@ -27,7 +27,7 @@ import { configKey, localDirectory, programDirectory, stackLabel } from "./stack
 export async function deploy(
   stack: Stack,
   agreement: Agreement,
-  { args = [], asks = stack.name !== "local" }: DeployOptions = {},
+  { args = [], asks = stack.name !== "local", updated }: DeployOptions = {},
 ): Promise<number> {
   const start = Date.now();
   await ensureAlone(stack);
@@ -47,6 +47,7 @@ export async function deploy(
   await ending;
   // Pulumi's own codes mean other things than ours.
   if (code !== 0) return FAILED;
+  updated?.();
   const state = await readState(stack);
   await removeOrphans(stack, began, state);
   await retireOldLogins(stack.engine, stackLabel(stack.name));
@@ -71,6 +72,8 @@ export interface DeployOptions {
   args?: readonly string[];
   /** Whether the preview is shown first, and a word is asked for. @default unless it is the stack of this machine */
   asks?: boolean;
+  /** Called when Pulumi has made the update, before what else there is to do. */
+  updated?: () => void;
 }
 
 /** Shows what would happen, and asks for a word: nothing is lost because nobody looked. */

@@ -1,9 +1,8 @@
 // An update with a key of the stack file set for one database or volume. The file is as it was if that fails.
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { parseDocument } from "yaml";
 import { say } from "../../toolchain/steps.ts";
-import { deploy } from "../deploy.ts";
-import { DONE, NOT_REACHED } from "../exit-codes.ts";
+import { deployFile } from "../deploy-file.ts";
 import { configKey } from "../stack/program.ts";
 import { committedFile, type Stack } from "../stack/stack.ts";
 
@@ -17,17 +16,9 @@ export interface Change {
 /** @param failed what is said first where it failed, like "Not restored". */
 export async function updateWith(stack: Stack, name: string, change: Change, failed: string): Promise<number> {
   const path = committedFile(name);
-  const before = await readFile(path, "utf8");
-  await writeFile(path, changed(before, change));
-  const code = await deploy(stack, { yes: true }, { asks: true }).catch(async (error: Error) => {
-    await writeFile(path, before);
-    throw error;
-  });
-  if (code === DONE || code === NOT_REACHED) say(`${path} says so now: commit it.`);
-  else {
-    await writeFile(path, before);
-    say(`${failed}: ${path} is as it was, and what runs is what ran.`);
-  }
+  const text = changed(await readFile(path, "utf8"), change);
+  const { code, isDeployed } = await deployFile(stack, path, text, { yes: true }, { asks: true });
+  say(isDeployed ? `${path} says so now: commit it.` : `${failed}: ${path} is as it was, and what runs is what ran.`);
   return code;
 }
 

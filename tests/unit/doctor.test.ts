@@ -213,12 +213,7 @@ const rows: Row[] = [
   ["pgbouncer", pools("example.com/pgbouncer-exporter:1.2"), "ok", "none"],
   ["backup lock", {}, "ok", "the stack has no backups"],
   ["backup lock", inVaults({ mode: "COMPLIANCE", days: 30 }), "ok", "copies: COMPLIANCE, 30 days"],
-  [
-    "backup lock",
-    inVaults({ mode: "none" }, { mode: "COMPLIANCE", days: 7 }),
-    "ok",
-    "copies has none; copies: COMPL",
-  ],
+  ["backup lock", inVaults({ mode: "none" }, { mode: "COMPLIANCE", days: 7 }), "ok", "copies has none; copies: COMPL"],
   ["backup lock", inVaults({ mode: "GOVERNANCE", days: 30 }), "warn", "copies: GOVERNANCE, 30 days", "COMPLIANCE"],
   ["backup lock", inVaults({ mode: "none" }), "warn", "copies has none", "object lock"],
   ["backup lock", inVaults({ mode: "unknown", why: "away" }), "unknown", "copies: away"],
