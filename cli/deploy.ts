@@ -11,7 +11,6 @@ import { explainedPreview } from "./preview/explain.ts";
 import { isRefused, markdown } from "./preview/report.ts";
 import { timesStarted, type ContainerState } from "./audit/host-state.ts";
 import { hostTime, removeOrphans, adoptPendingOperations } from "./stack/recovery.ts";
-import { endEdgesWithoutDoor } from "./stack/idle-edge.ts";
 import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { retireOldLogins } from "./stack/old-logins.ts";
 import { recordRelease } from "./stack/releases.ts";
@@ -39,12 +38,7 @@ export async function deploy(
     say("Nothing was changed.");
     return FAILED;
   }
-  const ended = new AbortController();
-  const ending = endEdgesWithoutDoor(stack.engine, stack.name, await hostTime(stack), ended.signal);
-  const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview", ...args]).finally(() =>
-    ended.abort(),
-  );
-  await ending;
+  const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview", ...args]);
   // Pulumi's own codes mean other things than ours.
   if (code !== 0) return FAILED;
   updated?.();
