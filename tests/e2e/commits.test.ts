@@ -1,5 +1,5 @@
 // A service writes through PgBouncer all the time and keeps what was acknowledged, while everything happens to a remote host
-// that may. In `make soak` alone; docs/reference/data-tier.md has the figures.
+// that may. In `make soak` alone; docs/reference/faults.md has the figures.
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -9,7 +9,7 @@ export const docker = (...args: string[]) => currentTestEngine().exec("docker", 
  * @param stack as the label `bulkhead.stack` has it.
  * @param exec runs a command where the stack is.
  */
-export function insideStack(stack: string, exec: Exec = currentTestEngine().exec) {
+export function insideStack(stack: string, exec: Exec = (...command) => currentTestEngine().exec(...command)) {
   const docker = (...args: string[]) => exec("docker", args);
 
   async function find(name: string, ...options: string[]): Promise<string> {
