@@ -34,17 +34,17 @@ export async function domainAtCloudflare(
   const ofZone = zones.get(zoneName)!;
   const names = [domain, ...ofZone, ...hosts.map(({ name }) => name)];
   const { id, own } = await account.check({ zone: zoneName, hosts: names, addresses });
-  const zone = new Zone("zone", { account, id, domain, hosts: ofZone, staticPaths: ["/assets"] });
   const others = [...zones].filter(([name]) => name !== zoneName);
-  const elsewhere = await Promise.all(
-    others.map(async ([name, [first, ...rest]]): Promise<DnsArgs & { zoneName: string }> => {
-      const found = await account.check({ zone: name, hosts: [first!, ...rest], addresses });
-      const staticPaths = ["/assets"];
-      const other = new Zone(`zone-${name}`, { account, id: found.id, domain: first!, hosts: rest, staticPaths });
-      const proxied = rest.map((host) => ({ name: host }));
-      return { zoneName: name, zone: other, own: found.own, addresses, domain: first!, hosts: proxied };
-    }),
-  );
+  // All are looked at before anything is made in one of them.
+  const found = await Promise.all(others.map(([name, hosts]) => account.check({ zone: name, hosts, addresses })));
+  const zone = new Zone("zone", { account, id, domain, hosts: ofZone, staticPaths: ["/assets"] });
+  const elsewhere = others.map(([name, [first, ...rest]], index): DnsArgs & { zoneName: string } => {
+    const there = found[index]!;
+    const staticPaths = ["/assets"];
+    const other = new Zone(`zone-${name}`, { account, id: there.id, domain: first!, hosts: rest, staticPaths });
+    const proxied = rest.map((host) => ({ name: host }));
+    return { zoneName: name, zone: other, own: there.own, addresses, domain: first!, hosts: proxied };
+  });
   // At the zone's own name they would bind all names of the zone, and beside a CNAME record none may be.
   const certificateAuthorities = tunneled || domain === zoneName ? [] : authoritiesOf(certificates);
   return {
