@@ -32,13 +32,15 @@ export function missingTests(points: readonly Point[]): string[] {
 
 /** A title with %s stands for many. */
 function titlesOf(text: string): RegExp[] {
-  return [...text.matchAll(/\btest(?:\.skipIf\([^)]*\))?(?:\.each\([^]*?\](?: as const)?\))?\(\s*(["'`])(.*?)(?<!\\)\1/g)].map(
-    ([, , title]) => {
-      const parts = title!
-        .replaceAll("\\`", "`")
-        .split("%s")
-        .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-      return new RegExp(`^${parts.join(".+")}$`);
-    },
-  );
+  return [
+    ...text.matchAll(
+      /\btest(?:\.skipIf\([^)]*\))?(?:\.each\((?:\w+|[^]*?\](?: as const)?)\))?\(\s*(["'`])(.*?)(?<!\\)\1/g,
+    ),
+  ].map(([, , title]) => {
+    const parts = title!
+      .replaceAll("\\`", "`")
+      .split("%s")
+      .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+    return new RegExp(`^${parts.join(".+")}$`);
+  });
 }
