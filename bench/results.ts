@@ -9,8 +9,10 @@ import { quick } from "./inside.ts";
 /** Where results go: beside this file; those of a quick run, which say nothing, where nothing is committed. */
 const directory = quick ? join(localDirectory, "bench") : import.meta.dirname;
 
+const PARTS = ["rollouts", "hop", "growth", "database"] as const;
+
 /** Puts one part of the page of results in place of the one of an earlier run; gives the page's path. */
-export async function writePart(part: "rollouts" | "hop" | "growth", lines: readonly string[]): Promise<string> {
+export async function writePart(part: (typeof PARTS)[number], lines: readonly string[]): Promise<string> {
   mkdirSync(directory, { recursive: true });
   const page = join(directory, "results.md");
   const before = existsSync(page) ? readFileSync(page, "utf8") : EMPTY_PAGE;
@@ -30,7 +32,7 @@ const EMPTY_PAGE = [
   "# Results",
   "",
   "Written by the programs beside this file; [README.md](README.md) says how to run them and how to read this.",
-  ...["rollouts", "hop", "growth"].flatMap((part) => ["", `<!-- ${part} -->`, "", `<!-- end of ${part} -->`]),
+  ...PARTS.flatMap((part) => ["", `<!-- ${part} -->`, "", `<!-- end of ${part} -->`]),
   "",
 ].join("\n");
 

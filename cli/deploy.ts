@@ -11,7 +11,6 @@ import { explainedPreview } from "./preview/explain.ts";
 import { isRefused, markdown } from "./preview/report.ts";
 import { timesStarted, type ContainerState } from "./audit/host-state.ts";
 import { hostTime, removeOrphans, adoptPendingOperations } from "./stack/recovery.ts";
-import { endEdgesWithoutDoor } from "./stack/idle-edge.ts";
 import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { retireOldLogins } from "./stack/old-logins.ts";
 import { recordRelease } from "./stack/releases.ts";
@@ -27,7 +26,7 @@ import { configKey, localDirectory, programDirectory, stackLabel } from "./stack
 export async function deploy(
   stack: Stack,
   agreement: Agreement,
-  { args = [], asks = stack.name !== "local" }: DeployOptions = {},
+  { args = [], asks = stack.name !== "local", updated }: DeployOptions = {},
 ): Promise<number> {
   const start = Date.now();
   await ensureAlone(stack);
@@ -39,14 +38,10 @@ export async function deploy(
     say("Nothing was changed.");
     return FAILED;
   }
-  const ended = new AbortController();
-  const ending = endEdgesWithoutDoor(stack.engine, stack.name, await hostTime(stack), ended.signal);
-  const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview", ...args]).finally(() =>
-    ended.abort(),
-  );
-  await ending;
+  const code = await runAlone(stack, ["up", "--stack", stack.name, "--yes", "--skip-preview", ...args]);
   // Pulumi's own codes mean other things than ours.
   if (code !== 0) return FAILED;
+  updated?.();
   const state = await readState(stack);
   await removeOrphans(stack, began, state);
   await retireOldLogins(stack.engine, stackLabel(stack.name));
@@ -71,6 +66,8 @@ export interface DeployOptions {
   args?: readonly string[];
   /** Whether the preview is shown first, and a word is asked for. @default unless it is the stack of this machine */
   asks?: boolean;
+  /** Called when Pulumi has made the update, before what else there is to do. */
+  updated?: () => void;
 }
 
 /** Shows what would happen, and asks for a word: nothing is lost because nobody looked. */

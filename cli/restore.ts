@@ -1,23 +1,22 @@
 // `bulkhead restore`: a database from a backup, into a new volume, by ordinary updates. The first makes the volume beside the
 // server that runs; the second, after a word was typed, lets the server have it. The old volume is kept.
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { Option, type Command } from "commander";
-import { parseDocument } from "yaml";
 import { provideDocker } from "../toolchain/docker.ts";
 import { say } from "../toolchain/steps.ts";
 import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
 import { DONE, FAILED, NOT_REACHED } from "./exit-codes.ts";
 import { updateWith } from "./backup/update-with.ts";
-import { momentOf, restoredText, type Wanted } from "./backup/restore.ts";
+import { momentOf, type Wanted } from "./backup/restore.ts";
 import { ask } from "./report/prompt.ts";
 import { listContainers, nameOf } from "./stack/containers.ts";
-import { committedFile, openStack, type Stack } from "./stack/stack.ts";
+import { openStack, type Stack } from "./stack/stack.ts";
 
 interface Options extends StackOptions {
   to?: string;
   latest?: true;
   backup?: string;
+  from?: "copy";
 }
 
 export const restore: Command = stackCommand(
@@ -28,6 +27,7 @@ export const restore: Command = stackCommand(
   .addOption(new Option("--to <moment>", 'the moment to go back to, in UTC: "2026-01-31 12:00"').conflicts("latest"))
   .addOption(new Option("--latest", "all that the vault has").conflicts("backup"))
   .addOption(new Option("--backup <name>", "a backup of `bulkhead backups`, to its end").conflicts("to"))
+  .addOption(new Option("--from <place>", "the second place of the vault").choices(["copy"]))
   .addHelpText(
     "after",
     `
@@ -43,23 +43,22 @@ ${examples(
   )
   .action(exitsWith(goBack));
 
-async function goBack(database: string, { stack: name, to, latest, backup }: Options): Promise<number> {
+async function goBack(database: string, { stack: name, to, latest, backup, from }: Options): Promise<number> {
   if (to === undefined && latest === undefined && backup === undefined)
     throw new Error("give --to with a moment, --latest, or --backup with a name of `bulkhead backups`");
   const moment = latest ? "latest" : (backup ?? momentOf(to!, new Date()));
-  const wanted: Wanted = { id: randomBytes(4).toString("hex"), to: moment };
+  const wanted: Wanted = { id: randomBytes(4).toString("hex"), to: moment, ...(from && { from }) };
   const stack = await openStack(name, provideDocker);
-  const path = committedFile(name);
-  const before = await readFile(path, "utf8");
+  const update = (value: Wanted) => updateWith(stack, name, { key: "restore", of: database, value }, "Not restored");
   try {
     const isThere = (await listContainers(stack.engine, name)).some(
       (each) => nameOf(each) === database || nameOf(each) === `${database}-owner`,
     );
     if (!isThere) {
       say(`Nothing of ${database} is on the host: it is restored before anything starts.`);
-      return await update(stack, path, before, database, { ...wanted, serve: true });
+      return await update({ ...wanted, serve: true });
     }
-    const code = await update(stack, path, before, database, wanted);
+    const code = await update(wanted);
     if (code !== DONE && code !== NOT_REACHED) return code;
     say(`\n${await whatCameOfIt(stack, wanted.id)}`);
     const question =
@@ -71,20 +70,10 @@ async function goBack(database: string, { stack: name, to, latest, backup }: Opt
       );
       return FAILED;
     }
-    return await update(stack, path, await readFile(path, "utf8"), database, { ...wanted, serve: true });
+    return await update({ ...wanted, serve: true });
   } finally {
     stack.engine.close();
   }
-}
-
-function update(stack: Stack, path: string, before: string, database: string, wanted: Wanted): Promise<number> {
-  return updateWith(stack, path, before, withRestore(before, database, wanted), "Not restored");
-}
-
-function withRestore(file: string, database: string, wanted: Wanted): string {
-  const document = parseDocument(file);
-  restoredText(document, database, wanted);
-  return String(document);
 }
 
 /** The last line of the job that restored. */

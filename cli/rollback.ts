@@ -1,11 +1,10 @@
 // `bulkhead rollback`: back to the release before, by an ordinary preview and update of its settings and images.
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { Option, type Command } from "commander";
 import { say } from "../toolchain/steps.ts";
 import { withAgreement, type Agreement } from "./agreement.ts";
 import { examples, exitsWith, givenAs, stackCommand, wholeNumber, type StackOptions } from "./command.ts";
-import { deploy } from "./deploy.ts";
-import { DONE, NOT_REACHED } from "./exit-codes.ts";
+import { deployFile } from "./deploy-file.ts";
 import { lostImages } from "./stack/release-images.ts";
 import type { Release } from "./stack/release.ts";
 import { releases, releaseToReturnTo, stackFileOf } from "./stack/releases.ts";
@@ -46,17 +45,10 @@ async function goBack({ stack: name, to, ...agreement }: Options, command: Comma
     const path = committedFile(name);
     const before = await readFile(path, "utf8");
     const after = stackFileOf(before, target);
-    await writeFile(path, after);
     say(`Back to release ${target.number}: ${path} now says what it said then. Secrets stay as they are.`);
-    const code = await deploy(stack, agreement).catch(async (error: Error) => {
-      await writeFile(path, before);
-      throw error;
-    });
-    // Deployed it is, though not reached.
-    if (code !== DONE && code !== NOT_REACHED) {
-      await writeFile(path, before);
-      say(`Not rolled back: ${path} is as it was`);
-    } else if (after !== before)
+    const { code, isDeployed } = await deployFile(stack, path, after, agreement);
+    if (!isDeployed) say(`Not rolled back: ${path} is as it was`);
+    else if (after !== before)
       say("Commit that file, or take its change back and run `bulkhead up` to go forward again.");
     return code;
   } finally {

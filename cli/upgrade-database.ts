@@ -7,7 +7,7 @@ import { parseDocument } from "yaml";
 import { provideDocker } from "../toolchain/docker.ts";
 import { say } from "../toolchain/steps.ts";
 import { updateWith } from "./backup/update-with.ts";
-import { upgradedText, wantedUpgrade, type RunningServer, type WantedUpgrade } from "./backup/upgrade.ts";
+import { wantedUpgrade, type RunningServer } from "./backup/upgrade.ts";
 import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
 import { DONE, FAILED, NOT_REACHED } from "./exit-codes.ts";
 import { ask } from "./report/prompt.ts";
@@ -38,14 +38,13 @@ ${examples(["bulkhead upgrade-database db --to 17 --stack prod", "asks before an
 
 async function upgradeIt(database: string, { stack: name, to }: StackOptions & { to: string }): Promise<number> {
   const stack = await openStack(name, provideDocker);
-  const path = committedFile(name);
-  const before = await readFile(path, "utf8");
+  const document = parseDocument(await readFile(committedFile(name), "utf8"));
+  const update = (value: object) => updateWith(stack, name, { key: "upgrade", of: database, value }, "Not upgraded");
   try {
     const server = await runningServer(stack, database);
-    const wanted = wantedUpgrade(parseDocument(before), database, server, Number(to), randomBytes(4).toString("hex"));
+    const wanted = wantedUpgrade(document, database, server, Number(to), randomBytes(4).toString("hex"));
     const began = Date.now();
-    const failed = "Not upgraded";
-    const tried = await updateWith(stack, path, before, textWith(before, database, wanted), failed);
+    const tried = await update(wanted);
     if (tried !== DONE && tried !== NOT_REACHED) return tried;
     say(`\n${await whatCameOfIt(stack, wanted.id)}\nThat update took ${Math.round((Date.now() - began) / 1000)} s.`);
     const question =
@@ -57,19 +56,10 @@ async function upgradeIt(database: string, { stack: name, to }: StackOptions & {
       );
       return FAILED;
     }
-    const file = await readFile(path, "utf8");
-    return await updateWith(stack, path, file, textWith(file, database, { ...wanted, serve: true }), failed).finally(
-      () => startAgain(stack, database),
-    );
+    return await update({ ...wanted, serve: true }).finally(() => startAgain(stack, database));
   } finally {
     stack.engine.close();
   }
-}
-
-function textWith(file: string, database: string, wanted: WantedUpgrade): string {
-  const document = parseDocument(file);
-  upgradedText(document, database, wanted);
-  return String(document);
 }
 
 async function runningServer({ engine, name }: Stack, database: string): Promise<RunningServer> {

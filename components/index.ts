@@ -47,6 +47,7 @@ export { ServedRoutes, type ServedRoutesArgs } from "./edge/served-routes.ts";
 export { dataImages } from "./data/images.ts";
 export { Postgres, type Login, type LoginArgs, type PostgresArgs } from "./data/postgres.ts";
 export { Vault, type VaultArgs } from "./data/vault.ts";
+export type { VaultCopyArgs } from "./data/vault-copy.ts";
 export { VolumeBackup, type BackedUpVolume, type VolumeBackupArgs } from "./data/volume-backup.ts";
 export { Backup, type BackupArgs } from "./data/backup.ts";
 export { PgBouncer, type PgBouncerArgs } from "./data/pgbouncer.ts";

@@ -1,6 +1,9 @@
-/** A setting whose name says that its value is a secret, like DB_PASSWORD; DB_PASSWORD_FILE is a path and no secret. */
+/**
+ * A setting whose name says that its value is a secret, like DB_PASSWORD; DB_PASSWORD_FILE is a path and no secret. Clients of
+ * databases have names of their own.
+ */
 const NAME =
-  /(^|[_.-])(pass(word|wd|phrase)?|secret([_.-]?key)?|token|api[_.-]?key|(access|private|signing|encryption|session|master|auth)[_.-]?key|credentials?)$/i;
+  /(^|[_.-])(pass(word|wd|phrase)?|secret([_.-]?key)?|token|api[_.-]?key|(access|private|signing|encryption|session|master|auth)[_.-]?key|credentials?)$|^(pgpassword|mysql_pwd|rediscli_auth)$/i;
 
 /** Values that are secret whatever they are called: keys and tokens by their form, and passwords in URLs. */
 const VALUES = [

@@ -308,7 +308,7 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
       ? []
       : [`has deleteBeforeReplace: ${options.deleteBeforeReplace}`]),
     ...(inputs.name === undefined ? [] : [`has the fixed name ${inputs.name}`]),
-    ...["healthcheck", "tmpfs", "init"]
+    ...["healthcheck", "tmpfs", "init", "mounts"]
       .filter((what) => !options.replaceOnChanges.includes(what))
       .map((what) => `is not replaced for ${what}, which the provider would take for an update and not make`),
   ]),

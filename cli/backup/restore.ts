@@ -1,11 +1,9 @@
 // What `bulkhead restore` writes into a stack file.
-import type { Document } from "yaml";
-import { configKey } from "../stack/program.ts";
-
 export interface Wanted {
   id: string;
   to: string;
   serve?: true;
+  from?: "copy";
 }
 
 /**
@@ -21,8 +19,4 @@ export function momentOf(given: string, now: Date): string {
   if (at > now)
     throw new Error(`--to: ${given} is still to come, and times are in UTC: now it is ${now.toISOString()}`);
   return `${day} ${time}${seconds}+00`;
-}
-
-export function restoredText(document: Document, database: string, wanted: Wanted): void {
-  document.setIn(["config", configKey("restore"), database], document.createNode(wanted));
 }

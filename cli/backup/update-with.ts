@@ -1,27 +1,30 @@
-// An update with another stack file, which is as it was if that fails.
-import { writeFile } from "node:fs/promises";
+// An update with a key of the stack file set for one database or volume. The file is as it was if that fails.
+import { readFile } from "node:fs/promises";
+import { parseDocument } from "yaml";
 import { say } from "../../toolchain/steps.ts";
-import { deploy } from "../deploy.ts";
-import { DONE, NOT_REACHED } from "../exit-codes.ts";
-import type { Stack } from "../stack/stack.ts";
+import { deployFile } from "../deploy-file.ts";
+import { configKey } from "../stack/program.ts";
+import { committedFile, type Stack } from "../stack/stack.ts";
+
+export interface Change {
+  key: "restore" | "upgrade";
+  /** The name of the database or volume in the program. */
+  of: string;
+  value: object;
+}
 
 /** @param failed what is said first where it failed, like "Not restored". */
-export async function updateWith(
-  stack: Stack,
-  path: string,
-  before: string,
-  text: string,
-  failed: string,
-): Promise<number> {
-  await writeFile(path, text);
-  const code = await deploy(stack, { yes: true }, { asks: true }).catch(async (error: Error) => {
-    await writeFile(path, before);
-    throw error;
-  });
-  if (code === DONE || code === NOT_REACHED) say(`${path} says so now: commit it.`);
-  else {
-    await writeFile(path, before);
-    say(`${failed}: ${path} is as it was, and what runs is what ran.`);
-  }
+export async function updateWith(stack: Stack, name: string, change: Change, failed: string): Promise<number> {
+  const path = committedFile(name);
+  const text = changed(await readFile(path, "utf8"), change);
+  const { code, isDeployed } = await deployFile(stack, path, text, { yes: true }, { asks: true });
+  say(isDeployed ? `${path} says so now: commit it.` : `${failed}: ${path} is as it was, and what runs is what ran.`);
   return code;
+}
+
+/** The text of a stack file with that key. Its comments stay. */
+export function changed(text: string, { key, of, value }: Change): string {
+  const document = parseDocument(text);
+  document.setIn(["config", configKey(key), of], document.createNode(value));
+  return String(document);
 }

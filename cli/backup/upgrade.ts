@@ -50,7 +50,3 @@ export function wantedUpgrade(
     document.getIn([...restore, "serve"]) === true ? String(document.getIn([...restore, "id"])) : undefined;
   return { id, from, to, image, ...(restored !== undefined && { restored }) };
 }
-
-export function upgradedText(document: Document, database: string, wanted: WantedUpgrade): void {
-  document.setIn(["config", configKey("upgrade"), database], document.createNode(wanted));
-}

@@ -5,6 +5,7 @@ import { isAtLeast } from "../../toolchain/pins.ts";
 import { type HostFacts, type Space } from "./host-facts.ts";
 import { bad, inDaemonJson, ok, unknown, warn, type Finding, type Verdict } from "./finding.ts";
 import { networkChecks } from "./network-checks.ts";
+import { pgbouncerVersion } from "./pgbouncer-version.ts";
 import { enumerated } from "../report/markdown.ts";
 
 /** Of the engine alone: what it says of itself is enough, and a shell on its host says more. */
@@ -210,6 +211,25 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
       "If this host and Pulumi's state are lost, nobody can read the backups without the key.",
       "  bulkhead backup-key                          # shows it, at a terminal alone",
       '  bulkhead backup-key --kept "our safe, 2026"  # says where it is kept',
+    ]);
+  },
+
+  pgbouncer: ({ containers, stack: { label } }) => pgbouncerVersion(containers, label),
+  "backup lock": ({ vaults = [] }) => {
+    if (vaults.length === 0) return ok("the stack has no backups");
+    const found = vaults
+      .map((each) => {
+        if (each.mode === "unknown") return `${each.bucket}: ${each.why}`;
+        return each.mode === "none" ? `${each.bucket} has none` : `${each.bucket}: ${each.mode}, ${each.days} days`;
+      })
+      .join("; ");
+    // One place that nobody can empty is enough to come back from.
+    if (vaults.some(({ mode }) => mode === "COMPLIANCE")) return ok(found);
+    if (vaults.every(({ mode }) => mode === "unknown")) return unknown(found);
+    return warn(found, [
+      "Whoever takes the host has the storage's credentials, and deletes the backups with it. Make the bucket with S3's",
+      "object lock and a default retention in the mode COMPLIANCE: GOVERNANCE is ended by a key that may bypass it.",
+      "With R2: `lockDays` of the ObjectStorage. See docs/how-to/backup-copy.md.",
     ]);
   },
 

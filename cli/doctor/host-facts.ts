@@ -7,6 +7,7 @@ import type { Engine } from "../../components/docker-engine/client.ts";
 import { sshArguments } from "../../components/docker-engine/ssh.ts";
 import { type Publisher } from "../../components/docker-engine/published-ports.ts";
 import { dataUse, type DataUse } from "./data-use.ts";
+import { vaultLocks, type VaultLock } from "./vault-lock.ts";
 import { networkFacts, type AddressPool, type NetworkFacts } from "./network-facts.ts";
 import { servedCertificate, type ServedCertificate } from "./served-certificate.ts";
 import { run } from "../../toolchain/steps.ts";
@@ -35,6 +36,8 @@ export interface HostFacts {
   network?: NetworkFacts;
   /** The volumes with data of the program, and how full they are. Undefined where Docker takes too long to tell. */
   data?: readonly DataUse[];
+  /** The buckets of its backups. */
+  vaults?: readonly VaultLock[];
 }
 
 export interface StackFacts {
@@ -108,7 +111,7 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
   const info = await engine.get<EngineFacts>("/info");
   const uncertainSeconds = (Date.now() - asked) / 2000;
   const url = engine.host;
-  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate, data, network, further] =
+  const [containers, agentHasKey, domainAddresses, hostAddresses, shell, certificate, data, network, vaults, further] =
     await Promise.all([
       engine.get<Publisher[]>("/containers/json"),
       run("ssh-add", ["-l"]).then(
@@ -121,6 +124,7 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
       servedCertificate(engine, stack.label, stack.domain),
       dataUse(engine, stack.label),
       networkFacts(engine, info, stack.label, stack.domain),
+      vaultLocks(engine, stack.label),
       Promise.all(
         (stack.further ?? []).map(async (name) => ({
           name,
@@ -142,6 +146,7 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
       certificate,
       data,
       network,
+      vaults,
       further,
     },
     hostAddresses: [...new Set([...hostAddresses, ...(shell?.addresses ?? [])])],

@@ -3,6 +3,7 @@ import { exceptionsOf, type Exception } from "../../policy/exceptions.ts";
 import { certificateLines, cloudflareLines } from "./cloudflare.ts";
 import { dataAtRisk, type DataAtRisk } from "./data.ts";
 import type { Change, Finding, Preview } from "./engine-events.ts";
+import { nameLines } from "./names.ts";
 import { weakenedRoutes } from "./route-guards.ts";
 import { changedFiles, secretsOf, type ChangedSecret } from "./secrets.ts";
 import { containersOf, limitsOf, servicesAmong, servicesOf, type Limits, type ServiceForecast } from "./services.ts";
@@ -16,6 +17,8 @@ export interface Forecast {
   cloudflare: readonly string[];
   /** A line each. */
   certificates: readonly string[];
+  /** Names of the edge beside the main one, a line each. */
+  names: readonly string[];
   /** Routes that more people get through than before, a line each. */
   weakenedRoutes: readonly string[];
   limits: Limits;
@@ -44,6 +47,7 @@ export function forecastOf({ changes, ...told }: Preview): Forecast {
     secrets: secretsOf(things, services, files),
     cloudflare: cloudflareLines(things),
     certificates: certificateLines(services, files),
+    names: nameLines(containersOf(things)),
     weakenedRoutes: weakenedRoutes(containersOf(things)),
     limits: limitsOf(services),
     newExceptions: newExceptions(things),

@@ -37,6 +37,7 @@ export function markdown(report: Report, options: { brief?: boolean } = {}): str
     markdownTable(["service", "what happens", "because of"], touched.map(row)),
     list("Secrets", rotated),
     list("Routes that more people get through", report.weakenedRoutes.map(plain)),
+    list("Names", report.names.map(plain)),
     list("Cloudflare", report.cloudflare.map(plain)),
     list("Certificates", report.certificates.map(plain)),
     list("New exceptions to the policies", exceptionLines(report)),
@@ -59,7 +60,7 @@ export function reportForPrograms(report: Report): object {
     // JSON has no undefined.
     services: services.map((service) => ({ ...service, downtimeSeconds: service.downtimeSeconds ?? null })),
     ...{ dataAtRisk, unacknowledged, secrets, cloudflare, certificates, limits, capacity: capacity ?? null },
-    weakenedRoutes: report.weakenedRoutes,
+    ...{ names: report.names, weakenedRoutes: report.weakenedRoutes },
     ...{ findings: report.findings, newExceptions: report.newExceptions },
     changes: report.changes.map(({ name, type, op }) => ({ name, type, op })),
   };

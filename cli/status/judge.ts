@@ -83,12 +83,13 @@ function needsOfContainer(container: ServingContainer, { stack, now }: Status): 
 const RECENT_MS = 10 * 60_000;
 
 /** By the checks of `bulkhead doctor`, those that change from day to day. */
-function hostNeeds({ stack, domain, engine, shell, certificate, data, now, containers }: Status): Need[] {
+function hostNeeds({ stack, domain, engine, shell, certificate, further, data, now, containers }: Status): Need[] {
   if (containers.length === 0) return [];
   const facts = {
     engine,
     shell,
     certificate,
+    further,
     data,
     now,
     stack: { label: stackLabel(stack), domain },

@@ -24,6 +24,8 @@ export interface Status {
   missing: readonly string[];
   seen: readonly Seen[];
   certificate?: ServedCertificate;
+  /** Of each further domain and alias. */
+  further?: readonly { name: string; certificate?: ServedCertificate }[];
   engine: EngineFacts;
   shell?: ShellFacts;
   /** Undefined where Docker takes too long to tell. */
@@ -67,7 +69,8 @@ interface CpuSample {
 
 export async function readStatus(engine: Engine, host: Host, stack: string, memory: Memory): Promise<Status> {
   const { config = {} } = await readStackFile(committedFile(stack));
-  const { domain } = parseStackFile(projectName(), config, ["domain"]);
+  const keys = ["domain", "domains", "aliases"] as const;
+  const { domain, domains = [], aliases = [] } = parseStackFile(projectName(), config, keys);
   const isFirst = memory.cpu.size === 0;
   const [containers, info, state] = await Promise.all([
     servingContainers(engine, stack, memory),
@@ -81,9 +84,14 @@ export async function readStatus(engine: Engine, host: Host, stack: string, memo
       data: dataUse(engine, stackLabel(stack)).catch(() => undefined),
     };
   const services = servicesIn(state.state?.deployment.resources);
-  const [seen, certificate, known, shell, data] = await Promise.all([
+  const certificateOf = async (name: string) => ({
+    name,
+    certificate: await servedCertificate(engine, stackLabel(stack), name),
+  });
+  const [seen, certificate, further, known, shell, data] = await Promise.all([
     lookFromOutside(engine, stack, services),
     servedCertificate(engine, stackLabel(stack), domain),
+    Promise.all([...domains, ...aliases].map(({ name }) => certificateOf(name))),
     releases({ name: stack, engine, env: {} }),
     memory.shell.facts,
     memory.shell.data,
@@ -91,7 +99,7 @@ export async function readStatus(engine: Engine, host: Host, stack: string, memo
     isFirst ? delay(CPU_WINDOW_MS) : undefined,
   ]);
   return {
-    ...{ stack, domain, now: new Date(), seen, certificate, engine: info, shell, data },
+    ...{ stack, domain, now: new Date(), seen, certificate, further, engine: info, shell, data },
     containers: isFirst ? await servingContainers(engine, stack, memory) : containers,
     missing: missing(state.state, containers),
     release: known[0],

@@ -67,6 +67,7 @@ function about({
   engine,
   shell,
   certificate,
+  further,
   data,
   now,
   domain,
@@ -75,7 +76,15 @@ function about({
   state,
   stateProblem = "",
 }: Status): string[] {
-  const facts = { engine, shell, certificate, data, now, stack: { label: stack, domain } } as unknown as HostFacts;
+  const facts = {
+    engine,
+    shell,
+    certificate,
+    further,
+    data,
+    now,
+    stack: { label: stack, domain },
+  } as unknown as HostFacts;
   const found = (check: string) => checks[check]!(facts).found;
   const updated = state?.updatedAt ?? release?.deployedAt;
   const who = release?.by === undefined ? "" : `, by ${release.by}`;

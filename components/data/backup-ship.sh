@@ -28,9 +28,11 @@ send_wal() {
   if [ -s /tmp/list ]; then
     # By its time before it is sent, as it may change meanwhile.
     while read -r file; do echo "$file $(stat -c %y "$file" 2>/dev/null)"; done </tmp/list >/tmp/times
+    put "$(wc -l </tmp/list) files are being sent since $(date -u +%H:%M:%S) UTC: the storage, or the way to it, is slow" /sent/wal-sending
     # Not compared with the vault first: one request a file, and no listing.
     rclone copy --no-traverse --no-check-dest --transfers 4 --files-from-raw /tmp/list /spool/out vault: 2>/tmp/wal.error || {
       put "$(why /tmp/wal.error)" /sent/wal-error
+      rm -f /sent/wal-sending
       say "WAL is not sent: $(cat /sent/wal-error)"
       return 1
     }
@@ -39,7 +41,7 @@ send_wal() {
       put "$time" "/sent/$file"
     done </tmp/times
   fi
-  rm -f /sent/wal-error
+  rm -f /sent/wal-error /sent/wal-sending
   put "$started" /sent/wal-good
   # What the receiver has taken away needs no mark.
   for mark in /sent/wal/*/*.zst /sent/open/*/*.zst; do
@@ -65,7 +67,7 @@ send_bases() {
     mkdir -p "/sent/${folder%/*}"
     touch "/sent/$folder"
     rm -f /sent/base-error
-    put "$(date +%s) ${folder##*/}" /sent/base-good
+    put "$(date +%s) ${folder##*/} $chain" /sent/base-good
     say "the base backup ${folder##*/} is sent"
     prune "$(cat "/spool/systems/$chain")" "$@" || say "old backups could not be taken away: $(tail -1 /tmp/prune.error | cut -c1-300)"
   done

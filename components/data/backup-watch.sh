@@ -12,10 +12,20 @@ fresh() {
   [ $((now - at)) -le "$2" ]
 }
 
+# Whether the vault has no base backup since then.
+given_up() {
+  [ -r /state/given-up ] || return 1
+  chain=''
+  [ ! -r "$sent/base-good" ] || read -r _ _ chain <"$sent/base-good"
+  newer=$( (cat /state/given-up && echo "$chain") | sort | tail -1)
+  [ "$newer" != "$chain" ]
+}
+
 complain() {
   if [ "$sent" = /sent ]; then
-    fresh /state/packed 60 || echo "no WAL is received: see the log of the receiver"
-    fresh /sent/wal-good 60 || echo "no WAL is sent: $(cat /sent/wal-error 2>/dev/null || echo 'see the log of the shipper')"
+    fresh /state/packed 60 || echo "no WAL is received: $(cat /state/received-error 2>/dev/null || echo 'does the receiver run? bulkhead up starts it')"
+    fresh /sent/wal-good 60 || echo "no WAL is sent: $(cat /sent/wal-error 2>/dev/null || cat /sent/wal-sending 2>/dev/null || echo 'does the shipper run? bulkhead up starts it')"
+    ! given_up || echo "WAL was not fetched in time, and Postgres gave the slot up: nobody can go back to the time between. A base backup is made by itself, and ends this"
   fi
   if [ ! -e "$sent/base-good" ]; then
     echo "the vault has no backup yet: $(cat "$sent/base-error" 2>/dev/null || echo 'bulkhead backup makes one now')"

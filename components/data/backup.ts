@@ -29,6 +29,11 @@ export interface BackupArgs {
   keep?: { daily?: number; weekly?: number; monthly?: number };
   /** Seconds from one look at new WAL to the next: about what is lost with the host. Each is a request. @default 5 */
   walEverySeconds?: number;
+  /**
+   * MB of packed WAL that may wait for the storage. When it is full the database holds what comes, up to a quarter of its
+   * `maxMb`. @default a quarter of the database's maxMb, at least 64
+   */
+  spoolMb?: number;
   /** Hours after which the last base backup, or the last drill, is too old to be well. @default 30 */
   maxAgeHours?: number;
   /** Of the scratch server of a drill. @default { memoryMb: 256, cpus: 1, pids: 64 } */
@@ -49,6 +54,7 @@ export class Backup extends pulumi.ComponentResource {
     const { schedule = "30 2 * * *", drillSchedule = "30 4 * * *", timeZone, maxAgeHours = 30 } = args;
     const { walEverySeconds = 5, drillLimits = { memoryMb: 256, cpus: 1, pids: 64 } } = args;
     const { daily = 7, weekly = 4, monthly = 6 } = args.keep ?? {};
+    const { spoolMb = Math.max(64, Math.floor(database.maxMb / 4)) } = args;
     const other = vault && keptBy.get(vault);
     if (vault) keptBy.set(vault, other ?? database.name);
     refuse(name, [
@@ -58,6 +64,7 @@ export class Backup extends pulumi.ComponentResource {
       ...(vault === undefined ? [`database: ${database.name} has no vault: give it one, { vault: new Vault(…) }`] : []),
       ...wrongNumbers({ walEverySeconds }, 1, 3600),
       ...wrongNumbers({ maxAgeHours }, 1, 8784),
+      ...wrongNumbers({ spoolMb }, 64, 10_000_000),
       ...wrongNumbers({ "keep.daily": daily }, 1, 366),
       ...wrongNumbers({ "keep.weekly": weekly, "keep.monthly": monthly }, 0, 120),
     ]);
@@ -86,8 +93,8 @@ export class Backup extends pulumi.ComponentResource {
         volumes: [at("spool", true), at("sent"), at("state", true), files.volume],
         tmpfsMb: SCRATCH,
         entrypoint: ["/bin/sh", "-c", script("backup-receive.sh"), "receive"],
-        command: [script("backup-base.sh"), String(walEverySeconds)],
-        health: { test: fresh("/state/packed", 30 + walEverySeconds), intervalSeconds: 15 },
+        command: [script("backup-base.sh"), String(walEverySeconds), String(spoolMb)],
+        health: { test: fresh("/state/packed", 45, "/tmp/trouble"), intervalSeconds: 15 },
       },
       parent,
     );

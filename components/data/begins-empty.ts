@@ -24,7 +24,11 @@ export interface BeginsEmptyArgs {
  * who refuses, before it sends anything.
  */
 export function refuseToBeginEmpty(database: string, { host, vault, volume, beside }: BeginsEmptyArgs) {
-  const place = knownPlace(vault);
+  const places = [vault, ...(vault.copy ? [vault.copy] : [])].map(knownPlace);
+  const place = () => {
+    const known = places.flatMap((each) => each() ?? []);
+    return known.length === places.length ? known : undefined;
+  };
   return new pulumi.ResourceHook(
     `${database}-begins-empty`,
     async () => {
@@ -39,17 +43,21 @@ export function refuseToBeginEmpty(database: string, { host, vault, volume, besi
       for (let left = isPreview ? 0 : KNOWN_SECONDS; place() === undefined && left > 0; left--) await delay(1000);
       const known = place();
       if (known === undefined) return;
-      const newest = await newestBackup(known).catch(async (error: Error) => {
-        await pulumi.log.warn(
-          `${database}: begins empty, and whether the vault has backups of it could not be seen from here ` +
-            `(${error.message}): if it has, they stay as they are, and its shipper sends nothing`,
-        );
-        return undefined;
-      });
+      const found = known.map((each) =>
+        newestBackup(each).catch(async (error: Error) => {
+          await pulumi.log.warn(
+            `${database}: begins empty, and whether the vault has backups of it could not be seen from here ` +
+              `(${error.message}): if it has, they stay as they are, and its shipper sends nothing`,
+          );
+          return undefined;
+        }),
+      );
+      const [inVault, inCopy] = await Promise.all(found);
+      const newest = inVault ?? inCopy;
       if (newest === undefined || (beside !== undefined && newest <= beside)) return;
       throw new pulumi.RunError(
         `${database}: would begin empty, while the vault has backups of it up to ${newest}. Get it back with ` +
-          `\`bulkhead restore ${database} --latest\`. Or, if a new and empty one is wanted, say so in the stack file: ` +
+          `\`bulkhead restore ${database} --latest${inVault === undefined ? " --from copy" : ""}\`. Or, if a new and empty one is wanted, say so in the stack file: ` +
           `\`pulumi config set --path 'beginsEmpty.${database}' ${newest}\``,
       );
     },
@@ -69,7 +77,10 @@ interface Place {
 }
 
 /** Gives nothing as long as a part of it is still to be made. */
-function knownPlace({ place, secrets: { ACCESS_KEY_ID, SECRET_ACCESS_KEY } }: Vault): () => Place | undefined {
+function knownPlace({
+  place,
+  secrets: { ACCESS_KEY_ID, SECRET_ACCESS_KEY },
+}: Pick<Vault, "place" | "secrets">): () => Place | undefined {
   let known: Place | undefined;
   pulumi.all([pulumi.all(place), ACCESS_KEY_ID!, SECRET_ACCESS_KEY!]).apply(([at, accessKeyId, secretAccessKey]) => {
     const [endpoint, path, region] = at as [string, string, string];

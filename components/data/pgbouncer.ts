@@ -8,6 +8,7 @@ import { dataNetwork } from "../host/networks.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { Limits } from "../host/hardening.ts";
 import { refuse } from "../host/refuse.ts";
+import { limitProblems, wholeNumber } from "./argument-problems.ts";
 import { dataImages } from "./images.ts";
 import type { Login, LoginArgs, Postgres } from "./postgres.ts";
 
@@ -22,9 +23,9 @@ export interface PgBouncerArgs {
   /** The most clients at a time, 10 to 10000. @default 1000 */
   clients?: number;
   /**
-   * Connections to the server at most, 2 or more. Two PgBouncers run side by side while one is replaced, so twice as many
-   * have to fit beside eight others.
-   * @default half of the server's connections that are left beside those eight
+   * Connections to the server at most, shared out evenly between its databases: two or more for each. Two PgBouncers run
+   * side by side while one is replaced, so twice as many have to fit beside eight others and those of other PgBouncers.
+   * @default half of the server's connections that are left beside those
    */
   serverConnections?: number;
   /** Seconds that clients get to leave one that is replaced. Afterwards they are cut off. @default 60 */
@@ -48,23 +49,26 @@ export class PgBouncer extends pulumi.ComponentResource {
     super("bulkhead:index:PgBouncer", name, {}, { providers: [args.host.provider], ...opts });
     const { host, server, image = dataImages.pgbouncer, clients = 1000, drainSeconds = 60 } = args;
     const { limits = { memoryMb: 128, cpus: 1, pids: 32 } } = args;
-    const most = Math.floor((server.connections - OTHERS) / 2);
+    const beside = pools.get(server) ?? [];
+    const taken = beside.reduce((sum, pool) => sum + pool.serverConnections, 0);
+    const least = 2 * server.databases.length;
+    const most = Math.floor((server.connections - OTHERS) / 2) - taken;
     const { serverConnections = most } = args;
     const problems = [
-      ...(Number.isInteger(clients) && clients >= 10 && clients <= 10_000
-        ? []
-        : [`clients: ${clients} is not from 10 to 10000: give such a number`]),
-      ...(Number.isInteger(serverConnections) && serverConnections >= 2 && serverConnections <= most
+      ...limitProblems(limits, { memoryMb: 32, pids: 16 }),
+      ...wholeNumber("clients", clients, 10, 10_000),
+      ...(most < least ||
+      (Number.isInteger(serverConnections) && serverConnections >= least && serverConnections <= most)
         ? []
         : [
-            `serverConnections: ${serverConnections} is not from 2 to ${most}: give such a number, or the server more ` +
-              "connections, of which two PgBouncers side by side take twice as many",
+            `serverConnections: ${serverConnections} is not from ${least} to ${most}: give such a number, or the server ` +
+              "more connections, of which two PgBouncers side by side take twice as many",
           ]),
-      ...(Number.isInteger(drainSeconds) && drainSeconds >= 1 && drainSeconds <= 3600
-        ? []
-        : [`drainSeconds: ${drainSeconds} is not from 1 to 3600: give such a number`]),
+      ...(most >= least ? [] : [tooFew(server, beside, least)]),
+      ...wholeNumber("drainSeconds", drainSeconds, 1, 3600),
     ];
     refuse(name, problems);
+    pools.set(server, [...beside, { name, serverConnections }]);
     this.name = name;
     this.#server = server;
     this.network = dataNetwork(host, name, this);
@@ -120,6 +124,26 @@ export class PgBouncer extends pulumi.ComponentResource {
 
 /** Of the server's connections, for the superuser, logins without a pool, a backup. */
 const OTHERS = 8;
+
+interface Pool {
+  name: string;
+  serverConnections: number;
+}
+/** All that share one server's connections. */
+const pools = new WeakMap<Postgres, Pool[]>();
+
+/** What to do where no number of them would do. */
+function tooFew(server: Postgres, beside: readonly Pool[], least: number): string {
+  const taken = beside.map((pool) => ` ${2 * pool.serverConnections} may be ${pool.name}'s,`).join("");
+  const enough = 2 * (least + beside.reduce((sum, pool) => sum + pool.serverConnections, 0)) + OTHERS;
+  const others = beside.length > 0 ? ", or its other PgBouncers fewer serverConnections" : "";
+  const of = `${server.databases.length} database${server.databases.length > 1 ? "s" : ""}`;
+  return (
+    `serverConnections: of ${server.name}'s ${server.connections} connections${taken}${taken && " and"} too few are left ` +
+    `for ${of}: give ${server.name} at least ${enough} connections${others}`
+  );
+}
+
 /** Without its comments, as it stands in every `docker inspect`. */
 const START = readFileSync(join(import.meta.dirname, "pgbouncer-start.sh"), "utf8").replace(/^\s*#.*\n/gm, "");
 
@@ -130,6 +154,8 @@ interface IniArgs extends Required<Pick<PgBouncerArgs, "server" | "clients" | "s
 function ini({ server, login, clients, serverConnections }: IniArgs): string {
   const at = `host=${server.name} port=5432`;
   const databases = server.databases.map((each) => `${each} = ${at}\n`);
+  // PgBouncer knows a limit for each database alone.
+  const ofEach = Math.floor(serverConnections / server.databases.length);
   // In postgres it asks for hashes and for its health: one of the others' connections. With as many as a database's, two
   // PgBouncers side by side would take what the server keeps for its superuser.
   return `[databases]
@@ -147,8 +173,8 @@ admin_users = ${login}
 auth_query = select name, secret from bulkhead.secret_of($1)
 pool_mode = transaction
 max_client_conn = ${clients}
-max_db_connections = ${serverConnections}
-default_pool_size = ${serverConnections}
+max_db_connections = ${ofEach}
+default_pool_size = ${ofEach}
 max_prepared_statements = 200
 query_wait_timeout = 30
 server_connect_timeout = 5

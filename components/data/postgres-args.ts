@@ -3,6 +3,7 @@ import type { DataVolumeArgs } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import type { Limits } from "../host/hardening.ts";
 import { settingProblems, type PostgresSettings } from "./postgres-settings.ts";
+import { limitProblems, wholeNumber } from "./argument-problems.ts";
 import type { Vault } from "./vault.ts";
 
 export interface PostgresArgs {
@@ -60,18 +61,18 @@ export function problemsOf({
   connections = 50,
   databases,
   settings = {},
+  deadlineSeconds = 120,
 }: PostgresArgs): string[] {
   const names = Object.keys(databases);
   return [
     ...([15, 16, 17].includes(version) ? [] : [`version: ${version} is not known: give 15, 16 or 17`]),
-    ...(limits.memoryMb >= 256 ? [] : [`limits.memoryMb: ${limits.memoryMb} is too little: give at least 256`]),
+    ...limitProblems(limits, { memoryMb: 256, pids: 1 }),
     ...(Number.isInteger(maxMb) && maxMb >= 1024 ? [] : [`maxMb: ${maxMb} is too little: give whole MiB from 1024`]),
     ...(limits.pids >= connections + 32
       ? []
       : [`limits.pids: ${limits.pids} is too few for ${connections} connections: give at least ${connections + 32}`]),
-    ...(Number.isInteger(connections) && connections >= 10 && connections <= 500
-      ? []
-      : [`connections: ${connections} is not from 10 to 500: give such a number`]),
+    ...wholeNumber("connections", connections, 10, 500),
+    ...wholeNumber("deadlineSeconds", deadlineSeconds, 1, 86_400),
     ...(names.length > 0 ? [] : ["databases: has none: give one, like { app: {} }"]),
     ...names
       .filter((each) => !NAME.test(each) || RESERVED.test(each))
@@ -87,12 +88,18 @@ export function problemsOf({
   ];
 }
 
+/** What is wrong with what a consumer may. */
+export function rightsProblems({ rights }: LoginArgs): string[] {
+  return RIGHTS.includes(rights) ? [] : [`rights: ${rights} is none: give ${RIGHTS.join(", ")}`];
+}
+
 /** What is wrong with the name of a consumer, whose role has it. */
 export function consumerProblems(consumer: string): string[] {
   const role = consumer.replaceAll("-", "_");
   return NAME.test(role) && !RESERVED.test(role) ? [] : [`consumer: ${consumer} is no name of a role: ${LIKE}`];
 }
 
+const RIGHTS: LoginArgs["rights"][] = ["owner", "read-write", "read"];
 const NAME = /^[a-z][a-z0-9_]{0,40}$/;
 /** PostgreSQL's own, those that owners of databases have, and Bulkhead's. */
 const RESERVED = /^(pg_.*|.*_owner|bulkhead.*|postgres|template0|template1|public|none)$/;

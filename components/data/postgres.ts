@@ -17,7 +17,14 @@ import { beginsBesideOf, refuseToBeginEmpty } from "./begins-empty.ts";
 import { restoredVolume } from "./restore.ts";
 import { upgradedVolume, upgradeOf } from "./upgrade.ts";
 import type { Vault } from "./vault.ts";
-import { consumerProblems, problemsOf, type Login, type LoginArgs, type PostgresArgs } from "./postgres-args.ts";
+import {
+  consumerProblems,
+  problemsOf,
+  rightsProblems,
+  type Login,
+  type LoginArgs,
+  type PostgresArgs,
+} from "./postgres-args.ts";
 import { tuned, type PostgresSettings } from "./postgres-settings.ts";
 
 export type { Login, LoginArgs, PostgresArgs };
@@ -39,6 +46,7 @@ export class Postgres extends pulumi.ComponentResource {
   readonly image: pulumi.Input<string>;
   readonly version: 15 | 16 | 17;
   readonly connections: number;
+  readonly maxMb: number;
   readonly host: DockerHost;
   /** Where its backups are, and where a restore comes from. */
   readonly vault: Vault | undefined;
@@ -57,7 +65,7 @@ export class Postgres extends pulumi.ComponentResource {
     const { host, limits, connections = 50, maxMb } = args;
     const { databases, settings = {}, deadlineSeconds = 120, withoutBackup, leaves } = args;
     refuse(name, problemsOf(args));
-    const restore = restoreOf(name, args.vault !== undefined);
+    const restore = restoreOf(name, args.vault);
     const upgrade = upgradeOf(name, args.version ?? 17);
     // The newer of both is what it has.
     const isUpgraded = upgrade?.serve === true && upgrade.restored === (restore?.serve ? restore.id : undefined);
@@ -70,6 +78,7 @@ export class Postgres extends pulumi.ComponentResource {
     this.image = image;
     this.version = version;
     this.connections = connections;
+    this.maxMb = maxMb;
     this.host = host;
     this.databases = Object.keys(databases);
     this.vault = args.vault;
@@ -183,6 +192,7 @@ export class Postgres extends pulumi.ComponentResource {
       ...(this.databases.includes(database)
         ? []
         : [`database: ${database} is not declared: give one of ${this.databases.join(", ")}`]),
+      ...rightsProblems({ database, rights }),
     ]);
     return this.#login(consumer, database, rights);
   }

@@ -10,6 +10,7 @@ import { dataNetwork } from "../host/networks.ts";
 import type { Limits } from "../host/hardening.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
+import { limitProblems, wholeNumber } from "./argument-problems.ts";
 import { dataImages } from "./images.ts";
 
 export interface RedisArgs {
@@ -171,12 +172,12 @@ function ruleOf(user: string, { rights, keys = ["*"] }: RedisUser): string {
 
 const NAME = /^[a-z][a-z0-9_-]{0,40}$/;
 
-function problemsOf({ limits, maxMb, users, eviction, fsync }: RedisArgs): string[] {
+function problemsOf({ limits, maxMb, users, eviction, fsync, deadlineSeconds = 120 }: RedisArgs): string[] {
   const names = Object.keys(users);
   const oneOf = (key: string, value: string | undefined, known: string[]) =>
     value === undefined || known.includes(value) ? [] : [`${key}: ${value} is none: give ${known.join(", ")}`];
   return [
-    ...(limits.memoryMb >= 64 ? [] : [`limits.memoryMb: ${limits.memoryMb} is too little: give at least 64`]),
+    ...limitProblems(limits, { memoryMb: 64, pids: 16 }),
     ...(Number.isInteger(maxMb) && maxMb >= 2 * limits.memoryMb
       ? []
       : [`maxMb: ${maxMb} is too little: give whole MiB, at least twice the memory`]),
@@ -192,5 +193,6 @@ function problemsOf({ limits, maxMb, users, eviction, fsync }: RedisArgs): strin
     ]),
     ...oneOf("eviction", eviction, ["noeviction", "allkeys-lru", "allkeys-lfu", "volatile-lru", "volatile-ttl"]),
     ...oneOf("fsync", fsync, ["everysec", "always"]),
+    ...wholeNumber("deadlineSeconds", deadlineSeconds, 1, 86_400),
   ];
 }

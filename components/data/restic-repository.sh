@@ -39,8 +39,16 @@ ask() {
 }
 
 # Whether the repository can be opened; else $wrong says why not. "make": one that was never there is made. To that server a
-# storage in trouble looks like an empty one, so it has to answer before and after.
+# storage in trouble looks like an empty one, so it has to answer before and after. What is away for a moment is asked again.
 opened() {
+  for pause in 5 10 0; do
+    ! opened_now "$1" || return 0
+    sleep "$pause"
+  done
+  return 1
+}
+
+opened_now() {
   wrong="the vault does not answer: bulkhead status says why, at $SERVER"
   ask answers >/dev/null || return
   keys=$(ask keys/ | tr -d ' \n')

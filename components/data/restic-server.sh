@@ -27,14 +27,12 @@ answers() {
   said=$(rclone cat "s3:$place/restic/answers/config" 2>/tmp/list.error) || [ $? -eq 3 ] || return
   [ "$said" = answers ] || echo answers | rclone rcat "s3:$place/restic/answers/config" 2>/tmp/list.error
 }
+# What was refused to a reader may be a write, as in a storage that is full: it is well again when a write is taken.
+writes() { date +%s | rclone rcat "s3:$place/restic/answers/written" 2>/tmp/list.error; }
 while [ ! -e /tmp/ended ]; do
-  if answers; then
-    if [ -e /tmp/failed ] && [ $(($(date +%s) - $(stat -c %Y /tmp/failed))) -lt 600 ]; then
-      put "$(why /tmp/failed)" /tmp/wrong
-    else
-      rm -f /tmp/wrong /tmp/failed
-      put "$(date +%s)" /tmp/good
-    fi
+  if answers && { [ ! -e /tmp/failed ] || writes; }; then
+    rm -f /tmp/wrong /tmp/failed
+    put "$(date +%s)" /tmp/good
   else
     put "$(why /tmp/list.error)" /tmp/wrong
   fi

@@ -19,10 +19,11 @@ export interface RestoredVolumeArgs {
 /** A new volume with the database as of a moment, fetched, verified, replayed and read before anything uses it. */
 export function restoredVolume(
   database: string,
-  { host, image, vault, restore: { id, to, serve }, maxMb }: RestoredVolumeArgs,
+  { host, image, vault: whole, restore: { id, to, serve, from }, maxMb }: RestoredVolumeArgs,
   { parent }: { parent: pulumi.Resource },
 ): { volume: DataVolume; done: Job } {
   const name = `${database}-restored-${id}`;
+  const vault = whole.at(from);
   const volume = new DataVolume(
     name,
     { host, owner: USER, maxMb, withoutBackup: serve ? undefined : { why: NOT_SERVED_YET } },

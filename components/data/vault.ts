@@ -9,20 +9,13 @@ import { GeneratedSecret } from "../host/secret.ts";
 import type { Job } from "../host/job.ts";
 import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
-import { restoreJob, ResticServer } from "./restic.ts";
+import type { Restore } from "../host/restore.ts";
+import { restoreJob, ResticServer, type ResticVault } from "./restic.ts";
+import { VaultCopy, type VaultCopyArgs } from "./vault-copy.ts";
+import { placeOf, placeProblems, type PlaceArgs } from "./vault-place.ts";
 
-export interface VaultArgs {
+export interface VaultArgs extends PlaceArgs {
   host: DockerHost;
-  /** Where S3 clients find it, like "https://ACCOUNT.r2.cloudflarestorage.com". */
-  endpoint: pulumi.Input<string>;
-  bucket: pulumi.Input<string>;
-  /** Folder in the bucket, for several stacks in one. Letters, digits, `-`, `_`, `.` and `/`. @default the stack's name */
-  folder?: string;
-  /** @default "auto", as R2 has it */
-  region?: string;
-  /** Of a key that opens this bucket alone, to read and to write. */
-  accessKeyId: pulumi.Input<string>;
-  secretAccessKey: pulumi.Input<string>;
   /**
    * What everything is encrypted with before it leaves the host: at least 32 characters. Who loses it has no backup. The
    * setting `backupKey` (a secret) gives it too, which is how a new host gets the key of the old one.
@@ -30,6 +23,8 @@ export interface VaultArgs {
    * @default a generated one
    */
   key?: pulumi.Input<string>;
+  /** A second place for all of it, at another provider or in another account. @default none */
+  copy?: VaultCopyArgs;
   /** rclone's official image, by digest. @default dataImages.rclone */
   image?: pulumi.Input<string>;
   /** restic's official image, by digest, for volumes. @default dataImages.restic */
@@ -51,19 +46,14 @@ export class Vault extends pulumi.ComponentResource implements VolumeVault {
   /** The first arguments of `script`. */
   readonly place: pulumi.Input<string>[];
   readonly resticImage: pulumi.Input<string>;
+  readonly copy: VaultCopy | undefined;
   #restic: ResticServer | undefined;
 
   /** @throws Error with all that is wrong with the arguments. */
   constructor(name: string, args: VaultArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Vault", name, {}, { providers: [args.host.provider], ...opts });
-    const { host, endpoint, bucket, region = "auto", folder = host.stackName } = args;
-    const problems = [
-      ...(/^[\w.-]+(\/[\w.-]+)*$/.test(folder) ? [] : [`folder: ${folder} is no folder: give one like my-app/prod`]),
-      ...(/^[a-z0-9-]+$/.test(region)
-        ? []
-        : [`region: ${region} is none: give one like eu-central-1, or leave it out`]),
-    ];
-    refuse(name, problems);
+    const { host, folder = host.stackName, copy } = args;
+    refuse(name, placeProblems({ ...args, folder }));
     [this.host, this.name] = [host, name];
     this.resticImage = args.resticImage ?? dataImages.restic;
     this.image = args.image ?? dataImages.rclone;
@@ -75,23 +65,8 @@ export class Vault extends pulumi.ComponentResource implements VolumeVault {
       SECRET_ACCESS_KEY: pulumi.secret(args.secretAccessKey),
       KEY: key,
     };
-    const problem = (text: string): never => {
-      throw new Error(`${name}: ${text}`);
-    };
-    this.place = [
-      pulumi
-        .output(endpoint)
-        .apply((url) =>
-          isEndpoint(url)
-            ? url
-            : problem(
-                `endpoint: ${url} is no https:// address: give one like https://ACCOUNT.r2.cloudflarestorage.com; ` +
-                  "http:// is for private addresses alone",
-              ),
-        ),
-      pulumi.interpolate`${bucket}/${folder}`,
-      region,
-    ];
+    this.place = placeOf(name, { ...args, folder });
+    this.copy = copy && new VaultCopy(`${name}-copy`, { vault: this, ...copy }, { parent: this });
     this.registerOutputs({});
   }
 
@@ -101,7 +76,12 @@ export class Vault extends pulumi.ComponentResource implements VolumeVault {
   }
 
   restore(name: string, from: RestoreFrom, opts: pulumi.ComponentResourceOptions): Job {
-    return restoreJob(name, this, from, opts);
+    return restoreJob(name, this.at(from.from), from, opts);
+  }
+
+  /** Where a restore takes it from: the vault itself, or its second place. */
+  at(from: Restore["from"]): ResticVault {
+    return from === "copy" ? this.copy! : this;
   }
 
   /** `work` for a POSIX shell, with `fetch` and rclone's remote `vault:` beforehand. Its arguments come after `place`. */
@@ -121,13 +101,5 @@ function checked(key: pulumi.Input<string>): pulumi.Output<string> {
         );
       return value;
     }),
-  );
-}
-
-/** What is sent is encrypted before, and a signature shows no key; a private address is still all that may do without TLS. */
-function isEndpoint(url: string): boolean {
-  return (
-    /^https:\/\/[\w.:-]+\/?$/.test(url) ||
-    /^http:\/\/(10|127|192\.168|172\.(1[6-9]|2\d|3[01]))(\.\d+)+(:\d+)?\/?$/.test(url)
   );
 }

@@ -1,6 +1,8 @@
 /** What the engine's list of containers says of one. */
 export interface Publisher {
   Names: string[];
+  /** As it was made with; the id where another image has taken its tag. */
+  Image?: string;
   Labels: Record<string, string>;
   Ports: { PublicPort?: number; IP?: string; Type: string }[];
 }

@@ -51,6 +51,15 @@ export function domainRouters(settings: DomainSettings, isAcme: boolean): object
 
 type Entry = [string, object];
 
+/**
+ * The label of the edge's settings, if it serves more than the main name: each name with what it redirects to, or "". What
+ * the edge gets to read is not known before it is made.
+ */
+export function namesLabel({ domains = [], aliases = [] }: Pick<DomainSettings, "domains" | "aliases">) {
+  const names = [...domains.map(({ name }) => [name, ""]), ...aliases.map(({ name, to }) => [name, to])];
+  return names.length > 0 ? { "bulkhead.names": JSON.stringify(Object.fromEntries(names)) } : undefined;
+}
+
 /** Of one client, where a domain says no others. */
 interface Limits {
   requestsPerSecond: number;

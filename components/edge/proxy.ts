@@ -11,7 +11,7 @@ import type { DockerHost } from "../host/docker-host.ts";
 import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
 import { dnsProviderSettings } from "./dns-provider.ts";
-import { domainSecrets, middlewaresOf } from "./domain-settings.ts";
+import { domainSecrets, middlewaresOf, namesLabel } from "./domain-settings.ts";
 import { edgeSettings, ofOneClient, type EdgeSettings } from "./edge-settings.ts";
 import { edgeGraceSeconds, tcpEntryPoint, traefikArguments } from "./traefik-arguments.ts";
 import { FrontDoor } from "./front-door.ts";
@@ -264,6 +264,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
           ),
         beside: pages,
         asks: 4 + 2 * (domains.length + aliases.length),
+        labels: namesLabel({ domains, aliases }),
         release: edge.name,
       },
       { parent: this },

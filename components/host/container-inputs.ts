@@ -3,6 +3,7 @@ export interface ContainerInputs {
   ports?: { external: number }[];
   labels: { label: string; value: string }[];
   image: string;
+  mustRun?: boolean;
   tmpfs?: Record<string, string>;
   volumes?: { containerPath?: string }[];
   mounts?: { target: string }[];

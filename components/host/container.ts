@@ -170,7 +170,7 @@ export class Container extends pulumi.ComponentResource {
         ignoreChanges: run === "never" ? ["image"] : [],
         // The provider accepts these as updates and then changes nothing. The last is no property but a creation that
         // failed: the engine would "update" such a container, which waits for nothing, and call it done.
-        replaceOnChanges: ["healthcheck", "tmpfs", "init", "envs", "labels", "#initerror"],
+        replaceOnChanges: ["healthcheck", "tmpfs", "init", "envs", "labels", "mounts", "#initerror"],
       },
     );
     // A courier never runs, and a job gets its limit when it is made, and has ended when the next update looks.

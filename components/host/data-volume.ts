@@ -60,7 +60,7 @@ export class DataVolume extends pulumi.ComponentResource {
     if (problems.length > 0) throw new Error(problems.join("\n"));
     this.owner = owner;
     [this.name, this.host, this.vault] = [name, host, vault];
-    const restore = restoreOf(name, vault !== undefined);
+    const restore = restoreOf(name, vault);
     this.restoredBy = restore?.serve ? restore.id : undefined;
     const withoutBackup = this.restoredBy === undefined ? args.withoutBackup : { why: WAS_REPLACED };
     const volumeName = host.named(name);
@@ -105,13 +105,13 @@ export class DataVolume extends pulumi.ComponentResource {
   }
 
   /** The name of a new volume with its files as of a moment, known when they were compared with their checksums. */
-  #restored({ host, maxMb, vault }: DataVolumeArgs, { id, to, serve }: Restore): pulumi.Output<string> {
+  #restored({ host, maxMb, vault }: DataVolumeArgs, { id, to, serve, from: place }: Restore): pulumi.Output<string> {
     const { owner } = this;
     const name = `${this.name}-restored-${id}`;
     const withoutBackup = serve ? undefined : { why: NOT_SERVED_YET };
     const volume = new DataVolume(name, { host, owner, maxMb, withoutBackup }, { parent: this });
     const { volumeName } = volume;
-    const from = { volume: this.name, into: volumeName, owner, id, to };
+    const from = { volume: this.name, into: volumeName, owner, id, to, from: place };
     const job = vault!.restore(`${name}-restore`, from, { parent: this, dependsOn: volume });
     return pulumi.all([volumeName, job.name]).apply(([known]) => known);
   }
@@ -119,6 +119,8 @@ export class DataVolume extends pulumi.ComponentResource {
 
 /** Where volumes are kept: a Vault. */
 export interface VolumeVault {
+  /** Its second place. */
+  readonly copy?: object | undefined;
   /** A job that fills the volume `into` with what was in the one of that name in the program. */
   restore(name: string, from: RestoreFrom, opts: pulumi.ComponentResourceOptions): Job;
 }
@@ -130,6 +132,7 @@ export interface RestoreFrom {
   owner: string;
   id: string;
   to: string;
+  from?: "copy" | undefined;
 }
 
 /** Whose it is stands outside the folder, so root can see and change it without any capability but CHOWN. */

@@ -19,30 +19,42 @@ interface Host {
  * A container that failed is removed then, which also ends the provider's wait: it served nobody, would crash on for
  * ever, and a refresh would take a failed job for one that did its work. Only one that holds a port of the host stays:
  * there is no other in its place.
+ *
+ * On a busy host health checks get no answer in time though nothing is wrong: what none of them was answered by is made
+ * once more, when what started beside it is out of its way.
  */
 export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookBinding {
   const watches = new Map<string, Watch>();
+  const triedTwice = new Set<string>();
+  const begin = async (name: string, inputs: ContainerInputs) => {
+    const { ports = [], image } = inputs;
+    const watch = {
+      ...{ host, name, image, pids: pidsOf(inputs) },
+      ...{ holdsPort: ports.length > 0, before: await idsOf(host, name).catch(host.faults.rethrow) },
+      ...{ over: false, explained: false },
+    };
+    end(watches.get(name));
+    watches.set(name, watch);
+    void untilItFails(watch);
+  };
   return {
     beforeCreate: [
-      new pulumi.ResourceHook(`${hostName}-watch`, async ({ name, newInputs }) => {
-        const inputs = newInputs as ContainerInputs;
-        const { ports = [], image } = inputs;
-        const watch = {
-          ...{ host, name, image, pids: pidsOf(inputs) },
-          ...{ holdsPort: ports.length > 0, before: await idsOf(host, name).catch(host.faults.rethrow) },
-          ...{ over: false, explained: false },
-        };
-        watches.set(name, watch);
-        void untilItFails(watch);
-      }),
+      new pulumi.ResourceHook(`${hostName}-watch`, ({ name, newInputs }) => begin(name, newInputs as ContainerInputs)),
     ],
     afterCreate: [new pulumi.ResourceHook(`${hostName}-watched`, ({ name }) => void end(watches.get(name)))],
     onError: [
-      new pulumi.ErrorHook(`${hostName}-explain`, async ({ name }) => {
+      new pulumi.ErrorHook(`${hostName}-explain`, async ({ name, newInputs }) => {
         const watch = watches.get(name);
         end(watch);
-        if (watch !== undefined && !watch.explained) await explainAndRemove(watch, "did not become healthy in time");
-        // The engine would try again.
+        if (watch === undefined || watch.explained) return false;
+        const inputs = newInputs as ContainerInputs;
+        if (!triedTwice.has(name) && !hasGap(inputs) && (await removeUnanswered(watch))) {
+          triedTwice.add(name);
+          await begin(name, inputs);
+          // Pulumi tries again.
+          return true;
+        }
+        await explainAndRemove(watch, "did not become healthy in time");
         return false;
       }),
     ],
@@ -195,6 +207,28 @@ interface Inspected {
     OOMKilled: boolean;
     Health?: { Status: string; Log: { Output: string }[] | null };
   };
+}
+
+/** Whether nothing else of it serves until it does: then it is not to be waited for twice as long. */
+function hasGap({ mustRun = false, ports = [], labels }: ContainerInputs): boolean {
+  return !mustRun || ports.length > 0 || labels.some(({ label }) => label === "bulkhead.rollout");
+}
+
+/** Gives whether it runs, and no health check of it got an answer in time: it is removed then. */
+async function removeUnanswered(watch: Watch): Promise<boolean> {
+  const { host, name } = watch;
+  if (host.faults.isGone) return false;
+  const found = await newest(watch).catch(() => undefined);
+  if (found?.State.Status !== "running") return false;
+  const { Log } = found.State.Health ?? {};
+  if (Log?.some(({ Output }) => !Output.startsWith("Health check exceeded timeout"))) return false;
+  await pulumi.log.warn(
+    `${name}: no health check of it got an answer in time: the host may be busy; it is tried once more`,
+  );
+  return host.engine.delete(`/containers/${found.Id}?force=1`).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function explainAndRemove(watch: Watch, what: string): Promise<void> {

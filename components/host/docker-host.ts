@@ -12,6 +12,7 @@ import { failureHooks, announceDowntime, HostFaults } from "./deploy-failures.ts
 import { imageVolumesHook } from "./image-volumes.ts";
 import { jobHook } from "./job-hook.ts";
 import { stopFirstHooks } from "./stop-first.ts";
+import { endEdgesIfNetworksMove } from "./networks-anew.ts";
 import { Subnets, type NetworkSettings } from "./subnets.ts";
 
 export interface DockerHostArgs {
@@ -54,7 +55,7 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly hooksOfBuilds: pulumi.ResourceHookBinding;
   readonly #fingerprintKey: random.RandomPassword;
   readonly #knownHosts: string | undefined;
-  readonly #mtu: number | undefined;
+  readonly #networks: NetworkSettings;
   readonly #subnets: Subnets | undefined;
   readonly #programs = new Map<string, Program>();
   /** Marks all that belongs to this stack, so that stacks on one host never touch each other's. */
@@ -67,8 +68,8 @@ export class DockerHost extends pulumi.ComponentResource {
     this.engine = new Engine(url, sshOpts);
     this.#knownHosts = args.knownHosts;
     this.jobImage = args.jobImage;
-    const { mtu, subnets } = args.networks ?? {};
-    this.#mtu = mtu;
+    this.#networks = args.networks ?? {};
+    const { subnets } = this.#networks;
     this.#subnets = subnets === undefined ? undefined : new Subnets(subnets, this.stackName);
     this.faults = new HostFaults(name, this.engine, args.knownHosts);
     pulumi.runtime.registerStackTransformation(({ type, props, opts }) => {
@@ -128,7 +129,8 @@ export class DockerHost extends pulumi.ComponentResource {
 
   /** What a network of the stack is made with, beside its own: a bridge with a name that no other stack has. */
   network(name: string, options: Record<string, string> = {}) {
-    const all = { ...options, ...(this.#mtu !== undefined && { "com.docker.network.driver.mtu": String(this.#mtu) }) };
+    const { mtu } = this.#networks;
+    const all = { ...options, ...(mtu !== undefined && { "com.docker.network.driver.mtu": String(mtu) }) };
     return {
       ...{ name: this.named(name), driver: "bridge" },
       ...(Object.keys(all).length > 0 && { options: all }),
@@ -167,6 +169,8 @@ export class DockerHost extends pulumi.ComponentResource {
         ),
     );
     if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
+    // What goes wrong there the update itself tells.
+    await endEdgesIfNetworksMove(this.engine, this.stackName, this.#networks).catch(() => undefined);
   }
 
   /** Undefined for a host that does not answer, which is for check to say. */

@@ -8,6 +8,8 @@ export interface Restore {
   to: string;
   /** Whether the restored volume is served. Until then the old one is, and the other one is there to be looked at. */
   serve?: boolean;
+  /** "copy": from the second place of the vault. */
+  from?: "copy";
 }
 
 /**
@@ -15,14 +17,17 @@ export interface Restore {
  *
  * @throws Error with all that is wrong with it.
  */
-export function restoreOf(name: string, hasVault: boolean): Restore | undefined {
+export function restoreOf(name: string, vault: { copy?: object | undefined } | undefined): Restore | undefined {
   const restore = new pulumi.Config().getObject<Record<string, Restore>>("restore")?.[name];
   if (restore === undefined) return undefined;
   const problems = [
-    ...(hasVault ? [] : [`${name}: has no vault to restore from: give it one, { vault: new Vault(…) }`]),
+    ...(vault ? [] : [`${name}: has no vault to restore from: give it one, { vault: new Vault(…) }`]),
     ...(/^[a-z0-9]{1,20}$/.test(restore.id ?? "")
       ? []
       : [`restore.${name}.id: ${restore.id} is none: give letters and digits`]),
+    ...(restore.from === undefined || vault === undefined || (restore.from === "copy" && vault.copy)
+      ? []
+      : [`restore.${name}.from: the vault has no second place: give it one, copy: { … }, or leave it out`]),
     ...(restore.to === "latest" || MOMENT.test(restore.to ?? "") || BACKUP.test(restore.to)
       ? []
       : [`restore.${name}.to: ${restore.to} is no moment: give latest, or one like "2026-01-31 12:00:00+00"`]),

@@ -15,6 +15,7 @@ import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
 import { runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { startLoad } from "../support/load.ts";
+import { SOAK } from "../support/soak.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { startPebble, type Pebble } from "../support/pebble.ts";
 import { prepareReach, type Reach } from "../support/reach.ts";
@@ -154,34 +155,37 @@ test("account and key are in a volume of their own, which nobody else can read",
   expect(readFileSync(file, "utf8")).toContain(DOMAIN);
 });
 
-test("while the CA is away, the certificate that is there serves; when it is back, it is renewed without a lost request", async () => {
-  // Who waits for it comes later.
-  testssl().catch(() => undefined);
-  const before = await served(DOMAIN);
-  const { container } = (await reach.outputs()).services.edge;
-  await pebble.goAway();
-  const load = startLoad({
-    ...{ url: `${reach.url}/api/status`, address: "127.0.0.1", ca: reach.ca, seconds: 600 },
-    ...{ connections: 4, requestsPerSecond: 40 },
-  });
-  try {
-    // Past the minute in which it would have been renewed.
-    await new Promise((resolve) => setTimeout(resolve, 75_000));
-    expect(await served(DOMAIN)).toMatchObject({ serialNumber: before.serialNumber, trusted: true });
-    await pebble.comeBack();
-    await expect
-      .poll(async () => (await served(DOMAIN)).serialNumber, { timeout: 150_000, interval: 1000 })
-      .not.toBe(before.serialNumber);
-    expect(await served(DOMAIN)).toMatchObject({ trusted: true });
-    await load.advance(2);
-  } finally {
-    const { requests, failed, failures } = await load.stop();
-    console.log(JSON.stringify({ acme: "renewed", requests, failed }));
-    expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
-  }
-  // The same edge all the time.
-  expect((await reach.outputs()).services.edge.container).toBe(container);
-});
+test.runIf(SOAK)(
+  "while the CA is away, the certificate that is there serves; when it is back, it is renewed without a lost request",
+  async () => {
+    // Who waits for it comes later.
+    testssl().catch(() => undefined);
+    const before = await served(DOMAIN);
+    const { container } = (await reach.outputs()).services.edge;
+    await pebble.goAway();
+    const load = startLoad({
+      ...{ url: `${reach.url}/api/status`, address: "127.0.0.1", ca: reach.ca, seconds: 600 },
+      ...{ connections: 4, requestsPerSecond: 40 },
+    });
+    try {
+      // Past the minute in which it would have been renewed.
+      await new Promise((resolve) => setTimeout(resolve, 75_000));
+      expect(await served(DOMAIN)).toMatchObject({ serialNumber: before.serialNumber, trusted: true });
+      await pebble.comeBack();
+      await expect
+        .poll(async () => (await served(DOMAIN)).serialNumber, { timeout: 150_000, interval: 1000 })
+        .not.toBe(before.serialNumber);
+      expect(await served(DOMAIN)).toMatchObject({ trusted: true });
+      await load.advance(2);
+    } finally {
+      const { requests, failed, failures } = await load.stop();
+      console.log(JSON.stringify({ acme: "renewed", requests, failed }));
+      expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+    }
+    // The same edge all the time.
+    expect((await reach.outputs()).services.edge.container).toBe(container);
+  },
+);
 
 test("testssl.sh finds nothing worse than LOW in the edge's TLS", async () => {
   const findings = await testssl();

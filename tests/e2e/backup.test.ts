@@ -5,16 +5,18 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
+import { vaultLocks } from "../../cli/doctor/vault-lock.ts";
 import { dataImages } from "../../components/data/images.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import type { BaseBackup } from "../../cli/backup/list.ts";
 import { lastLines, runCommand } from "../support/command.ts";
 import { images as pinned } from "../support/images.ts";
+import { restoreAtTerminal } from "../support/restore-at-terminal.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
 import { docker, insideStack, until } from "../support/stack-inside.ts";
-import { inSoak } from "../support/soak.ts";
+import { inSoak, SOAK } from "../support/soak.ts";
 import { startVaultStorage, type VaultStorage } from "../support/vault-storage.ts";
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
@@ -59,6 +61,7 @@ async function freshProject(): Promise<TestProject> {
   await made.setSecret("backupKey", KEY);
   await made.setSecret("accessKeyId", "AKIDEXAMPLE");
   await made.setSecret("secretAccessKey", SECRET_ACCESS_KEY);
+  if (SOAK) await made.setSecret("copySecretAccessKey", randomBytes(20).toString("base64url"));
   return made;
 }
 
@@ -199,6 +202,115 @@ test.each(
   600_000,
 );
 
+test.each(inSoak("slow"))(
+  "a storage that is %s, with 3 s for each answer, is green, and nothing is lost",
+  async () => {
+    storage.trouble("slow");
+    try {
+      const { code, stdout, seconds } = await runNow("backup-drill");
+      console.log(JSON.stringify({ event: "drill of a slow storage", seconds }));
+      expect(stdout).toContain("restored to the row of just before");
+      expect(code).toBe(0);
+      expect((await health()).status).toBe("healthy");
+    } finally {
+      storage.trouble(undefined);
+    }
+  },
+  600_000,
+);
+
+/** Until the health says so; gives the seconds that it took. */
+async function red(said: RegExp, seconds = 240): Promise<number> {
+  const began = performance.now();
+  await until(async () => {
+    const now = await health();
+    return now.status === "unhealthy" && said.test(now.said);
+  }, seconds).catch(async (error: Error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(await health())}`);
+  });
+  const took = Math.round((performance.now() - began) / 1000);
+  console.log(JSON.stringify({ event: "red", seconds: took, said: (await health()).said.trim() }));
+  return took;
+}
+
+/** Segments full of WAL. */
+async function writeWal(segments: number): Promise<void> {
+  for (let left = segments; left > 0; left--)
+    await superuser(
+      "create table if not exists filler (x text); insert into filler select md5(random()::text) || md5(random()::text) from generate_series(1, 100000); truncate filler; select pg_switch_wal()",
+      "app",
+    );
+  await superuser("checkpoint");
+}
+
+test.each(
+  inSoak<[string, Parameters<VaultStorage["trouble"]>[0], RegExp]>(
+    ["hangs", "hangs", /no WAL is sent: (the storage cannot be reached|\d+ files are being sent since .*is slow)/],
+    ["is full", "full", /no WAL is sent: the storage is full, or its quota is used up: give it more room/],
+    ["answers 503", "503", /no WAL is sent: the storage has trouble of its own \(503\)/],
+  ),
+)(
+  "where the storage %s the backup is red within two minutes, loses nothing, and heals by itself",
+  async (_, trouble, said) => {
+    const stored = await storage.list();
+    storage.trouble(trouble);
+    try {
+      expect(await red(said)).toBeLessThan(120);
+    } finally {
+      storage.trouble(undefined);
+    }
+    const healing = performance.now();
+    await until(async () => (await health()).status === "healthy", 240);
+    console.log(JSON.stringify({ event: "healed", seconds: Math.round((performance.now() - healing) / 1000) }));
+    const bases = (names: string[]) => names.filter((name) => name.includes("/base/"));
+    expect(bases(await storage.list())).toEqual(expect.arrayContaining(bases(stored)));
+    expect((await runNow("backup-drill")).stdout).toContain("restored to the row of just before");
+  },
+  600_000,
+);
+
+test.each(inSoak("a full spool"))(
+  "%s is red, Postgres holds what comes, and no WAL is missing when the storage is well again",
+  async () => {
+    storage.trouble("503");
+    try {
+      // 64 MB of packed WAL.
+      await writeWal(16);
+      await red(/no WAL is received: the spool is full, \d+ MB wait to be sent: the storage has trouble of its own/);
+    } finally {
+      storage.trouble(undefined);
+    }
+    await until(async () => (await health()).status === "healthy", 240);
+    expect((await runNow("backup-drill")).stdout).toContain("restored to the row of just before");
+    expect((await health()).said).not.toContain("gave the slot up");
+  },
+  600_000,
+);
+
+test.each(inSoak("a slot given up"))(
+  "%s is red until a base backup of after it is in the vault, which is made by itself",
+  async () => {
+    const bases = async () => (await storage.list("backup-backup/base/")).length;
+    const before = await bases();
+    const id = await idOf("backup-receiver");
+    await docker("stop", id);
+    await red(/no WAL is received: does the receiver run/);
+    // A quarter of 1024 MB.
+    await writeWal(20);
+    storage.trouble("503");
+    await docker("start", id);
+    try {
+      await red(/Postgres gave the slot up: nobody can go back to the time between. A base backup is made by itself/);
+    } finally {
+      storage.trouble(undefined);
+    }
+    await until(async () => (await health()).status === "healthy", 240);
+    expect(await bases()).toBeGreaterThan(before);
+    expect((await runNow("backup-drill")).stdout).toContain("restored to the row of just before");
+  },
+  600_000,
+);
+
 test.each(inSoak("a dropped table"))(
   "%s is there again as of a second before, and the old volume is kept",
   async () => {
@@ -222,6 +334,100 @@ test.each(inSoak("a dropped table"))(
     await until(async () => (await docker("logs", await idOf("backup-shipper"))).stdout.split("is sent").length > 3);
   },
   300_000,
+);
+
+test.each(inSoak("a person at a terminal"))(
+  "%s is shown what was restored, and nothing is served until a word was typed",
+  async () => {
+    const data = async () =>
+      (await inspect(await idOf("db"))).Mounts.find(({ Destination }) => Destination === "/var/lib/postgresql/data");
+    const before = await data();
+    const count = (await acknowledged()).length;
+    const question = ["Type restore db to end it", "no"] as const;
+    const refused = await restoreAtTerminal(project, ["db", "--latest"], [question]);
+    expect(refused.text).toContain("restored to");
+    expect(refused.text).toContain("Not served.");
+    expect(refused.code).toBe(1);
+    expect(await data()).toEqual(before);
+    const { code, text } = await restoreAtTerminal(project, ["db", "--latest"], [[question[0], "restore db"]]);
+    console.log(text.slice(-4000));
+    expect(code).toBe(0);
+    expect((await data())!.Name).not.toBe(before!.Name);
+    expect(Number(await superuser("select count(*) from acks", "app"))).toBeGreaterThanOrEqual(count - 30);
+    expect((await docker("volume", "ls", "--quiet")).stdout).toContain(before!.Name);
+  },
+  900_000,
+);
+
+test.each(inSoak("a second place"))(
+  "%s with a lock has all of it, is red when it cannot, and gives it back when a captured host deleted everything",
+  async () => {
+    const { stdout } = await docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}");
+    const second = await startVaultStorage(stdout.trim());
+    try {
+      await second.makeLocked("locked", 1);
+      await second.makeBucket("again");
+      const place = { endpoint: second.endpoint, bucket: "locked" };
+      project.setConfig({ ...configWithSecrets(), "backup:copy": place });
+      await up();
+      const copyHealth = () => healthOf("vault-copy");
+      await until(async () => (await copyHealth()).status === "healthy", 120);
+      const found = await vaultLocks(engine, LABEL);
+      expect(found).toContainEqual({ bucket: "locked", mode: "COMPLIANCE", days: 1 });
+      expect(found).toContainEqual({ bucket: "backups", mode: "none" });
+
+      second.trouble("credentials expired");
+      const began = performance.now();
+      await until(async () => (await copyHealth()).status === "unhealthy", 400);
+      console.log(JSON.stringify({ event: "red", seconds: Math.round((performance.now() - began) / 1000) }));
+      expect((await copyHealth()).said).toContain("the second place is not read: the storage refuses the credentials");
+      second.trouble(undefined);
+      await until(async () => (await copyHealth()).status === "healthy", 240);
+
+      // Who took the host has what the copy has.
+      const copier = await idOf("vault-copy");
+      const rclone = async (...args: string[]) => {
+        const { code, stdout, stderr } = await docker(
+          "exec",
+          copier,
+          "rclone",
+          "--config",
+          "/tmp/rclone.conf",
+          ...args,
+        );
+        return { code, said: stdout + stderr };
+      };
+      const count = (await acknowledged()).length;
+      await docker("stop", await idOf("backup-shipper"));
+      const moment = new Date().toISOString();
+      await sleep(2_000);
+      await rclone("purge", `s3:backups/${LABEL}`);
+      await rclone("purge", `copy:locked/${LABEL}`);
+      expect(await storage.list()).toEqual([]);
+      expect((await rclone("lsf", "-R", "--files-only", `copy:locked/${LABEL}`)).said.trim()).toBe("");
+      const erased = await rclone("delete", "--s3-versions", `copy:locked/${LABEL}`);
+      expect(erased.said).toContain("AccessDenied");
+
+      // As docs/how-to/backup-copy.md has it.
+      const back = ["copy", "--s3-version-at", moment, `copy:locked/${LABEL}`, `copy:again/${LABEL}`];
+      expect(await rclone(...back)).toMatchObject({ code: 0 });
+      const to = { id: "c1", to: "latest", from: "copy", serve: true };
+      project.setConfig({
+        ...configWithSecrets(),
+        "backup:copy": { ...place, bucket: "again" },
+        "backup:restore": { db: to },
+      });
+      await up();
+      expect(Number(await superuser("select count(*) from acks", "app"))).toBeGreaterThanOrEqual(count - 100);
+      await until(async () => (await copyHealth()).said.includes("the vault has no backup any more"), 120);
+      // A base backup of what serves, and it is well again.
+      expect((await bulkhead("backup")).code).toBe(0);
+      await until(async () => (await copyHealth()).status === "healthy", 240);
+    } finally {
+      await second.stop();
+    }
+  },
+  1_200_000,
 );
 
 test("the host is gone: another one has all but the last seconds, from the stack file, the vault and the key", async () => {
@@ -306,7 +512,7 @@ function bulkhead(verb: string, ...args: string[]) {
 interface Inspected {
   State: { Health: { Status: string; Log: { Output: string }[] } };
   Config: { Entrypoint: string[]; Cmd: string[] };
-  Mounts: { Destination: string }[];
+  Mounts: { Destination: string; Name: string }[];
   NetworkSettings: { Networks: Record<string, unknown> };
 }
 const inspect = (id: string) => engine.get<Inspected>(`/containers/${id}/json`);

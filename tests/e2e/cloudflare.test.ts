@@ -14,9 +14,12 @@ import { createTestProject, type TestProject } from "../support/pulumi.ts";
 const PERMISSIONS = [...BOOTSTRAP, "Account API Tokens Write"];
 const DOMAIN = "reach.example.com";
 const TUNNELS = "tunnels.reach.example.com";
+/** A domain in another zone of the account. */
+const SHOP = "shop.example.net";
 
 let emulator: CloudflareEmulator;
 let zone: Zone;
+let zoneOfShop: Zone;
 let token: string;
 let copy: RepositoryCopy;
 let project: TestProject;
@@ -29,12 +32,14 @@ beforeAll(async () => {
   const { env } = await provideToolchain({ cloudflare: true });
   emulator = await CloudflareEmulator.start();
   zone = emulator.zones.add("example.com");
+  zoneOfShop = emulator.zones.add("example.net");
   token = emulator.addToken({ name: "bootstrap", permissions: PERMISSIONS }).value;
   copy = new RepositoryCopy();
   writeFileSync(join(copy.directory, "index.ts"), PROGRAM);
   config = {
     "reach:host": "local",
     "reach:domain": DOMAIN,
+    "reach:domains": [{ name: SHOP, zone: "example.net" }],
     "reach:certificates": { kind: "acme", email: "ops@example.com" },
     "reach:cloudflare": {
       accountId: emulator.account.id,
@@ -72,6 +77,7 @@ const PROGRAM = `
   const config = settings.load();
   const atCloudflare = config.cloudflare && (await domainAtCloudflare(config, config.cloudflare));
   if (atCloudflare) new Dns("dns", atCloudflare.names);
+  for (const { zoneName, ...names } of atCloudflare?.elsewhere ?? []) new Dns("dns-" + zoneName, names);
 `;
 
 async function useToken(value: string): Promise<void> {
@@ -104,8 +110,8 @@ async function fails(run: Promise<CommandResult>): Promise<string> {
 }
 
 const writes = () => emulator.requests.filter(({ method }) => method !== "GET");
-const recordsThere = () =>
-  [...zone.records.values()]
+const recordsThere = (of = zone) =>
+  [...of.records.values()]
     .filter(({ type }) => type !== "CAA")
     .map(({ name, type, content, proxied }) => [name, type, content, proxied])
     .sort();
@@ -120,6 +126,11 @@ const WANTED = [
   [DOMAIN, "AAAA", "2001:db8::10", true],
   [TUNNELS, "A", "203.0.113.10", false],
   [TUNNELS, "AAAA", "2001:db8::10", false],
+];
+
+const WANTED_OF_SHOP = [
+  [SHOP, "A", "203.0.113.10", true],
+  [SHOP, "AAAA", "2001:db8::10", true],
 ];
 
 test("a preview shows all of it and makes nothing", async () => {
@@ -153,13 +164,17 @@ test("an API that takes connections and says nothing is one clear error, before 
   expect(writes()).toEqual([]);
 });
 
-test("a name that leads elsewhere is not touched: one clear error", async () => {
-  const stranger = emulator.zones.addRecord(zone, { name: DOMAIN, type: "A", content: "198.51.100.1" });
+test.each([
+  ["", DOMAIN],
+  [" of another zone", SHOP],
+])("a name%s that leads elsewhere is not touched: one clear error", async (_, name) => {
+  const of = name === SHOP ? zoneOfShop : zone;
+  const stranger = emulator.zones.addRecord(of, { name, type: "A", content: "198.51.100.1" });
   const refused = await fails(project.up());
   expect(errorsIn(refused)).toHaveLength(1);
-  expect(refused).toContain(`${DOMAIN} has a record that is not this stack's: A 198.51.100.1: delete it`);
+  expect(refused).toContain(`${name} has a record that is not this stack's: A 198.51.100.1: delete it`);
   expect(writes()).toEqual([]);
-  zone.records.delete(stranger.id);
+  of.records.delete(stranger.id);
 });
 
 test("an update makes it, through an API that is busy and has a bad day", async () => {
@@ -168,12 +183,20 @@ test("an update makes it, through an API that is busy and has a bad day", async 
   emulator.fail({ kind: "cut", times: 1, request: /^POST .*rulesets/ });
   await succeeds(project.up());
   expect(recordsThere()).toEqual(WANTED);
+  expect(recordsThere(zoneOfShop)).toEqual(WANTED_OF_SHOP);
+  for (const [setting, value] of [
+    ["ssl", "strict"],
+    ["min_tls_version", "1.2"],
+    ["always_use_https", "on"],
+  ] as const)
+    expect(
+      [zone, zoneOfShop].map(({ settings }) => settings.get(setting)),
+      setting,
+    ).toEqual([value, value]);
   expect(authoritiesThere().sort()).toEqual([
     [DOMAIN, '0 issue "letsencrypt.org"'],
     [DOMAIN, '0 issuewild "letsencrypt.org"'],
   ]);
-  expect(zone.settings.get("ssl")).toBe("strict");
-  expect(zone.settings.get("min_tls_version")).toBe("1.2");
   expect(zone.settings.get("security_header")).toMatchObject({
     strict_transport_security: { enabled: true, max_age: 63072000 },
   });
@@ -184,19 +207,21 @@ test("an update makes it, through an API that is busy and has a bad day", async 
   expect(faulty.map(({ status }) => status).sort()).toEqual([429, 429, 500, "cut"]);
 });
 
-test("the edge's token edits the names of this zone, and does nothing else", () => {
+test("the edge's token edits the names of the stack's zones, and does nothing else", () => {
   const [made, ...others] = edgeTokens();
   expect(others).toEqual([]);
   secrets.push(made!.value);
   const { access } = emulator;
   const may = (permission: Permission, level: "Read" | "Write", where?: string) =>
     access.allows(made!, { permission, level }, where);
-  expect([may("DNS", "Write", zone.id), may("Zone", "Read", zone.id)]).toEqual([true, true]);
-  const other = emulator.zones.add("example.net");
+  for (const { id } of [zone, zoneOfShop])
+    expect([may("DNS", "Write", id), may("Zone", "Read", id)]).toEqual([true, true]);
+  const other = emulator.zones.add("example.org");
   for (const permission of Object.keys(PERMISSIONS_THERE_ARE) as Permission[]) {
     expect(may(permission, "Write", other.id), permission).toBe(false);
     expect(may(permission, "Read"), permission).toBe(false);
-    if (permission !== "DNS") expect(may(permission, "Write", zone.id), permission).toBe(false);
+    for (const { id } of permission === "DNS" ? [] : [zone, zoneOfShop])
+      expect(may(permission, "Write", id), permission).toBe(false);
   }
 });
 
@@ -208,9 +233,12 @@ test("a second update changes nothing", async () => {
 
 test("a record that somebody changed is seen by a refresh, and put right by an update", async () => {
   emulator.zones.change(zone, DOMAIN, "A", { content: "198.51.100.66" });
-  expect(await succeeds(project.refresh(["--diff"]))).toContain("198.51.100.66");
+  emulator.zones.change(zoneOfShop, SHOP, "A", { content: "198.51.100.67" });
+  const seen = await succeeds(project.refresh(["--diff"]));
+  for (const content of ["198.51.100.66", "198.51.100.67"]) expect(seen).toContain(content);
   await succeeds(project.up());
   expect(recordsThere()).toEqual(WANTED);
+  expect(recordsThere(zoneOfShop)).toEqual(WANTED_OF_SHOP);
 });
 
 test("an API that says yes and does nothing is found out by what these tests look at, and by a refresh", async () => {
@@ -270,7 +298,8 @@ async function takenOver(record: string): Promise<CommandResult> {
   const page = readFileSync(join(copy.directory, "docs/reference/cloudflare.md"), "utf8");
   const [command] = /^pulumi import .*$/m.exec(page)!;
   const { deployment } = await project.exportState<{ deployment: { resources: { urn: string; type: string }[] } }>();
-  const urnOf = (type: string) => deployment.resources.find((resource) => resource.type === type)!.urn;
+  const urnOf = (type: string) =>
+    deployment.resources.find((resource) => resource.type === type && !resource.urn.endsWith("::dns-example.net"))!.urn;
   const typed = command
     .replace("--stack prod", `--stack ${project.stack} --config-file ${project.configFile}`)
     .replace("URN_OF_DNS", urnOf("bulkhead:index:Dns"))
@@ -309,7 +338,7 @@ test("no token stands in the state, in a preview or in what an update prints", a
 
 test("after a destroy no name leads here; what cannot be deleted is as it was", async () => {
   await succeeds(project.destroy());
-  expect(recordsThere()).toEqual([]);
+  expect([...recordsThere(), ...recordsThere(zoneOfShop)]).toEqual([]);
   expect(authoritiesThere()).toEqual([]);
   expect(edgeTokens()).toEqual([]);
   expect(zone.rulesets.size).toBe(0);

@@ -15,6 +15,7 @@ import { makeCertificates } from "../support/certificates.ts";
 import type { CommandResult } from "../support/command.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
+import { startLoad } from "../support/load.ts";
 import { inspectAll, removeStack, type ContainerInspect } from "../support/reach.ts";
 import { SOAK } from "../support/soak.ts";
 
@@ -27,6 +28,7 @@ describe.runIf(SOAK)("a full host", () => {
   let project: TestProject;
   let world: OutsideWorld;
   let config: Record<string, unknown>;
+  let ca: string;
 
   beforeAll(async () => {
     world = await startOutsideWorld();
@@ -34,6 +36,7 @@ describe.runIf(SOAK)("a full host", () => {
     await run("ip", ["link", "set", "uplink", "mtu", "1500"]);
     const images = { ...pinned, ...(await provideImages(engine, everyStacks)) };
     const certificates = await makeCertificates(DOMAIN);
+    ca = certificates.ca;
     config = {
       "compartments:images": { traefik: images.traefik, haproxy: images.haproxy, node: images.node },
       "compartments:domain": DOMAIN,
@@ -148,6 +151,70 @@ describe.runIf(SOAK)("a full host", () => {
     await deployed(up({ "compartments:more": 1 }));
     await deployed(up());
   });
+
+  test("what no health check of is answered in time is tried once more, and twice is told", async () => {
+    const once = await deployed(up({ "compartments:busyUntil": Date.now() + 16_000 }));
+    expect(once.stdout).toContain(
+      "busy: no health check of it got an answer in time: the host may be busy; it is tried once more",
+    );
+    expect(await running()).toContain("busy");
+    const twice = await up({ "compartments:busyUntil": Date.now() + 60_000 });
+    expect(twice.code).not.toBe(0);
+    expect(twice.stdout).toMatch(/busy: the container \S+ did not become healthy in time: it is running/);
+    console.log(JSON.stringify({ onceSeconds: once.seconds, twiceSeconds: twice.seconds }));
+    await deployed(up());
+    expect(await running()).not.toContain("busy");
+  });
+
+  test("another volume at a folder is another release", async () => {
+    await deployed(up({ "compartments:folder": "one" }));
+    const mounted = async () => {
+      const keeper = (await inspectAll(engine, STACK)).find(
+        ({ Config }) => Config.Labels["bulkhead.name"] === "keeper",
+      );
+      return keeper!.Mounts.filter(({ Destination }) => Destination === "/data").map(({ Name }) => Name);
+    };
+    expect(await mounted()).toEqual([`${STACK}-one`]);
+    await deployed(up({ "compartments:folder": "other" }));
+    expect(await mounted()).toEqual([`${STACK}-other`]);
+    const again = await deployed(up({ "compartments:folder": "other" }));
+    expect(again.stdout).toMatch(/^ +\d+ unchanged$/m);
+    await deployed(up());
+  });
+
+  test("thirty services: all at once, one of them under load, and away again", async () => {
+    // Docker's own pools have room for 31 networks.
+    const thirty = { "compartments:networks": { subnets: "10.213.0.0/16" }, "compartments:more": 27 };
+    const first = await deployed(up(thirty));
+    const names = (await running()).filter((name) => /^(more-\d+|api|page|mailer)$/.test(name));
+    expect(names).toHaveLength(30);
+    const same = await deployed(up(thirty));
+    expect(same.stdout).toMatch(/^ +\d+ unchanged$/m);
+    const clients = ["more-1", "more-2"].map((name) =>
+      startLoad({
+        ...{ url: `https://${DOMAIN}:8443/${name}`, address: "127.0.0.1", ca, seconds: 300 },
+        ...{ connections: 4, requestsPerSecond: 20 },
+      }),
+    );
+    await Promise.all(clients.map((each) => each.advance(20)));
+    const one = await deployed(up({ ...thirty, "compartments:release": "-second" }));
+    await Promise.all(clients.map((each) => each.advance(20)));
+    const loads = await Promise.all(clients.map((each) => each.stop()));
+    const pools = (await finding("address pools")).found;
+    const away = await deployed(up({ "compartments:networks": thirty["compartments:networks"] }));
+    const figures = { first, same, one, away };
+    const seconds = Object.fromEntries(
+      Object.entries(figures).map(([name, { seconds }]) => [name, Math.round(seconds)]),
+    );
+    console.log(
+      JSON.stringify({ services: 30, seconds, loads: loads.map(({ requests, failed }) => [requests, failed]), pools }),
+    );
+    for (const { failed, failures } of loads) expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+    expect(one.stdout).toMatch(/more-1 /);
+    expect((await running()).filter((name) => name.startsWith("more-"))).toEqual([]);
+    await deployed(project.destroy());
+    expect(await running()).toEqual([]);
+  }, 900_000);
 
   async function running(): Promise<string[]> {
     const found = (await inspectAll(engine, STACK)).filter(({ State }) => State.Running);

@@ -88,9 +88,9 @@ test("killed at any of them, the site stays up and the next run puts everything 
   expect(failures).toEqual([]);
 });
 
-test("also when the next run is of another release", LONG, async () => {
+test.runIf(SOAK)("also when the next run is of another release", LONG, async () => {
   const more = ["create backend-secrets-courier", "start backend", "start backend-route-job", "remove backend"];
-  const points = [ROUTE, ...inSoak(...more)];
+  const points = [ROUTE, ...more];
   const failures = await onLanes(points, (lane, point) => lane.killedAt(point, { another: true }));
   expect(failures).toEqual([]);
 });

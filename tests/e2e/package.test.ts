@@ -114,13 +114,13 @@ test("down leaves nothing", async () => {
   expect(left).toMatchObject({ code: 0, stdout: "" });
 });
 
-test.each([
-  ["hello", "/", /^Hello$/m],
-  ...inSoak<[string, string, RegExp]>(
+test.each(
+  inSoak<[string, string, RegExp]>(
+    ["hello", "/", /^Hello$/m],
     ["statsboard", "/api/matches", /^\[\]$/],
     ["profiledoctor", "/api/checks", /^\[\]$/],
   ),
-] as const)("init --from %s: what it writes passes its own test, and answers", async (example, path, answers) => {
+)("init --from %s: what it writes passes its own test, and answers", async (example, path, answers) => {
   const folder = join(directory, `of-${example}`);
   folders.push(folder);
   mkdirSync(folder);

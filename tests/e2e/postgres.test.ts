@@ -10,7 +10,7 @@ import { images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
 import { docker, insideStack, until } from "../support/stack-inside.ts";
-import { inSoak } from "../support/soak.ts";
+import { inSoak, SOAK } from "../support/soak.ts";
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 const LABEL = "postgres-postgres";
@@ -128,19 +128,35 @@ test.each(inSoak("PgBouncer"))(
   400_000,
 );
 
-test("no acknowledged write of Redis is lost when it is killed", async () => {
-  const last = async () =>
-    Number((await docker("exec", await idOf("counter"), "tail", "-n2", "/tmp/acknowledged")).stdout.split("\n")[0]);
-  await until(async () => (await last()) > 1000);
-  await docker("exec", await idOf("cache"), "sh", "-c", "kill -9 $(pidof valkey-server || pidof redis-server)");
-  const acknowledged = await last();
-  await until(async () => (await last()) > acknowledged + 1000);
-  // A number that is answered again is one that was lost.
-  const again = "/^[0-9]+$/ { if ($1 <= last) print; last = $1 }";
-  const { stdout: lost } = await docker("exec", await idOf("counter"), "awk", again, "/tmp/acknowledged");
-  console.log(JSON.stringify({ event: "acknowledged writes of Redis", acknowledged, lost }));
-  expect(lost).toBe("");
-});
+test.each(["everysec", ...inSoak("always")])(
+  "no acknowledged write of Redis is lost when it is killed, with fsync: %s",
+  async (fsync) => {
+    if (fsync !== "everysec") {
+      project.setConfig({ ...config, "postgres:settings": SETTINGS, "postgres:fsync": fsync });
+      const { code, stdout, stderr } = await project.up();
+      expect(code, stdout + stderr).toBe(0);
+    }
+    const counted = async () =>
+      Number((await docker("exec", await idOf("counter"), "tail", "-n2", "/tmp/acknowledged")).stdout.split("\n")[0]);
+    const begin = await counted();
+    const began = performance.now();
+    for (let kills = 0; kills < (SOAK ? 10 : 1); kills++) {
+      const before = await counted();
+      await until(async () => (await counted()) > before + 1000);
+      await docker("exec", await idOf("cache"), "sh", "-c", "kill -9 $(pidof valkey-server || pidof redis-server)");
+      const acknowledged = await counted();
+      await until(async () => (await counted()) > acknowledged + 1000);
+    }
+    // A number that is answered again is one that was lost.
+    const again = "/^[0-9]+$/ { if ($1 <= last) print; last = $1 }";
+    const { stdout: lost } = await docker("exec", await idOf("counter"), "awk", again, "/tmp/acknowledged");
+    const seconds = Math.round((performance.now() - began) / 1000);
+    console.log(
+      JSON.stringify({ event: `Redis, ${fsync}`, acknowledged: (await counted()) - begin, lost: lost.length, seconds }),
+    );
+    expect(lost).toBe("");
+  },
+);
 
 test("a user of Redis has its own keys, and no command that administers", async () => {
   const as = async (...command: string[]) => {

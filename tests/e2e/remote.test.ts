@@ -18,7 +18,7 @@ import { refusedUp } from "../support/refused.ts";
 import { prepareReach, snapshot, type Reach } from "../support/reach.ts";
 import { startRemoteHost, type RemoteHost } from "../support/remote-host.ts";
 import { provideSmallImage } from "../support/small-image.ts";
-import { inSoak } from "../support/soak.ts";
+import { inSoak, SOAK } from "../support/soak.ts";
 import { atTerminal } from "../support/terminal.ts";
 
 let host: RemoteHost;
@@ -370,7 +370,7 @@ test("destroy leaves nothing there", async () => {
   expect([all.containers, all.volumes]).toEqual([[], []]);
 });
 
-test("a hundred containers are made by one update without a dropped connection", async () => {
+test.runIf(SOAK)("a hundred containers are made by one update without a dropped connection", async () => {
   const containers = 100;
   const running = 5;
   const name = await provideSmallImage(currentTestEngine());

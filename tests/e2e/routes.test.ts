@@ -1,19 +1,21 @@
 // What a route says of its requests: who may come and how often, what they are told, and what the service gets of it.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import * as http2 from "node:http2";
 import * as https from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tls from "node:tls";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { makeCertificates, type TestCertificates } from "../support/certificates.ts";
 import { everyStacks, images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { runCommand } from "../support/command.ts";
+import { RepositoryCopy } from "../support/copy.ts";
 import { startLoad } from "../support/load.ts";
-import { removeStack } from "../support/reach.ts";
+import { inspectAll, removeStack } from "../support/reach.ts";
+import { SOAK } from "../support/soak.ts";
 
 const DOMAIN = "routes.test";
 const engine = new Engine(process.env["DOCKER_HOST"]!);
@@ -107,6 +109,7 @@ const targets = [
 
 /** As in the program. */
 const ANN = "a horse with no name";
+const CHANGED = "another horse with none";
 
 test("a stripped path is the service's root, and the service can ask what it was", async () => {
   expect((await ask("/api/users?a=b")).text).toBe("api /users?a=b /api");
@@ -314,11 +317,7 @@ describe("who does not say who they are", () => {
 });
 
 test("who gives a password or is known to the service passes, and the service gets the name alone", async () => {
-  const { deployment } = await project.exportState<{
-    deployment: { resources: { urn: string; outputs?: { result?: { plaintext?: string } | string } }[] };
-  }>({ showSecrets: true });
-  const { outputs } = deployment.resources.find(({ urn }) => urn.endsWith("::bob-password-value"))!;
-  const bob = JSON.parse((outputs!.result as { plaintext: string }).plaintext) as string;
+  const bob = await passwordOfBob();
   for (const [user, password] of [
     ["ann", ANN],
     ["bob", bob],
@@ -352,6 +351,24 @@ test("the same program again changes nothing, hashes too", async () => {
   const { stdout } = await project.preview();
   expect(stdout).toMatch(/^Resources:\n\s+\d+ unchanged\n/m);
 });
+
+async function passwordOfBob(): Promise<string> {
+  const { deployment } = await project.exportState<{
+    deployment: { resources: { urn: string; outputs?: { result?: { plaintext?: string } | string } }[] };
+  }>({ showSecrets: true });
+  const { outputs } = deployment.resources.find(({ urn }) => urn.endsWith("::bob-password-value"))!;
+  return JSON.parse((outputs!.result as { plaintext: string }).plaintext) as string;
+}
+
+/** What an update may roll. */
+async function rolled(): Promise<string[]> {
+  return (await inspectAll(engine, "routes-all"))
+    .filter(
+      ({ Config, State }) => State.Running && ["service", "edge", "door"].includes(Config.Labels["bulkhead.role"]!),
+    )
+    .map(({ Id }) => Id)
+    .sort();
+}
 
 function basic(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
@@ -437,6 +454,19 @@ test("a program's own pages answer browsers, where the edge or a service cannot"
   expect(slow.headers["content-security-policy"]).toContain("style-src 'unsafe-inline'");
   expect(await ask("/slow", { method: "HEAD", headers: { accept } })).toMatchObject({ status: 504, text: "" });
   expect(await ask("/slow")).toMatchObject({ status: 504, text: "Gateway Timeout\n" });
+  const busy = await ask("/busy", { headers: { accept } });
+  expect(busy).toMatchObject({ status: 503, text: expect.stringContaining("The page 503 of the program") as string });
+  expect(await ask("/busy")).toMatchObject({ status: 503, text: "Service Unavailable\n" });
+  // A service that is not there takes no connection.
+  const [api] = (await inspectAll(engine, "routes-all")).filter(
+    ({ Config }) => Config.Labels["bulkhead.name"] === "api",
+  );
+  await engine.post(`/containers/${api!.Id}/stop`);
+  const gone = await ask("/api", { headers: { accept } });
+  const word = await ask("/api");
+  await engine.post(`/containers/${api!.Id}/start`);
+  expect(gone).toMatchObject({ status: 502, text: expect.stringContaining("The page 502 of the program") as string });
+  expect(word).toMatchObject({ status: 502, text: "Bad Gateway\n" });
   // What the service says of itself stays where its route asks for that.
   expect(await ask("/down", { headers: { accept } })).toMatchObject({ status: 503, text: '{"down":true}' });
   // No client asks the edge for them.
@@ -453,12 +483,7 @@ test("a style is compressed as well as its client can take it", async () => {
 });
 
 test("in maintenance clients get 503 and its page, health and who is on the list pass, and nothing is rolled", async () => {
-  const services = async () =>
-    (await engine.get<{ Id: string; Labels: Record<string, string> }[]>("/containers/json"))
-      .filter(({ Labels }) => ["service", "edge", "door"].includes(Labels["bulkhead.role"]!))
-      .map(({ Id }) => Id)
-      .sort();
-  const before = await services();
+  const before = await rolled();
   const load = startLoad({
     ...{ url: `https://${DOMAIN}:8443/login/up`, address: "127.0.0.1", ca: certificates.ca },
     ...{ connections: 4, seconds: 200, pauseMs: 20 },
@@ -488,13 +513,82 @@ test("in maintenance clients get 503 and its page, health and who is on the list
   await up({ allowFrom: ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] });
   expect(await ask("/x")).toMatchObject({ status: 200, text: "app /x " });
   await runCommand("pulumi", ["config", "rm", "maintenance", ...configured], given);
+  // Another password switches a route as well.
+  project.env["ANN"] = CHANGED;
   await up();
+  for (const [password, status] of Object.entries({ [ANN]: 401, [CHANGED]: 200 }))
+    expect((await ask("/private/x", { headers: { authorization: basic("ann", password) } })).status).toBe(status);
   expect(await ask("/x")).toMatchObject({ status: 200, text: "app /x " });
   const { failed, failures, requests } = await load.stop();
   expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
   expect(requests).toBeGreaterThan(100);
-  expect(await services()).toEqual(before);
+  expect(await rolled()).toEqual(before);
 }, 180_000);
+
+test.runIf(SOAK)(
+  "a password that is rotated and one that is changed switch the route, under load, and roll nothing",
+  async () => {
+    const copy = new RepositoryCopy();
+    onTestFinished(() => copy.remove());
+    const program = join(copy.directory, "tests/programs/routes");
+    cpSync(project.configFile, join(program, "Pulumi.all.yaml"));
+    const before = { services: await rolled(), bob: await passwordOfBob() };
+    const changed = "a third horse with none";
+    const load = startLoad({
+      ...{ url: `https://${DOMAIN}:8443/member`, address: "127.0.0.1", ca: certificates.ca },
+      ...{ connections: 4, seconds: 200, pauseMs: 20, headers: { cookie: "member=eve" } },
+    });
+    const bulkhead = (...args: string[]) =>
+      runCommand(process.execPath, ["--conditions=bulkhead-source", join(copy.directory, "cli/main.ts"), ...args], {
+        ...{ cwd: program, timeoutMs: 120_000, env: { ...project.env, ANN: changed, STACK: "all" } },
+      });
+    const rotated = await bulkhead("rotate", "bob-password", "--yes");
+    expect(rotated, rotated.stdout + rotated.stderr).toMatchObject({ code: 0 });
+    const { requests, failed, failures } = await load.stop();
+    console.log(JSON.stringify({ rotateSeconds: rotated.seconds, requests, failed }));
+    expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+    expect(requests).toBeGreaterThan(50);
+    expect(await rolled()).toEqual(before.services);
+    const bob = await passwordOfBob();
+    expect(bob).not.toBe(before.bob);
+    for (const [user, password, status] of [
+      ...[["ann", CHANGED, 401] as const, ["ann", changed, 200] as const],
+      ...[["bob", before.bob, 401] as const, ["bob", bob, 200] as const],
+    ])
+      for (const path of ["/private/x", "/passed"])
+        expect((await ask(path, { headers: { authorization: basic(user, password) } })).status, user).toBe(status);
+    for (const secret of [CHANGED, changed, before.bob, bob])
+      expect((rotated.stdout + rotated.stderr).includes(secret)).toBe(false);
+    project.env["ANN"] = changed;
+  },
+  180_000,
+);
+
+test.runIf(SOAK)(
+  "a service whose certificate is for another name gets no request, and the one of before goes on",
+  async () => {
+    const before = await rolled();
+    const load = startLoad({
+      ...{ url: `https://${DOMAIN}:8443/sealed/x`, address: "127.0.0.1", ca: certificates.ca },
+      ...{ connections: 4, seconds: 200, pauseMs: 20 },
+    });
+    project.env["SEALED_AS"] = "other.test";
+    const refused = await project.up();
+    expect(refused.code).not.toBe(0);
+    expect(refused.stdout + refused.stderr).toMatch(
+      /sealed-route-job: [^]* not serving routes-all-sealed-\w+, it got no request\. [^]*answered 500 /,
+    );
+    const { requests, failed, failures } = await load.stop();
+    console.log(JSON.stringify({ wrongServerNameSeconds: refused.seconds, requests, failed }));
+    expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+    delete project.env["SEALED_AS"];
+    const again = await project.up();
+    expect(again, again.stdout + again.stderr).toMatchObject({ code: 0 });
+    expect(await rolled()).toEqual(before);
+    expect(await ask("/sealed/x")).toMatchObject({ status: 200, text: "sealed /sealed/x " });
+  },
+  180_000,
+);
 
 interface Answer {
   status: number;

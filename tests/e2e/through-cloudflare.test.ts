@@ -16,6 +16,7 @@ const BURST = 10;
 let world: OutsideWorld;
 let emulator: CloudflareEmulator;
 let reach: Reach;
+let token: string;
 
 beforeAll(async () => {
   const { env } = await provideToolchain({ cloudflare: true });
@@ -31,10 +32,8 @@ beforeAll(async () => {
     },
     env: { ...env, CLOUDFLARE_BASE_URL: emulator.baseUrl },
   });
-  await reach.project.setSecret(
-    "cloudflareApiToken",
-    emulator.addToken({ name: "bootstrap", permissions: BOOTSTRAP }).value,
-  );
+  token = emulator.addToken({ name: "bootstrap", permissions: BOOTSTRAP }).value;
+  await reach.project.setSecret("cloudflareApiToken", token);
   await reach.deploy();
 });
 
@@ -115,4 +114,19 @@ test("a /64 of IPv6 behind Cloudflare is one client, and the next is another", a
 test("a second update, and one whose answer comes in another order, change nothing", async () => {
   emulator.ranges.ipv6_cidrs.reverse();
   expect((await reach.deploy()).stdout).toMatch(/^Resources:\n\s+\d+ unchanged\n/m);
+});
+
+test("in maintenance the allow list goes by the client behind Cloudflare, and not by what it says of itself", async () => {
+  reach.configure({ "reach:maintenance": { allowFrom: ["192.0.2.77", "2001:db8:0:7::/64"] } });
+  await reach.project.setSecret("cloudflareApiToken", token);
+  await reach.deploy();
+  for (const [forwardedFor, status] of [
+    ...[["192.0.2.77", 200] as const, ["2001:db8:0:7::9", 200] as const, ["192.0.2.78", 503] as const],
+    ...[
+      ["192.0.2.77, 192.0.2.78", 503] as const,
+      ["192.0.2.78, 192.0.2.77", 200] as const,
+      [world.address, 503] as const,
+    ],
+  ])
+    expect(await ask(1, () => forwardedFor), forwardedFor).toEqual([status]);
 });

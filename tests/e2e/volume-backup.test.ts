@@ -9,10 +9,11 @@ import { provideImages } from "../../toolchain/images.ts";
 import type { BaseBackup } from "../../cli/backup/list.ts";
 import { lastLines, runCommand } from "../support/command.ts";
 import { images as pinned } from "../support/images.ts";
+import { restoreAtTerminal } from "../support/restore-at-terminal.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
 import { docker, insideStack, until } from "../support/stack-inside.ts";
-import { inSoak } from "../support/soak.ts";
+import { inSoak, SOAK } from "../support/soak.ts";
 import { startVaultStorage, type VaultStorage } from "../support/vault-storage.ts";
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
@@ -42,6 +43,7 @@ beforeAll(async () => {
   await project.setSecret("backupKey", KEY);
   await project.setSecret("accessKeyId", "AKIDEXAMPLE");
   await project.setSecret("secretAccessKey", SECRET_ACCESS_KEY);
+  if (SOAK) await project.setSecret("copySecretAccessKey", randomBytes(20).toString("base64url"));
   await up();
 });
 
@@ -127,6 +129,77 @@ test("files and keys are there again in new volumes, and the old volumes are kep
   expect((await bulkhead("backup", "uploads")).code).toBe(0);
   expect((await bulkhead("drill", "uploads")).stdout).toContain("restored: 3 files");
 });
+
+test.each(inSoak("at a terminal"))(
+  "`bulkhead restore` of a volume %s asks in words, and backups after it are green each time",
+  async () => {
+    await inClient("echo first >/uploads/first");
+    expect((await bulkhead("backup", "uploads")).code).toBe(0);
+    await inClient("echo second >/uploads/second");
+    const { code, text } = await restoreAtTerminal(
+      project,
+      ["uploads", "--latest"],
+      [["Type restore uploads to end it", "restore uploads"]],
+    );
+    console.log(text.slice(-4000));
+    expect(code).toBe(0);
+    expect(text).toMatch(/restored to \w+: \d+ files, \d+ compared/);
+    expect(await inClient("cat /uploads/first")).toBe("first\n");
+    expect(await inClient("ls /uploads")).not.toContain("second");
+    for (let left = 8; left > 0; left--) {
+      await inClient(`echo ${left} >/uploads/new`);
+      const made = await bulkhead("backup", "uploads");
+      expect(made, made.stdout + made.stderr).toMatchObject({ code: 0 });
+    }
+  },
+  900_000,
+);
+
+test.each(inSoak("slow"))(
+  "with a storage that is %s, with 3 s for each answer, a snapshot and its drill are green all the same",
+  async () => {
+    await inClient("head -c 1000000 /dev/urandom >/uploads/slow");
+    storage.trouble("slow");
+    try {
+      const made = await bulkhead("backup", "uploads");
+      expect(made, made.stdout + made.stderr).toMatchObject({ code: 0 });
+      const drilled = await bulkhead("drill", "uploads");
+      expect(drilled, drilled.stdout + drilled.stderr).toMatchObject({ code: 0 });
+      console.log(JSON.stringify({ event: "slow", backup: made.seconds, drill: drilled.seconds }));
+      expect((await health("vault-restic")).status).toBe("healthy");
+    } finally {
+      storage.trouble(undefined);
+    }
+  },
+  900_000,
+);
+
+test.each(inSoak("a second place"))(
+  "%s has the snapshots too, and a restore takes them from there when the vault is empty",
+  async () => {
+    await inClient("echo kept >/uploads/kept");
+    expect((await bulkhead("backup", "uploads")).code).toBe(0);
+    const { stdout } = await docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}");
+    const second = await startVaultStorage(stdout.trim());
+    try {
+      const place = { endpoint: second.endpoint, bucket: second.bucket };
+      const { config } = parse(readFileSync(project.configFile, "utf8")) as { config: Record<string, unknown> };
+      project.setConfig({ ...config, "volumes:copy": place });
+      await up();
+      await until(async () => (await health("vault-copy")).status === "healthy", 120);
+      for (const name of await storage.list()) await storage.remove(name);
+      await until(async () => (await health("vault-copy")).said.includes("who took them away"), 120);
+      await inClient("rm /uploads/kept");
+      const to = { id: "c1", to: "latest", from: "copy", serve: true };
+      project.setConfig({ ...config, "volumes:copy": place, "volumes:restore": { uploads: to } });
+      await up();
+      expect(await inClient("cat /uploads/kept")).toBe("kept\n");
+    } finally {
+      await second.stop();
+    }
+  },
+  900_000,
+);
 
 test.each(
   inSoak<[string, () => void | Promise<void>, string, RegExp]>(

@@ -13,6 +13,7 @@ import { runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { startLoad } from "../support/load.ts";
 import { inspectAll, type ContainerInspect } from "../support/reach.ts";
+import { SOAK } from "../support/soak.ts";
 
 const STACK = "workers-local";
 const copy = new RepositoryCopy();
@@ -119,6 +120,44 @@ test("a replica that is killed loses what it held and nothing more; a client wit
   await engine.post(`/containers/${victim!.Id}/start`);
 });
 
+test.runIf(SOAK)("a replica that stands still gets no more requests, and loses none when it goes on", async () => {
+  const clients = load("/");
+  await clients.advance(20);
+  const [victim] = await running("web");
+  // All but Docker's init, which a signal by Docker would reach alone.
+  const signal = (name: string) => runCommand("docker", ["exec", victim!.Id, "sh", "-c", `kill -${name} -1`]);
+  await signal("STOP");
+  // Each connection may be held by it once, until the edge has found it out.
+  await delay(10_000);
+  await clients.advance(100);
+  await signal("CONT");
+  await clients.advance(50);
+  const { requests, failed, failures, latencyMs, longestSilenceSeconds } = await clients.stop();
+  console.log(JSON.stringify({ stopped: victim!.Config.Hostname, requests, failed, latencyMs, longestSilenceSeconds }));
+  expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+  // It held some, or it did not stand still.
+  expect(latencyMs.max).toBeGreaterThan(5_000);
+  expect((await running("web")).map(({ RestartCount }) => RestartCount)).toEqual([0, 0]);
+});
+
+test.runIf(SOAK)(
+  "a replica that runs out of memory is alone in it, and what killed it is sent to no other",
+  async () => {
+    const clients = load("/");
+    await clients.advance(20);
+    expect((await answer(undefined, "/eat")).status).toBe(502);
+    await clients.advance(100);
+    await vi.waitFor(async () => {
+      const all = await running("web");
+      expect(all.map(({ RestartCount }) => RestartCount).sort()).toEqual([0, 1]);
+      for (const { State } of all) expect(State.Health?.Status).toBe("healthy");
+    }, 60_000);
+    const { requests, failed, failures } = await clients.stop();
+    console.log(JSON.stringify({ outOfMemory: "web", requests, failed }));
+    expect(failed, JSON.stringify(failures)).toBeLessThanOrEqual(CONNECTIONS);
+  },
+);
+
 test("status, exec and logs know a worker and a scheduled job; a worker is as hardened as a service", async () => {
   // Docker looks at a job's health each 30 s.
   const health = async () => (await running("failing"))[0]!.State.Health?.Status;
@@ -148,12 +187,13 @@ function load(path: string, connections = CONNECTIONS) {
 }
 
 /** One request of a client's own. */
-async function answer(cookie?: string) {
+async function answer(cookie?: string, path = "/") {
   const ca = readFileSync(join(program, ".bulkhead/certificates/ca.pem"), "utf8");
   const headers = cookie === undefined ? {} : { cookie };
-  const request = https.get("https://localhost:8443/", { ca, headers, agent: false });
+  const request = https.get(`https://localhost:8443${path}`, { ca, headers, agent: false });
   const [response] = (await once(request, "response")) as [IncomingMessage];
-  const { host } = JSON.parse(await text(response)) as { host: string };
+  const body = await text(response);
+  const { host = "" } = (response.statusCode === 200 ? JSON.parse(body) : {}) as { host?: string };
   return { status: response.statusCode, setCookie: response.headers["set-cookie"]?.[0], host };
 }
 

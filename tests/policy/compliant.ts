@@ -73,6 +73,11 @@ export function compliantStack(): Resource[] {
         labels: labelList({ "bulkhead.for": "api", "bulkhead.role": role }),
       }),
     ),
+    resource("docker:index/network:Network", "mail-egress", {
+      ...{ name: "mail-egress", driver: "bridge", internal: false },
+      labels: labelList({ "bulkhead.for": "mail", "bulkhead.role": "egress" }),
+    }),
+    resource("docker:index/network:Network", "inner", { name: "inner", driver: "bridge", internal: true }),
     resource("docker:index/network:Network", "data", { name: "data", id: "data-id", internal: true }),
     resource("docker:index/network:Network", "swarm", {
       name: "swarm",
@@ -93,8 +98,13 @@ export function compliantStack(): Resource[] {
     }),
     container(
       "door",
-      { ports: [{ ip: "203.0.113.10", external: 443, internal: 8443, protocol: "tcp" }] },
-      { "bulkhead.publishes": "203.0.113.10:443" },
+      {
+        ports: [
+          { ip: "203.0.113.10", external: 443, internal: 8443, protocol: "tcp" },
+          { ip: "203.0.113.10", external: 80, internal: 8080, protocol: "tcp" },
+        ],
+      },
+      { "bulkhead.publishes": "203.0.113.10:443 203.0.113.10:80" },
     ),
     container(
       "edge",
@@ -104,15 +114,32 @@ export function compliantStack(): Resource[] {
           "--entryPoints.websecure.http.tls=true",
           "--entryPoints.websecure.http.middlewares=headers@file,rate-limit@file",
           "--entryPoints.inner.address=:8081",
+          "--entryPoints.http.address=:8080",
+          "--entryPoints.http.http.middlewares=rate-limit@file",
         ],
         networksAdvanced: [{ name: "web" }, { name: "api-compartment" }],
       },
-      { "bulkhead.role": "edge" },
+      {
+        "bulkhead.role": "edge",
+        "bulkhead.exceptions": JSON.stringify([
+          { entryPoint: "http", why: "it answers nothing but redirects to https" },
+        ]),
+      },
     ),
     container(
       "api",
       { networksAdvanced: [{ name: "api-compartment" }, { name: "api-egress" }] },
       { "bulkhead.role": "service", "bulkhead.name": "api" },
+    ),
+    container(
+      "mail",
+      { networksAdvanced: [{ name: "inner" }, { name: "mail-egress" }] },
+      { "bulkhead.role": "worker", "bulkhead.name": "mail" },
+    ),
+    container(
+      "report",
+      { networksAdvanced: [{ name: "inner" }] },
+      { "bulkhead.role": "scheduled-job", "bulkhead.name": "report" },
     ),
     container("web"),
     container("job", { mustRun: false, restart: "no", healthcheck: undefined }),
@@ -180,9 +207,17 @@ export function compliantStack(): Resource[] {
       proxied: false,
       comment: "of reach-prod, not proxied: tunnels are TCP",
     }),
-    ...Object.entries({ ssl: "strict", min_tls_version: "1.2", always_use_https: "on", brotli: "on" }).map(
-      ([settingId, value]) =>
-        resource("cloudflare:index/zoneSetting:ZoneSetting", settingId, { zoneId: "zone-1", settingId, value }),
+    resource("cloudflare:index/dnsRecord:DnsRecord", "shop-record", {
+      ...{ zoneId: "zone-2", name: "shop.example.net", type: "A", proxied: true },
+    }),
+    // Of a domain in another zone the stack says the same.
+    ...["zone-1", "zone-2"].flatMap((zoneId, index) =>
+      Object.entries({ ssl: "strict", min_tls_version: "1.2", always_use_https: "on", brotli: "on" }).map(
+        ([settingId, value]) =>
+          resource("cloudflare:index/zoneSetting:ZoneSetting", ["", "shop-"][index] + settingId, {
+            ...{ zoneId, settingId, value },
+          }),
+      ),
     ),
   ];
 }

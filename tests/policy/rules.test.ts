@@ -315,6 +315,18 @@ const broken: Broken[] = [
   {
     rule: "container-secret-env",
     of: "web",
+    set: { envs: ["PGPASSWORD=hunter2"] },
+    says: `web: seems to have a secret in its setting PGPASSWORD: ${AS_A_FILE}`,
+  },
+  {
+    rule: "container-secret-env",
+    of: "web",
+    set: { envs: ["REDISCLI_AUTH=hunter2"] },
+    says: `web: seems to have a secret in its setting REDISCLI_AUTH: ${AS_A_FILE}`,
+  },
+  {
+    rule: "container-secret-env",
+    of: "web",
     set: { envs: ["DATABASE=postgres://app:hunter2@database/app"] },
     says: `web: seems to have a secret in its setting DATABASE: ${AS_A_FILE}`,
   },
@@ -615,6 +627,30 @@ const broken: Broken[] = [
     says: `edge: serves the public entry point websecure without a rate limit: ${ENTRY_POINT}`,
   },
   {
+    rule: "stack-public-entry-point",
+    of: "edge",
+    set: { labels: labelList({ "bulkhead.pids": "64", "bulkhead.role": "edge" }) },
+    says: `edge: serves the public entry point http without TLS: ${ENTRY_POINT}`,
+  },
+  {
+    rule: "stack-compartment",
+    of: "mail",
+    set: { networksAdvanced: [{ name: "api-compartment" }] },
+    says: `mail: is on the network api-compartment, which is for api alone: ${COMPARTMENT}`,
+  },
+  {
+    rule: "stack-compartment",
+    of: "report",
+    set: { networksAdvanced: [{ name: "mail-egress" }] },
+    says: `report: is on the network mail-egress, which is for mail alone: ${COMPARTMENT}`,
+  },
+  {
+    rule: "stack-egress",
+    of: "mail",
+    set: { networksAdvanced: [{ name: "web" }] },
+    says: `mail: reaches the internet by the network web, and does not say so: ${EGRESS}`,
+  },
+  {
     rule: "stack-compartment",
     of: "backup",
     set: { networksAdvanced: [{ name: "api-compartment" }] },
@@ -665,8 +701,16 @@ const broken: Broken[] = [
   },
   {
     rule: "stack-zone-settings",
+    of: "shop-ssl",
+    set: { zoneId: "zone-3" },
+    says:
+      "shop-record: is served without a word on ssl: " +
+      "set ssl, min_tls_version and always_use_https of its zone in the same stack",
+  },
+  {
+    rule: "stack-zone-settings",
     of: "min_tls_version",
-    set: { zoneId: "zone-2" },
+    set: { zoneId: "zone-3" },
     says:
       "record: is served without a word on min_tls_version: " +
       "set ssl, min_tls_version and always_use_https of its zone in the same stack",
@@ -743,7 +787,10 @@ describe("no rule speaks of", () => {
     [
       "a port on every address that is declared so",
       "door",
-      { "ports.0.ip": "::", labels: labelList({ "bulkhead.pids": "64", "bulkhead.publishes": "[::]:443" }) },
+      {
+        "ports.0.ip": "::",
+        labels: labelList({ "bulkhead.pids": "64", "bulkhead.publishes": "[::]:443 203.0.113.10:80" }),
+      },
     ],
     ["an overlay that is encrypted by a word alone", "swarm", { options: { encrypted: "" } }],
     ["a volume on another host", "files", { driverOpts: { type: "nfs", o: "addr=192.0.2.1", device: ":/files" } }],

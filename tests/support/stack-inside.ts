@@ -1,11 +1,17 @@
 // What tests ask of the containers of a stack, by their labels.
 import { setTimeout as sleep } from "node:timers/promises";
+import type { CommandOptions, CommandResult } from "./command.ts";
 import { currentTestEngine } from "./engine.ts";
 
 export const docker = (...args: string[]) => currentTestEngine().exec("docker", args);
 
-/** @param stack as the label `bulkhead.stack` has it. */
-export function insideStack(stack: string) {
+/**
+ * @param stack as the label `bulkhead.stack` has it.
+ * @param exec runs a command where the stack is.
+ */
+export function insideStack(stack: string, exec: Exec = currentTestEngine().exec) {
+  const docker = (...args: string[]) => exec("docker", args);
+
   async function find(name: string, ...options: string[]): Promise<string> {
     const filters = ["--filter", `label=bulkhead.stack=${stack}`, "--filter", `label=bulkhead.name=${name}`];
     return (await docker("ps", "--quiet", ...options, ...filters)).stdout.trim();
@@ -31,7 +37,7 @@ export function insideStack(stack: string) {
     const id = await idOf(name);
     const { Config } = await inspect<{ Config: { Entrypoint: string[]; Cmd: string[] } }>(id);
     const args = ["exec", id, ...Config.Entrypoint, "now", ...Config.Cmd.slice(1)];
-    return currentTestEngine().exec("docker", args, { timeoutMs: 400_000 });
+    return exec("docker", args, { timeoutMs: 400_000 });
   };
 
   /** What the writer of tests/programs/backup was told that is committed. */
@@ -51,6 +57,8 @@ export function insideStack(stack: string) {
 
   return { idOf, said, health, runNow, acknowledged, superuser, superuserOf };
 }
+
+type Exec = (command: string, args: string[], options?: CommandOptions) => Promise<CommandResult>;
 
 interface Health {
   State: { Health: { Status: string; Log: { Output: string }[] } };

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { startMoto } from "./cloudflare/s3.ts";
 
 /** What the storage does instead of serving. */
-export type Trouble = "credentials expired" | "503" | "slow" | "full" | undefined;
+export type Trouble = "credentials expired" | "503" | "slow" | "hangs" | "full" | undefined;
 
 /** An S3 storage for a vault, at an address that containers reach, with trouble and damage on demand. */
 export interface VaultStorage {
@@ -17,6 +17,9 @@ export interface VaultStorage {
   read: (name: string) => Promise<Buffer>;
   write: (name: string, content: Buffer) => Promise<void>;
   remove: (name: string) => Promise<void>;
+  /** Another bucket, whose objects nobody deletes or replaces for so many days (S3's object lock, COMPLIANCE). */
+  makeLocked: (bucket: string, days: number) => Promise<void>;
+  makeBucket: (bucket: string) => Promise<void>;
   stop: () => Promise<void>;
 }
 
@@ -38,14 +41,17 @@ export async function startVaultStorage(address: string): Promise<VaultStorage> 
       if (trouble === "503") return refuse(503, "SlowDown");
       if (trouble === "full" && ["PUT", "POST"].includes(request.method!)) return refuse(507, "QuotaExceeded");
       if (trouble === "slow") await sleep(3_000);
+      // Nobody gets an answer, and whoever waits for one finds out by a clock of its own.
+      if (trouble === "hangs") return void request.resume();
       await moto.forward(request, response);
     })().catch(() => response.destroy());
   });
   server.listen(0, "0.0.0.0");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const inner = `http://127.0.0.1:${port}/${BUCKET}`;
-  const call = async (path: string, options: RequestInit = {}) => {
+  const inner = `http://127.0.0.1:${port}`;
+  const call = (path: string, options: RequestInit = {}) => ask(`/${BUCKET}${path}`, options);
+  const ask = async (path: string, options: RequestInit) => {
     const before = trouble;
     trouble = undefined;
     try {
@@ -73,6 +79,13 @@ export async function startVaultStorage(address: string): Promise<VaultStorage> 
     read: (name) => call(`/${name}`),
     write: async (name, content) => void (await call(`/${name}`, { method: "PUT", body: new Uint8Array(content) })),
     remove: async (name) => void (await call(`/${name}`, { method: "DELETE" })),
+    makeBucket: (bucket) => moto.ensureBucket(bucket),
+    makeLocked: async (bucket, days) => {
+      await ask(`/${bucket}`, { method: "PUT", headers: { "x-amz-bucket-object-lock-enabled": "true" } });
+      const rule = `<Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>${days}</Days></DefaultRetention></Rule>`;
+      const lock = `<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>${rule}</ObjectLockConfiguration>`;
+      await ask(`/${bucket}?object-lock`, { method: "PUT", body: lock });
+    },
     stop: async () => {
       server.closeAllConnections();
       server.close();

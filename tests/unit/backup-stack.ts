@@ -14,11 +14,12 @@ export interface Args {
   /** Another database whose backups are to be in the same vault. */
   another?: true;
   onHost?: (host: DockerHost) => void;
+  onDatabase?: (database: Postgres) => void;
 }
 
 /** A database with a vault and a backup. */
 export function recordBackup(
-  { vault: ofVault, database: ofDatabase, backup, another, onHost }: Args = {},
+  { vault: ofVault, database: ofDatabase, backup, another, onHost, onDatabase }: Args = {},
   options: RecordOptions = {},
 ) {
   return record(
@@ -42,6 +43,7 @@ export function recordBackup(
           }),
         });
       onHost?.(host);
+      onDatabase?.(database);
     },
     { secrets: [SECRET], ...options },
   );

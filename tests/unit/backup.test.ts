@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { parseDocument } from "yaml";
 import { drillsIn, listed } from "../../cli/backup/list.ts";
-import { momentOf, restoredText } from "../../cli/backup/restore.ts";
+import { momentOf } from "../../cli/backup/restore.ts";
+import { changed } from "../../cli/backup/update-with.ts";
 import { configKey } from "../../cli/stack/program.ts";
 import { invariants } from "../../testing/invariants.ts";
 import { container, containers, label, type Recording } from "../../testing/recorder.ts";
@@ -107,9 +107,8 @@ describe("a restore", () => {
   });
 
   test("is written into the stack file, whose comments stay", () => {
-    const document = parseDocument("config:\n  # ours\n  a:b: 1\n");
-    restoredText(document, "db", { id: "r1", to: "latest" });
-    expect(String(document)).toBe(
+    const value = { id: "r1", to: "latest" };
+    expect(changed("config:\n  # ours\n  a:b: 1\n", { key: "restore", of: "db", value })).toBe(
       `config:\n  # ours\n  a:b: 1\n  ${configKey("restore")}:\n    db:\n      id: r1\n      to: latest\n`,
     );
   });

@@ -280,7 +280,7 @@ test("a preview for programs has names alone of what changes, and says what nobo
   } as const;
   const report: Report = {
     ...{ stack: "prod", dataAtRisk: [], unacknowledged: [], secrets: [], cloudflare: [], certificates: [] },
-    ...{ findings: [], newExceptions: [], weakenedRoutes: [], warnings: [], errors: ["no such host"] },
+    ...{ findings: [], newExceptions: [], names: [], weakenedRoutes: [], warnings: [], errors: ["no such host"] },
     services: [{ ...service, ports: [], closedPorts: [], preDeploy: false }],
     limits: { memoryMb: { before: 1, after: 1, duringRollout: 1 }, cpus: { before: 1, after: 1 } },
     changes: [{ ...change, deleteBeforeReplace: true, retained: false, after: { envs: ["PASSWORD=kept-out"] } }],

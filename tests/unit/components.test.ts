@@ -540,6 +540,29 @@ describe("a container that fails", () => {
     expect(removed()).toEqual(["DELETE /containers/new?force=1"]);
   });
 
+  test("on a busy host, where no health check got an answer, is tried once more, and then told", async () => {
+    const late = { Output: "Health check exceeded timeout (3s)" };
+    const state = { ...STARTING, Health: { Status: "starting", Log: [late, late] } };
+    const { said, failed, removed, stop } = await creation(engineWith([state]));
+    expect(await failed()).toEqual([false, true]);
+    expect(said).toEqual([
+      "it: no health check of it got an answer in time: the host may be busy; it is tried once more",
+    ]);
+    expect(removed()).toEqual(["DELETE /containers/new?force=1"]);
+    await stop();
+  });
+
+  test.each<[string, object, Partial<ContainerArgs>]>([
+    ["got a bad answer", { ...STARTING, Health: { Status: "starting", Log: [{ Output: "no database" }] } }, {}],
+    ["ended", { ...ENDED, Health: { Status: "unhealthy", Log: [] } }, {}],
+    ["nobody else stands in for", STARTING, { rollout: "stop-first" }],
+    ["is a job", STARTING, { run: "once" }],
+  ])("which %s is not tried once more", async (_, state, args) => {
+    const { failed, said } = await creation(engineWith([state]), args);
+    expect(await failed()).not.toContain(true);
+    expect(said.join("\n")).not.toContain("once more");
+  });
+
   test("by crashing again and again is not waited for", async () => {
     const answer = engineWith([STARTING, { ...ENDED, Status: "restarting", OOMKilled: true }], "eating\n", [4, 5]);
     const { said, told, failed, removed } = await creation(answer);
@@ -1159,7 +1182,10 @@ describe("DockerHost", () => {
       ["another address", published("other", "10.0.0.1", 8443)],
       ["a port that is not published", published("other", "127.0.0.1")],
     ])("lets be what is %s", async (_, other) => {
-      expect(await check([other])).toEqual(["GET /_ping", "GET /version", "GET /containers/json"]);
+      const networks = encodeURIComponent('{"label":["bulkhead.stack=reach-test"]}');
+      expect(await check([other])).toEqual([
+        ...["GET /_ping", "GET /version", "GET /containers/json", `GET /networks?filters=${networks}`],
+      ]);
     });
 
     test("says how a host that is away comes back", async () => {

@@ -1,8 +1,9 @@
 // How often `bulkhead up` starts Pulumi, each time for about a second: what its files say is read from there.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { deployFile } from "../../cli/deploy-file.ts";
 import { deploy } from "../../cli/deploy.ts";
 import { FAILED, NOT_REACHED } from "../../cli/exit-codes.ts";
 import { readState } from "../../cli/stack/state-files.ts";
@@ -48,6 +49,32 @@ test("what Pulumi ends with is none of our exit codes: an update that failed is 
   const { stack, asked } = await prod({ checkpoint: CHECKPOINT, upEndsWith: NOT_REACHED });
   expect(await deploy(stack, { yes: true })).toBe(FAILED);
   expect(asked()).toEqual(["preview", "up"]);
+});
+
+describe("a stack file with another text", () => {
+  async function deployed(given: Parameters<typeof prod>[0]) {
+    const path = join(mkdtempSync(join(tmpdir(), "bulkhead-file-")), "Pulumi.prod.yaml");
+    onTestFinished(() => rmSync(dirname(path), { recursive: true }));
+    writeFileSync(path, "before");
+    const { stack } = await prod(given);
+    const said = await deployFile(stack, path, "after", { yes: true }).catch((error: Error) => error.message);
+    return [said, readFileSync(path, "utf8")];
+  }
+
+  test("stays when it is deployed, and is as it was when the update failed", async () => {
+    expect(await deployed({ checkpoint: CHECKPOINT })).toEqual([{ code: 0, isDeployed: true }, "after"]);
+    expect(await deployed({ checkpoint: CHECKPOINT, upEndsWith: 1 })).toEqual([
+      { code: FAILED, isDeployed: false },
+      "before",
+    ]);
+  });
+
+  // The next update would take back what runs: of a restore, the volume that serves.
+  test("stays when the update was made, and what follows it failed", async () => {
+    const latest = { ...LATEST, resources: LATEST.resources.slice(1) };
+    const checkpoint = { ...CHECKPOINT, checkpoint: { ...CHECKPOINT.checkpoint, latest } };
+    expect(await deployed({ checkpoint })).toEqual([expect.stringContaining("missing among its exports"), "after"]);
+  });
 });
 
 test.each([

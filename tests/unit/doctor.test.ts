@@ -7,6 +7,7 @@ import { checks } from "../../cli/doctor/host-checks.ts";
 import { gatherFacts, shellFacts, type HostFacts, type ShellFacts } from "../../cli/doctor/host-facts.ts";
 import { insideOf } from "../../cli/doctor/network-facts.ts";
 import { servedCertificate, type ServedCertificate } from "../../cli/doctor/served-certificate.ts";
+import type { VaultLock } from "../../cli/doctor/vault-lock.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { startFakeEngine } from "./fake-engine.ts";
@@ -73,6 +74,14 @@ const backedUp = (backupKeyKept: string | undefined): Partial<HostFacts> => ({
     { Names: ["/backup"], Ports: [], Labels: { "bulkhead.stack": "reach-prod", "bulkhead.backup": "watch" } },
   ],
   stack: { ...good.stack, backupKeyKept },
+});
+const pools = (image: string, labels: Record<string, string> = {}): Partial<HostFacts> => ({
+  containers: [{ Names: ["/reach-prod-pool"], Image: image, Ports: [], Labels: labels }],
+});
+/** Each without its bucket, which is the same one. */
+type Lock = VaultLock extends infer Each ? (Each extends VaultLock ? Omit<Each, "bucket"> : never) : never;
+const inVaults = (...locks: Lock[]): Partial<HostFacts> => ({
+  vaults: locks.map((lock) => ({ bucket: "copies", ...lock })),
 });
 /** A stack that opens no port. */
 const TUNNELED = { ...good.stack, edge: undefined };
@@ -178,6 +187,36 @@ const rows: Row[] = [
   ["backup key", {}, "ok", "the stack has no backups"],
   ["backup key", backedUp(undefined), "warn", "nobody has said where a copy of it is kept", "bulkhead backup-key"],
   ["backup key", backedUp("our safe"), "ok", "kept: our safe"],
+
+  ["pgbouncer", {}, "ok", "none"],
+  ["pgbouncer", pools("edoburu/pgbouncer:v1.26.0-p0@sha256:0123"), "ok", "reach-prod-pool is 1.26.0"],
+  [
+    "pgbouncer",
+    pools("edoburu/pgbouncer:v1.25.9-p0@sha256:0123"),
+    "bad",
+    "reach-prod-pool is 1.25.9, which has CVE-2026-19888",
+    "Give it an image of 1.26 or newer, by digest: dataImages.pgbouncer is one. docs/how-to/pgbouncer.md",
+  ],
+  [
+    "pgbouncer",
+    pools("registry.example.com:5000/pgbouncer@sha256:0123"),
+    "warn",
+    "the tag of reach-prod-pool has no version",
+    "docker exec reach-prod-pool pgbouncer --version",
+  ],
+  [
+    "pgbouncer",
+    pools("pgbouncer:latest", { "bulkhead.stack": "reach-prod", "bulkhead.role": "database" }),
+    "ok",
+    "reach-prod-pool is 1.26 or newer",
+  ],
+  ["pgbouncer", pools("example.com/pgbouncer-exporter:1.2"), "ok", "none"],
+  ["backup lock", {}, "ok", "the stack has no backups"],
+  ["backup lock", inVaults({ mode: "COMPLIANCE", days: 30 }), "ok", "copies: COMPLIANCE, 30 days"],
+  ["backup lock", inVaults({ mode: "none" }, { mode: "COMPLIANCE", days: 7 }), "ok", "copies has none; copies: COMPL"],
+  ["backup lock", inVaults({ mode: "GOVERNANCE", days: 30 }), "warn", "copies: GOVERNANCE, 30 days", "COMPLIANCE"],
+  ["backup lock", inVaults({ mode: "none" }), "warn", "copies has none", "object lock"],
+  ["backup lock", inVaults({ mode: "unknown", why: "away" }), "unknown", "copies: away"],
 
   ["data", { data: undefined }, "unknown", "takes Docker too long"],
   ["data", { data: [] }, "ok", "no volume of the program"],

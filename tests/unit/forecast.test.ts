@@ -149,6 +149,32 @@ describe("what happens to a service", () => {
   });
 });
 
+test("names that come, go and lead elsewhere are told, and none that was there before they were in a label", () => {
+  const job = (names: object | undefined, route = UNKNOWN) => ({
+    ...jobOf("route", "edge"),
+    envs: route === UNKNOWN ? UNKNOWN : [`ROUTE=${route}`],
+    labels: [
+      ...jobOf("route", "edge").labels,
+      ...(names ? [{ label: "bulkhead.names", value: JSON.stringify(names) }] : []),
+    ],
+  });
+  const lines = (before: ReturnType<typeof job>, after: ReturnType<typeof job>) =>
+    told({ name: "edge-settings-job", ops: REPLACED, before, after }).names;
+  const names = { "a.test": "", "b.test": "", "www.a.test": "a.test" };
+  expect(lines(job(undefined, "{}"), job(names))).toEqual([
+    "`a.test` is served from now on",
+    "`b.test` is served from now on",
+    "`www.a.test` redirects to `a.test` from now on",
+  ]);
+  expect(lines(job(names), job({ "a.test": "", "b.test": "a.test" }))).toEqual([
+    "`b.test` redirects to `a.test` from now on",
+    "`www.a.test` no longer redirects: its clients get 404",
+  ]);
+  expect(lines(job(names), job(undefined))).toContain("`a.test` is no longer served: its clients get 404");
+  expect(lines(job(names), job(names))).toEqual([]);
+  expect(lines(job(undefined, JSON.stringify(names)), job(names))).toEqual([]);
+});
+
 describe("routes that more people get through are told, also when the service is rolled:", () => {
   const job = (guards: object | undefined) => ({
     ...jobOf("route", "web"),

@@ -1,7 +1,9 @@
 // An edge that is removed for good waits for nobody; one whose door is there is never touched.
-import { describe, expect, onTestFinished, test } from "vitest";
-import { endEdgesWithoutDoor, endIdleEdges } from "../../cli/stack/idle-edge.ts";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { endIdleEdges } from "../../cli/stack/idle-edge.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
+import { endEdgesIfNetworksMove, endEdgesWithoutDoor } from "../../components/host/networks-anew.ts";
+import type { NetworkSettings } from "../../components/host/subnets.ts";
 import { startFakeEngine } from "./fake-engine.ts";
 
 const container = (Id: string, role: string, State = "running") => ({ Id, State, Labels: { "bulkhead.role": role } });
@@ -46,9 +48,37 @@ describe("in an update", () => {
     });
     const engine = new Engine(fake.host);
     onTestFinished(() => engine.close());
-    await endEdgesWithoutDoor(engine, "local", new Date(), ended.signal);
+    await endEdgesWithoutDoor(engine, "reach-local", new Date(), ended.signal);
     return fake.requests.filter((request) => !request.startsWith("GET"));
   }
+});
+
+describe("an update looks for such edges where the networks that are there are others than the stack file says", () => {
+  const network = (Subnet: string, mtu?: string) => ({
+    Options: mtu === undefined ? null : { "com.docker.network.driver.mtu": mtu },
+    IPAM: { Config: [{ Subnet }] },
+  });
+  const [docker, own] = [network("172.18.0.0/16"), network("10.213.5.128/25", "1400")];
+  const settings = { mtu: 1400, subnets: "10.213.0.0/16" };
+
+  test.each<[string, object[], NetworkSettings, boolean]>([
+    ["none is there yet", [], settings, false],
+    ["Docker's own stay", [docker], {}, false],
+    ["their own stay", [own, own], settings, false],
+    ["another MTU", [own], { ...settings, mtu: 1450 }, true],
+    ["an MTU", [docker], { mtu: 1450 }, true],
+    ["no MTU any more", [own], { subnets: settings.subnets }, true],
+    ["another range", [own], { ...settings, subnets: "10.214.0.0/16" }, true],
+    ["a range", [docker], { subnets: "10.213.0.0/16" }, true],
+    ["no range any more", [own], { mtu: 1400 }, true],
+  ])("%s", async (_, networks, wanted, looks) => {
+    const info = vi.fn(() => ({ SystemTime: new Date().toISOString() }));
+    const fake = await startFakeEngine((request) => (request.startsWith("GET /networks?") ? networks : []), { info });
+    const engine = new Engine(fake.host);
+    onTestFinished(() => engine.close());
+    await endEdgesIfNetworksMove(engine, "reach-local", wanted);
+    expect(info).toHaveBeenCalledTimes(looks ? 1 : 0);
+  });
 });
 
 /** What was asked of Docker, but for the lists: the first one, and then the other until three were given. */

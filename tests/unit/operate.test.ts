@@ -240,6 +240,11 @@ describe("what needs a hand", () => {
   });
   const holder = { user: "deploy", machine: "ci", pid: 1, since: new Date(0), where: "gone" };
 
+  const certificateUntil = (until: string, name: string) => ({
+    ...{ kind: "files" as const, names: [name] },
+    ...{ from: new Date("2025-01-01"), until: new Date(until) },
+  });
+
   test("nothing, if all is well", () => {
     expect(needsOf(status())).toEqual([]);
     expect(screen(status(), [])).toMatch(
@@ -267,18 +272,19 @@ describe("what needs a hand", () => {
     ["half made", status({}, { state: { pending: 2, holders: [] } }), /^state: .*2 things/],
     [
       "a certificate at its end",
+      status({}, { certificate: certificateUntil("2026-02-10", "prod.test") }),
+      /^certificate: .*7 days/,
+    ],
+    [
+      "a certificate of another domain at its end",
       status(
         {},
         {
-          certificate: {
-            kind: "files",
-            names: ["prod.test"],
-            from: new Date("2025-01-01"),
-            until: new Date("2026-02-10"),
-          },
+          certificate: certificateUntil("2027-02-10", "prod.test"),
+          further: [{ name: "shop.test", certificate: certificateUntil("2026-02-10", "shop.test") }],
         },
       ),
-      /^certificate: .*7 days/,
+      /^certificate: .*for shop\.test until 2026-02-10, 7 days/,
     ],
     [
       "a full disk",

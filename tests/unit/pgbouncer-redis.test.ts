@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { PgBouncer, type PgBouncerArgs } from "../../components/data/pgbouncer.ts";
-import { Postgres } from "../../components/data/postgres.ts";
+import { Postgres, type PostgresArgs } from "../../components/data/postgres.ts";
 import { Redis, type RedisArgs } from "../../components/data/redis.ts";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import { resourceRules, stackRules } from "../../policy/rules.ts";
@@ -13,18 +13,19 @@ const withoutBackup = { why: "a test has no backup" };
 const LIMITS = { memoryMb: 256, cpus: 1, pids: 100 };
 
 interface Args {
+  server?: Partial<PostgresArgs>;
   pool?: Partial<PgBouncerArgs>;
   cache?: Partial<RedisArgs>;
   use?: (made: { db: Postgres; pool: PgBouncer; cache: Redis }) => void;
   noBackup?: boolean;
 }
 
-function recorded({ pool: ofPool, cache: ofCache, use = () => undefined, noBackup = false }: Args = {}) {
+function recorded({ server, pool: ofPool, cache: ofCache, use = () => undefined, noBackup = false }: Args = {}) {
   return record(() => {
     const host = new DockerHost("host", { host: "local", jobImage: image("jobs") });
     const why = noBackup ? {} : { withoutBackup };
     const common = { host, limits: LIMITS, maxMb: 2048, ...why };
-    const db = new Postgres("db", { ...common, image: image("postgres"), databases: { app: {} } });
+    const db = new Postgres("db", { ...common, image: image("postgres"), databases: { app: {} }, ...server });
     const pool = new PgBouncer("pool", { host, server: db, image: image("pgbouncer"), ...ofPool });
     const users = { api: { rights: "read-write" as const, keys: ["cart:*"] }, report: { rights: "read" as const } };
     const cache = new Redis("cache", { ...common, image: image("valkey"), users, ...ofCache });
@@ -86,6 +87,34 @@ describe("PgBouncer", () => {
     );
   });
 
+  test("shares them out between the server's databases, as a limit of its own is for each", async () => {
+    const databases = { app: {}, report: {}, shop: {} };
+    const ini = uploaded(await recorded({ server: { databases } }), "pool-configuration-courier", "pgbouncer.ini");
+    const ofEach = Number(/^max_db_connections = (\d+)$/m.exec(ini)![1]);
+    expect(ofEach).toBe(7);
+    expect(ini).toContain("default_pool_size = 7\n");
+    expect(3 * ofEach * 2 + 8).toBeLessThanOrEqual(50);
+    await expect(recorded({ server: { databases }, pool: { serverConnections: 5 } })).rejects.toThrow(
+      "pool: serverConnections: 5 is not from 6 to 21: give such a number, or the server more connections, of which two " +
+        "PgBouncers side by side take twice as many",
+    );
+    await expect(recorded({ server: { databases, connections: 19 } })).rejects.toThrow(
+      "pool: serverConnections: of db's 19 connections too few are left for 3 databases: give db at least 20 connections",
+    );
+  });
+
+  test("takes what another one before the same server leaves", async () => {
+    const another: Args["use"] = ({ db }) =>
+      void new PgBouncer("second", { host: db.host, server: db, image: image("pgbouncer") });
+    const both = await recorded({ pool: { serverConnections: 15 }, use: another });
+    const of = (name: string) => uploaded(both, `${name}-configuration-courier`, "pgbouncer.ini");
+    expect([of("pool"), of("second")].map((ini) => /^max_db_connections = (\d+)$/m.exec(ini)![1])).toEqual(["15", "6"]);
+    await expect(recorded({ use: another })).rejects.toThrow(
+      "second: serverConnections: of db's 50 connections 42 may be pool's, and too few are left for 1 database: " +
+        "give db at least 54 connections, or its other PgBouncers fewer serverConnections",
+    );
+  });
+
   test("is replaced side by side, and its clients get time to leave", async () => {
     const { inputs, options } = container(await recorded({ pool: { drainSeconds: 20 } }), "pool");
     expect(inputs).toMatchObject({ user: "1000:1000", readOnly: true, destroyGraceSeconds: 25 });
@@ -107,8 +136,12 @@ describe("PgBouncer", () => {
   });
 
   test("says all that is wrong with its arguments", async () => {
-    await expect(recorded({ pool: { clients: 1, serverConnections: 30, drainSeconds: 0 } })).rejects.toThrow(
+    const pool = { clients: 1, serverConnections: 30, drainSeconds: 0, limits: { memoryMb: 16, cpus: 0, pids: 8 } };
+    await expect(recorded({ pool })).rejects.toThrow(
       [
+        "pool: limits.memoryMb: 16 is too little: give at least 32",
+        "pool: limits.cpus: 0 is too little: give at least 0.1",
+        "pool: limits.pids: 8 is too few: give at least 16",
         "pool: clients: 1 is not from 10 to 10000: give such a number",
         "pool: serverConnections: 30 is not from 2 to 21: give such a number, or the server more connections, of which two " +
           "PgBouncers side by side take twice as many",
@@ -140,15 +173,26 @@ describe("Redis", () => {
   test("says all that is wrong with its arguments", async () => {
     const users = { Default: { rights: "all" as "read", keys: ["a b"] } };
     await expect(
-      recorded({ cache: { users, maxMb: 100, limits: { ...LIMITS, memoryMb: 63 }, fsync: "no" as "always" } }),
+      recorded({
+        cache: {
+          users,
+          maxMb: 100,
+          limits: { memoryMb: 63, cpus: 0, pids: 1 },
+          deadlineSeconds: 0.5,
+          fsync: "no" as "always",
+        },
+      }),
     ).rejects.toThrow(
       [
         "cache: limits.memoryMb: 63 is too little: give at least 64",
+        "cache: limits.cpus: 0 is too little: give at least 0.1",
+        "cache: limits.pids: 1 is too few: give at least 16",
         "cache: maxMb: 100 is too little: give whole MiB, at least twice the memory",
         "cache: users.Default: is no name of a user: give one like api, of a-z, 0-9, _ and -",
         "cache: users.Default.rights: all is none: give read-write, read",
         'cache: users.Default.keys: "a b" is no pattern of keys: give one like cart:*',
         "cache: fsync: no is none: give everysec, always",
+        "cache: deadlineSeconds: 0.5 is not from 1 to 86400: give such a number",
       ].join("\n"),
     );
     await expect(recorded({ use: ({ cache }) => void cache.login("shop") })).rejects.toThrow(

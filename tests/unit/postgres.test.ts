@@ -135,6 +135,10 @@ describe("Postgres", () => {
   test.each<[Partial<PostgresArgs>, string]>([
     [{ version: 18 as 17 }, "db: version: 18 is not known: give 15, 16 or 17"],
     [{ limits: { ...LIMITS, memoryMb: 128 } }, "db: limits.memoryMb: 128 is too little: give at least 256"],
+    [{ limits: { ...LIMITS, cpus: 0 } }, "db: limits.cpus: 0 is too little: give at least 0.1"],
+    [{ limits: { ...LIMITS, cpus: NaN } }, "db: limits.cpus: NaN is too little: give at least 0.1"],
+    [{ connections: 12.5 }, "db: connections: 12.5 is not from 10 to 500: give such a number"],
+    [{ deadlineSeconds: 0 }, "db: deadlineSeconds: 0 is not from 1 to 86400: give such a number"],
     [{ limits: { ...LIMITS, pids: 60 } }, "db: limits.pids: 60 is too few for 50 connections: give at least 82"],
     [{ maxMb: 100 }, "db: maxMb: 100 is too little: give whole MiB from 1024"],
     [{ connections: 5 }, "db: connections: 5 is not from 10 to 500: give such a number"],
@@ -148,13 +152,35 @@ describe("Postgres", () => {
       "db: databases.app.extensions: a b is no name of an extension: give one like pg_trgm",
     ],
   ])("refuses %j", async (args, message) => {
-    await expect(recorded(args)).rejects.toThrow(message);
+    await expect(recorded(args)).rejects.toThrow(new Error(message));
   });
 
-  test("refuses a login of no role's name, or to a database that is not declared", async () => {
-    const login = (consumer: string, database: string) =>
-      recorded({}, (db) => void db.login(consumer, { database, rights: "read" }));
-    await expect(login("pg_x", "app")).rejects.toThrow("db-pg_x: consumer: pg_x is no name of a role");
-    await expect(login("api", "other")).rejects.toThrow("db-api: database: other is not declared: give one of app");
+  test("says all that is wrong at once", async () => {
+    const args = { maxMb: NaN, connections: 1000, databases: { App: {}, none: {} } };
+    await expect(recorded(args)).rejects.toThrow(
+      new Error(
+        [
+          "db: maxMb: NaN is too little: give whole MiB from 1024",
+          "db: limits.pids: 100 is too few for 1000 connections: give at least 1032",
+          "db: connections: 1000 is not from 10 to 500: give such a number",
+          "db: databases.App: is no name of a database: give one like app_1, of a-z, 0-9 and _, and none of PostgreSQL's own",
+          "db: databases.none: is no name of a database: give one like app_1, of a-z, 0-9 and _, and none of PostgreSQL's own",
+        ].join("\n"),
+      ),
+    );
+  });
+
+  test("refuses a login of no role's name, to a database that is not declared, or with rights that are none", async () => {
+    const login = (consumer: string, database: string, rights = "read") =>
+      recorded({}, (db) => void db.login(consumer, { database, rights: rights as "read" }));
+    const noRole = "db-pg_x: consumer: pg_x is no name of a role";
+    const like = "give one like app_1, of a-z, 0-9 and _, and none of PostgreSQL's own";
+    await expect(login("pg_x", "app")).rejects.toThrow(new Error(`${noRole}: ${like}`));
+    await expect(login("api", "other", "superuser")).rejects.toThrow(
+      new Error(
+        "db-api: database: other is not declared: give one of app\n" +
+          "db-api: rights: superuser is none: give owner, read-write, read",
+      ),
+    );
   });
 });

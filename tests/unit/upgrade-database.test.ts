@@ -1,7 +1,8 @@
 // A database of another major version: what the stack file makes of the graph, and what the command writes and refuses.
 import { beforeAll, describe, expect, test } from "vitest";
 import { parseDocument } from "yaml";
-import { upgradedText, wantedUpgrade } from "../../cli/backup/upgrade.ts";
+import { wantedUpgrade } from "../../cli/backup/upgrade.ts";
+import { changed } from "../../cli/backup/update-with.ts";
 import { configKey } from "../../cli/stack/program.ts";
 import type { DockerHost } from "../../components/host/docker-host.ts";
 import { invariants } from "../../testing/invariants.ts";
@@ -111,9 +112,9 @@ describe("bulkhead upgrade-database", () => {
   const server = { image: OLD, env: ["PATH=/bin", "PG_MAJOR=15"] };
 
   test("writes what it found into the stack file", () => {
-    const document = parseDocument("config:\n  a:b: 1 # ours\n");
-    upgradedText(document, "db", wantedUpgrade(document, "db", server, 17, "u1"));
-    expect(String(document)).toBe(
+    const file = "config:\n  a:b: 1 # ours\n";
+    const value = wantedUpgrade(parseDocument(file), "db", server, 17, "u1");
+    expect(changed(file, { key: "upgrade", of: "db", value })).toBe(
       `config:\n  a:b: 1 # ours\n  ${configKey("upgrade")}:\n    db:\n      id: u1\n      from: 15\n      to: 17\n` +
         `      image: ${OLD}\n`,
     );

@@ -10,20 +10,25 @@ import { SecretFiles } from "../../../components/host/secret.ts";
 const config = new Config();
 const images = config.requireObject<{ traefik: string; postgres: string; rclone: string }>("images");
 const storage = config.requireObject<{ endpoint: string; bucket: string }>("storage");
+const copy = config.getObject<{ endpoint: string; bucket: string }>("copy");
 const host = new DockerHost("host", { host: "local", jobImage: images.traefik });
 await host.check({});
 const vault = new Vault("vault", {
   ...{ host, image: images.rclone, ...storage },
   accessKeyId: config.requireSecret("accessKeyId"),
   secretAccessKey: config.requireSecret("secretAccessKey"),
+  copy: copy && {
+    ...{ ...copy, everyMinutes: 1, accessKeyId: "AKIDSECOND" },
+    secretAccessKey: config.requireSecret("copySecretAccessKey"),
+  },
 });
 const db = new Postgres("db", {
   ...{ host, image: images.postgres, vault, connections: 20, limits: { memoryMb: 256, cpus: 1, pids: 64 } },
-  maxMb: 1024,
+  maxMb: config.getNumber("maxMb") ?? 1024,
   version: config.getObject<15 | 17>("version"),
   databases: { app: { extensions: ["pg_trgm"] } },
 });
-new Backup("backup", { database: db, walEverySeconds: 2 });
+new Backup("backup", { database: db, walEverySeconds: 2, spoolMb: 64 });
 
 /** Each line of /tmp/acknowledged, with the time, is written when the commit of that row was. */
 const WRITE = `
@@ -48,3 +53,6 @@ new Container("writer", {
   command: [],
   health: { test: ["CMD", "test", "-e", "/tmp/pgpass"] },
 });
+
+/** For the commands, which say what of it is served: nothing. */
+export const [url, services] = ["", {}];

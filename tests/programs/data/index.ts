@@ -7,6 +7,7 @@ import { Container } from "../../../components/host/container.ts";
 import { DataVolume } from "../../../components/host/data-volume.ts";
 import { DockerHost } from "../../../components/host/docker-host.ts";
 import { SecretFiles } from "../../../components/host/secret.ts";
+import { psqlConsumer } from "../psql-consumer.ts";
 
 const config = new Config();
 const images = config.requireObject<Record<"traefik" | "postgres" | "pgbouncer" | "valkey", string>>("images");
@@ -28,18 +29,12 @@ const notes = new DataVolume("notes", {
   ...{ host, owner: "999:999", maxMb: 100, withoutBackup: { why: "a test makes it anew" } },
 });
 
-const CONNECT = `
-export PGHOST="$DATABASE_HOST" PGPORT="$DATABASE_PORT" PGDATABASE="$DATABASE_NAME" PGUSER="$DATABASE_USER" PGCONNECT_TIMEOUT=2
-printf '*:*:*:*:%s\\n' "$(cat "$DATABASE_PASSWORD_FILE")" > /tmp/pgpass
-chmod 600 /tmp/pgpass
-export PGPASSFILE=/tmp/pgpass
-`;
 /** Each line of /notes/NAME is written when the commit of that row was, and each of /notes/NAME-failed when one was not. */
-const WRITE = `${CONNECT}
+const WRITE = `
 until psql -Xqc 'create table if not exists acks (id bigint generated always as identity primary key, nonce uuid default gen_random_uuid())'; do sleep 0.2; done
 while :; do psql -XqAtc 'insert into acks default values returning nonce' >> /notes/writer || sleep 0.2; done
 `;
-const POOLED = `${CONNECT}
+const POOLED = `
 until psql -Xqc 'select from acks limit 0'; do sleep 0.2; done
 touch /tmp/works
 # Another connection for each row, by several at a time, and one that is kept for some seconds, as drivers' pools keep them.
@@ -51,28 +46,12 @@ while :; do
     psql -XqAtv ON_ERROR_STOP=1 >> /notes/kept 2>> /notes/kept-failed
 done
 `;
-function consumer(name: string, script: string, { env, secrets }: Login, network: Postgres["network"], works: string) {
-  const files = new SecretFiles(`${name}-secrets`, { host, readerUid: "999", secrets });
-  new Container(
-    name,
-    {
-      ...{ host, image: images.postgres, role: "worker", run: "always", user: "999:999" },
-      ...{ limits: { memoryMb: 64, cpus: 0.5, pids: 32 }, env: { ...env, ...files.env } },
-      volumes: [files.volume, { name: notes.volumeName, path: "/notes", writable: true, noCopy: true }],
-      // Where the image declares a volume, Docker would make one without a name.
-      tmpfsMb: { "/tmp": 16, "/var/lib/postgresql/data": 1 },
-      networks: [{ name: network.name, aliases: [name] }],
-      entrypoint: ["/bin/sh", "-c", script],
-      command: [],
-      health: { test: ["CMD", "test", "-e", works] },
-      graceSeconds: 1,
-    },
-    { dependsOn: notes },
-  );
+function consumer(name: string, script: string, login: Login, network: Postgres["network"], works: string) {
+  psqlConsumer(name, { host, image: images.postgres, login, network, notes, script, works });
 }
 const login = (name: string, rights: LoginArgs["rights"]) => db.login(name, { database: "app", rights });
 consumer("writer", WRITE, login("writer", "owner"), db.network, "/tmp/pgpass");
-consumer("reader", `${CONNECT}\nwhile :; do sleep 1; done`, login("reader", "read"), db.network, "/tmp/pgpass");
+consumer("reader", "while :; do sleep 1; done", login("reader", "read"), db.network, "/tmp/pgpass");
 const pooled = pool.login("pooled", { database: "app", rights: "read-write" });
 consumer("pooled", POOLED, pooled, pool.network, "/tmp/works");
 

@@ -29,6 +29,7 @@ const isAdmin = (text) => [...meanings(text)].some((one) => /^\\/(admin|private|
 const answer = (request, response) => {
   const { url, headers } = request;
   if (url === "/down") return response.writeHead(503, { "content-type": "application/json" }).end('{"down":true}');
+  if (url === "/busy") return response.writeHead(503).end("busy");
   if (url === "/style.css") return response.writeHead(200, { "content-type": "text/css" }).end("a{color:red}".repeat(500));
   if (url === "/slow") return setTimeout(() => response.end("at last"), 3000);
   if (headers["content-type"] === "application/grpc") {
@@ -84,7 +85,7 @@ function app(
 
 const gate = app("gate", { paths: ["/login"] }, { healthPath: "/login/up" });
 const users = {
-  ann: pulumi.secret("a horse with no name"),
+  ann: pulumi.secret(process.env["ANN"] ?? "a horse with no name"),
   bob: new GeneratedSecret("bob-password").value,
 };
 
@@ -121,7 +122,7 @@ app(
   { paths: ["/sealed"] },
   {
     protocol: "https",
-    upstreamTls: { caCertificatePem: sealed("ca.pem"), serverName: "sealed.test" },
+    upstreamTls: { caCertificatePem: sealed("ca.pem"), serverName: process.env["SEALED_AS"] ?? "sealed.test" },
     secrets: { CERTIFICATE: sealed("certificate.pem"), PRIVATE_KEY: sealed("private.key") },
   },
 );

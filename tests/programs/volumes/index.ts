@@ -10,12 +10,17 @@ import { DockerHost } from "../../../components/host/docker-host.ts";
 const config = new Config();
 const images = config.requireObject<Record<"traefik" | "rclone" | "restic" | "valkey", string>>("images");
 const storage = config.requireObject<{ endpoint: string; bucket: string }>("storage");
+const copy = config.getObject<{ endpoint: string; bucket: string }>("copy");
 const host = new DockerHost("host", { host: "local", jobImage: images.traefik });
 await host.check({});
 const vault = new Vault("vault", {
   ...{ host, image: images.rclone, resticImage: images.restic, ...storage },
   accessKeyId: config.requireSecret("accessKeyId"),
   secretAccessKey: config.requireSecret("secretAccessKey"),
+  copy: copy && {
+    ...{ ...copy, everyMinutes: 1, accessKeyId: "AKIDSECOND" },
+    secretAccessKey: config.requireSecret("copySecretAccessKey"),
+  },
 });
 const limits = { memoryMb: 64, cpus: 0.5, pids: 32 };
 const uploads = new DataVolume("uploads", { host, maxMb: 100, vault });
@@ -31,3 +36,6 @@ new Worker("client", {
   command: ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait; done"],
   health: { test: ["CMD", "true"] },
 });
+
+/** For the commands, which say what of it is served: nothing. */
+export const [url, services] = ["", {}];

@@ -6,6 +6,8 @@ const say = (message) => console.log(JSON.stringify({ level: "info", message, re
 
 if (ROLE === "web") {
   const server = require("node:http").createServer((request, response) => {
+    // More than it may have.
+    if (request.url === "/eat") for (const held = []; ;) held.push(Buffer.alloc(2 ** 20, 1));
     if (request.url === "/health" && RELEASE === "broken") response.statusCode = 500;
     response.setHeader("Content-Type", "application/json");
     setTimeout(() => response.end(JSON.stringify({ release: RELEASE, host: hostname() })), Number(SLOW_MS));

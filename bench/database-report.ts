@@ -1,0 +1,72 @@
+import { markdownTable } from "./results.ts";
+import { median, ratio } from "./statistics.ts";
+
+/** Each a round. */
+export interface Figures {
+  writes: Record<"ours" | "defaults", number[]>;
+  reads: Record<"ours" | "defaults", number[]>;
+  crowd: Record<"pooled" | "direct", { tps: number; latencyMs: number; memory: string }[]>;
+  /** What the server says to the crowd when it comes directly. */
+  refused: string;
+  backups: Record<"running" | "ended", number[]>;
+}
+
+interface Run {
+  ROUNDS: number;
+  SECONDS: number;
+  SCALE: number;
+  CROWD: number;
+  memoryMb: number;
+  cpus: number;
+}
+
+export function report(machine: string, run: Run, { writes, reads, crowd, refused, backups }: Figures): string[] {
+  const { ROUNDS, SECONDS, SCALE, CROWD, memoryMb, cpus } = run;
+  const row = (what: string, one: number[], other: number[]) => {
+    const [a, b] = [median(one), median(other)];
+    return [what, `${a.toFixed(0)}/s`, `${b.toFixed(0)}/s`, ratio(a, b)];
+  };
+  const [pooled, direct] = [crowd.pooled, crowd.direct].map((rounds) => ({
+    tps: rounds.map(({ tps }) => tps),
+    latencyMs: median(rounds.map(({ latencyMs }) => latencyMs)),
+    memory: rounds.at(-1)!.memory,
+  })) as [{ tps: number[]; latencyMs: number; memory: string }, { tps: number[]; latencyMs: number; memory: string }];
+  return [
+    "## The database",
+    "",
+    machine,
+    "",
+    `Medians of ${ROUNDS} rounds of ${SECONDS} s in alternating order, each server with ${memoryMb} MiB and ${cpus} CPU; ` +
+      `pgbench with scale ${SCALE} and 8 clients, its transactions a second. The ratio is what says something.`,
+    "",
+    "### Ours against the image's defaults",
+    "",
+    ...markdownTable(
+      ["", "Bulkhead", "the image's defaults", "ratio"],
+      [row("writes (TPC-B)", writes.ours, writes.defaults), row("reads", reads.ours, reads.defaults)],
+    ),
+    "",
+    `### ${CROWD} clients`,
+    "",
+    `Reads. Directly: a server of the image's defaults whose \`max_connections\` was made large enough. Bulkhead's own server ` +
+      `says to such a crowd that comes directly: "${refused}".`,
+    "",
+    ...markdownTable(
+      ["", "through PgBouncer", "directly", "ratio"],
+      [
+        row("reads", pooled.tps, direct.tps),
+        [
+          "mean latency",
+          `${pooled.latencyMs.toFixed(0)} ms`,
+          `${direct.latencyMs.toFixed(0)} ms`,
+          ratio(pooled.latencyMs, direct.latencyMs),
+        ],
+        ["memory of the server", pooled.memory, direct.memory, ""],
+      ],
+    ),
+    "",
+    "### With the receiver and the shipper of backups, and with both ended",
+    "",
+    ...markdownTable(["", "with", "without", "ratio"], [row("writes (TPC-B)", backups.running, backups.ended)]),
+  ];
+}
