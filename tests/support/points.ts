@@ -34,7 +34,7 @@ export function missingTests(points: readonly Point[]): string[] {
 function titlesOf(text: string): RegExp[] {
   return [
     ...text.matchAll(
-      /\btest(?:\.skipIf\([^)]*\))?(?:\.each\((?:\w+|[^]*?\](?: as const)?)\))?\(\s*(["'`])(.*?)(?<!\\)\1/g,
+      /\btest(?:\.(?:skipIf|runIf)\([^)]*\))?(?:\.each\((?:\w+|[^]*?\](?: as const)?)\))?\(\s*(["'`])(.*?)(?<!\\)\1/g,
     ),
   ].map(([, , title]) => {
     const parts = title!
