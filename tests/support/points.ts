@@ -33,7 +33,9 @@ export function missingTests(points: readonly Point[]): string[] {
 /** A title with %s stands for many. */
 function titlesOf(text: string): RegExp[] {
   return [
-    ...text.matchAll(/\btest(?:\.skipIf\([^)]*\))?(?:\.each\([^]*?\](?: as const)?\))?\(\s*(["'`])(.*?)(?<!\\)\1/g),
+    ...text.matchAll(
+      /\btest(?:\.(?:skipIf|runIf)\([^)]*\))?(?:\.each\((?:\w+|[^]*?\](?: as const)?)\))?\(\s*(["'`])(.*?)(?<!\\)\1/g,
+    ),
   ].map(([, , title]) => {
     const parts = title!
       .replaceAll("\\`", "`")

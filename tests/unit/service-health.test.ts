@@ -48,8 +48,8 @@ test("a database's network keeps its users from what listens on the host", async
       ...{
         host,
         image: IMAGE,
-        limits: { ...limits, memoryMb: 256 },
-        maxMb: 1000,
+        limits: { memoryMb: 256, cpus: 1, pids: 128 },
+        maxMb: 2000,
         databases: { app: {} },
         withoutBackup: { why: "a test" },
       },
