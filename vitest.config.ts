@@ -26,7 +26,13 @@ export default defineConfig({
       },
       {
         // The rules of the policy pack, without Pulumi.
-        test: { name: "policy", include: ["tests/policy/**/*.test.ts"], isolate: false, testTimeout: minutes(1) },
+        test: {
+          name: "policy",
+          include: ["tests/policy/**/*.test.ts"],
+          isolate: false,
+          maxWorkers: 2,
+          testTimeout: minutes(1),
+        },
       },
       {
         // On a real engine, one after the other; scripts/test.ts starts it.

@@ -764,7 +764,7 @@ describe("an invariant complains of one broken property", () => {
     {
       invariant: replaced,
       breaks: "a change that is not made",
-      by: ({ options }) => (options.replaceOnChanges = ["healthcheck", "init", "#initerror"]),
+      by: ({ options }) => (options.replaceOnChanges = ["healthcheck", "init", "mounts", "#initerror"]),
       complaint: "backend: is not replaced for tmpfs, which the provider would take for an update and not make",
     },
     {
