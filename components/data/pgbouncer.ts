@@ -92,7 +92,7 @@ export class PgBouncer extends pulumi.ComponentResource {
       {
         ...{ host, image, limits, role: "database", run: "always" },
         entrypoint: ["/bin/sh", "-c", START, name],
-        command: [user],
+        command: [user, server.name],
         env: { PGPASSFILE: "/etc/pgbouncer/pgpass", PGUSER: user },
         networks: [
           { name: this.network.name, aliases: [name] },
@@ -182,5 +182,6 @@ server_login_retry = 1
 ignore_startup_parameters = extra_float_digits
 log_connections = 0
 log_disconnections = 0
+log_stats = 0
 `;
 }

@@ -264,16 +264,18 @@ test("what flows goes on, and what stands still ends: after three minutes", { ti
 test("an office behind one address loads a page of 40 parts for each of 40 people at once", async () => {
   const rates = { requestsPerSecond: 100, burst: 200 };
   const page = async () => {
-    const statuses = (await people(40, world.otherAddress, 40)).flat();
-    return { good: statuses.filter((status) => status === 200).length, of: statuses.length };
+    const byStatus: Record<number, number> = {};
+    for (const status of (await people(40, world.otherAddress, 40)).flat())
+      byStatus[status] = (byStatus[status] ?? 0) + 1;
+    return byStatus;
   };
   await deploy({ edge: rates });
   const limited = await page();
-  expect(limited.good).toBeLessThan(limited.of);
+  expect(limited[429]).toBeGreaterThan(0);
   await deploy({ edge: { ...rates, sharedAddresses: [{ range: `${world.otherAddress}/32`, clients: 40 }] } });
   const shared = await page();
   console.log(JSON.stringify({ event: "an office", limited, shared }));
-  expect(shared).toEqual({ good: 1600, of: 1600 });
+  expect(shared).toEqual({ 200: 1600 });
   // Nobody else has got more by it.
   const [person] = await people(1, world.address, 400);
   expect(person).toContain(429);
@@ -516,10 +518,15 @@ async function leave(): Promise<void> {
 function people(count: number, from: string, parts: number): Promise<number[][]> {
   return Promise.all(
     Array.from({ length: count }, async () => {
-      const session = await startHttp2(from);
-      const statuses = await Promise.all(Array.from({ length: parts }, () => statusOf(session, "/")));
-      session.close();
-      return statuses;
+      const ask = async (times: number) => {
+        const session = await startHttp2(from);
+        const statuses = await Promise.all(Array.from({ length: times }, () => statusOf(session, "/")));
+        session.close();
+        return statuses;
+      };
+      const answered = (await ask(parts)).filter((status) => status !== 0);
+      // As a browser: what a connection that has reached its age did not begin is asked for on another one.
+      return [...answered, ...(answered.length < parts ? await ask(parts - answered.length) : [])];
     }),
   );
 }

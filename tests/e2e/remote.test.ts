@@ -23,6 +23,7 @@ import { atTerminal } from "../support/terminal.ts";
 
 let host: RemoteHost;
 let reach: Reach;
+let small: string;
 /** Where `make` is called as a person does. */
 let copy: RepositoryCopy;
 
@@ -39,7 +40,8 @@ beforeAll(async () => {
   });
   copy = new RepositoryCopy();
   writeStackFile({});
-  await host.loadImages(Object.values(reach.config["reach:images"] as Record<string, string>));
+  small = await provideSmallImage(currentTestEngine());
+  await host.loadImages([small, ...Object.values(reach.config["reach:images"] as Record<string, string>)]);
 });
 
 afterAll(async () => {
@@ -373,9 +375,7 @@ test("destroy leaves nothing there", async () => {
 test.runIf(SOAK)("a hundred containers are made by one update without a dropped connection", async () => {
   const containers = 100;
   const running = 5;
-  const name = await provideSmallImage(currentTestEngine());
-  await host.loadImages([name]);
-  const image = (await reach.engine.get<{ Id: string }>(`/images/${encodeURIComponent(name)}/json`)).Id;
+  const image = (await reach.engine.get<{ Id: string }>(`/images/${encodeURIComponent(small)}/json`)).Id;
   const project = await createTestProject({
     stack: "many",
     program: join(import.meta.dirname, "../support/many-containers/"),
@@ -411,9 +411,8 @@ test("after a reboot the next run works, and `bulkhead doctor` finds what is wro
   await host.reboot();
   await host.daemonReady();
   expect(await reachedByRollback()).toContain(REACHED);
-  const image = await provideSmallImage(currentTestEngine());
   const publish = ["--publish", "8443:80", "--name", "squatter"];
-  expect(await host.docker(["run", "--detach", ...publish, image, "httpd", "-f"])).toMatchObject({ code: 0 });
+  expect(await host.docker(["run", "--detach", ...publish, small, "httpd", "-f"])).toMatchObject({ code: 0 });
 
   const { code, stdout } = await make("doctor");
   expect(code).toBe(2);
