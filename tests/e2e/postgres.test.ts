@@ -106,25 +106,6 @@ test("a password is rotated and PgBouncer replaced without a failed query, and t
   expect(await hashes("rolname like 'pooled%'")).toBe("t\n");
 });
 
-// Its own resolver would keep for an hour that there was no such name.
-test("PgBouncer finds a server that starts after it", async () => {
-  const [server, pool] = [await idOf("db"), await idOf("pool")];
-  const log = async () => {
-    const { stdout, stderr } = await docker("logs", pool);
-    return stdout + stderr;
-  };
-  await docker("stop", server);
-  try {
-    await docker("restart", pool);
-    // Somebody has asked for it meanwhile.
-    await until(async () => (await log()).includes("cached error: connect failed"));
-  } finally {
-    await docker("start", server);
-  }
-  const before = (await lines("pooled")).length;
-  await until(async () => (await lines("pooled")).length > before + 20, 30);
-});
-
 test.each(inSoak("PgBouncer"))(
   "%s is replaced six times under new connections without a refused one",
   async () => {
