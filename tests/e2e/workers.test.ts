@@ -125,16 +125,28 @@ test.runIf(SOAK)("a replica that stands still gets no more requests, and loses n
   await clients.advance(20);
   const [victim] = await running("web");
   // All but Docker's init, which a signal by Docker would reach alone.
-  const signal = (name: string) => runCommand("docker", ["exec", victim!.Id, "sh", "-c", `kill -${name} -1`]);
+  const signal = async (name: "STOP" | "CONT") => {
+    const top = await runCommand("docker", ["top", victim!.Id, "-eo", "pid,comm"]);
+    expect(top, top.stderr).toMatchObject({ code: 0 });
+    const processes = top.stdout.trim().split("\n").slice(1);
+    for (const line of processes.filter((each) => !/docker-init|tini/.test(each)))
+      process.kill(Number.parseInt(line, 10), `SIG${name}`);
+  };
   await signal("STOP");
   // Each connection may be held by it once, until the edge has found it out.
   await delay(10_000);
-  await clients.advance(100);
+  const others = load("/");
+  await others.advance(100);
+  const { latencyMs: ofOthers, ...seen } = await others.stop();
   await signal("CONT");
   await clients.advance(50);
   const { requests, failed, failures, latencyMs, longestSilenceSeconds } = await clients.stop();
-  console.log(JSON.stringify({ stopped: victim!.Config.Hostname, requests, failed, latencyMs, longestSilenceSeconds }));
+  console.log(
+    JSON.stringify({ stopped: victim!.Config.Hostname, requests, failed, latencyMs, longestSilenceSeconds, ofOthers }),
+  );
   expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+  expect({ failed: seen.failed, failures: seen.failures }).toEqual({ failed: 0, failures: [] });
+  expect(ofOthers.max).toBeLessThan(2_000);
   // It held some, or it did not stand still.
   expect(latencyMs.max).toBeGreaterThan(5_000);
   expect((await running("web")).map(({ RestartCount }) => RestartCount)).toEqual([0, 0]);
