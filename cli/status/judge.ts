@@ -83,23 +83,21 @@ function needsOfContainer(container: ServingContainer, { stack, now }: Status): 
 const RECENT_MS = 10 * 60_000;
 
 /** By the checks of `bulkhead doctor`, those that change from day to day. */
-function hostNeeds({ stack, domain, engine, shell, certificate, further, data, now, containers }: Status): Need[] {
-  if (containers.length === 0) return [];
-  const facts = {
-    engine,
-    shell,
-    certificate,
-    further,
-    data,
-    now,
-    stack: { label: stackLabel(stack), domain },
-  } as unknown as HostFacts;
+function hostNeeds(status: Status): Need[] {
+  if (status.containers.length === 0) return [];
   return (["disk", "data", "updates", "certificate"] as const).flatMap((about) => {
-    const { found, verdict, cure } = checks[about]!(facts);
+    const { found, verdict, cure } = hostCheck(about, status);
     // Without an edge there is no certificate, and the edge is told of already.
     // Updates wait on most days, and are told with the host: doctor says how they are made.
     return verdict === "bad" || (verdict === "warn" && about !== "updates")
       ? [{ about, what: found, cure: cure.map((line) => line.trim()).join(" ") }]
       : [];
   });
+}
+
+/** What a check of `bulkhead doctor` finds by the facts that the status has, which these need and no more. */
+export function hostCheck(check: "certificate" | "data" | "disk" | "updates", status: Status) {
+  const { stack, domain, engine, shell, certificate, further, data, now } = status;
+  const facts = { engine, shell, certificate, further, data, now, stack: { label: stackLabel(stack), domain } };
+  return checks[check]!(facts as unknown as HostFacts);
 }

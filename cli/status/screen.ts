@@ -1,11 +1,9 @@
 // One screen of `bulkhead status`.
-import { checks } from "../doctor/host-checks.ts";
-import type { HostFacts } from "../doctor/host-facts.ts";
 import { outsideOf } from "../doctor/outside.ts";
 import { bold, red } from "../report/colour.ts";
 import { table } from "../report/table.ts";
 import { runOf } from "../stack/lock.ts";
-import type { Need } from "./judge.ts";
+import { hostCheck, type Need } from "./judge.ts";
 import type { ServingContainer, Status } from "./read-status.ts";
 
 const COLUMNS = ["service", "release", "health", "outside", "since", "restarts", "memory", "cpu"] as const;
@@ -63,29 +61,9 @@ export function ago(time: string, now: Date): string {
       : `${Math.floor(minutes / 1440)} d`;
 }
 
-function about({
-  engine,
-  shell,
-  certificate,
-  further,
-  data,
-  now,
-  domain,
-  stack,
-  release,
-  state,
-  stateProblem = "",
-}: Status): string[] {
-  const facts = {
-    engine,
-    shell,
-    certificate,
-    further,
-    data,
-    now,
-    stack: { label: stack, domain },
-  } as unknown as HostFacts;
-  const found = (check: string) => checks[check]!(facts).found;
+function about(status: Status): string[] {
+  const { data, release, state, stateProblem = "" } = status;
+  const found = (check: Parameters<typeof hostCheck>[0]) => hostCheck(check, status).found;
   const updated = state?.updatedAt ?? release?.deployedAt;
   const who = release?.by === undefined ? "" : `, by ${release.by}`;
   const holders = state?.holders ?? [];
