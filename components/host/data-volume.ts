@@ -99,22 +99,26 @@ export class DataVolume extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    const restored = restore && this.#restored(args, restore);
+    const restored = restore && restoredFiles(name, { host, owner, maxMb, vault: vault! }, restore, { parent: this });
     this.volumeName = restored && restore.serve ? restored : volume.name;
     this.registerOutputs({ volumeName: this.volumeName });
   }
+}
 
-  /** The name of a new volume with its files as of a moment, known when they were compared with their checksums. */
-  #restored({ host, maxMb, vault }: DataVolumeArgs, { id, to, serve, from: place }: Restore): pulumi.Output<string> {
-    const { owner } = this;
-    const name = `${this.name}-restored-${id}`;
-    const withoutBackup = serve ? undefined : { why: NOT_SERVED_YET };
-    const volume = new DataVolume(name, { host, owner, maxMb, withoutBackup }, { parent: this });
-    const { volumeName } = volume;
-    const from = { volume: this.name, into: volumeName, owner, id, to, from: place };
-    const job = vault!.restore(`${name}-restore`, from, { parent: this, dependsOn: volume });
-    return pulumi.all([volumeName, job.name]).apply(([known]) => known);
-  }
+/** The name of a new volume with the files of another as of a moment, known when they were compared with their checksums. */
+export function restoredFiles(
+  of: string,
+  { host, owner, maxMb, vault }: { host: DockerHost; owner: string; maxMb: number; vault: VolumeVault },
+  { id, to, serve, from: place }: Restore,
+  opts: pulumi.ComponentResourceOptions = {},
+): pulumi.Output<string> {
+  const name = `${of}-restored-${id}`;
+  const withoutBackup = serve ? undefined : { why: NOT_SERVED_YET };
+  const volume = new DataVolume(name, { host, owner, maxMb, withoutBackup }, opts);
+  const { volumeName } = volume;
+  const from = { volume: of, into: volumeName, owner, id, to, from: place };
+  const job = vault.restore(`${name}-restore`, from, { ...opts, dependsOn: volume });
+  return pulumi.all([volumeName, job.name]).apply(([known]) => known);
 }
 
 /** Where volumes are kept: a Vault. */
@@ -196,7 +200,7 @@ export function dataMounts(
 }
 
 /** Docker's provider takes another volume at a folder for no change, and another setting for one. */
-export function restoredEnv(volumes: readonly MountedVolume[]): Record<string, string> {
+export function restoredEnv(volumes: readonly Pick<MountedVolume, "restoredBy">[]): Record<string, string> {
   const ids = volumes.flatMap(({ restoredBy }) => restoredBy ?? []);
   return ids.length > 0 ? { RESTORED: ids.join(" ") } : {};
 }

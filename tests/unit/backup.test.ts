@@ -108,7 +108,7 @@ describe("a restore", () => {
 
   test("is written into the stack file, whose comments stay", () => {
     const value = { id: "r1", to: "latest" };
-    expect(changed("config:\n  # ours\n  a:b: 1\n", { key: "restore", of: "db", value })).toBe(
+    expect(changed("config:\n  # ours\n  a:b: 1\n", { key: "restore", of: { db: value } })).toBe(
       `config:\n  # ours\n  a:b: 1\n  ${configKey("restore")}:\n    db:\n      id: r1\n      to: latest\n`,
     );
   });
