@@ -1,17 +1,19 @@
 // `bulkhead restore`: databases and volumes from the vault, into new volumes, by ordinary updates. The first makes them beside
 // what runs; the second, after a word was typed, lets what runs have them. The old volumes are kept.
 import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { Option, type Command } from "commander";
+import { parseDocument } from "yaml";
 import { provideDocker } from "../toolchain/docker.ts";
 import { say } from "../toolchain/steps.ts";
 import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
 import { DONE, FAILED, NOT_REACHED } from "./exit-codes.ts";
 import { updateWith } from "./backup/update-with.ts";
 import { databaseOf } from "./backup/parts.ts";
-import { momentOf, type Wanted } from "./backup/restore.ts";
+import { momentOf, servedRestore, type Wanted } from "./backup/restore.ts";
 import { ask } from "./report/prompt.ts";
 import { listContainers, nameOf } from "./stack/containers.ts";
-import { openStack, type Stack } from "./stack/stack.ts";
+import { committedFile, openStack, type Stack } from "./stack/stack.ts";
 
 interface Options extends StackOptions {
   to?: string;
@@ -51,19 +53,26 @@ async function goBack(names: string[], { stack: name, to, latest, backup, from }
   const moment = latest ? "latest" : (backup ?? momentOf(to!, new Date()));
   const wanted: Wanted = { id: randomBytes(4).toString("hex"), to: moment, ...(from && { from }) };
   const stack = await openStack(name, provideDocker);
-  const update = (value: Wanted) =>
+  const update = (valueOf: (name: string) => Wanted) =>
     updateWith(
       ...([stack, name] as const),
-      { key: "restore", of: Object.fromEntries(names.map((each) => [each, value])) },
+      { key: "restore", of: Object.fromEntries(names.map((each) => [each, valueOf(each)])) },
       "Not restored",
     );
+  const document = parseDocument(await readFile(committedFile(name), "utf8"));
+  // What an earlier restore made goes on serving until then.
+  const tried = (each: string): Wanted => {
+    const before = servedRestore(document, each);
+    return { ...wanted, ...(before && { before }) };
+  };
+  const served = () => ({ ...wanted, serve: true });
   try {
     const listed = names.join(" ");
     if (!(await isOnHost(stack, names))) {
       say(`Nothing of ${listed} is on the host: it is restored before anything starts.`);
-      return await update({ ...wanted, serve: true });
+      return await update(served);
     }
-    const code = await update(wanted);
+    const code = await update(tried);
     if (code !== DONE && code !== NOT_REACHED) return code;
     say(`\n${await whatCameOfIt(stack, wanted.id)}`);
     const question =
@@ -72,11 +81,12 @@ async function goBack(names: string[], { stack: name, to, latest, backup, from }
       "What was written since that moment is then in the old volume alone, which is kept: ";
     if ((await ask(question, "a restore is for a person at a terminal")) !== `restore ${listed}`) {
       say(
-        "Not served. `bulkhead restore` begins anew; to forget it, take `restore` out of the stack file, and `bulkhead up`.",
+        "Not served. `bulkhead restore` begins anew. To forget it, take it out of `restore` in the stack file, or give what " +
+          "its `before` says, and `bulkhead up`.",
       );
       return FAILED;
     }
-    return await update({ ...wanted, serve: true });
+    return await update(served);
   } finally {
     stack.engine.close();
   }

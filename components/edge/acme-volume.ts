@@ -4,7 +4,7 @@ import type { Exception as PolicyException } from "../../policy/exceptions.ts";
 import { restoredFiles, type VolumeVault } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import { Job } from "../host/job.ts";
-import { restoreOf } from "../host/restore.ts";
+import { restoresOf, type Restore } from "../host/restore.ts";
 
 export interface AcmeVolumeArgs {
   host: DockerHost;
@@ -63,8 +63,7 @@ export class AcmeVolume {
       { parent },
     );
     const own = pulumi.all([volume.name, file.name]).apply(([volumeName]) => volumeName);
-    const restore = restoreOf(this.name, { copy: {} });
-    this.restoredBy = restore?.serve ? restore.id : undefined;
+    this.restoredBy = restoresOf(this.name, { copy: {} }).served?.id;
     this.volumeName = this.restoredBy === undefined ? own : pulumi.output(complete.then(() => this.#restored ?? own));
   }
 
@@ -78,16 +77,16 @@ export class AcmeVolume {
   keptIn(vault: VolumeVault): void {
     this.#isKept = true;
     const { name, host, owner } = this;
-    const restore = restoreOf(name, vault);
-    if (restore === undefined) return;
-    // Nobody's child: nothing of the edge is on the vault's network.
-    const volumeName = restoredFiles(name, { host, owner, maxMb: MAX_MB, vault }, restore);
-    if (restore.serve) this.#restored = volumeName;
+    const { served, tried } = restoresOf(name, vault);
+    // Nobody's children: nothing of the edge is on the vault's network.
+    const restored = (restore: Restore) => restoredFiles(name, { host, owner, maxMb: MAX_MB, vault }, restore);
+    if (tried) restored(tried);
+    if (served) this.#restored = restored(served);
   }
 
   /** At the program's end. @throws Error if the stack file has a restore of it, and no vault keeps it. */
   refuseIdleRestore(): void {
-    if (!this.#isKept) restoreOf(this.name, undefined);
+    if (!this.#isKept) restoresOf(this.name, undefined);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Exception } from "./hardening.ts";
 import type { ContainerArgs } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { Job } from "./job.ts";
-import { NOT_SERVED_YET, restoreOf, WAS_REPLACED, type Restore } from "./restore.ts";
+import { NOT_SERVED_YET, restoresOf, WAS_REPLACED, type Restore } from "./restore.ts";
 import { declare, refuseLeftData, type DataKind } from "./left-data.ts";
 
 export interface DataVolumeArgs {
@@ -60,8 +60,8 @@ export class DataVolume extends pulumi.ComponentResource {
     if (problems.length > 0) throw new Error(problems.join("\n"));
     this.owner = owner;
     [this.name, this.host, this.vault] = [name, host, vault];
-    const restore = restoreOf(name, vault);
-    this.restoredBy = restore?.serve ? restore.id : undefined;
+    const { served, tried } = restoresOf(name, vault);
+    this.restoredBy = served?.id;
     const withoutBackup = this.restoredBy === undefined ? args.withoutBackup : { why: WAS_REPLACED };
     const volumeName = host.named(name);
     declare(host, volumeName);
@@ -99,8 +99,10 @@ export class DataVolume extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    const restored = restore && restoredFiles(name, { host, owner, maxMb, vault: vault! }, restore, { parent: this });
-    this.volumeName = restored && restore.serve ? restored : volume.name;
+    const restored = (restore: Restore) =>
+      restoredFiles(name, { host, owner, maxMb, vault: vault! }, restore, { parent: this });
+    if (tried) restored(tried);
+    this.volumeName = served ? restored(served) : volume.name;
     this.registerOutputs({ volumeName: this.volumeName });
   }
 }

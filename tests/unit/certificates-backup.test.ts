@@ -73,6 +73,10 @@ test("a restore fills another volume, which the edge has when it is told to", as
     "reach-test-edge-certificates-restored-r1",
   );
   for (const complaintsOf of Object.values(invariants)) expect(complaintsOf(served)).toEqual([]);
+  const again = await recorded({
+    restore: { id: "r2", to: "latest", before: { id: "r1", to: "latest", serve: true } },
+  });
+  expect(mountOf(again, "edge", "/acme")?.of).toBe("reach-test-edge-certificates-restored-r1");
 });
 
 test("a restore that no vault can make is refused", async () => {
