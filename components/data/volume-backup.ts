@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import { Container } from "../host/container.ts";
-import type { MountedVolume } from "../host/data-volume.ts";
+import type { MountedVolume, VolumeVault } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import type { Limits } from "../host/hardening.ts";
 import { Job } from "../host/job.ts";
@@ -30,11 +30,13 @@ export interface VolumeBackupArgs {
 }
 
 /** What a VolumeBackup takes. */
-export interface BackedUpVolume extends MountedVolume {
+export interface BackedUpVolume extends Pick<MountedVolume, "volumeName" | "owner"> {
   /** In the program: what `bulkhead restore` calls it. */
   readonly name: string;
   readonly host: DockerHost;
   readonly vault?: object | undefined;
+  /** Of one that is made before there is a vault: a restore takes it from there. */
+  keptIn?(vault: VolumeVault): void;
 }
 
 /**
@@ -62,6 +64,7 @@ export class VolumeBackup extends pulumi.ComponentResource {
       ...number("keep.monthly", monthly, 0, 120),
     ]);
     if (!(vault instanceof Vault)) return;
+    volume.keptIn?.(vault);
     const { restic } = vault;
     const labels = (part: string) => ({
       ...{ "bulkhead.backup": part, "bulkhead.backup-of": volume.name, "bulkhead.backup-kind": "volume" },

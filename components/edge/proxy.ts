@@ -3,9 +3,10 @@ import * as pulumi from "@pulumi/pulumi";
 import { maintenanceOf, type Maintenance } from "../settings/maintenance.ts";
 import type { Certificates } from "../settings/certificates.ts";
 import type { TcpPorts } from "../settings/platform.ts";
-import { acmeVolume } from "./acme-volume.ts";
+import { AcmeVolume } from "./acme-volume.ts";
 import { Container } from "../host/container.ts";
 import { Courier } from "../host/file-volume.ts";
+import { restoredEnv } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
@@ -102,6 +103,8 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     routesVolume: pulumi.Output<string>;
   };
   readonly containers: { edge: Container; door: FrontDoor };
+  /** What a CA issued, for a VolumeBackup. @default none, where certificates are files */
+  readonly certificates: AcmeVolume | undefined;
   readonly #domains: readonly Domain[];
   readonly #port: string;
   readonly #limits: { domain: string; domains: readonly Domain[]; requestsPerSecond: number; burst: number };
@@ -144,6 +147,10 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     );
     this.routeFiles = { host, doorNetwork: networks.door.name, routesVolume: routes.name };
 
+    this.certificates =
+      certificates.kind === "acme"
+        ? new AcmeVolume(name, { host, uid: TRAEFIK_UID, complete: this.#complete }, { parent: this })
+        : undefined;
     const provider =
       certificates.kind === "acme" ? dnsProviderSettings(certificates, args.dnsApiToken!, args.dnsApiUrl) : undefined;
     const secrets = new SecretFiles(
@@ -159,8 +166,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
       { host, files: EDGE_PLUGIN, readerUid: TRAEFIK_UID },
       { parent: this },
     );
-    const acme =
-      certificates.kind === "acme" ? acmeVolume(name, { host, uid: TRAEFIK_UID }, { parent: this }) : undefined;
+    const { certificates: acme } = this;
     const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
     const doorSubnets = subnetsOf(networks.door);
     const isForwarded = clientsThrough !== undefined;
@@ -218,7 +224,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
           { name: routes.name, path: "/routes" },
           { name: plugin.volumeName, path: "/plugins-local/src/bulkhead" },
           secrets.volume,
-          ...(acme ? [acme] : []),
+          ...(acme ? [acme.mount] : []),
         ],
         env: {
           // What it collects late it has to collect before the limit. The rest is for its code and the kernel's buffers.
@@ -227,6 +233,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
             Object.keys(provider?.secrets ?? {}).map((key) => [`${key}_FILE`, secrets.env[`${key}_FILE`]!]),
           ),
           ...provider?.env,
+          ...(acme && restoredEnv([acme])),
         },
         entrypoint: ["traefik"],
         command: pulumi.all([doorSubnets, settled]).apply(([subnets, settings]) => traefikArguments(subnets, settings)),
@@ -371,6 +378,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
 
   /** All services that have registered, by name; no more may come. */
   endOfServices(): ReadonlyMap<string, Served> {
+    this.certificates?.refuseIdleRestore();
     this.#isComplete = true;
     this.#completed([...this.#services.values()]);
     return this.#services;

@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { parse, parseDocument, stringify } from "yaml";
 import { drillsIn, listed } from "../../cli/backup/list.ts";
-import { momentOf } from "../../cli/backup/restore.ts";
+import { momentOf, servedRestore } from "../../cli/backup/restore.ts";
 import { changed } from "../../cli/backup/update-with.ts";
 import { configKey } from "../../cli/stack/program.ts";
 import { invariants } from "../../testing/invariants.ts";
@@ -94,6 +95,23 @@ describe("a restore", () => {
     expect(volumeOf(served)).not.toEqual(volumeOf(made));
   }, 30_000);
 
+  test("beside what an earlier restore made, which serves until then", async () => {
+    const before = { id: "r1", to: "latest", serve: true };
+    const tried = await withRestore({ id: "r2", to: "latest", before });
+    expect(dataOf(tried)).toBe("reach-test-db-restored-r1");
+    expect(container(tried, "db").inputs.envs).toContain("RESTORED=r1");
+    expect(container(tried, "db-restored-r2-restore").inputs.networkMode).toBe("none");
+    const earlier = container(await withRestore(before), "db").inputs;
+    expect(container(tried, "db").inputs).toEqual(earlier);
+    expect(dataOf(await withRestore({ id: "r2", to: "latest", serve: true }))).toBe("reach-test-db-restored-r2");
+    const file = (restore: object) => parseDocument(stringify({ config: { [configKey("restore")]: { db: restore } } }));
+    expect(servedRestore(file(before), "db")).toEqual(before);
+    expect(servedRestore(file({ id: "r2", to: "latest", before }), "db")).toEqual(before);
+    expect(servedRestore(file({ id: "r2", to: "latest" }), "db")).toBeUndefined();
+    expect(servedRestore(file({ ...before, before: { id: "r0", to: "latest" } }), "db")).toEqual(before);
+    expect(servedRestore(parseDocument(""), "db")).toBeUndefined();
+  }, 30_000);
+
   test.each<[object, Args, string]>([
     [
       { id: "r1", to: "yesterday" },
@@ -101,6 +119,11 @@ describe("a restore", () => {
       'restore.db.to: yesterday is no moment: give latest, or one like "2026-01-31 12:00:00+00"',
     ],
     [{ id: "../x", to: "latest" }, {}, "restore.db.id: ../x is none: give letters and digits"],
+    [
+      { id: "r1", to: "latest", before: { id: "../x", to: "latest" } },
+      {},
+      "restore.db.before.id: ../x is none: give letters and digits",
+    ],
     [{ id: "r1", to: "latest" }, { database: { vault: undefined } }, "db: has no vault to restore from"],
   ])("refuses %j", async (restore, args, message) => {
     await expect(withRestore(restore, args)).rejects.toThrow(message);
@@ -108,7 +131,9 @@ describe("a restore", () => {
 
   test("is written into the stack file, whose comments stay", () => {
     const value = { id: "r1", to: "latest" };
-    expect(changed("config:\n  # ours\n  a:b: 1\n", { key: "restore", of: "db", value })).toBe(
+    const two = changed("", { key: "restore", of: { db: value, uploads: value } });
+    expect(parse(two)).toEqual({ config: { [configKey("restore")]: { db: value, uploads: value } } });
+    expect(changed("config:\n  # ours\n  a:b: 1\n", { key: "restore", of: { db: value } })).toBe(
       `config:\n  # ours\n  a:b: 1\n  ${configKey("restore")}:\n    db:\n      id: r1\n      to: latest\n`,
     );
   });

@@ -114,7 +114,7 @@ describe("bulkhead upgrade-database", () => {
   test("writes what it found into the stack file", () => {
     const file = "config:\n  a:b: 1 # ours\n";
     const value = wantedUpgrade(parseDocument(file), "db", server, 17, "u1");
-    expect(changed(file, { key: "upgrade", of: "db", value })).toBe(
+    expect(changed(file, { key: "upgrade", of: { db: value } })).toBe(
       `config:\n  a:b: 1 # ours\n  ${configKey("upgrade")}:\n    db:\n      id: u1\n      from: 15\n      to: 17\n` +
         `      image: ${OLD}\n`,
     );

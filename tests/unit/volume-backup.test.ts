@@ -126,6 +126,13 @@ describe("a restore of a volume", () => {
     for (const complaintsOf of Object.values(invariants)) expect(complaintsOf(served)).toEqual([]);
   });
 
+  test("beside what an earlier restore made, which serves until then", async () => {
+    const tried = await withRestore({ id: "r2", to: "latest", before: { id: "r1", to: "latest", serve: true } });
+    expect(sourceOf(tried)).toBe("reach-test-uploads-restored-r1");
+    expect(container(tried, "shop").inputs.envs).toContain("RESTORED=r1");
+    expect(container(tried, "uploads-restored-r2-restore").inputs.command).toEqual(["uploads", "latest"]);
+  });
+
   test("needs a vault", async () => {
     await expect(withRestore({ id: "r1", to: "latest" }, { volume: { vault: undefined } })).rejects.toThrow(
       "uploads: has no vault to restore from: give it one, { vault: new Vault(…) }",
