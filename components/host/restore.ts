@@ -31,6 +31,9 @@ export function restoreOf(name: string, vault: { copy?: object | undefined } | u
     ...(restore.to === "latest" || MOMENT.test(restore.to ?? "") || BACKUP.test(restore.to)
       ? []
       : [`restore.${name}.to: ${restore.to} is no moment: give latest, or one like "2026-01-31 12:00:00+00"`]),
+    ...([true, false, undefined].includes(restore.serve)
+      ? []
+      : [`restore.${name}.serve: ${restore.serve} is none: give true, or leave it out`]),
   ];
   if (problems.length > 0) throw new Error(problems.join("\n"));
   return restore;
