@@ -252,8 +252,7 @@ test.each(inSoak("two databases behind two PgBouncers"))(
   async () => {
     const CROWD = 150;
     const up = async (clients: number) => {
-      const { "postgres:settings": _, ...others } = { ...config, "postgres:crowds": true, "postgres:clients": clients };
-      project.setConfig(others);
+      project.setConfig({ ...config, "postgres:crowds": true, "postgres:clients": clients });
       const { code, stdout, stderr } = await project.up();
       expect(code, stdout + stderr).toBe(0);
     };
