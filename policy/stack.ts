@@ -3,6 +3,7 @@ import type { ServiceArgs } from "@pulumi/docker/service.js";
 import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
 import type { ZoneSettingArgs } from "@pulumi/cloudflare/zoneSetting.js";
 import type { Unwrap } from "@pulumi/pulumi";
+import { backupRules } from "./backups.ts";
 import { DNS_RECORD, LEADING, ZONE_SETTING, ZONE_SETTINGS } from "./cloudflare.ts";
 import { compartmentRules } from "./compartments.ts";
 import { CONTAINER } from "./containers.ts";
@@ -101,6 +102,7 @@ export const stackRules: StackRule[] = [
       );
     },
   },
+  ...backupRules,
   {
     name: "stack-zone-settings",
     severity: "mandatory",

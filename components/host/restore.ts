@@ -41,12 +41,17 @@ export function restoresOf(name: string, vault: { copy?: object | undefined } | 
     : { served: before && { ...before, serve: true }, tried: restore };
 }
 
-function problemsOf(at: string, { id, to, from }: Restore, vault: { copy?: object | undefined } | undefined): string[] {
+function problemsOf(
+  at: string,
+  { id, to, from, serve }: Restore,
+  vault: { copy?: object | undefined } | undefined,
+): string[] {
   return [
     ...(/^[a-z0-9]{1,20}$/.test(id ?? "") ? [] : [`${at}.id: ${id} is none: give letters and digits`]),
     ...(from === undefined || vault === undefined || (from === "copy" && vault.copy)
       ? []
       : [`${at}.from: the vault has no second place: give it one, copy: { … }, or leave it out`]),
+    ...([true, false, undefined].includes(serve) ? [] : [`${at}.serve: ${serve} is none: give true, or leave it out`]),
     ...(to === "latest" || MOMENT.test(to ?? "") || BACKUP.test(to)
       ? []
       : [`${at}.to: ${to} is no moment: give latest, or one like "2026-01-31 12:00:00+00"`]),

@@ -149,7 +149,12 @@ export function compliantStack(): Resource[] {
     }),
     container("courier", { start: false, mustRun: false, restart: "no", logDriver: undefined }),
     container("database", { image: `postgres:18.1@${DIGEST}`, networksAdvanced: [{ name: "data" }] }),
-    container("backup", { networksAdvanced: [{ name: "data" }] }, { "bulkhead.backs-up": "rows" }),
+    container(
+      "backup",
+      { networksAdvanced: [{ name: "inner" }] },
+      { "bulkhead.backs-up": "rows", "bulkhead.backup": "receiver" },
+    ),
+    container("shipper", { networksAdvanced: [{ name: "inner" }] }, { "bulkhead.backup": "shipper" }),
     resource("docker:index/service:Service", "swarmed", {
       labels: labelList({ "bulkhead.publishes": "0.0.0.0:8080" }),
       endpointSpec: { ports: [{ publishedPort: 8080, targetPort: 8080 }] },

@@ -53,6 +53,8 @@ const ENTRY_POINT =
 const GUARD =
   "name smaller ranges, leave trustForwardHeader false, and let a router of less priority answer 503 for the same rule";
 const COMPARTMENT = "take it off that network, and name what it reaches in its uses";
+const APART =
+  "let one container read the data, on networks with internal: true alone, and another one send it, without the volume";
 const EGRESS = "give the network internal: true, and the program egress: true if it has to reach the internet";
 
 const exceptions = (list: unknown) => labelList({ "bulkhead.pids": "64", "bulkhead.exceptions": JSON.stringify(list) });
@@ -698,6 +700,24 @@ const broken: Broken[] = [
     says:
       "rows: holds data and is in no backup: " +
       "name it in the label bulkhead.backs-up of the container that backs it up, or except it if it can be made again",
+  },
+  {
+    rule: "stack-backup-apart",
+    of: "backup",
+    set: { networksAdvanced: [{ name: "web" }] },
+    says: `backup: reads data for a backup, and has a way out by the network web: ${APART}`,
+  },
+  {
+    rule: "stack-backup-apart",
+    of: "shipper",
+    set: { mounts: [{ type: "volume", source: "rows", target: "/rows", readOnly: true }] },
+    says: `shipper: sends backups, and mounts the volume rows, which holds data: ${APART}`,
+  },
+  {
+    rule: "stack-backup-apart",
+    of: "shipper",
+    set: { volumes: [{ volumeName: "rows", containerPath: "/rows", readOnly: true }] },
+    says: `shipper: sends backups, and mounts the volume rows, which holds data: ${APART}`,
   },
   {
     rule: "stack-zone-settings",

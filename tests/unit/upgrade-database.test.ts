@@ -103,6 +103,8 @@ describe("an upgrade", () => {
     [{ to: 16 }, "upgrade.db.to: 16, and the program has version: 17: give both the same, and its image"],
     [{ from: 17 }, "upgrade.db.from: 17 is not before 17: give the version of the old server"],
     [{ id: "../x" }, "upgrade.db.id: ../x is none: give letters and digits"],
+    [{ image: undefined }, "upgrade.db.image: is missing: give the image of the old server"],
+    [{ serve: "yes" }, "upgrade.db.serve: yes is none: give true, or leave it out"],
   ])("refuses %j", async (upgrade, message) => {
     await expect(recorded(upgrade)).rejects.toThrow(message);
   });
