@@ -79,10 +79,11 @@ function keyOf(zone: string, { domains = [] }: Config): string {
 /** What all say, or everything that is wrong with any of them, each once. */
 async function allOf<T>(asked: [Promise<T>, ...Promise<T>[]]): Promise<[T, ...T[]]> {
   const answers = await Promise.allSettled(asked);
-  const reasons = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as Error] : []));
-  const ownFault = reasons.find((reason) => !pulumi.RunError.isInstance(reason));
-  if (ownFault) throw ownFault;
-  const problems = reasons.flatMap(({ message }) => message.split("\n"));
+  const problems = answers.flatMap((answer) => {
+    if (answer.status === "fulfilled") return [];
+    if (!pulumi.RunError.isInstance(answer.reason)) throw answer.reason as Error;
+    return answer.reason.message.split("\n");
+  });
   if (problems.length > 0) throw new pulumi.RunError([...new Set(problems)].join("\n"));
   return Promise.all(asked);
 }
