@@ -200,6 +200,48 @@ describe.runIf(SOAK)("on a host over ssh", { timeout: 600_000 }, () => {
     expect(overlapsIn(eventsIn(await logOf(report!)))).toEqual([]);
   });
 
+  test("what may only run once is never there twice, also if the host restarts while one takes the other's place", async () => {
+    const once = async (...args: string[]) => {
+      const filter = ["--filter", `label=bulkhead.stack=${STACK}`, "--filter", "label=bulkhead.name=once"];
+      const { stdout } = await host.docker([
+        "ps",
+        "--quiet",
+        ...filter,
+        "--filter",
+        "label=bulkhead.role=service",
+        ...args,
+      ]);
+      return stdout.trim().split("\n").filter(Boolean);
+    };
+    const [old] = await once();
+    // One that takes its time to be unhealthy.
+    copy.edit("tests/programs/workers/index.ts", 'ONCE = "first"', 'ONCE = "broken"');
+    const failing = bulkhead("up", "--yes");
+    await vi.waitFor(
+      async () => {
+        const [there, now] = [await once("--all"), await once()];
+        expect(there.length === 2 && now.length === 1 && now[0] !== old).toBe(true);
+      },
+      { timeout: 300_000, interval: 200 },
+    );
+    await host.reboot();
+    await host.daemonReady();
+    let most = 0;
+    for (const until = Date.now() + 30_000; Date.now() < until;) most = Math.max(most, (await once()).length);
+    const failed = await failing;
+    console.log(
+      JSON.stringify({ event: "restart in the gap", most, code: failed.code, said: failed.stdout.slice(-1500) }),
+    );
+    expect(most).toBeLessThanOrEqual(1);
+    expect(failed.code).not.toBe(0);
+    copy.edit("tests/programs/workers/index.ts", 'ONCE = "broken"', 'ONCE = "second"');
+    const up = await bulkhead("up", "--yes");
+    expect(up, up.stdout + up.stderr).toMatchObject({ code: 0 });
+    expect((await once()).length).toBe(1);
+    const policy = ["inspect", "--format", "{{.HostConfig.RestartPolicy.Name}}", ...(await once())];
+    expect((await host.docker(policy)).stdout.trim()).toBe("always");
+  });
+
   test("down leaves nothing there", async () => {
     const down = await bulkhead("down", "--delete-data", "--yes");
     expect(down, down.stdout + down.stderr).toMatchObject({ code: 0 });
