@@ -206,7 +206,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
               ...(httpRedirect
                 ? [
                     {
-                      entryPoint: "http",
+                      ...({ entryPoint: "http", without: "TLS" } as const),
                       why: "answers nothing but redirects to https://, of the names that it serves",
                     },
                   ]
