@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -58,19 +58,27 @@ export async function filesUnder(directory: string): Promise<[path: string, cont
 }
 
 /**
- * Keeps a second run from doing the same long work at the same time. What is kept would be right without it (see the
- * rename above), so a lock that is wrongly taken for a dead one costs time and nothing else.
+ * Keeps a second run from doing the same long work at the same time, and from taking away what the first has half done.
+ * Where the cache is shared by containers or by test engines, another's process id says nothing: its owner touches the
+ * lock for as long as it works.
  */
 async function lock(path: string, name: string): Promise<() => Promise<void>> {
   for (let waiting = false; ; waiting = true) {
     try {
-      await writeFile(path, String(process.pid), { flag: "wx" });
-      return () => rm(path, { force: true });
+      await writeFile(path, `${process.pid} ${pidNamespace()}`, { flag: "wx" });
+      const touching = setInterval(
+        () => void utimes(path, new Date(), new Date()).catch(() => undefined),
+        TOUCHED_EVERY_MS,
+      ).unref();
+      return () => {
+        clearInterval(touching);
+        return rm(path, { force: true });
+      };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
-    const holder = Number(await readFile(path, "utf8").catch(() => ""));
-    if (!(await isHeld(path, holder))) {
+    const [holder = "", namespace = ""] = (await readFile(path, "utf8").catch(() => "")).split(" ");
+    if (!(await isHeld(path, Number(holder), namespace))) {
       await rm(path, { force: true });
       continue;
     }
@@ -79,22 +87,34 @@ async function lock(path: string, name: string): Promise<() => Promise<void>> {
   }
 }
 
-async function isHeld(path: string, holder: number): Promise<boolean> {
+const TOUCHED_EVERY_MS = 2_000;
+/** A machine that is busy with the work may be late. */
+const ABANDONED_AFTER_MS = 20_000;
+
+async function isHeld(path: string, holder: number, namespace: string): Promise<boolean> {
+  const touchedMsAgo =
+    Date.now() -
+    (await stat(path).then(
+      (file) => file.mtimeMs,
+      () => 0,
+    ));
   // Between its creation and the write of the process id the file is empty for a moment.
-  if (!holder)
-    return (
-      Date.now() -
-        (await stat(path).then(
-          (file) => file.mtimeMs,
-          () => 0,
-        )) <
-      5_000
-    );
+  if (!holder) return touchedMsAgo < 5_000;
+  if (namespace !== pidNamespace()) return touchedMsAgo < ABANDONED_AFTER_MS;
   try {
     process.kill(holder, 0);
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Empty where there is no /proc, as on macOS. */
+function pidNamespace(): string {
+  try {
+    return readlinkSync("/proc/self/ns/pid");
+  } catch {
+    return "";
   }
 }
 

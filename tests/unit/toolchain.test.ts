@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   utimesSync,
@@ -169,7 +170,7 @@ describe("the cache", () => {
   test("cleans up after a run that was killed, and takes its lock over", async () => {
     const dead = spawnSync("true").pid;
     mkdirSync(join(directory, "bulkhead", "thing-k1.partial-0123"), { recursive: true });
-    writeFileSync(join(directory, "bulkhead", "thing-k1.lock"), String(dead));
+    writeFileSync(join(directory, "bulkhead", "thing-k1.lock"), `${dead} ${readlinkSync("/proc/self/ns/pid")}`);
     await kept("thing", "k1", fill("whole"));
     expect(entries()).toEqual(["thing-k1"]);
   });
@@ -185,6 +186,31 @@ describe("the cache", () => {
     expect(one).toBe(other);
     expect(times).toBe(1);
     expect(entries()).toEqual(["thing-k1"]);
+  });
+
+  test("waits for who works in another container, whose process id says nothing here, and takes over who is gone", async () => {
+    const lock = join(directory, "bulkhead", "thing-k1.lock");
+    const halfDone = join(directory, "bulkhead", "thing-k1.partial-0123");
+    mkdirSync(halfDone, { recursive: true });
+    const elsewhere = `${spawnSync("true").pid} pid:[1]`;
+    writeFileSync(lock, elsewhere);
+    const waiting = kept("thing", "k1", fill("whole"));
+    await new Promise((done) => setTimeout(done, 700));
+    expect([readFileSync(lock, "utf8"), existsSync(halfDone)]).toEqual([elsewhere, true]);
+    const halfAMinuteAgo = new Date(Date.now() - 30_000);
+    utimesSync(lock, halfAMinuteAgo, halfAMinuteAgo);
+    await waiting;
+    expect(entries()).toEqual(["thing-k1"]);
+  });
+
+  test("touches its lock for as long as it works", { timeout: 10_000 }, async () => {
+    const lock = join(directory, "bulkhead", "thing-k1.lock");
+    await kept("thing", "k1", async (place) => {
+      const longAgo = new Date(Date.now() - 3_600_000);
+      utimesSync(lock, longAgo, longAgo);
+      await expect.poll(() => Date.now() - statSync(lock).mtimeMs, { timeout: 8_000 }).toBeLessThan(10_000);
+      await fill("whole")(place);
+    });
   });
 
   test("throws away what has the same name and was not used for a month", async () => {
