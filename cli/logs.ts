@@ -16,6 +16,7 @@ interface Options {
   since?: string;
   tail?: string;
   release?: string;
+  json?: true;
 }
 
 export const logs: Command = stackCommand("logs", "what the services write, all together by time")
@@ -24,6 +25,7 @@ export const logs: Command = stackCommand("logs", "what the services write, all 
   .option("--since <time>", "from then on: 90s, 15m, 1h, 2d, or a time like 2026-02-03T04:05:06Z")
   .option("--tail <lines>", "the last lines of each service. Default: 100, or all with --since")
   .option("--release <which>", "previous: of the container before the one that runs, while Docker still has it")
+  .option("--json", "for a collector: of each line time, service, stream and text, as an object in a line of its own")
   .addHelpText(
     "after",
     `
@@ -32,6 +34,7 @@ Lines of JSON are shown as time, level, message and key=value; all others as the
 Examples:
   bulkhead logs --stack prod --follow
   bulkhead logs backend --since 1h
+  bulkhead logs --stack prod --follow --json
   bulkhead logs backend --release previous`,
   )
   .action(async (services: string[], options: Options) => {
@@ -58,7 +61,7 @@ async function showLogs(engine: Engine, stack: string, services: readonly string
         // A replica is found by the name of its service too.
         (serves(each) && services.includes(each.Labels["bulkhead.for"] ?? ""));
   const wanted = all.filter(wants);
-  const write = writer([...new Set(wanted.map(nameOf))]);
+  const write = options.json ? writeJson : writer([...new Set(wanted.map(nameOf))]);
   const read = options.release === "previous" ? previous(wanted) : wanted;
   if (options.release === "previous" && read.length === 0)
     throw new Error(
@@ -128,6 +131,11 @@ function inOrder(write: (line: NamedLine) => void) {
 }
 
 const MOMENT_MS = 200;
+
+/** As it was written, for who keeps logs of many machines. */
+function writeJson({ time, service, from, text }: NamedLine): void {
+  process.stdout.write(`${JSON.stringify({ time, service, stream: from, text })}\n`);
+}
 
 /** Each service has its colour, on a terminal. */
 function writer(services: readonly string[]): (line: NamedLine) => void {

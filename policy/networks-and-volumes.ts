@@ -67,7 +67,7 @@ const volumeRules: Rule<Unwrap<VolumeArgs>>[] = [
     type: VOLUME,
     severity: "mandatory",
     why: "One mistake in a program, and an update deletes the data.",
-    // Of retainOnDelete the engine tells policies nothing.
+    // Of retainOnDelete Pulumi tells policies nothing.
     cure: 'set protect, or retainOnDelete and the label bulkhead.retained: "true", which says so',
     faults: (props, { opts }) =>
       !holdsData(props) || opts.protect || labelOf(props, "bulkhead.retained") === "true"

@@ -189,7 +189,7 @@ export const invariants: Record<string, (recording: Recording) => string[]> = {
   ),
 
   "CPU time is limited": eachContainer(({ inputs: { cpus } }) =>
-    // As the engine's client writes it back: with a fraction, or it would show as a change for ever.
+    // As Docker's client writes it back: with a fraction, or it would show as a change for ever.
     cpus !== undefined && /^\d+\.\d+$/.test(cpus) && Number(cpus) > 0 ? [] : [`has the CPU limit ${cpus}`],
   ),
 

@@ -6,7 +6,7 @@ import { endProgram, forgetProgram } from "../components/program-end.ts";
 import { projectName } from "../components/settings/project.ts";
 import type { RegisterResourceOutputsRequest, RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 
-/** A resource as the engine would have been asked for it. Plain data: a test may clone it and break it. */
+/** A resource as Pulumi would have been asked for it. Plain data: a test may clone it and break it. */
 export interface Recorded<Inputs = Record<string, unknown>> {
   urn: string;
   type: string;
@@ -43,7 +43,7 @@ export interface Recording {
   outputs: Record<string, unknown>;
   /** Every value that must stay secret: those that were generated, and those that the test names. */
   secrets: string[];
-  /** What the engine would call before and after a resource is made, or when that fails, by name. */
+  /** What Pulumi would call before and after a resource is made, or when that fails, by name. */
   hooks: ReadonlyMap<string, pulumi.ErrorHook | pulumi.ResourceHook>;
 }
 
@@ -316,7 +316,7 @@ function writeDown(monitor: Monitor, resources: Map<string, Recorded>, failed: (
 /** Pulumi exports it without its type. */
 const { getStore } = state as unknown as { getStore: () => { callbacks?: object; leakCandidates: Set<unknown> } };
 
-/** The runtime would open a port on which the engine calls hooks. */
+/** The runtime would open a port on which Pulumi calls hooks. */
 function takeHooks(): ReadonlyMap<string, pulumi.ErrorHook | pulumi.ResourceHook> {
   const hooks = new Map<string, pulumi.ErrorHook | pulumi.ResourceHook>();
   const register = (hook: pulumi.ErrorHook | pulumi.ResourceHook) => {
@@ -333,7 +333,7 @@ function takeHooks(): ReadonlyMap<string, pulumi.ErrorHook | pulumi.ResourceHook
   return hooks;
 }
 
-/** As the engine makes it: with the types of all ancestors, and not only of the parent as Pulumi's mocks do. */
+/** As Pulumi makes it: with the types of all ancestors, and not only of the parent as Pulumi's mocks do. */
 function urnOf(parent: string, type: string, name: string): string {
   const parentType = parent.split("::")[2] ?? STACK_TYPE;
   const qualified = parentType === STACK_TYPE ? type : `${parentType}$${type}`;

@@ -30,7 +30,7 @@ export async function provideToolchain(options: ToolchainOptions = {}): Promise<
     env: {
       PATH,
       ...home,
-      // Everything that is needed is there: the engine need not look for plugins, nor for a newer CLI, on the network.
+      // Everything that is needed is there: Pulumi need not look for plugins, nor for a newer CLI, on the network.
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
       PULUMI_SKIP_UPDATE_CHECK: "true",
       // Resources are compared with their states side by side, not one after the other.

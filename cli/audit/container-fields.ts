@@ -281,7 +281,7 @@ export function listed(value: unknown): string {
   return entries.sort().join(", ");
 }
 
-/** The provider and the engine write them with and without a prefix. */
+/** The provider and Docker write them with and without a prefix. */
 function capabilitiesOf(names: readonly string[] | null | undefined): string {
   return listed((names ?? []).map((name) => name.replace(/^CAP_/, "")).sort()) || "none";
 }

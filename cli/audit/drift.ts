@@ -41,7 +41,7 @@ export function restartedOf({ containers }: ExpectedState, host: HostState): str
   });
 }
 
-const STRANGER =
+const UNMANAGED =
   "The stack knows nothing of it. Find out whose it is (a run that is at work makes containers too); whoever knows that\n" +
   "nothing needs it can `docker rm --force` it.";
 const NETWORK =
@@ -190,18 +190,18 @@ function foreignContainers(
   const names = new Set(containers.map(({ hostName }) => `/${hostName}`));
   return host.containers
     .filter(({ Id, Name }) => !own.has(Id) && !names.has(Name))
-    .flatMap((stranger): Finding[] => {
-      const resource = stranger.Name.slice(1);
+    .flatMap((container): Finding[] => {
+      const resource = container.Name.slice(1);
       const joined = networks.filter(({ id }) =>
-        Object.values(stranger.NetworkSettings.Networks).some(({ NetworkID }) => NetworkID === id),
+        Object.values(container.NetworkSettings.Networks).some(({ NetworkID }) => NetworkID === id),
       );
-      const mounted = volumes.filter(({ id }) => stranger.Mounts.some(({ Name }) => Name === id));
-      const labelled = stranger.Config.Labels?.["bulkhead.stack"] === stackLabel;
-      const finding = (field: string, found: string) => ({ resource, field, promised: "none", found, cure: STRANGER });
+      const mounted = volumes.filter(({ id }) => container.Mounts.some(({ Name }) => Name === id));
+      const labelled = container.Config.Labels?.["bulkhead.stack"] === stackLabel;
+      const finding = (field: string, found: string) => ({ resource, field, promised: "none", found, cure: UNMANAGED });
       return [
-        ...joined.map(({ name }) => finding("stranger on a network", name)),
-        ...mounted.map(({ name }) => finding("stranger with a volume", name)),
-        ...(labelled ? [finding("stranger with the stack's label", stackLabel)] : []),
+        ...joined.map(({ name }) => finding("unmanaged container on a network", name)),
+        ...mounted.map(({ name }) => finding("unmanaged container with a volume", name)),
+        ...(labelled ? [finding("unmanaged container with the stack's label", stackLabel)] : []),
       ];
     });
 }

@@ -40,7 +40,7 @@ export interface Finding {
 }
 
 export interface Preview {
-  /** Every resource, also those that stay as they are, in the order of the engine. */
+  /** Every resource, also those that stay as they are, in the order of Pulumi. */
   changes: readonly Change[];
   /** What the policies have to say. */
   findings: readonly Finding[];

@@ -84,7 +84,7 @@ export async function forgetReleases(stack: Stack, keep: number): Promise<void> 
   const kept = new Set(known.slice(0, keep).flatMap(({ images }) => Object.values(images)));
   const images = await engine.get<ImageNames[]>(`/images/json?filters=${stackFilter(name)}`);
   for (const image of images)
-    // One that a container uses is refused by the engine.
+    // One that a container uses is refused by Docker.
     if (!kept.has(image.Id) && isBuiltFor(name, image)) await engine.delete(`/images/${image.Id}`).catch(unlessInUse);
   await removePulled(stack, known.slice(keep), kept);
 }

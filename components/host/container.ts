@@ -40,9 +40,9 @@ export interface ContainerArgs extends Posture {
   run: "always" | "once" | "never";
   /** The old container ends before this one starts, and is started again if this one fails. @default this starts first */
   rollout?: "stop-first";
-  /** Size of /dev/shm in MiB. @default 64, the engine's own */
+  /** Size of /dev/shm in MiB. @default 64, Docker's own */
   shmMb?: number;
-  /** How the engine sees that it works. Required for all that runs, but for the exception `noHealthCommand`. */
+  /** How Docker sees that it works. Required for all that runs, but for the exception `noHealthCommand`. */
   health?: Health;
   /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
   networks?: { name: pulumi.Input<string>; aliases?: string[] }[];
@@ -64,7 +64,7 @@ export interface ContainerArgs extends Posture {
   entrypoint?: string[];
   /** @default the image's own */
   command?: pulumi.Input<pulumi.Input<string>[]>;
-  /** Seconds to end when Docker or its host stops, which stops all containers at once. @default 10, the engine's own */
+  /** Seconds to end when Docker or its host stops, which stops all containers at once. @default 10, Docker's own */
   shutdownSeconds?: number;
   /** More hooks than those of its kind, which come first. @default none */
   hooks?: pulumi.ResourceHookBinding;
@@ -107,7 +107,7 @@ export class Container extends pulumi.ComponentResource {
       throw new Error(`${name}: has no health check: give it one`);
     if (health !== undefined && unasked)
       throw new Error(`${name}: exceptions: noHealthCommand: it has a health check: leave one of them out`);
-    // A network given as the mode keeps the container off the default bridge from the start, but the engine then drops
+    // A network given as the mode keeps the container off the default bridge from the start, but Docker then drops
     // its aliases there. Where every network has aliases, the provider takes it off the bridge before it starts.
     const mode = networks.length === 0 ? "none" : networks.find(({ aliases }) => aliases === undefined)?.name;
     const container = new docker.Container(
@@ -169,7 +169,7 @@ export class Container extends pulumi.ComponentResource {
         // Any image does for a courier, and another one would only write the same files anew, under whoever reads them.
         ignoreChanges: run === "never" ? ["image"] : [],
         // The provider accepts these as updates and then changes nothing. The last is no property but a creation that
-        // failed: the engine would "update" such a container, which waits for nothing, and call it done.
+        // failed: Pulumi would "update" such a container, which waits for nothing, and call it done.
         replaceOnChanges: ["healthcheck", "tmpfs", "init", "envs", "labels", "mounts", "#initerror"],
       },
     );
@@ -246,7 +246,7 @@ function healthArgs(health: Health, { knowsStartInterval }: DockerHost): Partial
       interval: duration(intervalSeconds),
       timeout: duration(timeoutSeconds),
       retries,
-      // Never 0, for which the engine takes the image's own, and the provider then sees a change for ever.
+      // Never 0, for which Docker takes the image's own, and the provider then sees a change for ever.
       startPeriod: duration(knowsStartInterval ? deadlineSeconds : 0.001),
       startInterval: knowsStartInterval ? duration(Math.min(intervalSeconds, 0.5)) : undefined,
     },

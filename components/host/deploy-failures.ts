@@ -101,7 +101,7 @@ export class HostFaults {
     this.#engine = engine;
     this.#knownHosts = knownHosts;
     this.hook = new pulumi.ErrorHook(`${hostName}-faults`, async ({ errors }) => {
-      await this.tell(errors);
+      await this.reportIfHostFault(errors);
       // The engine would try again.
       return false;
     });
@@ -111,7 +111,7 @@ export class HostFaults {
   readonly rethrow = async (error: unknown): Promise<never> => {
     if (pulumi.RunError.isInstance(error)) throw error;
     const { message } = error as Error;
-    await this.tell([message]);
+    await this.reportIfHostFault([message]);
     throw new pulumi.RunError(message);
   };
 
@@ -121,7 +121,7 @@ export class HostFaults {
   }
 
   /** Gives whether these errors are the host's fault. */
-  async tell(errors: readonly string[]): Promise<boolean> {
+  async reportIfHostFault(errors: readonly string[]): Promise<boolean> {
     const { host } = this.#engine;
     if (errors.some((error) => error.includes("no space left on device")))
       return this.#once("full", `${host}: its disk is full\n  docker system df    # there: what Docker keeps`);
@@ -176,7 +176,7 @@ function end(watch: Watch | undefined): void {
 /** Looks as often as the provider does. */
 const LOOK_MS = 1000;
 
-/** Five take about 3 s, as the engine waits 0.1 s before the first restart and twice as long before each further one. */
+/** Five take about 3 s, as Docker waits 0.1 s before the first restart and twice as long before each further one. */
 const RESTARTS_OF_A_CRASH_LOOP = 5;
 
 async function untilItFails(watch: Watch): Promise<void> {
@@ -237,7 +237,7 @@ async function explainAndRemove(watch: Watch, what: string): Promise<void> {
   try {
     const failed = await newest(watch);
     if (failed === undefined) return await explainImage(watch);
-    // It never started: what the engine said explains it.
+    // It never started: what Docker said explains it.
     if (failed.State.Status === "created") return;
     watch.explained = true;
     await pulumi.log.error(`${name}: ${await explanation(host.engine, failed, what)}`);
@@ -246,7 +246,7 @@ async function explainAndRemove(watch: Watch, what: string): Promise<void> {
     await host.engine.delete(`/containers/${failed.Id}?force=1`);
   } catch (error) {
     const { message } = error as Error;
-    if (await host.faults.tell([message])) return;
+    if (await host.faults.reportIfHostFault([message])) return;
     await pulumi.log.error(`${name}: it failed, and cannot be looked at: ${message}`);
   }
 }

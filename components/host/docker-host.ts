@@ -12,7 +12,7 @@ import { failureHooks, announceDowntime, HostFaults } from "./deploy-failures.ts
 import { imageVolumesHook } from "./image-volumes.ts";
 import { jobHook } from "./job-hook.ts";
 import { stopFirstHooks } from "./stop-first.ts";
-import { endEdgesIfNetworksMove } from "./networks-anew.ts";
+import { endEdgesIfNetworksMove, networksWithHost } from "./networks-anew.ts";
 import { Subnets, type NetworkSettings } from "./subnets.ts";
 
 export interface DockerHostArgs {
@@ -58,6 +58,8 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly #networks: NetworkSettings;
   readonly #subnets: Subnets | undefined;
   readonly #programs = new Map<string, Program>();
+  /** Networks that stay as an earlier version made them, known when the host was checked. */
+  #networksWithHost: readonly string[] = [];
   /** Marks all that belongs to this stack, so that stacks on one host never touch each other's. */
   readonly stackName = `${pulumi.getProject()}-${pulumi.getStack()}`;
 
@@ -138,6 +140,11 @@ export class DockerHost extends pulumi.ComponentResource {
     };
   }
 
+  /** Whether the host has an address on a network that is there, and stays as it is. */
+  hasAddressOn(network: string): boolean {
+    return this.#networksWithHost.includes(this.named(network));
+  }
+
   /** Labels of everything that this stack makes on the host. */
   labels(labels: Record<string, pulumi.Input<string>> = {}): { label: string; value: pulumi.Input<string> }[] {
     return Object.entries({ ...labels, "bulkhead.stack": this.stackName })
@@ -154,6 +161,7 @@ export class DockerHost extends pulumi.ComponentResource {
       await this.engine.ping();
       const { ApiVersion } = await this.engine.get<{ ApiVersion: string }>("/version");
       this.knowsStartInterval = Number(ApiVersion.split(".")[1]) >= START_INTERVAL_API_MINOR;
+      this.#networksWithHost = await networksWithHost(this.engine, this.stackName, this.#networks);
     } catch (error) {
       if (pulumi.runtime.isDryRun()) return;
       throw new pulumi.RunError(`host: ${explainUnreachable(this.engine.host, error as Error, this.#knownHosts)}`);

@@ -25,7 +25,7 @@ export class Courier extends pulumi.ComponentResource {
     const volume = new docker.Volume(
       `${name}-files`,
       { labels: host.labels({ "bulkhead.name": name }) },
-      // A fingerprint, because the engine forgets a trigger that is secret (seen in 3.259).
+      // A fingerprint, because Pulumi forgets a trigger that is secret (seen in 3.259).
       { parent: this, replacementTrigger: host.fingerprint(files), deleteBeforeReplace: false },
     );
     const courier = new Container(
@@ -35,7 +35,7 @@ export class Courier extends pulumi.ComponentResource {
         role: "file-volume",
         image: host.jobImage,
         run: "never",
-        // Not every image names a command, and the engine makes no container without one.
+        // Not every image names a command, and Docker makes no container without one.
         command: ["true"],
         limits: { memoryMb: 16, cpus: 0.1, pids: 8 },
         // The engine gives every uploaded file to the container's user, and keeps each file's own owner if there is none.
@@ -59,5 +59,5 @@ export class Courier extends pulumi.ComponentResource {
   }
 }
 
-/** A folder that no image has, so that the engine copies nothing from the image into the volume. */
+/** A folder that no image has, so that Docker copies nothing from the image into the volume. */
 const FOLDER = "/bulkhead";

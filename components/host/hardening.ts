@@ -44,7 +44,7 @@ export type Exception = {
 );
 
 /**
- * Only for root: Docker gives no other user any. Names as the engine reads them back; any other spelling would show as a
+ * Only for root: Docker gives no other user any. Names as Docker reads them back; any other spelling would show as a
  * change for ever.
  */
 export type Capability = "CHOWN" | "DAC_OVERRIDE" | "FOWNER" | "KILL" | "NET_BIND_SERVICE" | "SETGID" | "SETUID";

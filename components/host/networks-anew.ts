@@ -12,24 +12,54 @@ import { SIZE, within, type NetworkSettings } from "./subnets.ts";
  * more, until the update has ended. It gives as soon as that is known.
  */
 export async function endEdgesIfNetworksMove(engine: Engine, stackName: string, wanted: NetworkSettings) {
-  const networks = await engine.get<Network[]>(`/networks?filters=${filtersOf(stackName)}`);
-  if (!networks.some((network) => moves(network, wanted))) return;
+  if (!(await networksOf(engine, stackName)).some((network) => mayMove(network, wanted))) return;
   // By its clock, which the events go by.
   const { SystemTime } = await engine.get<{ SystemTime: string }>("/info");
   void endEdgesWithoutDoor(engine, stackName, new Date(SystemTime));
 }
 
+/** For an internal network, which keeps containers from the internet, and not from what listens on the host: its bridge does. */
+export const NO_HOST = { "com.docker.network.bridge.inhibit_ipv4": "true" };
+
+/**
+ * Names of those on which the host has an address, as versions before this one made them, and that stay: to make one anew
+ * ends all that is on it.
+ */
+export async function networksWithHost(engine: Engine, stackName: string, wanted: NetworkSettings): Promise<string[]> {
+  const [[option, closed]] = Object.entries(NO_HOST) as [[string, string]];
+  return (await networksOf(engine, stackName))
+    .filter((network) => network.Options?.[option] !== closed && !moves(network, wanted))
+    .map(({ Name }) => Name);
+}
+
 interface Network {
+  Name: string;
   Options?: Record<string, string> | null;
   IPAM?: { Config?: { Subnet?: string }[] | null };
 }
 
-function moves({ Options, IPAM }: Network, { mtu, subnets }: NetworkSettings): boolean {
-  if (Options?.["com.docker.network.driver.mtu"] !== (mtu === undefined ? undefined : String(mtu))) return true;
-  const [{ Subnet = "" } = {}] = IPAM?.Config ?? [];
-  // Docker's own pools have no networks of this size, but for a daemon that was told so: then this is only a look more.
-  return subnets === undefined ? Subnet.endsWith(`/${SIZE}`) : !within(Subnet, subnets);
+function networksOf(engine: Engine, stackName: string): Promise<Network[]> {
+  return engine.get<Network[]>(`/networks?filters=${filtersOf(stackName)}`);
 }
+
+/** Whether it is made anew for sure. */
+function moves({ Options, IPAM }: Network, { mtu, subnets }: NetworkSettings): boolean {
+  if (mtu !== undefined && Options?.[MTU] !== String(mtu)) return true;
+  return subnets !== undefined && !within(subnetOf({ IPAM }), subnets);
+}
+
+function mayMove(network: Network, wanted: NetworkSettings): boolean {
+  if (moves(network, wanted)) return true;
+  // A daemon may give its networks an MTU, or such a size, too: then this is only a look more.
+  if (wanted.mtu === undefined && network.Options?.[MTU] !== undefined) return true;
+  return wanted.subnets === undefined && subnetOf(network).endsWith(`/${SIZE}`);
+}
+
+function subnetOf({ IPAM }: Pick<Network, "IPAM">): string {
+  return IPAM?.Config?.[0]?.Subnet ?? "";
+}
+
+const MTU = "com.docker.network.driver.mtu";
 
 /**
  * An edge that nobody told to end stays, also while its door is replaced.

@@ -1,6 +1,7 @@
 import * as docker from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { DockerHost } from "./docker-host.ts";
+import { NO_HOST } from "./networks-anew.ts";
 
 export interface NetworksArgs {
   host: DockerHost;
@@ -34,9 +35,9 @@ export class Networks extends pulumi.ComponentResource {
   readonly door: docker.Network;
   /** The edge's own. Releases from before services had networks of their own are reached here until they are replaced. */
   readonly proxy: docker.Network;
-  /** Between services that name it, in both directions and past the edge. It has no way to the internet. */
+  /** Between services that name it, in both directions and past the edge. It has no way out, as `internal` has none. */
   readonly web: docker.Network;
-  /** Databases and what talks to them. It has no way to the internet. */
+  /** Databases and what talks to them. It has no way to the internet, and the host no address on it. */
   readonly internal: docker.Network;
   /** Between a tunnel's connector and the front door, for a stack that has one. The door takes clients from here alone. */
   readonly tunnel: docker.Network | undefined;
@@ -50,7 +51,10 @@ export class Networks extends pulumi.ComponentResource {
     const network = (suffix: string, internal: boolean) =>
       new docker.Network(
         `${name}-${suffix}`,
-        { ...host.network(suffix), internal, labels: host.labels() },
+        {
+          ...host.network(suffix, internal && !host.hasAddressOn(suffix) ? NO_HOST : {}),
+          ...{ internal, labels: host.labels() },
+        },
         // The fixed name cannot be there twice.
         { parent: this, deleteBeforeReplace: true },
       );
@@ -118,9 +122,6 @@ export function isOfEdge(network: docker.Network): boolean {
 }
 
 const ofEdges = new WeakSet<docker.Network>();
-
-/** An internal network keeps containers from the internet, and not from what listens on the host: its bridge does. */
-const NO_HOST = { "com.docker.network.bridge.inhibit_ipv4": "true" };
 
 /** The addresses of a network, as CIDR. */
 export function subnetsOf(network: docker.Network): pulumi.Output<string[]> {

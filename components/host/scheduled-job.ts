@@ -51,7 +51,7 @@ export class ScheduledJob extends pulumi.ComponentResource {
       `${name}-schedule-folder`,
       {
         host,
-        script: "chmod 0777 /run/schedule || exit\nfinish",
+        script: `chmod 0777 ${FOLDER} || exit\nfinish`,
         user: "0:0",
         exceptions: [{ rootUser: true, why: "root owns a new volume, and gives the job leave to write there" }],
         volumes: [{ name: volume.name, path: FOLDER, writable: true }],
@@ -109,8 +109,8 @@ function scheduleOf(name: string, args: ScheduledJobArgs): string[] {
 
 const MOST_SECONDS = 86_400;
 
-/** Where the releases of a job leave word for each other. */
-const FOLDER = "/run/schedule";
-
 /** Without its comments, as it stands in every `docker inspect` of a job. */
 const SCHEDULE = readFileSync(join(import.meta.dirname, "schedule.sh"), "utf8").replace(/^\s*#.*\n/gm, "");
+
+/** Where the releases of a job leave word for each other. */
+const FOLDER = /^folder=(\S+)$/m.exec(SCHEDULE)![1]!;

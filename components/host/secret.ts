@@ -9,7 +9,7 @@ export interface GeneratedSecretArgs {
 }
 
 /**
- * A value that nobody typed and nobody sees: made by the engine, encrypted in the state, handed to a container as a
+ * A value that nobody typed and nobody sees: made by Pulumi, encrypted in the state, handed to a container as a
  * file. `pulumi up --replace <its urn>` rotates it, and every reader is rolled.
  */
 export class GeneratedSecret extends pulumi.ComponentResource {

@@ -125,19 +125,19 @@ const drifts: Drift[] = [
     ...{ found: "edge name", property: "edge name" },
   },
   {
-    what: "a stranger on a network",
+    what: "an unmanaged container on a network",
     by: () => stranger("passer-by", "--network", `${LABEL}-internal`),
-    found: "passer-by stranger on a network",
+    found: "passer-by unmanaged container on a network",
   },
   {
-    what: "a stranger with the secrets of a service",
+    what: "an unmanaged container with the secrets of a service",
     by: () => stranger("reader", "--network", "none", "--volume", `${volume("backend", "/run/secrets")}:/s:ro`),
-    found: "reader stranger with a volume",
+    found: "reader unmanaged container with a volume",
   },
   {
-    what: "a stranger with the stack's label",
+    what: "an unmanaged container with the stack's label",
     by: () => stranger("namesake", "--network", "none", "--label", `bulkhead.stack=${LABEL}`),
-    found: "namesake stranger with the stack's label",
+    found: "namesake unmanaged container with the stack's label",
   },
   {
     what: "a secret that others can read",

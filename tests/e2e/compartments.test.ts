@@ -20,8 +20,8 @@ import {
 const DOMAIN = "compartments.test";
 const STACK = "compartments-compartments";
 const SERVICES = ["api", "page", "mailer"];
-/** Two without a route: one uses the API, the other nothing. */
-const PROGRAMS = [...SERVICES, "worker", "alone"];
+/** Without a route: one uses the API, one nothing, and one is on a network of the stack's. */
+const PROGRAMS = [...SERVICES, "worker", "alone", "neighbour"];
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 let project: TestProject;
 let ca: string;
@@ -67,6 +67,8 @@ test("a service reaches what it uses, and nothing else", async () => {
   expect(seen["page"]).toEqual([`edge api on ${STACK}-page-edge`, ...own("page")].sort());
   expect(seen["worker"]).toEqual([`edge api on ${STACK}-worker-edge`, ...own("worker")].sort());
   expect(seen["alone"]).toEqual([]);
+  // Neither what the host listens on: it has no address there.
+  expect(seen["neighbour"]).toEqual([8000, 9000].map((port) => `neighbour on ${STACK}-web-2:${port}`));
   // Who may go out reaches what the host has on every address too: docs/how-to/compartments.md says so.
   const out = seen["mailer"]!.filter((place: string) => !place.startsWith("host "));
   const ownOut = [8000, 9000].map((port) => `mailer on ${STACK}-mailer-egress:${port}`);

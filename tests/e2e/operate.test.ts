@@ -119,6 +119,15 @@ test("logs --follow goes through a rollout: of each container every line, once",
   );
   expect(now).toEqual(Array.from(now, (_, index) => 1 + index));
 
+  const { stdout } = await bulkhead("logs", "counter", "--tail", "3", "--json");
+  const told = stdout.trim().split("\n");
+  expect(told.map((line) => JSON.parse(line) as object)).toEqual(
+    [1, 2, 3].map(() => ({
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,
+      ...{ service: "counter", stream: "stdout", text: expect.stringMatching(/^\{.*\}$/) as string },
+    })),
+  );
+
   const gone = await bulkhead("logs", "counter", "--release", "previous");
   expect(gone.code).toBe(1);
   expect(gone.stderr).toContain("no container of a former release is there any more");

@@ -1,24 +1,25 @@
 // The workflows of GitHub, step by step as they stand in their files: on a checkout from a bare clone of this repository,
 // with a state of its own, and with what speaks GitHub's API.
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { provideActionlint } from "../../toolchain/actionlint.ts";
 import { runCommand, type CommandOptions } from "../support/command.ts";
 import { RepositoryCopy, repository } from "../support/copy.ts";
 import { BOT, GitHub } from "../support/github.ts";
 import { prepareReach, type Reach } from "../support/reach.ts";
-import { runJob, type StepResult } from "../support/workflow.ts";
+import { inSoak } from "../support/soak.ts";
+import { WorkflowRuns } from "../support/workflow-runs.ts";
+import { WrittenProgram } from "../support/written-program.ts";
 
 const STACK = "staging";
 
 const directory = mkdtempSync(join(tmpdir(), "bulkhead-workflows-"));
-const [bare, workspace, home, runnerTemp] = ["reach.git", "reach", "home", "temp"].map((name) => join(directory, name));
 /** What the commits are made of: this repository as it stands, and a stack. */
 const tree = new RepositoryCopy();
 const stackFile = `Pulumi.${STACK}.yaml`;
-const results: StepResult[] = [];
+let runs: WorkflowRuns;
 let reach: Reach;
 let github: GitHub;
 let sshKey: string;
@@ -29,15 +30,23 @@ let merged: string;
 beforeAll(async () => {
   github = await GitHub.start();
   reach = await prepareReach({ stack: STACK, domain: "reach.test", httpsPort: 8443, tcpPort: 2222 });
-  await must("git", ["clone", "--quiet", "--bare", repository, bare!]);
   await must("cp", [reach.project.configFile, join(tree.directory, stackFile)]);
-  older = await commit("main", "What was merged before");
-  merged = await commit("main", "What is merged");
-  await must("git", ["clone", "--quiet", "--no-checkout", `file://${bare}`, workspace!]);
-  mkdirSync(home!);
   const key = join(directory, "key");
   await must("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
   sshKey = readFileSync(key, "utf8");
+  runs = new WorkflowRuns({
+    ...{ directory, stack: STACK, env: github.env, knownHosts: "192.0.2.1 ssh-ed25519 AAAA" },
+    secrets: {
+      SSH_KEY: sshKey,
+      PULUMI_BACKEND_URL: reach.project.env["PULUMI_BACKEND_URL"]!,
+      PULUMI_CONFIG_PASSPHRASE: passphrase(),
+    },
+    // As the tools' own step would.
+    checkedOut: (workspace) => symlinkSync(join(repository, "node_modules"), join(workspace, "node_modules")),
+  });
+  await runs.begin(repository);
+  older = await commit("main", "What was merged before");
+  merged = await commit("main", "What is merged");
 });
 
 afterAll(async () => {
@@ -51,7 +60,13 @@ test("actionlint finds nothing in the workflows", async () => {
   const actionlint = await provideActionlint();
   // Whether this machine has these is not to change what is found.
   const alone = ["-shellcheck=", "-pyflakes=", "-no-color"];
-  expect(await runCommand(actionlint, alone, { cwd: repository })).toMatchObject({ code: 0, stdout: "", stderr: "" });
+  // Those of this repository, and those that init writes, whose action has the inputs of this one's.
+  const templates = "cli/init/template/workflows";
+  const written = readdirSync(join(repository, templates)).filter((file) => file !== "stack-action.yml");
+  for (const files of [[], written.map((file) => join(templates, file))])
+    expect(await runCommand(actionlint, [...alone, ...files], { cwd: repository })).toMatchObject({
+      ...{ code: 0, stdout: "", stderr: "" },
+    });
   const drift = readFileSync(join(repository, ".github/workflows/drift.yml"), "utf8");
   const broken = await runCommand(actionlint, [...alone, "-"], { input: drift.replace("matrix.stack", "matrix.stak") });
   expect(broken.code).toBe(1);
@@ -60,10 +75,10 @@ test("actionlint finds nothing in the workflows", async () => {
 
 test("what is merged is deployed: exactly that commit, and the key of the host is in the agent alone", async () => {
   const look = async () => {
-    const agent = { SSH_AUTH_SOCK: join(runnerTemp!, "ssh-agent") };
+    const agent = { SSH_AUTH_SOCK: join(runs.temp, "ssh-agent") };
     expect(await must("ssh-add", ["-l"], { env: agent })).toMatch(/^256 SHA256:\S+ .*\(ED25519\)\n$/);
-    expect(readFileSync(join(home!, ".ssh/known_hosts"), "utf8")).toBe("192.0.2.1 ssh-ed25519 AAAA\n");
-    const places = [home!, runnerTemp!, workspace!].map((place) => `${place}/`);
+    expect(readFileSync(join(runs.home, ".ssh/known_hosts"), "utf8")).toBe("192.0.2.1 ssh-ed25519 AAAA\n");
+    const places = [runs.home, runs.temp, runs.workspace].map((place) => `${place}/`);
     const holding = await runCommand("grep", ["-rlFD", "skip", sshKey.split("\n")[1]!, ...places]);
     expect(holding, "nothing there holds the key").toMatchObject({ code: 1, stdout: "" });
   };
@@ -74,7 +89,7 @@ test("what is merged is deployed: exactly that commit, and the key of the host i
 
 test("an older commit, approved late, is not deployed over a newer one", async () => {
   expect(await run("deploy.yml", STACK, older, push(older))).toEqual([0, 1]);
-  expect(results.at(-1)!.stderr).toContain(
+  expect(runs.results.at(-1)!.stderr).toContain(
     `error: staging: runs ${merged.slice(0, 8)}, which is newer than this commit, ${older.slice(0, 8)}: nothing is deployed`,
   );
   expect(await deployedCommits()).toEqual([merged]);
@@ -146,59 +161,63 @@ test("what is changed by hand is one issue, for as long as it lasts", async () =
 
 test("no step has shown a secret", () => {
   const secrets = [passphrase(), github.env.GITHUB_TOKEN, ...sshKey.split("\n").filter((line) => line.length > 40)];
-  expect(results.length).toBeGreaterThan(10);
-  const said = results.map(({ stdout, stderr }) => stdout + stderr).join("");
+  expect(runs.results.length).toBeGreaterThan(10);
+  const said = runs.results.map(({ stdout, stderr }) => stdout + stderr).join("");
   for (const secret of secrets) expect(said.includes(secret)).toBe(false);
 });
 
+describe.each(
+  inSoak<[string, number, string]>(["statsboard", 8444, "/api/matches"], ["profiledoctor", 8445, "/api/checks"]),
+)("the workflows that init writes for %s, with the package alone", (name, httpsPort, path) => {
+  let program: WrittenProgram;
+  let first: string;
+
+  beforeAll(async () => {
+    program = await WrittenProgram.begin(name, httpsPort, github);
+    first = await program.commit("main", "The first one");
+  });
+  afterAll(() => program?.remove());
+
+  test("its types and tests are checked", async () => {
+    expect(await program.run("checks.yml", "checks", first, {})).toEqual([0, 0, 0]);
+  });
+
+  test("what is merged is deployed, and an older commit never over it", async () => {
+    const second = await program.commit("main", "The second one");
+    expect(await program.run("deploy.yml", "prod", second, push(second))).toEqual([0, 0, 0]);
+    expect(await program.get(path)).toEqual({ status: 200, text: "[]" });
+    expect(await program.run("deploy.yml", "prod", first, push(first))).toEqual([0, 0, 1]);
+    expect(program.runs.results.at(-1)!.stderr).toContain("which is newer than this commit");
+  });
+
+  test("a pull request is told what it changes", async () => {
+    const number = 20 + httpsPort;
+    const pull = github.add(number, "someone", "", true);
+    appendFileSync(join(program.folder, "backend/src", name, "app.py"), "\n# The next release.\n");
+    const sha = await program.commit("next-release", "The next release");
+    const event = { event: { pull_request: { number, body: "The next release.", head: { sha } } } };
+    expect(await program.run("preview.yml", "preview", sha, event)).toEqual([0, 0, 0, 0]);
+    expect(pull.comments).toMatchObject([{ user: { login: BOT } }]);
+    expect(pull.comments[0]!.body).toMatch(/^\| \*\*backend\*\* \| rolled/m);
+    expect(await program.get(path)).toEqual({ status: 200, text: "[]" });
+  });
+
+  test("what is changed by hand is an issue", async () => {
+    const open = () => github.issues.filter(({ title, state }) => title.startsWith("prod is not") && state === "open");
+    const { Id, HostConfig } = await program.container("backend");
+    const pids = (limit: number | null) => program.engine.post(`/containers/${Id}/update`, { PidsLimit: limit });
+    await pids(4000);
+    expect(await program.run("drift.yml", "drift", first, {})).toEqual([0, 0, 0]);
+    expect(open()).toMatchObject([{ body: expect.stringContaining("| `backend` | `pids` |") as string }]);
+    await pids(HostConfig.PidsLimit);
+    expect(await program.run("drift.yml", "drift", first, {})).toEqual([0, 0, 0]);
+    expect(open()).toEqual([]);
+  });
+});
+
 /** Runs a job on a commit as GitHub does; gives the exit codes of its steps. */
-async function run(
-  file: string,
-  job: string,
-  sha: string,
-  event: object,
-  look: () => Promise<void> = () => Promise.resolve(),
-): Promise<number[]> {
-  await must("git", ["fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"], { cwd: workspace });
-  await must("git", ["checkout", "--quiet", "--force", "--detach", sha], { cwd: workspace });
-  await must("git", ["clean", "--quiet", "-ffdx"], { cwd: workspace });
-  symlinkSync(join(repository, "node_modules"), join(workspace!, "node_modules"));
-  rmSync(runnerTemp!, { recursive: true, force: true });
-  mkdirSync(runnerTemp!);
-  const { GITHUB_TOKEN, ...env } = github.env;
-  const runner = {
-    workspace: workspace!,
-    env: {
-      ...env,
-      HOME: home,
-      XDG_CACHE_HOME: process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"),
-      RUNNER_TEMP: runnerTemp,
-      PULUMI_BACKEND_URL: undefined,
-      PULUMI_CONFIG_PASSPHRASE_FILE: undefined,
-    },
-  };
-  const contexts = {
-    github: { token: GITHUB_TOKEN, sha, ...event },
-    matrix: { stack: STACK },
-    runner: { temp: runnerTemp },
-    vars: { KNOWN_HOSTS: "192.0.2.1 ssh-ed25519 AAAA" },
-    secrets: {
-      SSH_KEY: sshKey,
-      PULUMI_BACKEND_URL: reach.project.env["PULUMI_BACKEND_URL"],
-      PULUMI_CONFIG_PASSPHRASE: passphrase(),
-    },
-  };
-  const steps = await runJob(runner, file, job, contexts);
-  results.push(...steps);
-  try {
-    await look();
-  } finally {
-    // As the machine goes with the job.
-    const agent = /SSH_AGENT_PID=(\d+)/.exec(steps[0]!.stdout)?.[1];
-    if (agent) process.kill(Number(agent));
-    rmSync(join(home!, ".ssh"), { recursive: true });
-  }
-  return steps.map(({ code }) => code);
+function run(file: string, job: string, sha: string, event: object, look?: () => Promise<void>): Promise<number[]> {
+  return runs.run(file, job, sha, event, look);
 }
 
 const push = (sha: string) => ({ sha, event: { head_commit: { message: "What is merged" } } });
@@ -213,17 +232,9 @@ async function deployedCommits(): Promise<(string | undefined)[]> {
   return updates.map(({ environment }) => environment["git.head"]);
 }
 
-/** Commits the tree to a branch of the bare clone, on top of what is there or of main. */
-async function commit(branch: string, message: string): Promise<string> {
-  const git = (...args: string[]) =>
-    must("git", ["--git-dir", bare!, "--work-tree", tree.directory, ...args], { cwd: tree.directory });
-  const from = await git("rev-parse", "--verify", "--quiet", branch).catch(() => git("rev-parse", merged || "HEAD"));
-  await git("update-ref", `refs/heads/${branch}`, from.trim());
-  await git("symbolic-ref", "HEAD", `refs/heads/${branch}`);
-  await git("add", "--all", "--", ".", ":!node_modules");
-  const author = ["-c", "user.name=Someone", "-c", "user.email=someone@example.com"];
-  await git(...author, "commit", "--quiet", "--allow-empty", "--message", message);
-  return (await git("rev-parse", "HEAD")).trim();
+/** Commits the tree to a branch, on top of what is there or of what is merged. */
+function commit(branch: string, message: string): Promise<string> {
+  return runs.commit(tree.directory, branch, message, merged || "HEAD");
 }
 
 async function must(command: string, args: string[], options: CommandOptions = {}): Promise<string> {

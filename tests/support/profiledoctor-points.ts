@@ -40,10 +40,11 @@ const PAGES = ["tests/unit/docs.test.ts: every link leads to a page, and to a he
 const MIGRATION = [`${HERE}: a migration that fails: the old release serves on, and data and tables are as before`];
 
 const SIGNING =
-  "Otherwise: what is built here is built on the host that runs it, and no registry has it. What is pulled is pulled by " +
-  "digest, so it is what was reviewed, whoever serves it. A signature is not checked.";
+  "Better: what is built here never leaves the host that runs it. What is pulled is pulled by the digest that was " +
+  "reviewed: any other image is refused, signed or not. Check a publisher's signature, by cosign, when you pin a digest.";
 const LOG_AGGREGATION =
-  "`bulkhead logs` has all containers in one stream, by time; Docker keeps 30 MB of each. No collector is sent to.";
+  "`bulkhead logs --follow --json` is one stream of all containers, by time, for a collector to read: nothing of it runs on " +
+  "the host. Docker keeps 30 MB of each.";
 
 /** Every point of ProfileDoctor's document, in its order. */
 export const points: readonly Point[] = [

@@ -31,7 +31,7 @@ export interface Runner {
 /**
  * Runs the steps of a job as they stand in the file, as a runner of GitHub does: each in a bash of its own with the
  * environment that it says, those of a composite action in their place. A step after one that failed runs only if it
- * says so. The checkout and the cache are GitHub's: they are left out.
+ * says so. The checkout, the cache and Node are GitHub's: they are left out.
  */
 export async function runJob(runner: Runner, file: string, job: string, contexts: Contexts): Promise<StepResult[]> {
   const workflow = parse(readFileSync(join(runner.workspace, ".github/workflows", file), "utf8")) as {
@@ -62,7 +62,7 @@ function stepsOf(runner: Runner, steps: readonly Step[], contexts: Contexts): Sc
     const { name = "", run, shell, uses = "" } = step;
     if (run !== undefined) return [{ name, if: step.if, run, shell, env: evaluated(step.env, contexts) }];
     if (!uses.startsWith("./")) {
-      if (!/^actions\/(checkout|cache)@/.test(uses)) throw new Error(`what ${uses} does is not known here`);
+      if (!/^actions\/(checkout|cache|setup-node)@/.test(uses)) throw new Error(`what ${uses} does is not known here`);
       return [];
     }
     const action = join(runner.workspace, uses, "action.yml");

@@ -23,6 +23,7 @@ import { DockerHost } from "../../components/host/docker-host.ts";
 import { hardened, type Exception, type Posture } from "../../components/host/hardening.ts";
 import { Job } from "../../components/host/job.ts";
 import { Networks } from "../../components/host/networks.ts";
+import type { NetworkSettings } from "../../components/host/subnets.ts";
 import { GeneratedSecret, SecretFiles } from "../../components/host/secret.ts";
 import { sshOptions } from "../../components/docker-engine/ssh.ts";
 import { startFakeEngine } from "./fake-engine.ts";
@@ -862,6 +863,9 @@ describe("Job", () => {
 });
 
 describe("Networks", () => {
+  const CLOSED = { "com.docker.network.bridge.inhibit_ipv4": "true" };
+  const MTU = "com.docker.network.driver.mtu";
+
   test("has four, of which web and internal have no way out", async () => {
     const recording = await onHost((host) => void new Networks("networks", { host }));
     const stack = { label: "bulkhead.stack", value: "reach-test" };
@@ -869,10 +873,40 @@ describe("Networks", () => {
       ["door", "proxy", "web-2", "internal"].map((name) => ({
         name: `reach-test-${name}`,
         driver: "bridge",
-        internal: name === "internal" || name === "web-2",
+        ...(name === "internal" || name === "web-2" ? { internal: true, options: CLOSED } : { internal: false }),
         labels: [stack],
       })),
     );
+  });
+
+  test.each<[string, NetworkSettings, object, open: string[]]>([
+    ["as it was made before", {}, {}, ["internal"]],
+    ["as this version makes it", {}, { Options: CLOSED }, []],
+    ["of an MTU by the daemon", {}, { Options: { [MTU]: "1450" } }, ["internal"]],
+    ["of a size by the daemon", {}, { IPAM: { Config: [{ Subnet: "10.9.0.0/25" }] } }, ["internal"]],
+    ["to be made anew with another MTU", { mtu: 1400 }, {}, []],
+    ["with that MTU", { mtu: 1400 }, { Options: { [MTU]: "1400" } }, ["internal"]],
+    ["to be made anew in other subnets", { subnets: "10.9.0.0/16" }, {}, []],
+    ["in those subnets", { subnets: "10.9.0.0/16" }, { IPAM: { Config: [{ Subnet: "10.9.1.0/25" }] } }, ["internal"]],
+  ])("the host has an address only on a network that stays so: one %s", async (_, networks, there, open) => {
+    const subnet = { IPAM: { Config: [{ Subnet: "172.18.0.0/16" }] } };
+    const found = [{ Name: "reach-test-internal", ...subnet, ...there }];
+    await startFakeEngine((request) => (/^GET .networks\?/.test(request) ? found : undefined));
+    const recording = await record(
+      async () => {
+        const host = new DockerHost("host", { host: "local", jobImage: IMAGE, networks });
+        await host.check({});
+        new Networks("networks", { host });
+      },
+      { preview: true },
+    );
+    const made = ofType<{ name: string; internal: boolean; options?: object }>(
+      recording,
+      "docker:index/network:Network",
+    ).filter(({ inputs }) => inputs.internal);
+    const isOpen = ({ inputs }: (typeof made)[number]) =>
+      !JSON.stringify(inputs.options ?? {}).includes("inhibit_ipv4");
+    expect(made.filter(isOpen).map(({ inputs }) => inputs.name.replace("reach-test-", ""))).toEqual(open);
   });
 });
 
@@ -1183,9 +1217,8 @@ describe("DockerHost", () => {
       ["a port that is not published", published("other", "127.0.0.1")],
     ])("lets be what is %s", async (_, other) => {
       const networks = encodeURIComponent('{"label":["bulkhead.stack=reach-test"]}');
-      expect(await check([other])).toEqual([
-        ...["GET /_ping", "GET /version", "GET /containers/json", `GET /networks?filters=${networks}`],
-      ]);
+      const look = `GET /networks?filters=${networks}`;
+      expect(await check([other])).toEqual(["GET /_ping", "GET /version", look, "GET /containers/json", look]);
     });
 
     test("says how a host that is away comes back", async () => {
@@ -1211,7 +1244,8 @@ describe("DockerHost", () => {
     });
 
     test("asks a preview's host only what it can do, and does without an answer", async () => {
-      expect(await check([published("other", "0.0.0.0", 8443)], true)).toEqual(["GET /_ping", "GET /version"]);
+      const asked = await check([published("other", "0.0.0.0", 8443)], true);
+      expect(asked).toEqual(["GET /_ping", "GET /version", expect.stringMatching(/^GET \/networks\?/)]);
       vi.stubEnv("DOCKER_HOST", "unix:///nowhere/docker.sock");
       await record(() => new DockerHost("host", { host: "local", jobImage: IMAGE }).check(ports), { preview: true });
     });

@@ -29,6 +29,16 @@ test("a page on a task has at most 80 lines", () => {
   expect(long.map(([page, text]) => `${page}: ${lines(text)} lines`)).toEqual([]);
 });
 
+test("every file that a page names is there, tests above all", () => {
+  expect(missingFiles(texts)).toEqual([]);
+  const page =
+    "`tests/e2e/gone.test.ts`, `edge.test.ts` and `no.test.ts`; `cli/main.ts`, `apps/backend`, `tests/e2e/r2.test.ts -t x`";
+  expect(missingFiles({ "docs/a.md": page })).toEqual([
+    "docs/a.md: tests/e2e/gone.test.ts is not there",
+    "docs/a.md: no.test.ts is not there",
+  ]);
+});
+
 function brokenLinks(texts: Readonly<Record<string, string>>): string[] {
   return Object.entries(texts).flatMap(([page, text]) =>
     linksIn(text).flatMap((link) => {
@@ -39,6 +49,26 @@ function brokenLinks(texts: Readonly<Record<string, string>>): string[] {
       if (heading === undefined || texts[target] === undefined) return [];
       return headingsIn(texts[target]).includes(heading) ? [] : [`${page}: ${target} has no #${heading}`];
     }),
+  );
+}
+
+/** Of this repository, in code. A test is also named without its folder. */
+function missingFiles(texts: Readonly<Record<string, string>>): string[] {
+  const folders = readdirSync(projectDirectory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  // `apps` is the reader's own, too.
+  const names = folders.map(({ name }) => name.replace(".", "\\.")).filter((name) => name !== "apps");
+  const ours = new RegExp(`^(?:${names.join("|")})/[\\w./-]+$`);
+  const tests = ["unit", "e2e", "policy"].map((kind) => `tests/${kind}`);
+  return Object.entries(texts).flatMap(([page, text]) =>
+    [...text.matchAll(/`([^`\n]+)`/g)]
+      .map(([, code]) => code!.split(" ")[0]!)
+      .flatMap((file) => {
+        const places = /^[\w-]+\.test\.ts$/.test(file) ? tests.map((folder) => join(folder, file)) : [file];
+        if (places.length === 1 && !ours.test(file)) return [];
+        return places.some((place) => existsSync(join(projectDirectory, place)))
+          ? []
+          : [`${page}: ${file} is not there`];
+      }),
   );
 }
 

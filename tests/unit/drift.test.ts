@@ -328,7 +328,7 @@ test("no cure says to remove the stack's own container, or one in its place", ()
   for (const cure of cures) expect(cure).not.toMatch(/docker (rm|kill|stop)|--force/);
 });
 
-test("what the next update takes away is no stranger", () => {
+test("what the next update takes away is not unmanaged", () => {
   const old = { ...structuredClone(backend), Id: "id-of-old", Name: "/reach-prod-old-1" };
   expect(said({ containers: [backend, old] })).toEqual([]);
 });
@@ -411,7 +411,7 @@ test.each<[what: string, changes: Partial<HostState>, ...findings: string[]]>([
   ],
 ])("%s is told", (_, changes, ...expected) => expect(said(changes).map(short)).toEqual(expected));
 
-test("strangers are told by what they reach", () => {
+test("unmanaged containers are told by what they reach", () => {
   const stranger = { ...structuredClone(backend), ...{ Id: "x", Name: "/x" } };
   const elsewhere = structuredClone(stranger);
   Object.assign(elsewhere, { Id: "y", Name: "/y", Mounts: [] });
@@ -419,9 +419,9 @@ test("strangers are told by what they reach", () => {
   stranger.Config.Labels = { "bulkhead.stack": "reach-prod" };
   elsewhere.Config.Labels = { "bulkhead.stack": "reach-staging" };
   expect(said({ containers: [backend, stranger, elsewhere] }).map(short)).toEqual([
-    "x, stranger on a network: none -> web",
-    "x, stranger with a volume: none -> secrets",
-    "x, stranger with the stack's label: none -> reach-prod",
+    "x, unmanaged container on a network: none -> web",
+    "x, unmanaged container with a volume: none -> secrets",
+    "x, unmanaged container with the stack's label: none -> reach-prod",
   ]);
 });
 

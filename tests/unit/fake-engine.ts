@@ -14,6 +14,9 @@ export interface FakeEngine {
   stop: () => Promise<void>;
 }
 
+/** A new host has no networks of a stack. */
+const nothingOf = (request: string): object | undefined => (request.startsWith("GET /networks?") ? [] : undefined);
+
 /** What the engine answers: an object as JSON, bytes as they are, and 404 for nothing. What it is, it says by itself. */
 type Answer = (request: string, body: unknown) => object | undefined;
 
@@ -39,7 +42,7 @@ export async function startFakeEngine(
             ? { ApiVersion, ...version }
             : asked === "GET /info"
               ? info()
-              : answer(asked, bodyOf(request.headers["content-type"], text));
+              : (answer(asked, bodyOf(request.headers["content-type"], text)) ?? nothingOf(asked));
       if (body === undefined) response.statusCode = 404;
       response.end(body instanceof Buffer ? body : JSON.stringify(body ?? { message: `no such thing: ${asked}` }));
     });

@@ -35,6 +35,7 @@ app("page", { uses: [api] });
 app("mailer", { egress: true });
 new Worker("worker", { ...release("worker"), host: edge.host, uses: [api] });
 new Worker("alone", { ...release("alone"), host: edge.host });
+new Worker("neighbour", { ...release("neighbour"), host: edge.host, networks: [edge.networks.web] });
 for (let more = 1; more <= (config.getNumber("more") ?? 0); more++)
   app(`more-${more}`, { env: { NAME: `more-${more}${more === 1 ? (config.get("release") ?? "") : ""}` } });
 // As on a host that is busy until then: no check gets an answer.
