@@ -9,6 +9,8 @@ import { drillsIn, listed } from "../../cli/backup/list.ts";
 import { momentOf, servedRestore } from "../../cli/backup/restore.ts";
 import { changed } from "../../cli/backup/update-with.ts";
 import { configKey } from "../../cli/stack/program.ts";
+import { dataFields } from "../../components/settings/data.ts";
+import { object } from "../../components/settings/fields.ts";
 import { invariants } from "../../testing/invariants.ts";
 import { container, containers, label, type Recording } from "../../testing/recorder.ts";
 import { recordBackup as recorded, SECRET, type Args } from "./backup-stack.ts";
@@ -145,7 +147,7 @@ describe("a restore", () => {
     expect(servedRestore(file({ id: "r2", to: "latest" }), "db")).toBeUndefined();
     expect(servedRestore(file({ ...before, before: { id: "r0", to: "latest" } }), "db")).toEqual(before);
     expect(servedRestore(parseDocument(""), "db")).toBeUndefined();
-  }, 30_000);
+  }, 60_000);
 
   test.each<[object, Args, string]>([
     [
@@ -176,6 +178,13 @@ describe("a restore", () => {
     expect(changed("config:\n  # ours\n  a:b: 1\n", { key: "restore", of: { db: value } })).toBe(
       `config:\n  # ours\n  a:b: 1\n  ${configKey("restore")}:\n    db:\n      id: r1\n      to: latest\n`,
     );
+  });
+
+  test("is a key of the stack file as the command writes it", () => {
+    const one = { id: "r1", to: "latest", from: "copy", serve: true };
+    const restore = { db: { ...one, serve: false, before: one } };
+    expect(object(dataFields).parse({ restore })).toMatchObject({ restore });
+    expect(() => object(dataFields).parse({ restore: { db: { ...one, from: "elsewhere" } } })).toThrow("is no place");
   });
 
   test("takes moments in UTC that are over", () => {
