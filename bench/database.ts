@@ -79,7 +79,7 @@ async function deploy(project: TestProject): Promise<void> {
 async function fill(image: string): Promise<void> {
   for (const [name, memoryMb, pids, ...settings] of [
     [DEFAULTS, LIMITS.memoryMb, LIMITS.pids],
-    // A process for each client takes what ours has not to have.
+    // Each of its clients has a process of its own, and needs its memory.
     [WIDE, 4 * LIMITS.memoryMb, CROWD + 100, "-c", `max_connections=${CROWD + 50}`],
   ] as const)
     await must(
