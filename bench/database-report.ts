@@ -57,7 +57,7 @@ export function report(machine: string, run: Run, figures: Figures): string[] {
     "",
     `### ${CROWD} clients`,
     "",
-    `Reads. Directly: a server of the image's defaults whose \`max_connections\` was made large enough. Bulkhead's own server ` +
+    `Reads. Directly: a server of the image's defaults whose \`max_connections\` was made large enough, with four times the memory. Bulkhead's own server ` +
       `says to such a crowd that comes directly: "${refused}".`,
     "",
     ...markdownTable(

@@ -77,13 +77,14 @@ async function deploy(project: TestProject): Promise<void> {
 
 /** Servers beside ours, with the same limits and no setting of ours; and the rows of all three. */
 async function fill(image: string): Promise<void> {
-  for (const [name, pids, ...settings] of [
-    [DEFAULTS, LIMITS.pids],
-    [WIDE, CROWD + 100, "-c", `max_connections=${CROWD + 50}`],
+  for (const [name, memoryMb, pids, ...settings] of [
+    [DEFAULTS, LIMITS.memoryMb, LIMITS.pids],
+    // Each of its clients has a process of its own, and needs its memory.
+    [WIDE, 4 * LIMITS.memoryMb, CROWD + 100, "-c", `max_connections=${CROWD + 50}`],
   ] as const)
     await must(
       ...["run", "--detach", "--name", name, "--network", `${LABEL}-db`, "--network-alias", name, "--user", "999:999"],
-      ...["--memory", `${LIMITS.memoryMb}m`, "--memory-swap", `${LIMITS.memoryMb}m`, "--cpus", String(LIMITS.cpus)],
+      ...["--memory", `${memoryMb}m`, "--memory-swap", `${memoryMb}m`, "--cpus", String(LIMITS.cpus)],
       ...["--pids-limit", String(pids), "--env", `POSTGRES_PASSWORD=${PASSWORD}`, image, "postgres", ...settings],
     );
   for (const server of ["ours", DEFAULTS, WIDE] as const) {
@@ -165,7 +166,9 @@ async function besideDump(): Promise<Pick<Figures, "copied">> {
       await timed("dump", () => exec("direct", "ours", `pg_dump --format=custom --file=${file}`));
       await exec("direct", DEFAULTS, "dropdb --if-exists again");
       await exec("direct", DEFAULTS, "createdb again");
-      await timed("restore", () => exec("direct", DEFAULTS, `pg_restore --no-owner --dbname=again ${file}`));
+      await timed("restore", () =>
+        exec("direct", DEFAULTS, `pg_restore --no-owner --no-privileges --dbname=again ${file}`),
+      );
     },
   ];
   for (let round = 0; round < ROUNDS; round++) {

@@ -96,7 +96,7 @@ const recipes: Readonly<Record<string, Recipe>> = {
   /** Of the tag postgres:15: beside the one of 17, which a stand-in of the same name would take the place of. */
   oldpostgres: postgresOf(15, 12),
   /** Of the tag postgres:16. */
-  postgres16: {
+  priorpostgres: {
     ...postgresOf(16, 13, "trixie"),
     content: "PostgreSQL 16 of an npm package, without lz4, on Debian 13",
     packages: ["base-files", "libc-bin", "util-linux", "busybox", "ca-certificates", "tzdata", "zstd", "zlib1g"],
@@ -189,7 +189,7 @@ function postgresOf(version: number, debian: number, suite?: string): Recipe {
 export async function standInFor(reference: string): Promise<StandIn | undefined> {
   const last = nameOf(reference).split("/").at(-1)!;
   const [, major] = /:(\d+)/.exec(tagOf(reference)) ?? [];
-  const key = last !== "postgres" ? last : major === "15" ? "oldpostgres" : major === "16" ? "postgres16" : last;
+  const key = last !== "postgres" ? last : major === "15" ? "oldpostgres" : major === "16" ? "priorpostgres" : last;
   const recipe = recipes[key];
   if (recipe === undefined) return undefined;
   const scripts = await Promise.all(

@@ -24,10 +24,8 @@ grep -v '^CREATE ROLE postgres;$' "$copy/all" >"$copy/globals.sql" && rm "$copy/
 psql -XqAt -d postgres -c 'select system_identifier from pg_control_system()' >"$copy/system" || exit
 psql -XqAt -d postgres -c 'select datname from pg_database where datallowconn and not datistemplate' >"$copy/databases" || exit
 while read -r database; do
-  create=--create
-  [ "$database" != postgres ] || create=
-  # shellcheck disable=SC2086 # None or one.
-  pg_dump --format=custom --compress=1 $create --file="$copy/$database.dump" "$database" </dev/null || exit
+  # With the rights and settings of the database itself.
+  pg_dump --format=custom --compress=1 --create --file="$copy/$database.dump" "$database" </dev/null || exit
 done <"$copy/databases" || exit
 count_rows >"$copy/rows" || exit
 [ "$1" = live ] || stop_scratch || exit

@@ -16,10 +16,11 @@ mv /upgraded/.new/* /upgraded/ && rmdir /upgraded/.new && chmod 0700 /upgraded |
 start_scratch /upgraded on || exit
 psql -XqAt -v ON_ERROR_STOP=1 -d postgres -f "$copy/globals.sql" >/dev/null || exit
 for dump in "$copy"/*.dump; do
-  create=--create
-  [ "$dump" != "$copy/postgres.dump" ] || create=
-  # shellcheck disable=SC2086 # None or one.
-  pg_restore --exit-on-error $create -d postgres "$dump" || exit
+  instead=
+  # It is there already, and would keep none of its rights and settings.
+  [ "$dump" != "$copy/postgres.dump" ] || instead='--clean --if-exists'
+  # shellcheck disable=SC2086 # None or two.
+  pg_restore --exit-on-error --create $instead -d template1 "$dump" || exit
 done
 vacuumdb --all --analyze-only --quiet || exit
 if [ "$1" = still ]; then
