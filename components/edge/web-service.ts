@@ -4,6 +4,7 @@ import { httpHealth } from "../host/http-health.ts";
 import type { Reachable } from "../host/networks.ts";
 import type { Proxy } from "./proxy.ts";
 import { releaseOf } from "../host/release.ts";
+import { whole } from "../host/release-problems.ts";
 import { reviving } from "../host/revive.ts";
 import { usersFiles } from "./basic-auth-users.ts";
 import { routeName, routesOf, type Route } from "./route.ts";
@@ -41,7 +42,9 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
     this.through = edge;
     const problems = [
       ...routeProblems(name, routes),
-      ...upstreamProblems(args.protocol ?? "http", args.upstreamTls).map((problem) => `${name}: ${problem}`),
+      ...[...upstreamProblems(args.protocol ?? "http", args.upstreamTls), ...numberProblems(args)].map(
+        (problem) => `${name}: ${problem}`,
+      ),
     ];
     const all = routesOf(routes);
     for (const [index, { host: routeHost }] of all.entries())
@@ -138,6 +141,19 @@ function fromOutside({ routes, healthPath, tcp = {} }: WebServiceArgs): FromOuts
     ...(host !== undefined && { host }),
     ...{ path: health ? healthPath : paths[0], isHealthPath: health !== undefined, tcp: Object.keys(tcp) },
   };
+}
+
+function numberProblems(args: WebServiceArgs): string[] {
+  const { port, healthPath, healthTimeoutSeconds = 5, maxBodyMb = 1, responseTimeoutSeconds = 60 } = args;
+  return [
+    ...whole("port", port, "give the one that it listens on", 1, 65_535),
+    ...(/^\/[\x21-\x7e]*$/.test(healthPath) ? [] : [`healthPath: ${healthPath} is not a path: give one like /health`]),
+    ...(healthTimeoutSeconds >= 1 && healthTimeoutSeconds <= 10
+      ? []
+      : [`healthTimeoutSeconds: ${healthTimeoutSeconds} is not from 1 to 10: give the seconds of one answer`]),
+    ...whole("maxBodyMb", maxBodyMb, "give MiB", 1),
+    ...whole("responseTimeoutSeconds", responseTimeoutSeconds, "give seconds", 1),
+  ];
 }
 
 /** @throws Error unless a browser takes it. */

@@ -1,12 +1,13 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { compartment, type Connections } from "./compartment.ts";
-import { composedOf, composedProblems, exporting, type Composing } from "./composed.ts";
+import { composedOf, exporting, type Composing } from "./composed.ts";
 import { Container, type ContainerArgs, type Health, type Role } from "./container.ts";
-import { dataMounts, isUidGid, restoredEnv, type DataMount } from "./data-volume.ts";
+import { dataMounts, restoredEnv, type DataMount } from "./data-volume.ts";
 import type { DockerHost } from "./docker-host.ts";
 import type { Limits, Posture } from "./hardening.ts";
 import { Job } from "./job.ts";
 import type { Gate } from "./networks.ts";
+import { refuseBadRelease } from "./release-problems.ts";
 import { SecretFiles } from "./secret.ts";
 import { SECRETS_PATH } from "./secrets-path.ts";
 
@@ -172,28 +173,6 @@ export function onlyName(name: string): string {
 /** The user of a program, in the image and outside: unless it names another, or an exception makes it root. */
 function userOf({ user, exceptions = [] }: Pick<ReleaseArgs, "user" | "exceptions">): string {
   return user ?? (exceptions.some((exception) => "rootUser" in exception) ? "0:0" : "1000:1000");
-}
-
-/** More than this on one host is a mistake in the number. */
-const MOST_REPLICAS = 50;
-
-const ROLLOUTS = ["start-first", "one-by-one", "stop-first"];
-
-/** @throws Error with all that is wrong, before anything is made. */
-function refuseBadRelease(name: string, args: ReplicatedArgs & ReleaseArgs) {
-  const { replicas = 1, rollout = "start-first", user } = args;
-  const problems = composedProblems(args).map((problem) => `${name}: ${problem}`);
-  if (user !== undefined && !isUidGid(user))
-    problems.push(`${name}: user: ${user} is no uid:gid: give two numbers like "33:33", as the image has them`);
-  if (!Number.isInteger(replicas) || replicas < 1 || replicas > MOST_REPLICAS)
-    problems.push(`${name}: replicas: ${replicas} is not a whole number from 1 to ${MOST_REPLICAS}: give one`);
-  if (!ROLLOUTS.includes(rollout))
-    problems.push(`${name}: rollout: ${rollout} is none: give start-first, one-by-one or stop-first`);
-  else if (rollout === "stop-first" && replicas > 1)
-    problems.push(
-      `${name}: replicas: ${replicas} with rollout: stop-first, which is for what may only run once: leave one of them out`,
-    );
-  if (problems.length > 0) throw new Error(problems.join("\n"));
 }
 
 function preDeployJob<Common extends JobOfRelease>(common: Common, preDeploy: PreDeploy, before: string[]) {

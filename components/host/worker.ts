@@ -64,12 +64,14 @@ function healthOf(name: string, { health, heartbeat }: WorkerArgs): Health {
         : `${name}: has health and heartbeat: give one of them`,
     );
   if (health !== undefined) return health;
-  const { path, maxAgeSeconds, deadlineSeconds } = heartbeat!;
+  const { path, maxAgeSeconds, deadlineSeconds = 60 } = heartbeat!;
   const problems: string[] = [];
   if (!path.startsWith("/") || path.endsWith("/"))
     problems.push(`${name}: heartbeat.path: ${path} is not the path of a file: give one like /tmp/heartbeat`);
   if (!Number.isInteger(maxAgeSeconds) || maxAgeSeconds < 1)
     problems.push(`${name}: heartbeat.maxAgeSeconds: ${maxAgeSeconds} is not a whole number from 1: give seconds`);
+  if (!Number.isInteger(deadlineSeconds) || deadlineSeconds < 1)
+    problems.push(`${name}: heartbeat.deadlineSeconds: ${deadlineSeconds} is not a whole number from 1: give seconds`);
   if (problems.length > 0) throw new Error(problems.join("\n"));
   return { test: ["CMD", "/bin/sh", "-c", HEARTBEAT, "heartbeat", path, String(maxAgeSeconds)], deadlineSeconds };
 }

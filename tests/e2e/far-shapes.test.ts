@@ -11,7 +11,7 @@ import { makeCertificates } from "../support/certificates.ts";
 import { runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { currentTestEngine } from "../support/engine.ts";
-import { everyStacks, images as pinned } from "../support/images.ts";
+import { images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { inspectAll, type ContainerInspect } from "../support/reach.ts";
 import { loginFile, startRegistry, type Registry } from "../support/registry.ts";
@@ -36,7 +36,8 @@ describe.runIf(SOAK)("on a host over ssh", { timeout: 600_000 }, () => {
 
   beforeAll(async () => {
     const here = new Engine(process.env["DOCKER_HOST"]!);
-    const { traefik, haproxy, node: image } = { ...pinned, ...(await provideImages(here, everyStacks)) };
+    const wanted = { traefik: pinned.traefik, haproxy: pinned.haproxy, node: pinned.node };
+    const { traefik, haproxy, node: image } = { ...wanted, ...(await provideImages(here, wanted)) };
     here.close();
     host = await startRemoteHost(currentTestEngine(), "far-shapes");
     engine = new Engine(host.url, ["-o", `UserKnownHostsFile=${host.knownHostsFile}`, "-o", "BatchMode=yes"]);

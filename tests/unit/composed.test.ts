@@ -33,7 +33,11 @@ test("all that is wrong is told at once", () => {
     "composed.FIXED: has no {NAME} in it: give it in env",
     "composed.a-b: is no name of a setting: give one like DATABASE_URL",
     "exportSecrets: NONE is in neither secrets nor composed: give one of PASSWORD, URL, HOST, FIXED, a-b",
-    expect.stringContaining("exportSecrets: needs command"),
+    "exportSecrets: needs command, as the image's own entry point does not run: give the program and its arguments, as " +
+      "`docker inspect` of the image has them",
+  ]);
+  expect(composedProblems({ secrets: { "a-b": "x" }, exportSecrets: ["a-b"], command: ["x"] })).toEqual([
+    "exportSecrets: a-b is no name of a variable: give it one like DATABASE_URL",
   ]);
   expect(composedProblems({ composed: { URL: "{USER}" }, env, exportSecrets: ["URL"], command: ["x"] })).toEqual([]);
 });

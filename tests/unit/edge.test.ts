@@ -262,7 +262,7 @@ describe("a service's routes", () => {
     expect(setting(recording, "api-route-job", "CHECK_SECONDS")).toBe("8");
     expect(container(recording, "api-route-job").inputs.waitTimeout).toBe(36);
     await expect(system({}, { healthTimeoutSeconds: 11 })).rejects.toThrow(
-      "api-route: healthTimeoutSeconds: 11 is not from 1 to 10: give the seconds of one answer",
+      "api: healthTimeoutSeconds: 11 is not from 1 to 10: give the seconds of one answer",
     );
   });
 
@@ -409,6 +409,33 @@ describe("WebService", () => {
   });
 });
 
+test.each<[Partial<WebServiceArgs>, string]>([
+  [
+    { port: 70_000, healthPath: "health", healthTimeoutSeconds: 0, maxBodyMb: 0.5, responseTimeoutSeconds: 0 },
+    "api: port: 70000 is not a whole number from 1 to 65535: give the one that it listens on\n" +
+      "api: healthPath: health is not a path: give one like /health\n" +
+      "api: healthTimeoutSeconds: 0 is not from 1 to 10: give the seconds of one answer\n" +
+      "api: maxBodyMb: 0.5 is not a whole number from 1: give MiB\n" +
+      "api: responseTimeoutSeconds: 0 is not a whole number from 1: give seconds",
+  ],
+  [
+    { sticky: { cookie: "a b", sameSite: "maybe" as "lax" } },
+    'api: sticky.cookie: a b is no name of a cookie: give letters, digits, "-", "_" and "."\n' +
+      "api: sticky.sameSite: maybe is none: give strict, lax or none",
+  ],
+  [
+    { routes: [{ paths: ["/"] }, { paths: ["/"], host: "example.org" }] },
+    "api: routes[1].host: example.org is not served by the edge (example.com): add it to domains in the stack file",
+  ],
+  [
+    { routes: { paths: ["/"], host: "example.org" } },
+    "api: routes.host: example.org is not served by the edge (example.com): add it to domains in the stack file",
+  ],
+])("a service with %j is refused", async (args, message) => {
+  const refused = await system({}, args).then(() => "", String);
+  expect(refused.replace(/^Error: /, "")).toBe(message);
+});
+
 describe("RouteFile", () => {
   test("writes what Traefik reads as it is, also what looks like a template", async () => {
     const content = { http: { rule: "{{ env `SECRET` }} {{{", deep: ["{{"] } };
@@ -509,7 +536,7 @@ describe("a service that comes after stackOutputs()", () => {
 });
 
 describe("the edge's TCP ports", () => {
-  const records = (tcp: Record<string, number>, services: Record<string, Record<string, number>>, refuse = false) =>
+  const records = (tcp: Record<string, number>, services: Record<string, WebServiceArgs["tcp"]>, refuse = false) =>
     record(() => {
       const host = new DockerHost("host", { host: "local", jobImage: IMAGE });
       const networks = new Networks("networks", { host });
@@ -553,6 +580,17 @@ describe("the edge's TCP ports", () => {
         "two: tcp.mail: is no TCP port of the edge: give clients, or declare it in settings.ts, `tcp: { mail: 2222 }`",
     ],
     [
+      { clients: 2222 },
+      { one: { clients: { port: 1, host: "a b" } } },
+      "one: tcp.clients.host: a b is not a host name: give one like db.example.com",
+    ],
+    [
+      { clients: 2222 },
+      { one: { clients: { port: 1, host: "db.example.org" } } },
+      "one: tcp.clients.host: db.example.org is not served by the edge, which has no certificate for it: " +
+        'add it to domains in the stack file, or give tls: "service"',
+    ],
+    [
       { a: 2222, b: 2300, c: 2400 },
       { one: { b: 1 } },
       "edge.tcp.a: leads to no service: say in a service's arguments where it leads, like `tcp: { a: 2222 }`, or take it " +
@@ -560,7 +598,7 @@ describe("the edge's TCP ports", () => {
         "edge.tcp.c: leads to no service: say in a service's arguments where it leads, like `tcp: { c: 2222 }`, or take it " +
         "out of settings.ts",
     ],
-  ] as [Record<string, number>, Record<string, Record<string, number>>, string][])(
+  ] as [Record<string, number>, Record<string, WebServiceArgs["tcp"]>, string][])(
     "%j and services %j are refused, all problems at once",
     async (tcp, services, message) => {
       const refused = await records(tcp, services, true).then(() => "", String);

@@ -33,10 +33,22 @@ describe("routes that cannot be", () => {
       { cors: { origins: ["*"], credentials: true } },
       "cors.credentials: every page could read what is a user's own: name origins",
     ],
+    [
+      { cors: { origins: ["*", "https://a.test"] } },
+      "cors.origins: * stands for all others: give it alone, or leave it out",
+    ],
+    [
+      { cors: { origins: ["*"], headers: ["a b"] } },
+      "cors.headers: a b is not the name of a header: give one like Authorization",
+    ],
     [{ cors: { origins: ["*"], methods: ["*"] } }, "cors.methods: * is not a method: give one like PUT"],
     [
       { cors: { origins: ["*"], maxAgeSeconds: -1 } },
       "cors.maxAgeSeconds: -1 is not a whole number from 0 to 86400: give one",
+    ],
+    [
+      { rateLimit: { requestsPerSecond: 1, burst: 0.5 } },
+      "rateLimit.burst: 0.5 is not a whole number from 1: give one",
     ],
     [
       { rateLimit: { requestsPerSecond: 0, burst: 1 } },

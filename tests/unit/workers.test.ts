@@ -123,6 +123,35 @@ test.each<[Partial<WorkerArgs>, string]>([
     "mail: heartbeat.path: tmp/beat is not the path of a file: give one like /tmp/heartbeat\n" +
       "mail: heartbeat.maxAgeSeconds: 0 is not a whole number from 1: give seconds",
   ],
+  [
+    { health: undefined, heartbeat: { path: "/tmp/beat", maxAgeSeconds: 5, deadlineSeconds: 0 } },
+    "mail: heartbeat.deadlineSeconds: 0 is not a whole number from 1: give seconds",
+  ],
+  [{ reviveAfterHangs: -1 }, "mail: reviveAfterHangs: -1 is not a whole number from 0: give one, 0 for never"],
+  [{ user: "www-data" }, 'mail: user: www-data is no uid:gid: give two numbers like "33:33", as the image has them'],
+  [
+    { limits: { memoryMb: 5, cpus: 0, pids: 0.5 }, drainSeconds: -1, tmpfsMb: { tmp: 16, "/cache": 0 } },
+    "mail: limits.memoryMb: 5 is not a whole number from 6: give MiB\n" +
+      "mail: limits.cpus: 0 is not from 0.01: give cores, like 0.5\n" +
+      "mail: limits.pids: 0.5 is not a whole number from 1: give the most processes\n" +
+      "mail: drainSeconds: -1 is not a whole number from 0 to 86400: give seconds\n" +
+      "mail: tmpfsMb: tmp is no folder of the container: give one like /tmp\n" +
+      "mail: tmpfsMb./cache: 0 is not a whole number from 1: give MiB",
+  ],
+  [
+    { preDeploy: { command: [], deadlineSeconds: 0, limits: { memoryMb: Number.NaN, cpus: 1, pids: 8 } } },
+    "mail: preDeploy.command: is empty: give the program and its arguments\n" +
+      "mail: preDeploy.deadlineSeconds: 0 is not a whole number from 1: give seconds\n" +
+      "mail: preDeploy.limits.memoryMb: NaN is not a whole number from 6: give MiB",
+  ],
+  [
+    { exceptions: [{ tmpfsExec: "/run", why: "a test" }] },
+    "exceptions: tmpfsExec: /run is none of tmpfsMb (/tmp): give one of them",
+  ],
+  [
+    { limits: { memoryMb: 64, cpus: 1, pids: 32, memoryReservationMb: 64 } },
+    "limits.memoryReservationMb: 64 is not from 6 to less than memoryMb (64): give such a number",
+  ],
   [{ replicas: 0 }, "mail: replicas: 0 is not a whole number from 1 to 50: give one"],
   [
     { replicas: 1.5, rollout: "never" as "stop-first" },
