@@ -1,3 +1,4 @@
+import type { ColdStarts } from "./cold-start.ts";
 import { markdownTable } from "./results.ts";
 import { median, ratio } from "./statistics.ts";
 
@@ -9,6 +10,9 @@ export interface Figures {
   /** What the server says to the crowd when it comes directly. */
   refused: string;
   backups: Record<"running" | "ended", number[]>;
+  /** Seconds. */
+  copied: Record<"backup" | "dump" | "drill" | "restore", number[]>;
+  coldStarts: ColdStarts;
 }
 
 interface Run {
@@ -20,11 +24,16 @@ interface Run {
   cpus: number;
 }
 
-export function report(machine: string, run: Run, { writes, reads, crowd, refused, backups }: Figures): string[] {
+export function report(machine: string, run: Run, figures: Figures): string[] {
+  const { writes, reads, crowd, refused, backups, copied, coldStarts } = figures;
   const { ROUNDS, SECONDS, SCALE, CROWD, memoryMb, cpus } = run;
   const row = (what: string, one: number[], other: number[]) => {
     const [a, b] = [median(one), median(other)];
     return [what, `${a.toFixed(0)}/s`, `${b.toFixed(0)}/s`, ratio(a, b)];
+  };
+  const seconds = (what: string, one: number[], other: number[]) => {
+    const [a, b] = [median(one), median(other)];
+    return [what, `${a.toFixed(1)} s`, `${b.toFixed(1)} s`, ratio(a, b)];
   };
   const [pooled, direct] = [crowd.pooled, crowd.direct].map((rounds) => ({
     tps: rounds.map(({ tps }) => tps),
@@ -68,5 +77,28 @@ export function report(machine: string, run: Run, { writes, reads, crowd, refuse
     "### With the receiver and the shipper of backups, and with both ended",
     "",
     ...markdownTable(["", "with", "without", "ratio"], [row("writes (TPC-B)", backups.running, backups.ended)]),
+    "",
+    "### A copy of it, and back",
+    "",
+    "A base backup, until the vault has it, encrypted; and a drill, which fetches it, decrypts it, replays WAL and reads every row, " +
+      "page and index. Beside them `pg_dump` into a file, which is neither encrypted nor away, and `pg_restore` into a server that runs, " +
+      "whose rows nobody reads.",
+    "",
+    ...markdownTable(
+      ["", "Bulkhead", "pg_dump, pg_restore", "ratio"],
+      [seconds("copy", copied.backup, copied.dump), seconds("back", copied.drill, copied.restore)],
+    ),
+    "",
+    "### Cold start",
+    "",
+    "An app with PostgreSQL and Valkey, from nothing to healthy, images there: `pulumi up`, and `docker compose up --wait` on a file with " +
+      "health checks, which has none of the rest.",
+    "",
+    ...(coldStarts.compose.length > 0
+      ? markdownTable(
+          ["", "Bulkhead", "Docker Compose", "ratio"],
+          [seconds("until healthy", coldStarts.ours, coldStarts.compose)],
+        )
+      : [`${median(coldStarts.ours).toFixed(1)} s. Docker Compose could not be had.`]),
   ];
 }

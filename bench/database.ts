@@ -1,5 +1,5 @@
 // What the database costs and gains: the same queries to ours and to the image as it is, through PgBouncer and directly,
-// with backups and without.
+// with backups and without; a backup and its drill beside pg_dump and pg_restore; and a cold start beside Docker Compose's.
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,6 +14,7 @@ import { createTestProject, type TestProject } from "../tests/support/pulumi.ts"
 import { removeStack } from "../tests/support/reach.ts";
 import { docker, insideStack } from "../tests/support/stack-inside.ts";
 import { startVaultStorage } from "../tests/support/vault-storage.ts";
+import { coldStarts } from "./cold-start.ts";
 import { report, type Figures } from "./database-report.ts";
 import { insideEngine, quick } from "./inside.ts";
 import { describeMachine, writePart } from "./results.ts";
@@ -27,13 +28,13 @@ const LIMITS = { memoryMb: 1024, cpus: 1, pids: 150 };
 /** The image as it is, and one that takes the whole crowd itself. */
 const [DEFAULTS, WIDE] = ["bench-defaults", "bench-wide"] as const;
 
-const { idOf } = insideStack(LABEL);
+const { idOf, runNow } = insideStack(LABEL);
 
 await insideEngine(import.meta.filename, async () => {
   const engine = new Engine(process.env["DOCKER_HOST"]!);
   const machine = await describeMachine(currentTestEngine());
-  const { postgres, pgbouncer, rclone } = dataImages;
-  const wanted = { traefik: pinned.traefik, postgres, pgbouncer, rclone };
+  const { postgres, pgbouncer, rclone, valkey } = dataImages;
+  const wanted = { traefik: pinned.traefik, postgres, pgbouncer, rclone, valkey };
   const images = { ...wanted, ...(await provideImages(engine, wanted)) };
   const { stdout } = await docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}");
   const storage = await startVaultStorage(stdout.trim());
@@ -51,6 +52,8 @@ await insideEngine(import.meta.filename, async () => {
       ...(await oursAndTheImages()),
       ...(await throughPgBouncer()),
       ...(await withBackups()),
+      ...(await besideDump()),
+      coldStarts: await coldStarts(engine, images, ROUNDS),
     };
     say(
       `Written: ${await writePart("database", report(machine, { ROUNDS, SECONDS, SCALE, CROWD, ...LIMITS }, figures))}`,
@@ -141,6 +144,36 @@ async function withBackups(): Promise<Pick<Figures, "backups">> {
     }
   await must("start", ...parts);
   return { backups };
+}
+
+/** A base backup in the vault, and a drill of it, beside `pg_dump` into a file and `pg_restore` from it. */
+async function besideDump(): Promise<Pick<Figures, "copied">> {
+  const copied: Figures["copied"] = { backup: [], dump: [], drill: [], restore: [] };
+  const file = "/notes/dump";
+  const timed = async (what: keyof typeof copied, work: () => Promise<{ code: number; stderr: string }>) => {
+    const began = performance.now();
+    const { code, stderr } = await work();
+    if (code !== 0) throw new Error(`${what}:\n${lastLines(stderr, 20)}`);
+    copied[what].push((performance.now() - began) / 1000);
+  };
+  const ways = [
+    async () => {
+      await timed("backup", () => runNow("backup-base"));
+      await timed("drill", () => runNow("backup-drill"));
+    },
+    async () => {
+      await timed("dump", () => exec("direct", "ours", `pg_dump --format=custom --file=${file}`));
+      await exec("direct", DEFAULTS, "dropdb --if-exists again");
+      await exec("direct", DEFAULTS, "createdb again");
+      await timed("restore", () => exec("direct", DEFAULTS, `pg_restore --no-owner --dbname=again ${file}`));
+    },
+  ];
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const way of round % 2 === 0 ? ways : ways.toReversed()) await way();
+    const last = Object.entries(copied).map(([what, seconds]) => [what, seconds.at(-1)] as const);
+    say(JSON.stringify({ round, ...Object.fromEntries(last) }));
+  }
+  return { copied };
 }
 
 type Server = "ours" | typeof DEFAULTS | typeof WIDE;

@@ -39,7 +39,8 @@ ${examples(["bulkhead upgrade-database db --to 17 --stack prod", "asks before an
 async function upgradeIt(database: string, { stack: name, to }: StackOptions & { to: string }): Promise<number> {
   const stack = await openStack(name, provideDocker);
   const document = parseDocument(await readFile(committedFile(name), "utf8"));
-  const update = (value: object) => updateWith(stack, name, { key: "upgrade", of: database, value }, "Not upgraded");
+  const update = (value: object) =>
+    updateWith(stack, name, { key: "upgrade", of: { [database]: value } }, "Not upgraded");
   try {
     const server = await runningServer(stack, database);
     const wanted = wantedUpgrade(document, database, server, Number(to), randomBytes(4).toString("hex"));

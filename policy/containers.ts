@@ -95,7 +95,9 @@ export function workloadOf(props: Unwrap<ContainerArgs>): Workload {
       ];
     },
     get ports() {
-      return ofEach(props.ports, ({ ip, external }) => [{ address: ip ?? "0.0.0.0", port: external }]);
+      return ofEach(props.ports, ({ ip, external, protocol }) => [
+        { address: ip ?? "0.0.0.0", port: external, ...(protocol && { protocol }) },
+      ]);
     },
     get publishesAll() {
       return props.publishAllPorts ?? false;

@@ -1,5 +1,5 @@
 import { labelOf, ofEach } from "./inputs.ts";
-import type { Resource, Row } from "./rule.ts";
+import type { Fault, Resource, Row } from "./rule.ts";
 
 /**
  * An exception to one rule, declared where the weakening is: in the resource's label `bulkhead.exceptions`, as a JSON
@@ -25,7 +25,7 @@ const SHORT: Record<string, string> = {
   tmpfsExec: "container-tmpfs",
   entryPoint: "stack-public-entry-point",
   withoutBackup: "stack-data-in-backup",
-  encodedSlashes: "encoded-slashes",
+  encodedSlashes: "container-route-encoded-slashes",
   unverifiedUpstream: "container-route-upstream",
 };
 
@@ -45,13 +45,16 @@ export function exceptionsOf(resource: Resource): Exception[] {
   return read(resource).exceptions;
 }
 
-export function exceptionFor(resource: Resource, rule: string, part: string | undefined, today: Date) {
-  const found = exceptionsOf(resource).filter(
-    (exception) => exception.rule === rule && (exception.part === undefined || exception.part === part),
-  );
+export function exceptionFor(resource: Resource, rule: string, fault: Fault, today: Date) {
+  const found = exceptionsOf(resource).filter((exception) => exception.rule === rule && isFor(exception, fault));
   // The one that holds, if there are several.
   const exception = found.find((each) => !hasEnded(each, today)) ?? found[0];
   return { exception, isExpired: exception !== undefined && hasEnded(exception, today) };
+}
+
+/** Whether an exception to the rule is for this fault: for all of the rule, for this part, or for what that is a part of. */
+export function isFor({ part }: Exception, fault: Fault): boolean {
+  return part === undefined || part === fault.part || part === fault.within;
 }
 
 export function hasEnded({ until }: Exception, today: Date): boolean {
@@ -104,7 +107,8 @@ function fromLabel(item: unknown): Partial<Exception> {
   const given = (typeof item === "object" && item !== null ? item : {}) as Record<string, unknown>;
   const short = Object.keys(SHORT).find((key) => key in given);
   if (short === undefined) return given;
-  const { why, until, [short]: part } = given as { why: string; until?: string; [key: string]: unknown };
+  const { why, until, without, [short]: of } = given as { why: string; until?: string; [key: string]: unknown };
+  const part = typeof of === "string" && typeof without === "string" ? `${of} ${without}` : of;
   return { rule: SHORT[short], why, ...(until !== undefined && { until }), ...(typeof part === "string" && { part }) };
 }
 

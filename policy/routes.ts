@@ -1,5 +1,6 @@
+import { pathsIn } from "../components/edge/request-paths.ts";
 import { CONTAINER } from "./containers.ts";
-import { ofEach } from "./inputs.ts";
+import { labelOf, ofEach } from "./inputs.ts";
 import type { Fault, Rule } from "./rule.ts";
 
 /** What Traefik gets to read of a route file, as far as the rules look. */
@@ -15,6 +16,8 @@ interface Middleware {
   basicAuth?: { users?: string[]; usersFile?: string };
   forwardAuth?: { trustForwardHeader?: boolean };
   ipAllowList?: { sourceRange?: string[] };
+  /** What a request is held to; of a client's route with the paths that it answers 400. */
+  plugin?: { bulkhead?: { refusedPaths?: string } };
 }
 
 /** The rules of what the edge serves, which the job of a cutover has in its environment. */
@@ -27,10 +30,20 @@ export const routeRules: Rule[] = [
     type: CONTAINER,
     faults: (props) =>
       inRoutes(props, ({ http }) =>
-        Object.values(http?.serversTransports ?? {}).some(({ insecureSkipVerify }) => insecureSkipVerify === true)
-          ? [{ what: "takes any certificate of the service" }]
-          : [],
+        Object.entries(http?.serversTransports ?? {}).flatMap(([name, { insecureSkipVerify }]) =>
+          insecureSkipVerify === true
+            ? [{ what: `takes any certificate of ${name}`, part: name, within: labelOf(props, "bulkhead.for") }]
+            : [],
+        ),
       ),
+  },
+  {
+    name: "container-route-encoded-slashes",
+    severity: "mandatory",
+    why: "What the edge takes for a name, a service that decodes it takes for a path: so a client gets past what another route asks for.",
+    cure: "leave its exception out, or say there why the service needs them: { encodedSlashes: true, why }",
+    type: CONTAINER,
+    faults: (props) => inRoutes(props, ({ http }) => slashFaults(http ?? {})),
   },
   {
     name: "container-route-auth",
@@ -41,7 +54,9 @@ export const routeRules: Rule[] = [
     faults: (props) =>
       inRoutes(props, ({ http }) =>
         Object.entries(http?.middlewares ?? {}).flatMap(([name, { basicAuth }]) =>
-          (basicAuth?.users ?? []).length > 0 ? [{ what: `has the users of ${name} in its environment` }] : [],
+          (basicAuth?.users ?? []).length > 0
+            ? [{ what: `has the users of ${name} in its environment`, part: name }]
+            : [],
         ),
       ),
   },
@@ -65,18 +80,35 @@ function guardFaults({ routers = {}, middlewares = {} }: NonNullable<RouteConten
   return [
     ...Object.entries(middlewares).flatMap(([name, { ipAllowList, forwardAuth }]) => [
       ...(ipAllowList?.sourceRange?.some((range) => range.endsWith("/0"))
-        ? [{ what: `lets every address pass in ${name}` }]
+        ? [{ what: `lets every address pass in ${name}`, part: name }]
         : []),
       ...(forwardAuth?.trustForwardHeader === true
-        ? [{ what: `believes what clients say of themselves in ${name}` }]
+        ? [{ what: `believes what clients say of themselves in ${name}`, part: name }]
         : []),
     ]),
     ...Object.entries(routers).flatMap(([name, { rule, middlewares: own = [] }]) =>
       own.some(asks) && ![...closed].some((other) => rule.startsWith(other))
-        ? [{ what: `leaves the requests of ${name} to other routes where the edge cannot ask who may pass` }]
+        ? [
+            {
+              what: `leaves the requests of ${name} to other routes where the edge cannot ask who may pass`,
+              part: name,
+            },
+          ]
         : [],
     ),
   ];
+}
+
+function slashFaults({ routers = {}, middlewares = {} }: NonNullable<RouteContent["http"]>): Fault[] {
+  const lets = (name: string) => {
+    const refused = middlewares[name]?.plugin?.bulkhead?.refusedPaths;
+    return refused !== undefined && !new RegExp(refused).test("/a%2Fb");
+  };
+  const open = Object.values(routers).filter(({ middlewares: own = [] }) => own.some(lets));
+  // Two routers have the same paths: one of them is for bodies whose length nobody knows.
+  return [...new Set(open.map(({ rule }) => pathsIn(rule).join(" ")))].map((paths) => ({
+    ...{ what: `lets clients ask for ${paths} with encoded slashes`, part: paths },
+  }));
 }
 
 /** Judged when the whole of it is known: a preview does not know what a release will be called. */

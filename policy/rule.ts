@@ -24,6 +24,8 @@ export interface Fault {
   what: string;
   /** What of the resource it is about, for an exception that is for this part alone. */
   part?: string;
+  /** What that is a part of, for an exception that is for more than one. */
+  within?: string;
 }
 
 /** A resource as a program asks for it. */

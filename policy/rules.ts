@@ -1,6 +1,6 @@
 import { cloudflareRules } from "./cloudflare.ts";
 import { CONTAINER, containerRules } from "./containers.ts";
-import { exceptionRows, exceptionsOf } from "./exceptions.ts";
+import { exceptionRows, exceptionsOf, isFor } from "./exceptions.ts";
 import { NETWORK, networkAndVolumeRules, VOLUME } from "./networks-and-volumes.ts";
 import { routeRules } from "./routes.ts";
 import type { Resource, Rule } from "./rule.ts";
@@ -37,7 +37,8 @@ export const resourceRules: readonly Rule[] = [...judging, ...exceptionRules];
 export { stackRules };
 
 function exceptionsOfNothing(resource: Resource): string[] {
-  return exceptionsOf(resource).flatMap(({ rule: name, part }) => {
+  return exceptionsOf(resource).flatMap((exception) => {
+    const { rule: name, part } = exception;
     const said = part === undefined ? name : `${name} ${part}`;
     const rule = judging.find((each) => each.name === name && each.type === resource.type);
     if (rule === undefined)
@@ -45,7 +46,7 @@ function exceptionsOfNothing(resource: Resource): string[] {
     const isNeeded = judged(() => [
       rule
         .faults(resource.props, resource)
-        .some((fault) => part === undefined || (typeof fault === "object" && fault.part === part)),
+        .some((fault) => isFor(exception, typeof fault === "string" ? { what: fault } : fault)),
     ]);
     return isNeeded[0] === false ? [`excepts ${said}, which it keeps`] : [];
   });

@@ -85,7 +85,9 @@ export function workloadOf(props: Unwrap<ServiceArgs>): Workload {
     executableTmpfs: [],
     devices: [],
     get ports() {
-      return ofEach(props.endpointSpec?.ports, ({ publishedPort }) => [{ address: "0.0.0.0", port: publishedPort }]);
+      return ofEach(props.endpointSpec?.ports, ({ publishedPort, protocol }) => [
+        { address: "0.0.0.0", port: publishedPort, ...(protocol && { protocol }) },
+      ]);
     },
     publishesAll: false,
     get env() {

@@ -3,6 +3,7 @@ import type { ServiceArgs } from "@pulumi/docker/service.js";
 import type { DnsRecordArgs } from "@pulumi/cloudflare/dnsRecord.js";
 import type { ZoneSettingArgs } from "@pulumi/cloudflare/zoneSetting.js";
 import type { Unwrap } from "@pulumi/pulumi";
+import { backupRules } from "./backups.ts";
 import { DNS_RECORD, LEADING, ZONE_SETTING, ZONE_SETTINGS } from "./cloudflare.ts";
 import { compartmentRules } from "./compartments.ts";
 import { CONTAINER } from "./containers.ts";
@@ -31,9 +32,14 @@ export const stackRules: StackRule[] = [
         entryPoints(workload)
           .filter(({ port, redirects }) => published.has(port) && !redirects)
           .flatMap(({ name, hasTls, hasRateLimit }) => {
-            const missing = [...(hasTls ? [] : ["TLS"]), ...(hasRateLimit ? [] : ["a rate limit"])];
-            const what = `serves the public entry point ${name} without ${missing.join(" and ")}`;
-            return missing.length > 0 ? [{ resource, what, part: name }] : [];
+            const fault = (missing: string, part: string) => ({
+              ...{ resource, what: `serves the public entry point ${name} without ${missing}` },
+              ...{ part: `${name} ${part}`, within: name },
+            });
+            return [
+              ...(hasTls ? [] : [fault("TLS", "TLS")]),
+              ...(hasRateLimit ? [] : [fault("a rate limit", "rate limit")]),
+            ];
           }),
       );
     },
@@ -54,12 +60,15 @@ export const stackRules: StackRule[] = [
       return ofEachWorkload(resources, ({ resource, workload, networks }) => {
         if (!DATABASES.test(workload.image?.replace(/@.*/, "") ?? "")) return [];
         return [
-          ...workload.ports.map(({ port }) => ({ resource, what: `is a database and publishes the port ${port}` })),
+          ...workload.ports.map(({ port }) => ({
+            ...{ resource, what: `is a database and publishes the port ${port}`, part: String(port) },
+          })),
           ...networks
             .filter((network) => !internal.has(network))
             .map((network) => ({
               resource,
               what: `is a database and on the network ${network}, which is not one of the stack's that is internal`,
+              part: network,
             })),
         ];
       });
@@ -101,6 +110,7 @@ export const stackRules: StackRule[] = [
       );
     },
   },
+  ...backupRules,
   {
     name: "stack-zone-settings",
     severity: "mandatory",

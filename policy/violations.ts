@@ -6,8 +6,7 @@ import type { Fault, Resource, Rule, StackRule } from "./rule.ts";
 export function violations(rule: Rule, resource: Resource, today = new Date()): string[] {
   return judged(() =>
     rule.faults(resource.props, resource).flatMap((fault) => {
-      const { what, part } = typeof fault === "string" ? { what: fault, part: undefined } : fault;
-      return messages(rule, resource, { what, part }, today);
+      return messages(rule, resource, typeof fault === "string" ? { what: fault } : fault, today);
     }),
   );
 }
@@ -22,7 +21,7 @@ export function stackViolations(rule: StackRule, resources: readonly Resource[],
 }
 
 function messages(rule: Omit<Rule, "type" | "faults">, resource: Resource, fault: Fault, today: Date): string[] {
-  const { exception, isExpired } = exceptionFor(resource, rule.name, fault.part, today);
+  const { exception, isExpired } = exceptionFor(resource, rule.name, fault, today);
   if (exception && !isExpired) return [];
   const expired = exception ? ` (its exception ended on ${exception.until})` : "";
   return [`${resource.name}: ${fault.what}${expired}: ${rule.cure}`];

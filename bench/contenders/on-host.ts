@@ -58,7 +58,7 @@ tls:
 export const composeVersion = "5.6.0";
 
 /** Docker Compose, which Debian has only in a version of long ago. */
-async function provideCompose(): Promise<string> {
+export async function provideCompose(): Promise<string> {
   const module = join(import.meta.dirname, "..", "compose");
   const directory = await kept("compose", keyOf(composeVersion, await filesUnder(module), process.arch), (output) =>
     goBuild({

@@ -1,9 +1,25 @@
 // What `bulkhead restore` writes into a stack file.
+import type { Document } from "yaml";
+import { configKey } from "../stack/program.ts";
+
 export interface Wanted {
   id: string;
   to: string;
-  serve?: true;
+  serve?: boolean;
   from?: "copy";
+  /** The restore whose volume serves until this one's does. */
+  before?: Omit<Wanted, "before">;
+}
+
+/** The restore whose volume serves, by the stack file. Undefined: the volume that no restore made. */
+export function servedRestore(document: Document, name: string): Wanted["before"] {
+  const { config = {} } = (document.toJS() ?? {}) as { config?: Record<string, Record<string, Wanted>> };
+  const last = config[configKey("restore")]?.[name];
+  return last?.serve === true ? withoutBefore(last) : last?.before;
+}
+
+function withoutBefore({ before: _, ...last }: Wanted): Wanted["before"] {
+  return last;
 }
 
 /**

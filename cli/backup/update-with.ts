@@ -1,4 +1,4 @@
-// An update with a key of the stack file set for one database or volume. The file is as it was if that fails.
+// An update with a key of the stack file set for databases or volumes. The file is as it was if that fails.
 import { readFile } from "node:fs/promises";
 import { parseDocument } from "yaml";
 import { say } from "../../toolchain/steps.ts";
@@ -8,9 +8,8 @@ import { committedFile, type Stack } from "../stack/stack.ts";
 
 export interface Change {
   key: "restore" | "upgrade";
-  /** The name of the database or volume in the program. */
-  of: string;
-  value: object;
+  /** By the name of the database or volume in the program. */
+  of: Record<string, object>;
 }
 
 /** @param failed what is said first where it failed, like "Not restored". */
@@ -23,8 +22,9 @@ export async function updateWith(stack: Stack, name: string, change: Change, fai
 }
 
 /** The text of a stack file with that key. Its comments stay. */
-export function changed(text: string, { key, of, value }: Change): string {
+export function changed(text: string, { key, of }: Change): string {
   const document = parseDocument(text);
-  document.setIn(["config", configKey(key), of], document.createNode(value));
+  for (const [name, value] of Object.entries(of))
+    document.setIn(["config", configKey(key), name], document.createNode(value));
   return String(document);
 }

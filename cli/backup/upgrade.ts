@@ -1,6 +1,7 @@
 // What `bulkhead upgrade-database` writes into a stack file, and what it refuses.
 import type { Document } from "yaml";
 import { configKey } from "../stack/program.ts";
+import { servedRestore } from "./restore.ts";
 
 export interface WantedUpgrade {
   id: string;
@@ -33,7 +34,6 @@ export function wantedUpgrade(
 ): WantedUpgrade {
   const from = Number(env.find((each) => each.startsWith("PG_MAJOR="))?.slice("PG_MAJOR=".length));
   const earlier = document.getIn(["config", configKey("upgrade"), database, "serve"]);
-  const restore = ["config", configKey("restore"), database];
   const problems = [
     ...(Number.isInteger(from)
       ? []
@@ -46,7 +46,6 @@ export function wantedUpgrade(
       : []),
   ];
   if (problems.length > 0) throw new Error(problems.join("\n"));
-  const restored =
-    document.getIn([...restore, "serve"]) === true ? String(document.getIn([...restore, "id"])) : undefined;
+  const restored = servedRestore(document, database)?.id;
   return { id, from, to, image, ...(restored !== undefined && { restored }) };
 }

@@ -13,7 +13,7 @@ export function cloudflareLines(changes: readonly Change[]): string[] {
       .map(({ type, op, name, before, after }) => {
         if (type === ZONE_SETTING) {
           const setting = shown((after ?? before)?.["settingId"]);
-          return `${setting} of the zone: ${shown(before?.["value"])} → ${shown(after?.["value"])}`;
+          return `${setting} of ${zoneOf(name, setting)}: ${shown(before?.["value"])} → ${shown(after?.["value"])}`;
         }
         return `${type.slice(type.lastIndexOf(":") + 1)} \`${name}\` is ${DONE[op]}`;
       }),
@@ -21,6 +21,12 @@ export function cloudflareLines(changes: readonly Change[]): string[] {
 }
 
 const TOKEN = "cloudflare:index/accountToken:AccountToken";
+
+/** By the name of its setting: what is beside the stack's own zone has the zone's name in it. */
+function zoneOf(setting: string, id: string): string {
+  const zone = setting.slice(0, -`-${id}`.length);
+  return zone === "zone" ? "the zone" : `the zone ${zone.replace(/^zone-/, "")}`;
+}
 
 /** Records by their names: one in another's place is a change, though it is another resource. */
 function recordLines(changes: readonly Change[]): string[] {

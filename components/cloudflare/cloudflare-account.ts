@@ -49,17 +49,19 @@ export class CloudflareAccount extends pulumi.ComponentResource {
    */
   async check(names: {
     zone: string;
+    /** The key of the stack file that names the zone. @default "cloudflare.zone" */
+    key?: string;
     hosts: string[];
     addresses: string[];
   }): Promise<{ id: string; own: OwnRecord[] }> {
-    const { zone, hosts, addresses } = names;
+    const { zone, key = "cloudflare.zone", hosts, addresses } = names;
     await refuseSilence(this.#apiUrl);
     const options = { provider: this.provider };
     const zones = await getZones({ name: zone, account: { id: this.id } }, options).catch(explain);
     const [found] = zones.results;
     if (!found)
       throw new pulumi.RunError(
-        `cloudflare.zone: the token sees no zone ${zone} in the account ${this.id}: ` +
+        `${key}: the token sees no zone ${zone} in the account ${this.id}: ` +
           "check both, and that the token has Zone: Read for this zone",
       );
     const zoneId = found.id;

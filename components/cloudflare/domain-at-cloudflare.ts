@@ -33,10 +33,12 @@ export async function domainAtCloudflare(
   const zones = namesByZone(config, zoneName);
   const ofZone = zones.get(zoneName)!;
   const names = [domain, ...ofZone, ...hosts.map(({ name }) => name)];
-  const { id, own } = await account.check({ zone: zoneName, hosts: names, addresses });
   const others = [...zones].filter(([name]) => name !== zoneName);
   // All are looked at before anything is made in one of them.
-  const found = await Promise.all(others.map(([name, hosts]) => account.check({ zone: name, hosts, addresses })));
+  const [{ id, own }, ...found] = await allOf([
+    account.check({ zone: zoneName, hosts: names, addresses }),
+    ...others.map(([zone, hosts]) => account.check({ zone, key: keyOf(zone, config), hosts, addresses })),
+  ]);
   const zone = new Zone("zone", { account, id, domain, hosts: ofZone, staticPaths: ["/assets"] });
   const elsewhere = others.map(([name, [first, ...rest]], index): DnsArgs & { zoneName: string } => {
     const there = found[index]!;
@@ -67,6 +69,23 @@ export async function domainAtCloudflare(
           }).value
         : undefined,
   };
+}
+
+/** The first domain that names a zone. An alias is in the zone of its target. */
+function keyOf(zone: string, { domains = [] }: Config): string {
+  return `domains.${domains.findIndex((own) => own.zone === zone)}.zone`;
+}
+
+/** What all say, or everything that is wrong with any of them, each once. */
+async function allOf<T>(asked: [Promise<T>, ...Promise<T>[]]): Promise<[T, ...T[]]> {
+  const answers = await Promise.allSettled(asked);
+  const problems = answers.flatMap((answer) => {
+    if (answer.status === "fulfilled") return [];
+    if (!pulumi.RunError.isInstance(answer.reason)) throw answer.reason as Error;
+    return answer.reason.message.split("\n");
+  });
+  if (problems.length > 0) throw new pulumi.RunError([...new Set(problems)].join("\n"));
+  return Promise.all(asked);
 }
 
 /** Names beside the main one, by the zone that each is in. That of the main one is always there. */

@@ -4,16 +4,22 @@ import type { Limits } from "../host/hardening.ts";
 export function wholeNumber(key: string, value: number, least: number, most: number): string[] {
   return Number.isInteger(value) && value >= least && value <= most
     ? []
-    : [`${key}: ${value} is not from ${least} to ${most}: give such a number`];
+    : [`${key}: ${value} is not a whole number from ${least} to ${most}: give one`];
 }
 
-/** What is wrong with the limits of a server's container. */
-export function limitProblems({ memoryMb, cpus, pids }: Limits, least: { memoryMb: number; pids: number }): string[] {
+/** What is wrong with the limits of a container. @param key their argument. */
+export function limitProblems(
+  { memoryMb, cpus, pids }: Limits,
+  least: { memoryMb: number; pids: number },
+  key = "limits",
+): string[] {
+  const whole = (of: string, value: number, from: number, word: string) => {
+    if (!(value >= from)) return [`${key}.${of}: ${value} is too ${word}: give at least ${from}`];
+    return Number.isInteger(value) ? [] : [`${key}.${of}: ${value} is not a whole number: give one from ${from}`];
+  };
   return [
-    ...(memoryMb >= least.memoryMb
-      ? []
-      : [`limits.memoryMb: ${memoryMb} is too little: give at least ${least.memoryMb}`]),
-    ...(cpus >= 0.1 ? [] : [`limits.cpus: ${cpus} is too little: give at least 0.1`]),
-    ...(pids >= least.pids ? [] : [`limits.pids: ${pids} is too few: give at least ${least.pids}`]),
+    ...whole("memoryMb", memoryMb, least.memoryMb, "little"),
+    ...(cpus >= 0.1 ? [] : [`${key}.cpus: ${cpus} is too little: give at least 0.1`]),
+    ...whole("pids", pids, least.pids, "few"),
   ];
 }

@@ -8,6 +8,7 @@ import { Job } from "../host/job.ts";
 import { ScheduledJob } from "../host/scheduled-job.ts";
 import { SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
+import { limitProblems, wholeNumber } from "./argument-problems.ts";
 import type { Vault } from "./vault.ts";
 import { DATA_PATH, USER, type Postgres } from "./postgres.ts";
 
@@ -62,11 +63,13 @@ export class Backup extends pulumi.ComponentResource {
         ? []
         : [`database: the vault has the backups of ${other}: give ${database.name} a Vault with a folder of its own`]),
       ...(vault === undefined ? [`database: ${database.name} has no vault: give it one, { vault: new Vault(…) }`] : []),
-      ...wrongNumbers({ walEverySeconds }, 1, 3600),
-      ...wrongNumbers({ maxAgeHours }, 1, 8784),
-      ...wrongNumbers({ spoolMb }, 64, 10_000_000),
-      ...wrongNumbers({ "keep.daily": daily }, 1, 366),
-      ...wrongNumbers({ "keep.weekly": weekly, "keep.monthly": monthly }, 0, 120),
+      ...wholeNumber("walEverySeconds", walEverySeconds, 1, 3600),
+      ...wholeNumber("maxAgeHours", maxAgeHours, 1, 8784),
+      ...wholeNumber("spoolMb", spoolMb, 64, 10_000_000),
+      ...wholeNumber("keep.daily", daily, 1, 366),
+      ...wholeNumber("keep.weekly", weekly, 0, 120),
+      ...wholeNumber("keep.monthly", monthly, 0, 120),
+      ...limitProblems(drillLimits, { memoryMb: 128, pids: 32 }, "drillLimits"),
     ]);
     const parent = { parent: this };
     const labels = (part: string) => ({ "bulkhead.backup": part, "bulkhead.backup-of": database.name });
@@ -222,10 +225,4 @@ const SHIP = ["backup-admit.sh", "backup-prune.sh", "backup-ship.sh"].map(script
 /** A health check: the file was written in the last so many seconds. If not, another one may say why. */
 function fresh(path: string, seconds: number, why = "/dev/null"): string[] {
   return ["CMD", "/bin/sh", "-c", script("backup-fresh.sh"), "fresh", path, String(seconds), why];
-}
-
-function wrongNumbers(numbers: Record<string, number>, least: number, most: number): string[] {
-  return Object.entries(numbers)
-    .filter(([, value]) => !Number.isInteger(value) || value < least || value > most)
-    .map(([key, value]) => `${key}: ${value} is not a whole number from ${least} to ${most}: give one`);
 }

@@ -5,10 +5,20 @@ import * as pulumi from "@pulumi/pulumi";
 import type { DockerHost } from "../host/docker-host.ts";
 import type { Vault } from "./vault.ts";
 
-/** What the stack file says of a database by this name: the base backup beside which it is to begin empty. */
+/**
+ * What the stack file says of a database by this name: the base backup beside which it is to begin empty.
+ *
+ * @throws Error if it is no base backup's name.
+ */
 export function beginsBesideOf(name: string): string | undefined {
-  return new pulumi.Config().getObject<Record<string, string>>("beginsEmpty")?.[name];
+  const beside = new pulumi.Config().getObject<Record<string, string>>("beginsEmpty")?.[name];
+  if (beside === undefined || BASE_BACKUP.test(beside)) return beside;
+  throw new Error(
+    `beginsEmpty.${name}: ${beside} is no base backup: give the name that the refusal said, or leave it out`,
+  );
 }
+
+const BASE_BACKUP = /^\d{8}T\d{6}Z_[0-9A-F]{24}$/;
 
 export interface BeginsEmptyArgs {
   host: DockerHost;

@@ -12,7 +12,7 @@ import { Job, type JobArgs } from "../host/job.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
 import { dataImages } from "./images.ts";
-import { restoreOf, WAS_REPLACED } from "../host/restore.ts";
+import { restoresOf, WAS_REPLACED, type Restore } from "../host/restore.ts";
 import { beginsBesideOf, refuseToBeginEmpty } from "./begins-empty.ts";
 import { restoredVolume } from "./restore.ts";
 import { upgradedVolume, upgradeOf } from "./upgrade.ts";
@@ -65,10 +65,10 @@ export class Postgres extends pulumi.ComponentResource {
     const { host, limits, connections = 50, maxMb } = args;
     const { databases, settings = {}, deadlineSeconds = 120, withoutBackup, leaves } = args;
     refuse(name, problemsOf(args));
-    const restore = restoreOf(name, args.vault);
+    const { served: restore, tried } = restoresOf(name, args.vault);
     const upgrade = upgradeOf(name, args.version ?? 17);
     // The newer of both is what it has.
-    const isUpgraded = upgrade?.serve === true && upgrade.restored === (restore?.serve ? restore.id : undefined);
+    const isUpgraded = upgrade?.serve === true && upgrade.restored === restore?.id;
     // As long as a trial is made, the old server serves.
     const isTried = upgrade !== undefined && !upgrade.serve;
     const newImage = args.image ?? dataImages.postgres;
@@ -91,27 +91,24 @@ export class Postgres extends pulumi.ComponentResource {
         host,
         owner: USER,
         maxMb,
-        withoutBackup: restore?.serve || isUpgraded ? { why: WAS_REPLACED } : withoutBackup,
+        withoutBackup: restore || isUpgraded ? { why: WAS_REPLACED } : withoutBackup,
         leaves,
         kind: "postgres",
-        beforeCreate: args.vault && !restore?.serve && !isUpgraded ? [refuseToBeginEmpty(name, own)] : [],
+        beforeCreate: args.vault && !restore && !isUpgraded ? [refuseToBeginEmpty(name, own)] : [],
       },
       { parent: this },
     );
-    const restored =
-      restore &&
-      restoredVolume(
-        name,
-        { host, image, vault: args.vault!, restore: isUpgraded ? { ...restore, serve: false } : restore, maxMb },
-        { parent: this },
-      );
+    const restoredTo = (to: Restore) =>
+      restoredVolume(name, { host, image, vault: args.vault!, restore: to, maxMb }, { parent: this });
+    const trial = tried && restoredTo(tried);
+    const restored = restore && restoredTo(isUpgraded ? { ...restore, serve: false } : restore);
     const socketVolume = new volume.Volume(
       `${name}-socket`,
       { labels: host.labels({ "bulkhead.name": `${name}-socket` }) },
       { parent: this },
     );
     this.#socket = { name: socketVolume.name, path: SOCKET_PATH, writable: true };
-    const before = restore?.serve ? restored!.volume : this.data;
+    const before = restored?.volume ?? this.data;
     const upgraded =
       upgrade &&
       upgradedVolume(
@@ -135,7 +132,10 @@ export class Postgres extends pulumi.ComponentResource {
         volumes: [data],
         deadlineSeconds: 120,
       },
-      { parent: this, dependsOn: (isUpgraded ? upgraded : restored)?.done ?? this.data },
+      {
+        parent: this,
+        dependsOn: [(isUpgraded ? upgraded : restored)?.done ?? this.data, ...(trial ? [trial.done] : [])],
+      },
     );
     const configuration = new Courier(
       `${name}-configuration`,
@@ -151,7 +151,7 @@ export class Postgres extends pulumi.ComponentResource {
         // The provider takes another volume for no change (seen in 5.2.0), and another setting for one.
         env: {
           PGDATA: DATA_PATH,
-          ...(restore?.serve && { RESTORED: restore.id }),
+          ...(restore && { RESTORED: restore.id }),
           ...(isUpgraded && { UPGRADED: upgrade.id }),
         },
         networks: [{ name: this.network.name, aliases: [name] }],

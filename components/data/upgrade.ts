@@ -29,13 +29,17 @@ export interface Upgrade {
 export function upgradeOf(name: string, version: number): Upgrade | undefined {
   const upgrade = new pulumi.Config().getObject<Record<string, Upgrade>>("upgrade")?.[name];
   if (upgrade === undefined) return undefined;
-  const { id, from, to } = upgrade;
+  const { id, from, to, image, serve } = upgrade;
   const problems = [
     ...(/^[a-z0-9]{1,20}$/.test(id ?? "") ? [] : [`upgrade.${name}.id: ${id} is none: give letters and digits`]),
     ...(to === version
       ? []
       : [`upgrade.${name}.to: ${to}, and the program has version: ${version}: give both the same, and its image`]),
     ...(from < to ? [] : [`upgrade.${name}.from: ${from} is not before ${to}: give the version of the old server`]),
+    ...(image ? [] : [`upgrade.${name}.image: is missing: give the image of the old server`]),
+    ...([true, false, undefined].includes(serve)
+      ? []
+      : [`upgrade.${name}.serve: ${serve} is none: give true, or leave it out`]),
   ];
   if (problems.length > 0) throw new Error(problems.join("\n"));
   return upgrade;

@@ -4,8 +4,9 @@ import { Container } from "../host/container.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import { refuse } from "../host/refuse.ts";
 import { SecretFiles } from "../host/secret.ts";
+import { wholeNumber } from "./argument-problems.ts";
 import { ResticServer, script, type ResticVault } from "./restic.ts";
-import { placeOf, placeProblems, type PlaceArgs } from "./vault-place.ts";
+import { credential, placeOf, placeProblems, type PlaceArgs } from "./vault-place.ts";
 
 export interface VaultCopyArgs extends PlaceArgs {
   /**
@@ -44,27 +45,26 @@ export class VaultCopy extends pulumi.ComponentResource implements ResticVault {
     super("bulkhead:index:VaultCopy", name, {}, { providers: [vault.host.provider], ...opts });
     const { host, image, resticImage, network } = vault;
     const { everyMinutes = 5, keepGoneDays = 30, readWith } = args;
-    const number = (key: string, value: number, most: number) =>
-      Number.isInteger(value) && value >= 1 && value <= most
-        ? []
-        : [`${key}: ${value} is not a whole number from 1 to ${most}: give one`];
     refuse(name, [
       ...placeProblems({ folder: host.stackName, ...args }),
-      ...number("everyMinutes", everyMinutes, 1440),
-      ...number("keepGoneDays", keepGoneDays, 3650),
+      ...wholeNumber("everyMinutes", everyMinutes, 1, 1440),
+      ...wholeNumber("keepGoneDays", keepGoneDays, 1, 3650),
     ]);
     [this.host, this.name, this.image, this.resticImage, this.network] = [host, name, image, resticImage, network];
     this.script = (work) => vault.script(work);
     this.place = placeOf(name, { folder: host.stackName, ...args });
-    const [ACCESS_KEY_ID, SECRET_ACCESS_KEY] = [pulumi.secret(args.accessKeyId), pulumi.secret(args.secretAccessKey)];
+    const ACCESS_KEY_ID = credential(name, "accessKeyId", args.accessKeyId);
+    const SECRET_ACCESS_KEY = credential(name, "secretAccessKey", args.secretAccessKey);
+    const reads = (key: "accessKeyId" | "secretAccessKey", own: pulumi.Output<string>) =>
+      readWith ? credential(name, `readWith.${key}`, readWith[key]) : own;
     this.secrets = { ACCESS_KEY_ID, SECRET_ACCESS_KEY, KEY: vault.secrets["KEY"]! };
     const files = new SecretFiles(
       `${name}-secrets`,
       {
         ...{ host, readerUid: "1000" },
         secrets: {
-          ACCESS_KEY_ID: readWith ? pulumi.secret(readWith.accessKeyId) : vault.secrets["ACCESS_KEY_ID"]!,
-          SECRET_ACCESS_KEY: readWith ? pulumi.secret(readWith.secretAccessKey) : vault.secrets["SECRET_ACCESS_KEY"]!,
+          ACCESS_KEY_ID: reads("accessKeyId", vault.secrets["ACCESS_KEY_ID"]!),
+          SECRET_ACCESS_KEY: reads("secretAccessKey", vault.secrets["SECRET_ACCESS_KEY"]!),
           COPY_ACCESS_KEY_ID: ACCESS_KEY_ID,
           COPY_SECRET_ACCESS_KEY: SECRET_ACCESS_KEY,
         },

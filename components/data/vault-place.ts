@@ -34,7 +34,23 @@ export function placeOf(name: string, { endpoint, bucket, folder, region = "auto
         "http:// is for private addresses alone",
     );
   });
-  return [known, pulumi.interpolate`${bucket}/${folder}`, region];
+  const inBucket = pulumi.output(bucket).apply((given) => {
+    if (/^[A-Za-z0-9][\w.-]{1,62}$/.test(given)) return `${given}/${folder}`;
+    throw new Error(
+      `${name}: bucket: ${given} is no bucket's name: give one like my-backups; a folder in it is \`folder\``,
+    );
+  });
+  return [known, inBucket, region];
+}
+
+/** A half of the storage's key. What is wrong with it is found here, and not by a storage that refuses a signature. */
+export function credential(name: string, key: string, value: pulumi.Input<string>): pulumi.Output<string> {
+  return pulumi.secret(
+    pulumi.output(value).apply((given) => {
+      if (/^\S+$/.test(given)) return given;
+      throw new Error(`${name}: ${key}: is empty, or has blanks: give it as the storage showed it`);
+    }),
+  );
 }
 
 /** What is sent is encrypted before, and a signature shows no key; a private address is still all that may do without TLS. */

@@ -12,7 +12,7 @@ import { dataImages } from "./images.ts";
 import type { Restore } from "../host/restore.ts";
 import { restoreJob, ResticServer, type ResticVault } from "./restic.ts";
 import { VaultCopy, type VaultCopyArgs } from "./vault-copy.ts";
-import { placeOf, placeProblems, type PlaceArgs } from "./vault-place.ts";
+import { credential, placeOf, placeProblems, type PlaceArgs } from "./vault-place.ts";
 
 export interface VaultArgs extends PlaceArgs {
   host: DockerHost;
@@ -61,8 +61,8 @@ export class Vault extends pulumi.ComponentResource implements VolumeVault {
     const given = args.key ?? new pulumi.Config().getSecret("backupKey");
     const key = given === undefined ? new GeneratedSecret(`${name}-key`, {}, { parent: this }).value : checked(given);
     this.secrets = {
-      ACCESS_KEY_ID: pulumi.secret(args.accessKeyId),
-      SECRET_ACCESS_KEY: pulumi.secret(args.secretAccessKey),
+      ACCESS_KEY_ID: credential(name, "accessKeyId", args.accessKeyId),
+      SECRET_ACCESS_KEY: credential(name, "secretAccessKey", args.secretAccessKey),
       KEY: key,
     };
     this.place = placeOf(name, { ...args, folder });

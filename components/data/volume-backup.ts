@@ -1,12 +1,13 @@
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import { Container } from "../host/container.ts";
-import type { MountedVolume } from "../host/data-volume.ts";
+import type { MountedVolume, VolumeVault } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import type { Limits } from "../host/hardening.ts";
 import { Job } from "../host/job.ts";
 import { refuse } from "../host/refuse.ts";
 import { ScheduledJob } from "../host/scheduled-job.ts";
+import { limitProblems, wholeNumber } from "./argument-problems.ts";
 import { exceptionsOf, repositoryEnv, script } from "./restic.ts";
 import { Vault } from "./vault.ts";
 
@@ -30,11 +31,13 @@ export interface VolumeBackupArgs {
 }
 
 /** What a VolumeBackup takes. */
-export interface BackedUpVolume extends MountedVolume {
+export interface BackedUpVolume extends Pick<MountedVolume, "volumeName" | "owner"> {
   /** In the program: what `bulkhead restore` calls it. */
   readonly name: string;
   readonly host: DockerHost;
   readonly vault?: object | undefined;
+  /** Of one that is made before there is a vault: a restore takes it from there. */
+  keptIn?(vault: VolumeVault): void;
 }
 
 /**
@@ -50,18 +53,16 @@ export class VolumeBackup extends pulumi.ComponentResource {
     const { schedule = "0 2 * * *", drillSchedule = "0 4 * * *", timeZone, maxAgeHours = 30 } = args;
     const { limits = { memoryMb: 384, cpus: 1, pids: 64 } } = args;
     const { daily = 7, weekly = 4, monthly = 6 } = args.keep ?? {};
-    const number = (key: string, value: number, least: number, most: number) =>
-      Number.isInteger(value) && value >= least && value <= most
-        ? []
-        : [`${key}: ${value} is not a whole number from ${least} to ${most}: give one`];
     refuse(name, [
       ...(vault instanceof Vault ? [] : [`volume: ${volume.name} has no vault: give it one, { vault: new Vault(…) }`]),
-      ...number("maxAgeHours", maxAgeHours, 1, 8784),
-      ...number("keep.daily", daily, 1, 366),
-      ...number("keep.weekly", weekly, 0, 120),
-      ...number("keep.monthly", monthly, 0, 120),
+      ...wholeNumber("maxAgeHours", maxAgeHours, 1, 8784),
+      ...wholeNumber("keep.daily", daily, 1, 366),
+      ...wholeNumber("keep.weekly", weekly, 0, 120),
+      ...wholeNumber("keep.monthly", monthly, 0, 120),
+      ...limitProblems(limits, { memoryMb: 64, pids: 16 }),
     ]);
     if (!(vault instanceof Vault)) return;
+    volume.keptIn?.(vault);
     const { restic } = vault;
     const labels = (part: string) => ({
       ...{ "bulkhead.backup": part, "bulkhead.backup-of": volume.name, "bulkhead.backup-kind": "volume" },

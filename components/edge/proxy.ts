@@ -1,22 +1,22 @@
-import type { Network } from "@pulumi/docker/network.js";
 import * as docker from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import { maintenanceOf, type Maintenance } from "../settings/maintenance.ts";
 import type { Certificates } from "../settings/certificates.ts";
 import type { TcpPorts } from "../settings/platform.ts";
-import { acmeVolume } from "./acme-volume.ts";
+import { AcmeVolume } from "./acme-volume.ts";
 import { Container } from "../host/container.ts";
 import { Courier } from "../host/file-volume.ts";
+import { restoredEnv } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
+import { Compartments } from "./compartments.ts";
 import { dnsProviderSettings } from "./dns-provider.ts";
 import { domainSecrets, middlewaresOf, namesLabel } from "./domain-settings.ts";
 import { edgeSettings, ofOneClient, type EdgeSettings } from "./edge-settings.ts";
 import { edgeGraceSeconds, tcpEntryPoint, traefikArguments } from "./traefik-arguments.ts";
 import { FrontDoor } from "./front-door.ts";
 import { domainOf, type Alias, type Domain, type ProgramSubnets } from "./hosts.ts";
-import { joinEdges } from "./join-edges.ts";
 import { pagesIn, statusesOf } from "./pages.ts";
 import { subnetsOf, type Gate, type Networks, type Reachable } from "../host/networks.ts";
 import type { ClientCriteria, Route } from "./route.ts";
@@ -103,21 +103,20 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     routesVolume: pulumi.Output<string>;
   };
   readonly containers: { edge: Container; door: FrontDoor };
+  /** What a CA issued, for a VolumeBackup. @default none, where certificates are files */
+  readonly certificates: AcmeVolume | undefined;
   readonly #domains: readonly Domain[];
   readonly #port: string;
   readonly #limits: { domain: string; domains: readonly Domain[]; requestsPerSecond: number; burst: number };
   /** What it serves, as far as the program has come. */
   readonly #services = new Map<string, Served>();
-  /** The network with each program, and what it says that it uses. */
-  readonly #compartments = new Map<string, { network: Network; uses: readonly Reachable[] }>();
+  readonly #compartments: Compartments;
   readonly #tcp: TcpClaims;
   readonly #routes = new RouteClaims();
   /** Public health paths, each with its host before it, which pass in maintenance. */
   readonly #health: string[] = [];
   /** The middleware with the pages for services that do not answer. */
   readonly errorPages: readonly string[];
-  /** Services that say who may pass on the routes of others. */
-  readonly #authenticates = new Set<string>();
   /** How it tells clients apart. */
   readonly clients: ClientCriteria;
   #isComplete = false;
@@ -132,6 +131,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     const { host } = networks;
     this.host = host;
     this.networks = networks;
+    this.#compartments = new Compartments(networks, EDGE_ALIAS, this.#complete);
     this.domain = domain;
     this.#domains = [{ name: domain }, ...(args.domains ?? [])];
     this.hosts = this.#domains.map(({ name }) => name);
@@ -147,6 +147,10 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     );
     this.routeFiles = { host, doorNetwork: networks.door.name, routesVolume: routes.name };
 
+    this.certificates =
+      certificates.kind === "acme"
+        ? new AcmeVolume(name, { host, uid: TRAEFIK_UID, complete: this.#complete }, { parent: this })
+        : undefined;
     const provider =
       certificates.kind === "acme" ? dnsProviderSettings(certificates, args.dnsApiToken!, args.dnsApiUrl) : undefined;
     const secrets = new SecretFiles(
@@ -162,8 +166,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
       { host, files: EDGE_PLUGIN, readerUid: TRAEFIK_UID },
       { parent: this },
     );
-    const acme =
-      certificates.kind === "acme" ? acmeVolume(name, { host, uid: TRAEFIK_UID }, { parent: this }) : undefined;
+    const { certificates: acme } = this;
     const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
     const doorSubnets = subnetsOf(networks.door);
     const isForwarded = clientsThrough !== undefined;
@@ -203,7 +206,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
               ...(httpRedirect
                 ? [
                     {
-                      entryPoint: "http",
+                      ...({ entryPoint: "http", without: "TLS" } as const),
                       why: "answers nothing but redirects to https://, of the names that it serves",
                     },
                   ]
@@ -214,14 +217,14 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
           { name: networks.proxy.name, aliases: [EDGE_ALIAS] },
         ],
         // From its first moment, as it gets requests for all of them from then on. One more, and the edge is replaced.
-        laterNetworks: this.#networksOfPrograms().apply((networks) =>
-          networks.map(({ name }) => ({ name, aliases: [EDGE_ALIAS] })),
-        ),
+        laterNetworks: this.#compartments
+          .all()
+          .apply((networks) => networks.map(({ name }) => ({ name, aliases: [EDGE_ALIAS] }))),
         volumes: [
           { name: routes.name, path: "/routes" },
           { name: plugin.volumeName, path: "/plugins-local/src/bulkhead" },
           secrets.volume,
-          ...(acme ? [acme] : []),
+          ...(acme ? [acme.mount] : []),
         ],
         env: {
           // What it collects late it has to collect before the limit. The rest is for its code and the kernel's buffers.
@@ -230,6 +233,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
             Object.keys(provider?.secrets ?? {}).map((key) => [`${key}_FILE`, secrets.env[`${key}_FILE`]!]),
           ),
           ...provider?.env,
+          ...(acme && restoredEnv([acme])),
         },
         entrypoint: ["traefik"],
         command: pulumi.all([doorSubnets, settled]).apply(([subnets, settings]) => traefikArguments(subnets, settings)),
@@ -249,7 +253,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
         worksFor: name,
         content: pulumi
           .all([
-            ...([edge.name, doorSubnets, settled, this.#networksOfPrograms()] as const),
+            ...([edge.name, doorSubnets, settled, this.#compartments.all()] as const),
             pathsBeside(host, this.routeFile, pages),
           ])
           .apply(([release, subnets, settings, networks, paths]) =>
@@ -334,26 +338,12 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
    */
   compartment(program: string, uses: readonly Reachable[]): pulumi.Output<string> {
     this.#refuseLate(program);
-    const { host } = this;
-    const network = this.networks.ofService(program);
-    this.#compartments.set(program, { network, uses });
-    const joined = network.id.apply((id) => joinEdges(host, id, EDGE_ALIAS).catch(host.faults.rethrow));
-    // A preview joins nothing, and tells the name of a network that is to be made.
-    return pulumi.runtime.isDryRun() ? network.name : pulumi.all([network.name, joined]).apply(([name]) => name);
+    return this.#compartments.add(program, uses);
   }
 
   /** Who comes to a service from within. Known when the program has come to its end. */
   programSubnets(service: string): pulumi.Output<ProgramSubnets> {
-    return this.#networksOfPrograms().apply((programs) => {
-      const users = programs.filter(({ uses }) => uses.includes(service)).flatMap(({ subnets }) => subnets);
-      const all = programs.flatMap(({ subnets }) => subnets);
-      // Releases of before, until they are replaced; then nobody but the edge is there.
-      return subnetsOf(this.networks.proxy).apply((before) => ({
-        users: users.length === 0 ? [] : [...before, ...users],
-        all,
-        authenticates: this.#authenticates.has(service),
-      }));
-    });
+    return this.#compartments.subnetsTo(service);
   }
 
   /**
@@ -364,16 +354,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   takeAuth(at: string, { to }: ForwardAuth): void {
     if (to.through !== this)
       throw new Error(`${at}.forwardAuth.to: ${to.name} is not behind the same edge: give a WebService that is`);
-    this.#authenticates.add(to.name);
-  }
-
-  #networksOfPrograms(): pulumi.Output<{ name: string; uses: string[]; subnets: string[] }[]> {
-    const described = () =>
-      [...this.#compartments.values()].map(({ network, uses }) => ({
-        ...{ name: network.name, subnets: subnetsOf(network) },
-        uses: uses.map(({ name }) => name),
-      }));
-    return pulumi.output(this.#complete.then(described));
+    this.#compartments.addAuthenticator(to.name);
   }
 
   /**
@@ -397,6 +378,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
 
   /** All services that have registered, by name; no more may come. */
   endOfServices(): ReadonlyMap<string, Served> {
+    this.certificates?.refuseIdleRestore();
     this.#isComplete = true;
     this.#completed([...this.#services.values()]);
     return this.#services;

@@ -4,7 +4,7 @@ import type { Exception } from "./hardening.ts";
 import type { ContainerArgs } from "./container.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { Job } from "./job.ts";
-import { NOT_SERVED_YET, restoreOf, WAS_REPLACED, type Restore } from "./restore.ts";
+import { NOT_SERVED_YET, restoresOf, WAS_REPLACED, type Restore } from "./restore.ts";
 import { declare, refuseLeftData, type DataKind } from "./left-data.ts";
 
 export interface DataVolumeArgs {
@@ -60,8 +60,8 @@ export class DataVolume extends pulumi.ComponentResource {
     if (problems.length > 0) throw new Error(problems.join("\n"));
     this.owner = owner;
     [this.name, this.host, this.vault] = [name, host, vault];
-    const restore = restoreOf(name, vault);
-    this.restoredBy = restore?.serve ? restore.id : undefined;
+    const { served, tried } = restoresOf(name, vault);
+    this.restoredBy = served?.id;
     const withoutBackup = this.restoredBy === undefined ? args.withoutBackup : { why: WAS_REPLACED };
     const volumeName = host.named(name);
     declare(host, volumeName);
@@ -99,22 +99,28 @@ export class DataVolume extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    const restored = restore && this.#restored(args, restore);
-    this.volumeName = restored && restore.serve ? restored : volume.name;
+    const restored = (restore: Restore) =>
+      restoredFiles(name, { host, owner, maxMb, vault: vault! }, restore, { parent: this });
+    if (tried) restored(tried);
+    this.volumeName = served ? restored(served) : volume.name;
     this.registerOutputs({ volumeName: this.volumeName });
   }
+}
 
-  /** The name of a new volume with its files as of a moment, known when they were compared with their checksums. */
-  #restored({ host, maxMb, vault }: DataVolumeArgs, { id, to, serve, from: place }: Restore): pulumi.Output<string> {
-    const { owner } = this;
-    const name = `${this.name}-restored-${id}`;
-    const withoutBackup = serve ? undefined : { why: NOT_SERVED_YET };
-    const volume = new DataVolume(name, { host, owner, maxMb, withoutBackup }, { parent: this });
-    const { volumeName } = volume;
-    const from = { volume: this.name, into: volumeName, owner, id, to, from: place };
-    const job = vault!.restore(`${name}-restore`, from, { parent: this, dependsOn: volume });
-    return pulumi.all([volumeName, job.name]).apply(([known]) => known);
-  }
+/** The name of a new volume with the files of another as of a moment, known when they were compared with their checksums. */
+export function restoredFiles(
+  of: string,
+  { host, owner, maxMb, vault }: { host: DockerHost; owner: string; maxMb: number; vault: VolumeVault },
+  { id, to, serve, from: place }: Restore,
+  opts: pulumi.ComponentResourceOptions = {},
+): pulumi.Output<string> {
+  const name = `${of}-restored-${id}`;
+  const withoutBackup = serve ? undefined : { why: NOT_SERVED_YET };
+  const volume = new DataVolume(name, { host, owner, maxMb, withoutBackup }, opts);
+  const { volumeName } = volume;
+  const from = { volume: of, into: volumeName, owner, id, to, from: place };
+  const job = vault.restore(`${name}-restore`, from, { ...opts, dependsOn: volume });
+  return pulumi.all([volumeName, job.name]).apply(([known]) => known);
 }
 
 /** Where volumes are kept: a Vault. */
@@ -196,7 +202,7 @@ export function dataMounts(
 }
 
 /** Docker's provider takes another volume at a folder for no change, and another setting for one. */
-export function restoredEnv(volumes: readonly MountedVolume[]): Record<string, string> {
+export function restoredEnv(volumes: readonly Pick<MountedVolume, "restoredBy">[]): Record<string, string> {
   const ids = volumes.flatMap(({ restoredBy }) => restoredBy ?? []);
   return ids.length > 0 ? { RESTORED: ids.join(" ") } : {};
 }

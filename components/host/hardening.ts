@@ -33,8 +33,8 @@ export type Exception = {
   | { noInit: true }
   /** Lets programs run from this file system in memory, one of `tmpfsMb`. */
   | { tmpfsExec: string }
-  /** Serves this entry point of Traefik's to clients without TLS or without a rate limit. */
-  | { entryPoint: string }
+  /** Serves this entry point of Traefik's to clients without that. @default without both */
+  | { entryPoint: string; without?: "TLS" | "rate limit" }
   /** Lets clients ask for these paths with encoded slashes. Of a service's route alone. */
   | { encodedSlashes: string }
   /** Takes any certificate of this service, which speaks TLS. Of a service's route alone. */

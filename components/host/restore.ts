@@ -6,10 +6,19 @@ export interface Restore {
   id: string;
   /** "latest", a moment like "2026-01-31 12:00:00+00", or a backup by its name, to its end. */
   to: string;
-  /** Whether the restored volume is served. Until then the old one is, and the other one is there to be looked at. */
+  /** Whether the restored volume is served. Until then what served before does, and the new one is there to be looked at. */
   serve?: boolean;
   /** "copy": from the second place of the vault. */
   from?: "copy";
+  /** An earlier restore, whose volume serves as long as this one's does not. */
+  before?: Omit<Restore, "before">;
+}
+
+export interface Restores {
+  /** The one whose volume serves. */
+  served: Restore | undefined;
+  /** One that is made, and looked at. */
+  tried: Restore | undefined;
 }
 
 /**
@@ -17,23 +26,36 @@ export interface Restore {
  *
  * @throws Error with all that is wrong with it.
  */
-export function restoreOf(name: string, vault: { copy?: object | undefined } | undefined): Restore | undefined {
+export function restoresOf(name: string, vault: { copy?: object | undefined } | undefined): Restores {
   const restore = new pulumi.Config().getObject<Record<string, Restore>>("restore")?.[name];
-  if (restore === undefined) return undefined;
+  if (restore === undefined) return { served: undefined, tried: undefined };
+  const { before, serve = false } = restore;
   const problems = [
     ...(vault ? [] : [`${name}: has no vault to restore from: give it one, { vault: new Vault(…) }`]),
-    ...(/^[a-z0-9]{1,20}$/.test(restore.id ?? "")
-      ? []
-      : [`restore.${name}.id: ${restore.id} is none: give letters and digits`]),
-    ...(restore.from === undefined || vault === undefined || (restore.from === "copy" && vault.copy)
-      ? []
-      : [`restore.${name}.from: the vault has no second place: give it one, copy: { … }, or leave it out`]),
-    ...(restore.to === "latest" || MOMENT.test(restore.to ?? "") || BACKUP.test(restore.to)
-      ? []
-      : [`restore.${name}.to: ${restore.to} is no moment: give latest, or one like "2026-01-31 12:00:00+00"`]),
+    ...problemsOf(`restore.${name}`, restore, vault),
+    ...(before === undefined || serve ? [] : problemsOf(`restore.${name}.before`, before, vault)),
   ];
   if (problems.length > 0) throw new Error(problems.join("\n"));
-  return restore;
+  return serve
+    ? { served: restore, tried: undefined }
+    : { served: before && { ...before, serve: true }, tried: restore };
+}
+
+function problemsOf(
+  at: string,
+  { id, to, from, serve }: Restore,
+  vault: { copy?: object | undefined } | undefined,
+): string[] {
+  return [
+    ...(/^[a-z0-9]{1,20}$/.test(id ?? "") ? [] : [`${at}.id: ${id} is none: give letters and digits`]),
+    ...(from === undefined || vault === undefined || (from === "copy" && vault.copy)
+      ? []
+      : [`${at}.from: the vault has no second place: give it one, copy: { … }, or leave it out`]),
+    ...([true, false, undefined].includes(serve) ? [] : [`${at}.serve: ${serve} is none: give true, or leave it out`]),
+    ...(to === "latest" || MOMENT.test(to ?? "") || BACKUP.test(to)
+      ? []
+      : [`${at}.to: ${to} is no moment: give latest, or one like "2026-01-31 12:00:00+00"`]),
+  ];
 }
 
 /** As names of backups begin with it: 20260131T120000Z. Anything but a moment is left as it is. */

@@ -98,15 +98,31 @@ watch() {
   kill -KILL $all
 }
 
+# What the power went from may be empty. Gives whether $1 is a number.
+is_number() { case $1 in '' | *[!0-9]*) return 1 ;; esac; }
+
+# Sets $by and $until to who has the claim, and how long it may.
+holder() {
+  by='' until=''
+  [ ! -r "$claim/by" ] || read -r by until <"$claim/by"
+  is_number "$until"
+}
+
 # Takes the right to run. Of a container that is gone it lapses with the time-out.
 take_turn() {
   claim=$folder/running
   # Runs that may overlap have each its own.
   ! flag overlap || claim=$folder/running.$$.$(date +%s)
   until mkdir "$claim" 2>/dev/null; do
-    by='' until=0
-    [ ! -r "$claim/by" ] || read -r by until <"$claim/by"
-    [ "$until" != 0 ] && [ "$(date +%s)" -gt "$until" ] || return 1
+    if ! holder; then
+      # Whoever took it writes it now, or the power went in that moment.
+      sleep 1
+      if ! holder; then
+        rm -rf "$claim"
+        continue
+      fi
+    fi
+    [ "$(date +%s)" -gt "$until" ] || return 1
     rm -rf "$claim"
   done
   echo "$me $(($(date +%s) + timeout + 15))" >"$claim/by"
@@ -115,7 +131,7 @@ take_turn() {
 # Counts one more of $1, and writes what a collector of metrics reads.
 count() {
   runs=0 failed=0 missed=0 skipped=0 success=0
-  [ ! -r "$folder/counts" ] || read -r runs failed missed skipped success <"$folder/counts"
+  [ ! -s "$folder/counts" ] || read -r runs failed missed skipped success <"$folder/counts"
   case $1 in
   success) runs=$((runs + 1)) success=$(date +%s) ;;
   failed) runs=$((runs + 1)) failed=$((failed + 1)) ;;
@@ -165,12 +181,14 @@ tick() {
   now=$(date +%s)
   echo "$now" >/dev/shm/bulkhead-schedule
   [ ! -r "$folder/newest" ] || read -r newest beat <"$folder/newest"
+  is_number "$beat" || beat=0
   if [ "$newest" != "$me" ] && [ $((now - beat)) -le 90 ] && [ $((beat - now)) -le 90 ]; then return; fi
   put "$me $now" newest
   offset_at "$now"
   wall=$(((now + offset) / 60))
   last=$((wall - 1)) looked=$now
   [ ! -r "$folder/last" ] || read -r last looked <"$folder/last"
+  is_number "$last" && is_number "$looked" || last=$((wall - 1)) looked=$now
   if [ "$last" -gt "$wall" ]; then
     # The clock went back. An hour that comes twice runs what has a fixed hour once.
     if flag fixed && [ $((last - wall)) -le 180 ]; then
@@ -245,7 +263,7 @@ health() {
     exit 1
   fi
   by='' status=0 text="no run yet"
-  [ ! -r "$folder/result" ] || read -r by status text <"$folder/result"
+  [ ! -s "$folder/result" ] || read -r by status text <"$folder/result"
   echo "$text"
   # Another release's failure is no reason to refuse this one.
   [ "$by" != "$me" ] || [ "$status" -eq 0 ]

@@ -83,7 +83,18 @@ async function stopOld(host: Host, gaps: Map<string, Gap>, { name, newInputs }: 
     // None runs where a run before this one was killed in its gap.
     stopped: (running.length > 0 ? running : there.slice(0, 1)).map(({ Id }) => Id).reverse(),
   });
-  for (const { Id } of running) await engine.post(`/containers/${Id}/stop?t=${destroyGraceSeconds}`);
+  for (const { Id } of running) {
+    await startsWithDocker(engine, Id, false);
+    await engine.post(`/containers/${Id}/stop?t=${destroyGraceSeconds}`);
+  }
+}
+
+/**
+ * What always runs, Docker starts also after somebody has stopped it, when the daemon or the host starts again: the old one
+ * would run beside the new one until an update has deleted it.
+ */
+async function startsWithDocker(engine: Engine, id: string, starts: boolean): Promise<void> {
+  await engine.post(`/containers/${id}/update`, { RestartPolicy: { Name: starts ? "always" : "unless-stopped" } });
 }
 
 async function tellGap(gap: Gap | undefined, name: string): Promise<void> {
@@ -100,6 +111,7 @@ async function startOld(host: Host, gap: Gap | undefined, name: string): Promise
     for (const { Id } of await containersOf(host, name))
       if (!gap.stopped.includes(Id)) await engine.delete(`/containers/${Id}?force=1`);
     await engine.post(`/containers/${old}/start`);
+    await startsWithDocker(engine, old, true);
     const wasGone = () => ((Date.now() - gap.began) / 1000).toFixed(1);
     for (let left = HEALTH_SECONDS; left > 0; left--) {
       const health = (await engine.find<Inspected>(`/containers/${old}/json`))?.State.Health?.Status;

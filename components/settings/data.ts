@@ -3,6 +3,24 @@ import { fault, object, text, yesOrNo } from "./fields.ts";
 
 const BASE_BACKUP = /^\d{8}T\d{6}Z_[0-9A-F]{24}$/;
 
+const restoreFields = {
+  id: text(/^[a-z0-9]{1,20}$/, "is no id", "give letters and digits, others for another restore").describe(
+    "Another one makes another volume.",
+  ),
+  to: text(
+    /^(latest|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00|\d{8}T\d{6}Z_([0-9A-F]{24}|[0-9a-f]{8}))$/,
+    "is no moment",
+    'give latest, or one like "2026-01-31 12:00:00+00"',
+  ).describe('The moment to go back to, like "2026-01-31 12:00:00+00"; latest; or a backup by its name.'),
+  from: z
+    .literal("copy", { error: "is no place: give copy, or leave it out" })
+    .optional()
+    .describe("`copy`: from the second place of the vault. Default: from the vault."),
+  serve: yesOrNo()
+    .default(false)
+    .describe("Whether the restored volume is served. Default false: it is made, and looked at."),
+};
+
 /** What a stack file says of its data. The components read all but `backupKeyKept` themselves, as a program has no part in it. */
 export const dataFields = {
   restore: z
@@ -13,17 +31,10 @@ export const dataFields = {
         "give the name that the program has for it",
       ),
       object({
-        id: text(/^[a-z0-9]{1,20}$/, "is no id", "give letters and digits, others for another restore").describe(
-          "Another one makes another volume.",
-        ),
-        to: text(
-          /^(latest|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00|\d{8}T\d{6}Z_([0-9A-F]{24}|[0-9a-f]{8}))$/,
-          "is no moment",
-          'give latest, or one like "2026-01-31 12:00:00+00"',
-        ).describe('The moment to go back to, like "2026-01-31 12:00:00+00"; latest; or a backup by its name.'),
-        serve: yesOrNo()
-          .default(false)
-          .describe("Whether the restored volume is served. Default false: it is made, and looked at."),
+        ...restoreFields,
+        before: object(restoreFields)
+          .optional()
+          .describe("An earlier restore, whose volume serves as long as this one's does not. Default: none."),
       }),
       fault("is not an object", "give each name with id and to"),
     )

@@ -5,8 +5,11 @@ import { cpSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import * as tls from "node:tls";
+import { parse } from "yaml";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { servedCertificate } from "../../cli/doctor/served-certificate.ts";
+import { dataImages } from "../../components/data/images.ts";
+import { provideImages } from "../../toolchain/images.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { requirePrograms } from "../../toolchain/debian.ts";
 import { BOOTSTRAP } from "../support/cloudflare/access.ts";
@@ -18,7 +21,9 @@ import { startLoad } from "../support/load.ts";
 import { SOAK } from "../support/soak.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { startPebble, type Pebble } from "../support/pebble.ts";
-import { prepareReach, type Reach } from "../support/reach.ts";
+import { prepareReach, removeStack, type Reach } from "../support/reach.ts";
+import { docker } from "../support/stack-inside.ts";
+import { startVaultStorage } from "../support/vault-storage.ts";
 
 const DOMAIN = "reach.example.com";
 /** Traefik renews what is valid for less than a day when 20 minutes of it are left, and looks each minute. */
@@ -186,6 +191,58 @@ test.runIf(SOAK)(
     expect((await reach.outputs()).services.edge.container).toBe(container);
   },
 );
+
+test.runIf(SOAK)(
+  "a new host has its certificates out of the vault, as they were, while the CA is away",
+  async () => {
+    const { rclone, restic } = dataImages;
+    const images = { rclone, restic, ...(await provideImages(reach.engine, { rclone, restic })) };
+    const { stdout } = await docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}");
+    const storage = await startVaultStorage(stdout.trim());
+    onTestFinished(() => storage.stop());
+    const program = `import { Vault, VolumeBackup } from "bulkhead";
+const vault = new Vault("vault", {
+  ...{ host, image: "${images.rclone}", resticImage: "${images.restic}", endpoint: "${storage.endpoint}" },
+  ...{ bucket: "${storage.bucket}", key: "${"k".repeat(40)}", accessKeyId: "AKIDEXAMPLE", secretAccessKey: "${"s".repeat(40)}" },
+});
+if (edge.certificates) new VolumeBackup("certificates-backup", { volume: edge.certificates, vault });
+`;
+    onTestFinished(copy.edit("index.ts", "\nexport const { url,", `\n${program}\nexport const { url,`));
+    await deploy();
+    await expect.poll(async () => (await served(DOMAIN)).trusted, { timeout: 120_000, interval: 500 }).toBe(true);
+    const before = await served(DOMAIN);
+    for (const verb of ["backup", "drill"]) {
+      const made = await command(verb, "edge-certificates");
+      expect(made, made.stdout + made.stderr).toMatchObject({ code: 0 });
+    }
+    for (const name of await storage.list())
+      expect((await storage.read(name)).includes("PRIVATE KEY"), name).toBe(false);
+
+    await reach.destroy();
+    await removeStack(reach.engine, "reach-acme");
+    await pebble.goAway();
+    onTestFinished(() => pebble.comeBack());
+    const to = { id: "n1", to: "latest", serve: true };
+    await configure();
+    reach.project.setConfig({ ...configOf(), "reach:restore": { "edge-certificates": to } });
+    await reach.deploy();
+    expect(await served(DOMAIN)).toMatchObject({ serialNumber: before.serialNumber, trusted: true });
+    expect(await reach.request("/api/status")).toMatchObject({ status: 200 });
+    // What serves now is what is backed up.
+    const again = await command("backup", "edge-certificates");
+    expect(again, again.stdout + again.stderr).toMatchObject({ code: 0 });
+  },
+  600_000,
+);
+
+/** With the secrets that the project was given. */
+const configOf = () => (parse(readFileSync(reach.project.configFile, "utf8")) as { config: object }).config;
+
+/** The command, where a stack file of this project is. */
+function command(verb: string, ...args: string[]): Promise<CommandResult> {
+  const main = join(copy.directory, "cli/main.ts");
+  return runCommand(process.execPath, [main, verb, ...args, "--stack", "acme"], { cwd: reach.project.directory });
+}
 
 test("testssl.sh finds nothing worse than LOW in the edge's TLS", async () => {
   const findings = await testssl();

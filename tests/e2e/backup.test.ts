@@ -290,8 +290,7 @@ test.each(inSoak("a full spool"))(
 test.each(inSoak("a slot given up"))(
   "%s is red until a base backup of after it is in the vault, which is made by itself",
   async () => {
-    const bases = async () => (await storage.list("backup-backup/base/")).length;
-    const before = await bases();
+    const before = await manifests();
     const id = await idOf("backup-receiver");
     await docker("stop", id);
     await red(/no WAL is received: does the receiver run/);
@@ -305,7 +304,7 @@ test.each(inSoak("a slot given up"))(
       storage.trouble(undefined);
     }
     await until(async () => (await health()).status === "healthy", 240);
-    expect(await bases()).toBeGreaterThan(before);
+    expect((await manifests()).filter((name) => !before.includes(name))).not.toEqual([]);
     expect((await runNow("backup-drill")).stdout).toContain("restored to the row of just before");
   },
   600_000,
@@ -314,6 +313,7 @@ test.each(inSoak("a slot given up"))(
 test.each(inSoak("a dropped table"))(
   "%s is there again as of a second before, and the old volume is kept",
   async () => {
+    const sent = await manifests();
     const before = (await acknowledged()).length;
     await sleep(3_000);
     const moment = new Date(Date.now() - 1_000).toISOString().replace(/T(.{8}).*/, " $1+00");
@@ -331,7 +331,8 @@ test.each(inSoak("a dropped table"))(
     expect(count).toBeGreaterThanOrEqual(before);
     const { stdout } = await docker("volume", "ls", "--quiet", "--filter", `label=bulkhead.stack=${LABEL}`);
     expect(stdout).toContain(`${LABEL}-db-data\n`);
-    await until(async () => (await docker("logs", await idOf("backup-shipper"))).stdout.split("is sent").length > 3);
+    // A base backup of what serves now.
+    await until(async () => (await manifests()).some((name) => !sent.includes(name)), 120);
   },
   300_000,
 );
@@ -432,11 +433,7 @@ test.each(inSoak("a second place"))(
 
 test("the host is gone: another one has all but the last seconds, from the stack file, the vault and the key", async () => {
   await until(async () => (await acknowledged()).length > 200);
-  const acks = await acknowledged();
-  const gone = Date.now() / 1000;
-  await docker("kill", await idOf("backup-shipper"), await idOf("backup-receiver"), await idOf("db"));
-  await removeStack(engine, LABEL);
-  project.remove();
+  const lost = await loseHost();
 
   // Who forgets the restore makes no empty database, and nothing in the vault is touched.
   const stored = await storage.list();
@@ -451,19 +448,39 @@ test("the host is gone: another one has all but the last seconds, from the stack
   await removeStack(engine, LABEL);
   project.remove();
 
-  config["backup:restore"] = { db: { id: "r1", to: "latest", serve: true } };
-  project = await freshProject();
-  const seconds = await up();
-  const there = new Set((await superuser("select nonce from acks", "app")).trim().split("\n"));
-  const lost = acks.filter(({ nonce }) => !there.has(nonce));
-  const rpoSeconds = lost.length > 0 ? gone - lost[0]!.at : 0;
-  console.log(JSON.stringify({ event: "restored", acknowledged: acks.length, lost: lost.length, rpoSeconds, seconds }));
-  expect(there.size).toBeGreaterThan(150);
-  expect(rpoSeconds).toBeLessThan(10);
+  expect(await restoredAfter(lost, "r1")).toBeLessThan(10);
   // What serves again is backed up again, from a base backup of its own.
   await until(async () => (await docker("logs", await idOf("backup-shipper"))).stdout.includes("is sent"));
   expect((await runNow("backup-drill")).code).toBe(0);
 });
+
+test.each(inSoak("a database of 1 GB"))(
+  "%s: what is lost with the host, and how long it is away",
+  async () => {
+    config["backup:maxMb"] = 8192;
+    project.setConfig({ ...configWithSecrets(), "backup:maxMb": 8192 });
+    await up();
+    await superuser("create table ballast (id bigint, text text)", "app");
+    for (let filled = 0; filled < 1000; filled += 100)
+      await superuser(
+        "insert into ballast select n, (select string_agg(md5(random()::text || n), '') from generate_series(1, 30)) from generate_series(1, 100000) n",
+        "app",
+      );
+    const megabytes = Number(await superuser("select pg_database_size('app') / 1048576"));
+    const made = await bulkhead("backup");
+    expect(made, made.stdout + made.stderr).toMatchObject({ code: 0 });
+    const drilled = await runNow("backup-drill");
+    expect(drilled, drilled.stdout).toMatchObject({ code: 0 });
+    const [last] = (JSON.parse((await bulkhead("backups", "--json")).stdout) as BaseBackup[]).slice(-1);
+    const event = { backup: made.seconds, drill: drilled.seconds, packed: Math.round(last!.bytes / 2 ** 20) };
+    console.log(JSON.stringify({ event: "1 GB", megabytes, ...event }));
+    await sleep(30_000);
+    const rpoSeconds = await restoredAfter(await loseHost(), "g1");
+    expect(rpoSeconds).toBeLessThan(10);
+    expect(Number(await superuser("select count(*) from ballast", "app"))).toBe(1_000_000);
+  },
+  1_800_000,
+);
 
 test.each(inSoak("a database that is new"))(
   "nothing of %s is sent beside the backups of another, also where nobody asked the vault before",
@@ -497,6 +514,41 @@ test.each(inSoak("a database that is new"))(
   },
   400_000,
 );
+
+/** Of the base backups that are complete. */
+async function manifests(): Promise<string[]> {
+  return (await storage.list("backup-backup/base/")).filter((name) => name.includes("/backup_manifest"));
+}
+
+interface Loss {
+  acknowledged: { nonce: string; at: number }[];
+  /** When it was. */
+  at: number;
+}
+
+/** Under load, with all volumes, and with the state. */
+async function loseHost(): Promise<Loss> {
+  const known = await acknowledged();
+  const at = Date.now() / 1000;
+  await docker("kill", await idOf("backup-shipper"), await idOf("backup-receiver"), await idOf("db"));
+  await removeStack(engine, LABEL);
+  project.remove();
+  return { acknowledged: known, at };
+}
+
+/** Everything on another host, the database out of the vault; gives the seconds of which acknowledged commits are lost. */
+async function restoredAfter({ acknowledged, at }: Loss, id: string): Promise<number> {
+  config["backup:restore"] = { db: { id, to: "latest", serve: true } };
+  project = await freshProject();
+  const seconds = await up();
+  const there = new Set((await superuser("select nonce from acks", "app")).trim().split("\n"));
+  const lost = acknowledged.filter(({ nonce }) => !there.has(nonce));
+  const rpoSeconds = lost.length > 0 ? at - lost[0]!.at : 0;
+  const counts = { acknowledged: acknowledged.length, lost: lost.length };
+  console.log(JSON.stringify({ event: "restored", ...counts, rpoSeconds, seconds }));
+  expect(there.size).toBeGreaterThan(150);
+  return rpoSeconds;
+}
 
 /** With the secrets that the project was given. */
 function configWithSecrets(): Record<string, unknown> {

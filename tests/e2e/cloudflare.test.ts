@@ -150,6 +150,7 @@ test("a wrong token, and one that sees nothing of the zone, are one clear error 
   const unseen = await fails(project.up());
   expect(errorsIn(unseen)).toHaveLength(1);
   expect(unseen).toContain("cloudflare.zone: the token sees no zone example.com in the account");
+  expect(unseen).toContain("domains.0.zone: the token sees no zone example.net in the account");
   expect(writes()).toEqual([]);
   await project.setSecret("cloudflareApiToken", token);
 });

@@ -182,6 +182,31 @@ describe.runIf(SOAK)("a full host", () => {
     await deployed(up());
   });
 
+  test("another MTU for all networks, and none again, by plain `pulumi up`", async () => {
+    for (const mtu of [1400, undefined]) {
+      const { seconds } = await deployed(up(mtu === undefined ? {} : { "compartments:networks": { mtu } }));
+      const clients = startLoad({
+        ...{
+          url: `https://${DOMAIN}:8443/`,
+          address: "127.0.0.1",
+          ca,
+          seconds: 30,
+          connections: 2,
+          requestsPerSecond: 20,
+        },
+      });
+      await clients.advance(20);
+      const { requests, failed } = await clients.stop();
+      console.log(JSON.stringify({ mtu, seconds, requests, failed }));
+      expect(failed).toBe(0);
+      const networks = await engine.get<{ Name: string; Options: Record<string, string> }[]>("/networks");
+      const own = networks.filter(({ Name }) => Name.startsWith(`${STACK}-`));
+      expect(own.length).toBeGreaterThan(3);
+      for (const { Name, Options } of own)
+        expect(Options["com.docker.network.driver.mtu"], Name).toBe(mtu === undefined ? undefined : String(mtu));
+    }
+  }, 600_000);
+
   test("thirty services: all at once, one of them under load, and away again", async () => {
     // Docker's own pools have room for 31 networks.
     const thirty = { "compartments:networks": { subnets: "10.213.0.0/16" }, "compartments:more": 27 };

@@ -71,7 +71,7 @@ test("a program that is not ours is refused in its preview, with every reason an
     'mandatory container-no-new-privileges: web: can gain new privileges: give securityOpts "no-new-privileges:true"',
     "mandatory container-privileged: web: is privileged: leave privileged out",
     "mandatory container-published-ports: web: publishes the port 8080: " +
-      'say in the label bulkhead.publishes what it may publish, like "203.0.113.10:443", or publish nothing',
+      'say in the label bulkhead.publishes what it may publish, like "203.0.113.10:443" or "203.0.113.10:443/udp", or publish nothing',
     "mandatory container-read-only-root: web: has a writable root: " +
       "set readOnly, with tmpfs and volumes for what has to be written",
     "mandatory container-restart: web: is not started again after a crash or a reboot: " +

@@ -1,4 +1,5 @@
 // Real databases: what they acknowledged is there after a process was killed and a container replaced.
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { retireOldLogins } from "../../cli/stack/old-logins.ts";
 import { dataImages } from "../../components/data/images.ts";
@@ -6,6 +7,7 @@ import { AT_START } from "../../components/data/postgres-settings.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { lastLines } from "../support/command.ts";
+import { currentTestEngine } from "../support/engine.ts";
 import { images as pinned } from "../support/images.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
@@ -244,6 +246,62 @@ test("the passwords are in no inspect and in no log", async () => {
   );
   for (const password of passwords) expect(seen.filter((text) => text.includes(password))).toEqual([]);
 });
+
+test.each(inSoak("two databases behind two PgBouncers"))(
+  "%s, before each of them a crowd: none is refused, also while both are replaced",
+  async () => {
+    const CROWD = 150;
+    const up = async (clients: number) => {
+      project.setConfig({ ...config, "postgres:crowds": true, "postgres:clients": clients });
+      const { code, stdout, stderr } = await project.up();
+      expect(code, stdout + stderr).toBe(0);
+    };
+    await up(900);
+    const old = [await idOf("pool"), await idOf("second")];
+    // Each holds what it gets for a moment, so that all of the server's connections that there may be are in use.
+    const holds = "select pg_sleep(0.02);";
+    const rounds = `
+      export PGPASSFILE=/tmp/pgpass PGHOST=$DATABASE_HOST PGPORT=$DATABASE_PORT PGDATABASE=$DATABASE_NAME PGUSER=$DATABASE_USER
+      echo '${holds}' >/tmp/holds
+      until [ -e /tmp/stop ]; do pgbench --no-vacuum --client=${CROWD} --jobs=2 --time=6 --file=/tmp/holds 2>&1; done`;
+    const names = ["first-app", "first-shop", "second-app", "second-shop"].map((each) => `crowd-${each}`);
+    const ids = await Promise.all(names.map(idOf));
+    const exec = (id: string, script: string) =>
+      currentTestEngine().exec("docker", ["exec", id, "sh", "-c", script], { timeoutMs: 300_000 });
+    const crowds = ids.map((id) => exec(id, rounds));
+    let most = 0;
+    let isOver = false;
+    const watching = (async () => {
+      while (!isOver) {
+        const now = await superuser("select count(*) from pg_stat_activity where backend_type = 'client backend'");
+        most = Math.max(most, Number(now));
+      }
+    })();
+    await sleep(10_000);
+    await up(800);
+    expect([await idOf("pool"), await idOf("second")]).not.toEqual(old);
+    await sleep(10_000);
+    await Promise.all(ids.map((id) => exec(id, "touch /tmp/stop")));
+    const said = (await Promise.all(crowds)).map(({ stdout }) => stdout).join("\n");
+    isOver = true;
+    await watching;
+    const done = [...said.matchAll(/actually processed: (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+    const failed = said.split("\n").filter((line) => /FATAL|aborted|could not|failed: [1-9]/.test(line));
+    const { stdout, stderr } = await docker("logs", await idOf("db"));
+    const refused = (stdout + stderr)
+      .split("\n")
+      .filter((line) => /remaining connection slots|too many clients/.test(line));
+    console.log(
+      JSON.stringify({ event: "crowds", clients: 4 * CROWD, done, most, failed: failed.slice(0, 20), refused }),
+    );
+    expect(refused).toEqual([]);
+    expect(failed.filter((line) => !line.includes("pooler is shutting down"))).toEqual([]);
+    expect(done).toBeGreaterThan(2000);
+    // It was all in use: one of both PgBouncers at least was there twice.
+    expect(most).toBeGreaterThan(20);
+  },
+  600_000,
+);
 
 interface Inspected {
   Image: string;

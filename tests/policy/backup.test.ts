@@ -30,5 +30,8 @@ test("a receiver with a way out is refused, as it has the database's image", () 
     expect.stringMatching(
       /^stack-database-internal: backup-receiver: is a database and on the network reach-test-vault-egress/,
     ),
+    expect.stringMatching(
+      /^stack-backup-apart: backup-receiver: reads data for a backup, and has a way out by the network reach-test-vault-e/,
+    ),
   ]);
 });

@@ -7,17 +7,21 @@ const DIGEST = `sha256:${"0123456789abcdef".repeat(4)}`;
 /** What the edge reads of a service that speaks TLS, behind a list, a password, and a service that is asked. */
 export function guardedRoute() {
   const rule = (path: string) => `Host(\`example.com\`) && PathPrefix(\`${path}\`)`;
-  const router = (path: string, middlewares: string[]) => ({ rule: rule(path), middlewares });
+  const router = (path: string, middlewares: string[]) => ({
+    ...{ rule: rule(path), middlewares: ["api-requests", ...middlewares] },
+  });
+  const closed = (path: string, middleware: string) => ({ rule: rule(path), middlewares: [middleware] });
   return {
     http: {
       routers: {
         api: router("/admin", ["api-allow", "api-auth"]),
         "api-unsized": { ...router("/admin", ["api-auth"]), rule: `${rule("/admin")} && !Method(\`GET\`)` },
-        "api-closed": router("/admin", ["api-closed"]),
+        "api-closed": closed("/admin", "api-closed"),
         "api-route-2": router("/member", ["api-route-2-auth"]),
-        "api-route-2-closed": router("/member", ["api-route-2-closed"]),
+        "api-route-2-closed": closed("/member", "api-route-2-closed"),
       },
       middlewares: {
+        "api-requests": { plugin: { bulkhead: { kind: "limits", refusedPaths: "%5C|%2F" } } },
         "api-allow": { ipAllowList: { sourceRange: ["192.0.2.0/24"] } },
         "api-auth": { basicAuth: { usersFile: "/routes/api-route.1.beside.api", users: [] as string[] } },
         "api-route-2-auth": { forwardAuth: { address: "http://127.0.0.1:8081/auth/gate/", trustForwardHeader: false } },
@@ -122,7 +126,7 @@ export function compliantStack(): Resource[] {
       {
         "bulkhead.role": "edge",
         "bulkhead.exceptions": JSON.stringify([
-          { entryPoint: "http", why: "it answers nothing but redirects to https" },
+          { entryPoint: "http", without: "TLS", why: "it answers nothing but redirects to https" },
         ]),
       },
     ),
@@ -149,7 +153,12 @@ export function compliantStack(): Resource[] {
     }),
     container("courier", { start: false, mustRun: false, restart: "no", logDriver: undefined }),
     container("database", { image: `postgres:18.1@${DIGEST}`, networksAdvanced: [{ name: "data" }] }),
-    container("backup", { networksAdvanced: [{ name: "data" }] }, { "bulkhead.backs-up": "rows" }),
+    container(
+      "backup",
+      { networksAdvanced: [{ name: "inner" }] },
+      { "bulkhead.backs-up": "rows", "bulkhead.backup": "receiver" },
+    ),
+    container("shipper", { networksAdvanced: [{ name: "inner" }] }, { "bulkhead.backup": "shipper" }),
     resource("docker:index/service:Service", "swarmed", {
       labels: labelList({ "bulkhead.publishes": "0.0.0.0:8080" }),
       endpointSpec: { ports: [{ publishedPort: 8080, targetPort: 8080 }] },

@@ -1,6 +1,9 @@
-// What the policies say of a PgBouncer, and of a database whose upgrade is tried or serves, each with one property broken.
+// What the policies say of a PgBouncer, of a database whose upgrade is tried or serves, of a Redis with its backup, and of a
+// vault's second place, each with one property broken.
 import { beforeEach, describe, expect, test } from "vitest";
 import { PgBouncer } from "../../components/data/pgbouncer.ts";
+import { Redis } from "../../components/data/redis.ts";
+import { VolumeBackup } from "../../components/data/volume-backup.ts";
 import { hex } from "../../testing/recorder.ts";
 import { recordBackup, type Args } from "../unit/backup-stack.ts";
 import { violationsIn } from "./compliant.ts";
@@ -90,6 +93,95 @@ describe("an upgrade", () => {
     copy["networksAdvanced"] = [{ name: "reach-test-vault-egress" }];
     expect(violationsIn(resources)).toEqual([
       expect.stringMatching(/^stack-database-internal: db-upgraded-u1-restore: is a database and on the network /),
+    ]);
+  });
+});
+
+describe("a Redis with a backup of its volume", () => {
+  beforeEach(() =>
+    recorded({
+      onDatabase: ({ host, vault }) => {
+        const cache = new Redis("cache", {
+          ...{ host, vault, maxMb: 256, limits: { memoryMb: 64, cpus: 1, pids: 32 } },
+          users: { api: { rights: "read-write" } },
+        });
+        new VolumeBackup("cache-backup", { volume: cache.data });
+      },
+    }),
+  );
+
+  test("keeps every rule", () => expect(violationsIn(resources)).toEqual([]));
+
+  test("on a network with a way out is refused, and so is what publishes its port", () => {
+    of("cache-network", "docker:index/network:Network")["internal"] = false;
+    of("cache")["ports"] = [{ ip: "127.0.0.1", internal: 6379, external: 6379 }];
+    expect(violationsIn(resources)).toEqual([
+      expect.stringMatching(/^container-published-ports: cache: publishes the port 6379/),
+      expect.stringMatching(/^stack-database-internal: cache: is a database and publishes the port 6379/),
+      expect.stringMatching(/^stack-database-internal: cache: is a database and on the network reach-test-cache, /),
+    ]);
+  });
+
+  test("with a password in a setting is refused", () => {
+    const cache = of("cache");
+    cache["envs"] = [...((cache["envs"] as string[] | undefined) ?? []), "REDISCLI_AUTH=hunter2"];
+    expect(violationsIn(resources)).toEqual([
+      expect.stringMatching(/^container-secret-env: cache: seems to have a secret in its setting REDISCLI_AUTH: /),
+    ]);
+  });
+
+  test("whose backup names another volume is refused", () => {
+    const { labels } = of("cache-backup") as { labels: { label: string; value: string }[] };
+    labels.find(({ label }) => label === "bulkhead.backs-up")!.value = "reach-test-other";
+    expect(violationsIn(resources)).toEqual([
+      expect.stringMatching(/^stack-data-in-backup: cache-data-volume: holds data and is in no backup: /),
+    ]);
+  });
+
+  test.each(["cache-backup-snapshot", "cache-backup-drill", "cache-backup"])(
+    "whose %s has a way out is refused",
+    (name) => {
+      const reads = of(name);
+      reads["networkMode"] = undefined;
+      reads["networksAdvanced"] = [{ name: "reach-test-vault-egress" }];
+      expect(violationsIn(resources)).toEqual([
+        expect.stringMatching(
+          new RegExp(`^stack-backup-apart: ${name}: reads data for a backup, and has a way out by `),
+        ),
+      ]);
+    },
+  );
+
+  test("whose data what sends them mounts is refused", () => {
+    of("vault-restic")["mounts"] = [{ type: "volume", source: "reach-test-cache-data", target: "/data" }];
+    expect(violationsIn(resources)).toEqual([
+      expect.stringMatching(
+        /^stack-backup-apart: vault-restic: sends backups, and mounts the volume reach-test-cache-data, which holds data: /,
+      ),
+    ]);
+  });
+});
+
+describe("a vault with a second place", () => {
+  const place = { endpoint: "https://second.example.com", bucket: "copies" };
+  beforeEach(() => recorded({ vault: { copy: { ...place, accessKeyId: "second", secretAccessKey: "c".repeat(40) } } }));
+
+  test("keeps every rule", () => expect(violationsIn(resources)).toEqual([]));
+
+  test("whose copy mounts the database's volume is refused", () => {
+    of("vault-copy")["mounts"] = [{ type: "volume", source: "reach-test-db-data", target: "/data" }];
+    expect(violationsIn(resources)).toEqual([
+      expect.stringMatching(
+        /^stack-backup-apart: vault-copy: sends backups, and mounts the volume reach-test-db-data, which holds data: /,
+      ),
+    ]);
+  });
+
+  test("whose copy has a credential in a setting is refused", () => {
+    const copy = of("vault-copy");
+    copy["envs"] = [...(copy["envs"] as string[]), `COPY_SECRET_ACCESS_KEY=${"c".repeat(40)}`];
+    expect(violationsIn(resources)).toEqual([
+      expect.stringMatching(/^container-secret-env: vault-copy: seems to have a secret in its setting COPY_SECRET_/),
     ]);
   });
 });

@@ -30,7 +30,7 @@ function stackWith(props: object, exceptions?: unknown): Resource[] {
 }
 
 /** That of the compliant stack itself. */
-const REDIRECT = "edge: stack-public-entry-point http is excepted: it answers nothing but redirects to https";
+const REDIRECT = "edge: stack-public-entry-point http TLS is excepted: it answers nothing but redirects to https";
 
 describe("an exception", () => {
   const why = "it has to be so";
@@ -49,6 +49,61 @@ describe("an exception", () => {
     expect(violationsIn(stackWith(weak, [{ capability: "CHOWN", why }]))).toEqual([refused]);
     expect(violationsIn(stackWith(weak, [{ rule: "container-capabilities", why }]))).toEqual([]);
   });
+
+  test("of an entry point is for what it says that is missing, or for all", () => {
+    const bare = (exceptions: unknown) => {
+      const stack = compliantStack();
+      const { props } = stack.find(({ name }) => name === "edge")!;
+      const { command } = props as { command: string[] };
+      command.splice(0, command.length, "--entryPoints.http.address=:8080");
+      props["labels"] = labelList({
+        ...{ "bulkhead.pids": "64", "bulkhead.role": "edge", "bulkhead.exceptions": JSON.stringify(exceptions) },
+      });
+      return violationsIn(stack).map((violation) => violation.split(": ")[2]);
+    };
+    const [tls, rate] = ["TLS", "a rate limit"].map(
+      (missing) => `serves the public entry point http without ${missing}`,
+    );
+    expect(bare([])).toEqual([tls, rate]);
+    expect(bare([{ entryPoint: "http", without: "TLS", why }])).toEqual([rate]);
+    expect(bare([{ entryPoint: "http", without: "rate limit", why }])).toEqual([tls]);
+    expect(bare([{ entryPoint: "http", why }])).toEqual([]);
+    expect(bare([{ rule: "stack-public-entry-point", part: "http TLS", why }])).toEqual([rate]);
+    expect(bare([{ entryPoint: "other", why }])).toEqual([tls, rate]);
+  });
+
+  test.each<[rule: string, of: string, weak: object, part: string, hidden: string, left: string]>([
+    [
+      ...["container-kernel-profiles", "web"],
+      { securityOpts: ["no-new-privileges:true", "seccomp=unconfined", "apparmor=unconfined"] },
+      ...["apparmor=unconfined", "runs with apparmor=unconfined", "runs with seccomp=unconfined"],
+    ],
+    [
+      ...["container-secret-argument", "web"],
+      { command: ["--password=hunter2", "--token=hunter2"] },
+      ...["2", "seems to have a secret in argument 2", "seems to have a secret in argument 3"],
+    ],
+    [
+      ...["stack-database-internal", "database"],
+      { networksAdvanced: [{ name: "data" }, { name: "web" }, { name: "swarm" }] },
+      ...["web", "is a database and on the network web", "is a database and on the network swarm"],
+    ],
+  ] as [string, string, object, string, string, string][])(
+    "of one part of %s leaves the others refused",
+    (rule, of, weak, part, hidden, left) => {
+      const stack = compliantStack();
+      const { props } = stack.find(({ name }) => name === of)!;
+      Object.assign(props, weak);
+      const said = () => violationsIn(stack).join("\n");
+      expect(said()).toContain(hidden);
+      expect(said()).toContain(left);
+      (props["labels"] as object[]).push(
+        ...labelList({ "bulkhead.exceptions": JSON.stringify([{ rule, part, why }]) }),
+      );
+      expect(said()).not.toContain(hidden);
+      expect(said()).toContain(left);
+    },
+  );
 
   test.each([
     ["rootUser", { user: "0:0" }],

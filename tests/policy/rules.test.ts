@@ -42,7 +42,7 @@ const PIDS =
   "limit its processes on the engine (docker update --pids-limit) and say the limit in the label bulkhead.pids";
 const PINNED = "give name:tag@sha256:<64 hex digits>";
 const PUBLISHES =
-  'say in the label bulkhead.publishes what it may publish, like "203.0.113.10:443", or publish nothing';
+  'say in the label bulkhead.publishes what it may publish, like "203.0.113.10:443" or "203.0.113.10:443/udp", or publish nothing';
 const TEMPORARY = "set readOnly, with tmpfs and volumes for what has to be written";
 const PRESIGNED = "leave it out, and hand out presigned URLs";
 const EXCEPTIONS =
@@ -53,6 +53,8 @@ const ENTRY_POINT =
 const GUARD =
   "name smaller ranges, leave trustForwardHeader false, and let a router of less priority answer 503 for the same rule";
 const COMPARTMENT = "take it off that network, and name what it reaches in its uses";
+const APART =
+  "let one container read the data, on networks with internal: true alone, and another one send it, without the volume";
 const EGRESS = "give the network internal: true, and the program egress: true if it has to reach the internet";
 
 const exceptions = (list: unknown) => labelList({ "bulkhead.pids": "64", "bulkhead.exceptions": JSON.stringify(list) });
@@ -70,8 +72,20 @@ const broken: Broken[] = [
     of: "route",
     set: routeWith(({ serversTransports }) => (serversTransports.api.insecureSkipVerify = true)),
     says:
-      "route: takes any certificate of the service: give upstreamTls a caCertificatePem, and the serverName that the " +
+      "route: takes any certificate of api: give upstreamTls a caCertificatePem, and the serverName that the " +
       "certificate is for",
+  },
+  {
+    rule: "container-route-encoded-slashes",
+    of: "route",
+    set: routeWith(({ middlewares }) => (middlewares["api-requests"].plugin.bulkhead.refusedPaths = "%5C|/%2F")),
+    says:
+      "route: lets clients ask for /admin with encoded slashes: " +
+      "leave its exception out, or say there why the service needs them: { encodedSlashes: true, why }",
+    also: [
+      "container-route-encoded-slashes: route: lets clients ask for /member with encoded slashes: " +
+        "leave its exception out, or say there why the service needs them: { encodedSlashes: true, why }",
+    ],
   },
   {
     rule: "container-route-auth",
@@ -284,7 +298,19 @@ const broken: Broken[] = [
     rule: "container-published-ports",
     of: "web",
     set: { ports: [{ ip: "127.0.0.1", external: 8080, internal: 80 }] },
-    says: `web: publishes the port 8080: ${PUBLISHES}`,
+    says: `web: publishes the port 8080 of 127.0.0.1: ${PUBLISHES}`,
+  },
+  {
+    rule: "container-published-ports",
+    of: "door",
+    set: { "ports.0.ip": "198.51.100.1" },
+    says: `door: publishes the port 443 of 198.51.100.1: ${PUBLISHES}`,
+  },
+  {
+    rule: "container-published-ports",
+    of: "door",
+    set: { "ports.0.protocol": "udp" },
+    says: `door: publishes the UDP port 443 of 203.0.113.10: ${PUBLISHES}`,
   },
   {
     rule: "container-published-ports",
@@ -633,6 +659,13 @@ const broken: Broken[] = [
     says: `edge: serves the public entry point http without TLS: ${ENTRY_POINT}`,
   },
   {
+    // What it answers redirects with needs no TLS, and a limit all the same.
+    rule: "stack-public-entry-point",
+    of: "edge",
+    set: { "command.5": "--entryPoints.http.http.middlewares=headers@file" },
+    says: `edge: serves the public entry point http without a rate limit: ${ENTRY_POINT}`,
+  },
+  {
     rule: "stack-compartment",
     of: "mail",
     set: { networksAdvanced: [{ name: "api-compartment" }] },
@@ -689,7 +722,7 @@ const broken: Broken[] = [
     says:
       "database: is a database and publishes the port 5432: " +
       "publish no port, and put it on networks with internal: true alone",
-    also: [`container-published-ports: database: publishes the port 5432: ${PUBLISHES}`],
+    also: [`container-published-ports: database: publishes the port 5432 of 127.0.0.1: ${PUBLISHES}`],
   },
   {
     rule: "stack-data-in-backup",
@@ -698,6 +731,24 @@ const broken: Broken[] = [
     says:
       "rows: holds data and is in no backup: " +
       "name it in the label bulkhead.backs-up of the container that backs it up, or except it if it can be made again",
+  },
+  {
+    rule: "stack-backup-apart",
+    of: "backup",
+    set: { networksAdvanced: [{ name: "web" }] },
+    says: `backup: reads data for a backup, and has a way out by the network web: ${APART}`,
+  },
+  {
+    rule: "stack-backup-apart",
+    of: "shipper",
+    set: { mounts: [{ type: "volume", source: "rows", target: "/rows", readOnly: true }] },
+    says: `shipper: sends backups, and mounts the volume rows, which holds data: ${APART}`,
+  },
+  {
+    rule: "stack-backup-apart",
+    of: "shipper",
+    set: { volumes: [{ volumeName: "rows", containerPath: "/rows", readOnly: true }] },
+    says: `shipper: sends backups, and mounts the volume rows, which holds data: ${APART}`,
   },
   {
     rule: "stack-zone-settings",
@@ -790,6 +841,14 @@ describe("no rule speaks of", () => {
       {
         "ports.0.ip": "::",
         labels: labelList({ "bulkhead.pids": "64", "bulkhead.publishes": "[::]:443 203.0.113.10:80" }),
+      },
+    ],
+    [
+      "a UDP port that is declared",
+      "door",
+      {
+        "ports.0.protocol": "udp",
+        labels: labelList({ "bulkhead.pids": "64", "bulkhead.publishes": "203.0.113.10:443/udp 203.0.113.10:80" }),
       },
     ],
     ["an overlay that is encrypted by a word alone", "swarm", { options: { encrypted: "" } }],

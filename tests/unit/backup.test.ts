@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { parse, parseDocument, stringify } from "yaml";
 import { drillsIn, listed } from "../../cli/backup/list.ts";
-import { momentOf } from "../../cli/backup/restore.ts";
+import { momentOf, servedRestore } from "../../cli/backup/restore.ts";
 import { changed } from "../../cli/backup/update-with.ts";
 import { configKey } from "../../cli/stack/program.ts";
 import { invariants } from "../../testing/invariants.ts";
@@ -57,10 +58,45 @@ describe("a backup", () => {
     [{ backup: { walEverySeconds: 0 } }, "backup: walEverySeconds: 0 is not a whole number from 1 to 3600: give one"],
     [{ backup: { maxAgeHours: 1.5 } }, "backup: maxAgeHours: 1.5 is not a whole number from 1 to 8784: give one"],
     [{ backup: { keep: { daily: 0 } } }, "backup: keep.daily: 0 is not a whole number from 1 to 366: give one"],
+    [{ backup: { keep: { weekly: -1 } } }, "backup: keep.weekly: -1 is not a whole number from 0 to 120: give one"],
+    [{ backup: { keep: { monthly: 121 } } }, "backup: keep.monthly: 121 is not a whole number from 0 to 120: give one"],
+    [{ backup: { spoolMb: 63 } }, "backup: spoolMb: 63 is not a whole number from 64 to 10000000: give one"],
     [{ backup: { schedule: "daily" } }, "backup-base: schedule: daily has 1 field"],
+    [
+      { backup: { drillSchedule: "0 25 * * *" } },
+      "backup-drill: schedule: 25 is no hour: give * or numbers from 0 to 23, like 2 or 8-18",
+    ],
+    [{ backup: { timeZone: "Berlin" } }, "backup-base: timeZone: Berlin is none: give one like Europe/Berlin, or UTC"],
+    [
+      { backup: { drillLimits: { memoryMb: 64, cpus: 0, pids: 1.5 } } },
+      "backup: drillLimits.memoryMb: 64 is too little: give at least 128\n" +
+        "backup: drillLimits.cpus: 0 is too little: give at least 0.1\n" +
+        "backup: drillLimits.pids: 1.5 is too few: give at least 32",
+    ],
+    [
+      { backup: { drillLimits: { memoryMb: 200.5, cpus: 1, pids: 64 } } },
+      "backup: drillLimits.memoryMb: 200.5 is not a whole number: give one from 128",
+    ],
+    [{ vault: { region: "EU 1" } }, "vault: region: EU 1 is none: give one like eu-central-1, or leave it out"],
+    [
+      { vault: { bucket: "my/backups" } },
+      "vault: bucket: my/backups is no bucket's name: give one like my-backups; a folder in it is `folder`",
+    ],
+    [{ vault: { accessKeyId: "" } }, "vault: accessKeyId: is empty, or has blanks: give it as the storage showed it"],
+    [
+      { vault: { secretAccessKey: "of two lines\n" } },
+      "vault: secretAccessKey: is empty, or has blanks: give it as the storage showed it",
+    ],
     [{ vault: { folder: "../x y" } }, "vault: folder: ../x y is no folder: give one like my-app/prod"],
-    [{ vault: { endpoint: "http://storage.example.com" } }, "http:// is for private addresses alone"],
-    [{ vault: { key: "short" } }, "backupKey: is shorter than 32 characters, or has blanks"],
+    [
+      { vault: { endpoint: "http://storage.example.com" } },
+      "vault: endpoint: http://storage.example.com is no https:// address: give one like " +
+        "https://ACCOUNT.r2.cloudflarestorage.com; http:// is for private addresses alone",
+    ],
+    [
+      { vault: { key: "short" } },
+      "backupKey: is shorter than 32 characters, or has blanks: give the key that the vault was made with",
+    ],
   ])("refuses %j", async (args, message) => {
     await expect(recorded(args)).rejects.toThrow(message);
   });
@@ -94,6 +130,23 @@ describe("a restore", () => {
     expect(volumeOf(served)).not.toEqual(volumeOf(made));
   }, 30_000);
 
+  test("beside what an earlier restore made, which serves until then", async () => {
+    const before = { id: "r1", to: "latest", serve: true };
+    const tried = await withRestore({ id: "r2", to: "latest", before });
+    expect(dataOf(tried)).toBe("reach-test-db-restored-r1");
+    expect(container(tried, "db").inputs.envs).toContain("RESTORED=r1");
+    expect(container(tried, "db-restored-r2-restore").inputs.networkMode).toBe("none");
+    const earlier = container(await withRestore(before), "db").inputs;
+    expect(container(tried, "db").inputs).toEqual(earlier);
+    expect(dataOf(await withRestore({ id: "r2", to: "latest", serve: true }))).toBe("reach-test-db-restored-r2");
+    const file = (restore: object) => parseDocument(stringify({ config: { [configKey("restore")]: { db: restore } } }));
+    expect(servedRestore(file(before), "db")).toEqual(before);
+    expect(servedRestore(file({ id: "r2", to: "latest", before }), "db")).toEqual(before);
+    expect(servedRestore(file({ id: "r2", to: "latest" }), "db")).toBeUndefined();
+    expect(servedRestore(file({ ...before, before: { id: "r0", to: "latest" } }), "db")).toEqual(before);
+    expect(servedRestore(parseDocument(""), "db")).toBeUndefined();
+  }, 30_000);
+
   test.each<[object, Args, string]>([
     [
       { id: "r1", to: "yesterday" },
@@ -101,14 +154,26 @@ describe("a restore", () => {
       'restore.db.to: yesterday is no moment: give latest, or one like "2026-01-31 12:00:00+00"',
     ],
     [{ id: "../x", to: "latest" }, {}, "restore.db.id: ../x is none: give letters and digits"],
-    [{ id: "r1", to: "latest" }, { database: { vault: undefined } }, "db: has no vault to restore from"],
+    [
+      { id: "r1", to: "latest", before: { id: "../x", to: "latest" } },
+      {},
+      "restore.db.before.id: ../x is none: give letters and digits",
+    ],
+    [{ id: "r1", to: "latest", serve: "yes" }, {}, "restore.db.serve: yes is none: give true, or leave it out"],
+    [
+      { id: "r1", to: "latest" },
+      { database: { vault: undefined } },
+      "db: has no vault to restore from: give it one, { vault: new Vault(…) }",
+    ],
   ])("refuses %j", async (restore, args, message) => {
     await expect(withRestore(restore, args)).rejects.toThrow(message);
   });
 
   test("is written into the stack file, whose comments stay", () => {
     const value = { id: "r1", to: "latest" };
-    expect(changed("config:\n  # ours\n  a:b: 1\n", { key: "restore", of: "db", value })).toBe(
+    const two = changed("", { key: "restore", of: { db: value, uploads: value } });
+    expect(parse(two)).toEqual({ config: { [configKey("restore")]: { db: value, uploads: value } } });
+    expect(changed("config:\n  # ours\n  a:b: 1\n", { key: "restore", of: { db: value } })).toBe(
       `config:\n  # ours\n  a:b: 1\n  ${configKey("restore")}:\n    db:\n      id: r1\n      to: latest\n`,
     );
   });

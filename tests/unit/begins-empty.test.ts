@@ -104,6 +104,12 @@ describe("before the volume is made", () => {
     });
   });
 
+  test("what the stack file says of it has to be a base backup", async () => {
+    await expect(begun("", { "reach:beginsEmpty": JSON.stringify({ db: "yes" }) })).rejects.toThrow(
+      "beginsEmpty.db: yes is no base backup: give the name that the refusal said, or leave it out",
+    );
+  });
+
   test("two databases in one folder are refused, and the shipper knows beside what its own may begin", async () => {
     await expect(recordBackup({ another: true })).rejects.toThrow(
       "backup-2: database: the vault has the backups of db: give db-2 a Vault with a folder of its own",

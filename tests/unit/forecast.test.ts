@@ -410,6 +410,18 @@ describe("names, certificates and tokens", () => {
     ).toEqual([]);
   });
 
+  test("a setting says which zone it is of", () => {
+    const setting = (name: string): Told => ({
+      ...{ name, type: "cloudflare:index/zoneSetting:ZoneSetting", ops: ["update"] },
+      before: { settingId: "min_tls_version", value: "1.0" },
+      after: { settingId: "min_tls_version", value: "1.2" },
+    });
+    expect(told(setting("zone-min-tls-version"), setting("zone-example.net-min-tls-version")).cloudflare).toEqual([
+      "min_tls_version of the zone example.net: 1.0 → 1.2",
+      "min_tls_version of the zone: 1.0 → 1.2",
+    ]);
+  });
+
   test("a CA is asked for a certificate when the names are others, and told when it is another CA", () => {
     const edge = (domain: string, ca: string) =>
       service("edge", {

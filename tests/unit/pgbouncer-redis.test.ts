@@ -115,6 +115,18 @@ describe("PgBouncer", () => {
     );
   });
 
+  test("has a name that its login at the server can have, as a backup and a login for replication have", async () => {
+    const like = "give one like app_1, of a-z, 0-9 and _, and none of PostgreSQL's own";
+    const named: Args["use"] = ({ db }) =>
+      void new PgBouncer("public", { host: db.host, server: db, image: image("pgbouncer"), serverConnections: 2 });
+    await expect(recorded({ pool: { serverConnections: 2 }, use: named })).rejects.toThrow(
+      `db-public: consumer: public is no name of a role: ${like}`,
+    );
+    await expect(recorded({ use: ({ db }) => void db.replicationLogin("Copy") })).rejects.toThrow(
+      `db-Copy: consumer: Copy is no name of a role: ${like}`,
+    );
+  });
+
   test("is replaced side by side, and its clients get time to leave", async () => {
     const { inputs, options } = container(await recorded({ pool: { drainSeconds: 20 } }), "pool");
     expect(inputs).toMatchObject({ user: "1000:1000", readOnly: true, destroyGraceSeconds: 25 });
@@ -142,10 +154,10 @@ describe("PgBouncer", () => {
         "pool: limits.memoryMb: 16 is too little: give at least 32",
         "pool: limits.cpus: 0 is too little: give at least 0.1",
         "pool: limits.pids: 8 is too few: give at least 16",
-        "pool: clients: 1 is not from 10 to 10000: give such a number",
+        "pool: clients: 1 is not a whole number from 10 to 10000: give one",
         "pool: serverConnections: 30 is not from 2 to 21: give such a number, or the server more connections, of which two " +
           "PgBouncers side by side take twice as many",
-        "pool: drainSeconds: 0 is not from 1 to 3600: give such a number",
+        "pool: drainSeconds: 0 is not a whole number from 1 to 3600: give one",
       ].join("\n"),
     );
   });
@@ -192,8 +204,17 @@ describe("Redis", () => {
         "cache: users.Default.rights: all is none: give read-write, read",
         'cache: users.Default.keys: "a b" is no pattern of keys: give one like cart:*',
         "cache: fsync: no is none: give everysec, always",
-        "cache: deadlineSeconds: 0.5 is not from 1 to 86400: give such a number",
+        "cache: deadlineSeconds: 0.5 is not a whole number from 1 to 86400: give one",
       ].join("\n"),
+    );
+    await expect(recorded({ cache: { users: {}, eviction: "oldest" as "noeviction" } })).rejects.toThrow(
+      'cache: users: has none: give one, like { api: { rights: "read-write" } }\n' +
+        "cache: eviction: oldest is none: give noeviction, allkeys-lru, allkeys-lfu, volatile-lru, volatile-ttl",
+    );
+    const half = { memoryMb: 64.5, cpus: 1, pids: 16.5 };
+    await expect(recorded({ cache: { limits: half } })).rejects.toThrow(
+      "cache: limits.memoryMb: 64.5 is not a whole number: give one from 64\n" +
+        "cache: limits.pids: 16.5 is not a whole number: give one from 16",
     );
     await expect(recorded({ use: ({ cache }) => void cache.login("shop") })).rejects.toThrow(
       "cache: shop is not in its users: give one of api, report",

@@ -137,11 +137,11 @@ describe("Postgres", () => {
     [{ limits: { ...LIMITS, memoryMb: 128 } }, "db: limits.memoryMb: 128 is too little: give at least 256"],
     [{ limits: { ...LIMITS, cpus: 0 } }, "db: limits.cpus: 0 is too little: give at least 0.1"],
     [{ limits: { ...LIMITS, cpus: NaN } }, "db: limits.cpus: NaN is too little: give at least 0.1"],
-    [{ connections: 12.5 }, "db: connections: 12.5 is not from 10 to 500: give such a number"],
-    [{ deadlineSeconds: 0 }, "db: deadlineSeconds: 0 is not from 1 to 86400: give such a number"],
+    [{ connections: 12.5 }, "db: connections: 12.5 is not a whole number from 10 to 500: give one"],
+    [{ deadlineSeconds: 0 }, "db: deadlineSeconds: 0 is not a whole number from 1 to 86400: give one"],
     [{ limits: { ...LIMITS, pids: 60 } }, "db: limits.pids: 60 is too few for 50 connections: give at least 82"],
     [{ maxMb: 100 }, "db: maxMb: 100 is too little: give whole MiB from 1024"],
-    [{ connections: 5 }, "db: connections: 5 is not from 10 to 500: give such a number"],
+    [{ connections: 5 }, "db: connections: 5 is not a whole number from 10 to 500: give one"],
     [{ databases: {} }, "db: databases: has none: give one, like { app: {} }"],
     [
       { databases: { postgres: {} } },
@@ -162,7 +162,7 @@ describe("Postgres", () => {
         [
           "db: maxMb: NaN is too little: give whole MiB from 1024",
           "db: limits.pids: 100 is too few for 1000 connections: give at least 1032",
-          "db: connections: 1000 is not from 10 to 500: give such a number",
+          "db: connections: 1000 is not a whole number from 10 to 500: give one",
           "db: databases.App: is no name of a database: give one like app_1, of a-z, 0-9 and _, and none of PostgreSQL's own",
           "db: databases.none: is no name of a database: give one like app_1, of a-z, 0-9 and _, and none of PostgreSQL's own",
         ].join("\n"),

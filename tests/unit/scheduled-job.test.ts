@@ -200,6 +200,31 @@ describe.each(SHELLS)("in %s", { timeout: 20_000 }, (...shell) => {
     expect(await run("health")).toMatchObject({ code: 1, text: expect.stringContaining("missed 2") as string });
   });
 
+  test("what the power went from is empty, and keeps nothing from running", async () => {
+    const {
+      serve,
+      run,
+      folder,
+      with: command,
+    } = await scheduler({
+      ...{ ...BERLIN, timeZone: "UTC", schedule: "*/5 * * * *" },
+    });
+    for (const file of ["last", "counts", "newest", "result"]) writeFileSync(join(folder, file), "");
+    // Taken, and not yet said by whom.
+    mkdirSync(join(folder, "running"));
+    const { runs, text } = await serve("2026-01-10T02:01:00Z", "2026-01-10T02:11:00Z");
+    expect(runs).toEqual(["2026-01-10T02:05", "2026-01-10T02:10"]);
+    expect(text).not.toMatch(/missed|skipped/);
+    expect(readFileSync(join(folder, "metrics.prom"), "utf8")).toMatch(
+      /^bulkhead_job_runs_total 2\n.*failed_runs_total 0\n.*missed_runs_total 0\n.*skipped_runs_total 0\n/,
+    );
+    expect(await run("health")).toMatchObject({ code: 0 });
+    // A claim that somebody writes is left alone, however late that comes.
+    mkdirSync(join(folder, "running"));
+    setTimeout(() => writeFileSync(join(folder, "running/by"), `other ${2 ** 33}\n`), 200);
+    expect((await run("now", { realTime: true, command: command("true") })).code).toBe(75);
+  });
+
   test("of two releases the newer one runs it, and the older one when that is gone", async () => {
     const { serve } = await scheduler({ ...BERLIN, timeZone: "UTC", schedule: "*/5 * * * *" });
     expect((await serve("2026-01-10T02:01:00Z", "2026-01-10T02:06:00Z", "new")).runs).toHaveLength(1);

@@ -103,6 +103,8 @@ describe("an upgrade", () => {
     [{ to: 16 }, "upgrade.db.to: 16, and the program has version: 17: give both the same, and its image"],
     [{ from: 17 }, "upgrade.db.from: 17 is not before 17: give the version of the old server"],
     [{ id: "../x" }, "upgrade.db.id: ../x is none: give letters and digits"],
+    [{ image: undefined }, "upgrade.db.image: is missing: give the image of the old server"],
+    [{ serve: "yes" }, "upgrade.db.serve: yes is none: give true, or leave it out"],
   ])("refuses %j", async (upgrade, message) => {
     await expect(recorded(upgrade)).rejects.toThrow(message);
   });
@@ -114,7 +116,7 @@ describe("bulkhead upgrade-database", () => {
   test("writes what it found into the stack file", () => {
     const file = "config:\n  a:b: 1 # ours\n";
     const value = wantedUpgrade(parseDocument(file), "db", server, 17, "u1");
-    expect(changed(file, { key: "upgrade", of: "db", value })).toBe(
+    expect(changed(file, { key: "upgrade", of: { db: value } })).toBe(
       `config:\n  a:b: 1 # ours\n  ${configKey("upgrade")}:\n    db:\n      id: u1\n      from: 15\n      to: 17\n` +
         `      image: ${OLD}\n`,
     );

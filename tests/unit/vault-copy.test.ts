@@ -56,6 +56,14 @@ describe("a second place", () => {
   test.each([
     [{ everyMinutes: 0 }, "vault-copy: everyMinutes: 0 is not a whole number from 1 to 1440: give one"],
     [{ keepGoneDays: 1.5 }, "vault-copy: keepGoneDays: 1.5 is not a whole number from 1 to 3650: give one"],
+    [{ region: "EU 1" }, "vault-copy: region: EU 1 is none: give one like eu-central-1, or leave it out"],
+    [{ bucket: "" }, "vault-copy: bucket:  is no bucket's name: give one like my-backups; a folder in it is `folder`"],
+    [{ accessKeyId: " x" }, "vault-copy: accessKeyId: is empty, or has blanks: give it as the storage showed it"],
+    [{ secretAccessKey: "" }, "vault-copy: secretAccessKey: is empty, or has blanks: give it as the storage showed it"],
+    [
+      { readWith: { accessKeyId: "id", secretAccessKey: "" } },
+      "vault-copy: readWith.secretAccessKey: is empty, or has blanks: give it as the storage showed it",
+    ],
     [{ folder: "../x" }, "vault-copy: folder: ../x is no folder: give one like my-app/prod"],
     [
       { endpoint: "http://second.example.com" },

@@ -99,7 +99,26 @@ describe("a backup of a volume", () => {
     ],
     [{ backup: { maxAgeHours: 0 } }, "uploads-backup: maxAgeHours: 0 is not a whole number from 1 to 8784: give one"],
     [{ backup: { keep: { daily: 0 } } }, "uploads-backup: keep.daily: 0 is not a whole number from 1 to 366: give one"],
+    [
+      { backup: { keep: { weekly: 0.5, monthly: -1 } } },
+      "uploads-backup: keep.weekly: 0.5 is not a whole number from 0 to 120: give one\n" +
+        "uploads-backup: keep.monthly: -1 is not a whole number from 0 to 120: give one",
+    ],
+    [
+      { backup: { limits: { memoryMb: 32, cpus: 0.05, pids: 8 } } },
+      "uploads-backup: limits.memoryMb: 32 is too little: give at least 64\n" +
+        "uploads-backup: limits.cpus: 0.05 is too little: give at least 0.1\n" +
+        "uploads-backup: limits.pids: 8 is too few: give at least 16",
+    ],
     [{ backup: { schedule: "daily" } }, "uploads-backup-snapshot: schedule: daily has 1 field"],
+    [
+      { backup: { drillSchedule: "0 25 * * *" } },
+      "uploads-backup-drill: schedule: 25 is no hour: give * or numbers from 0 to 23, like 2 or 8-18",
+    ],
+    [
+      { backup: { timeZone: "Berlin" } },
+      "uploads-backup-snapshot: timeZone: Berlin is none: give one like Europe/Berlin, or UTC",
+    ],
   ])("refuses %j", async (args, message) => {
     await expect(recorded(args)).rejects.toThrow(message);
   });
@@ -124,6 +143,13 @@ describe("a restore of a volume", () => {
       "a newer volume has taken its place",
     );
     for (const complaintsOf of Object.values(invariants)) expect(complaintsOf(served)).toEqual([]);
+  });
+
+  test("beside what an earlier restore made, which serves until then", async () => {
+    const tried = await withRestore({ id: "r2", to: "latest", before: { id: "r1", to: "latest", serve: true } });
+    expect(sourceOf(tried)).toBe("reach-test-uploads-restored-r1");
+    expect(container(tried, "shop").inputs.envs).toContain("RESTORED=r1");
+    expect(container(tried, "uploads-restored-r2-restore").inputs.command).toEqual(["uploads", "latest"]);
   });
 
   test("needs a vault", async () => {

@@ -25,7 +25,8 @@ const vault = new Vault("vault", {
 const db = new Postgres("db", {
   ...{ host, image: images.postgres, vault, connections: 20, limits: { memoryMb: 256, cpus: 1, pids: 64 } },
   maxMb: config.getNumber("maxMb") ?? 1024,
-  version: config.getObject<15 | 17>("version"),
+  version: config.getObject<15 | 16 | 17>("version"),
+  settings: config.getObject("settings"),
   databases: { app: { extensions: ["pg_trgm"] } },
 });
 new Backup("backup", { database: db, walEverySeconds: 2, spoolMb: 64 });

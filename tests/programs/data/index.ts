@@ -13,17 +13,20 @@ const config = new Config();
 const images = config.requireObject<Record<"traefik" | "postgres" | "pgbouncer" | "valkey", string>>("images");
 const host = new DockerHost("host", { host: "local", jobImage: images.traefik });
 await host.check({});
+/** Two databases behind two PgBouncers, and for each way a container that waits for `docker exec`. */
+const crowds = config.getBoolean("crowds") ?? false;
 const db = new Postgres("db", {
-  ...{ host, image: images.postgres, connections: 20, limits: { memoryMb: 256, cpus: 1, pids: 64 } },
+  ...{ host, image: images.postgres, connections: crowds ? 44 : 20, limits: { memoryMb: 256, cpus: 1, pids: 96 } },
   ...{ maxMb: 1024, withoutBackup: { why: "a test makes it anew" } },
   version: config.getObject<17>("version"),
-  databases: { app: { extensions: ["pg_trgm"] } },
+  databases: { app: { extensions: ["pg_trgm"] }, ...(crowds && { shop: {} }) },
   settings: config.getObject("settings") ?? {},
 });
 
 const pool = new PgBouncer("pool", {
   ...{ host, server: db, image: images.pgbouncer, drainSeconds: 20 },
   clients: config.getNumber("clients") ?? 100,
+  serverConnections: crowds ? 9 : undefined,
 });
 const notes = new DataVolume("notes", {
   ...{ host, owner: "999:999", maxMb: 100, withoutBackup: { why: "a test makes it anew" } },
@@ -54,6 +57,20 @@ consumer("writer", WRITE, login("writer", "owner"), db.network, "/tmp/pgpass");
 consumer("reader", "while :; do sleep 1; done", login("reader", "read"), db.network, "/tmp/pgpass");
 const pooled = pool.login("pooled", { database: "app", rights: "read-write" });
 consumer("pooled", POOLED, pooled, pool.network, "/tmp/works");
+if (crowds) {
+  const second = new PgBouncer("second", {
+    ...{ host, server: db, image: images.pgbouncer, drainSeconds: 20 },
+    clients: config.getNumber("clients"),
+  });
+  for (const [name, before] of [
+    ["first", pool],
+    ["second", second],
+  ] as const)
+    for (const database of ["app", "shop"]) {
+      const asked = before.login(`${name}-${database}`, { database, rights: "read" });
+      consumer(`crowd-${name}-${database}`, "while :; do sleep 1; done", asked, before.network, "/tmp/pgpass");
+    }
+}
 
 const cache = new Redis("cache", {
   ...{ host, image: images.valkey, limits: { memoryMb: 64, cpus: 0.5, pids: 32 }, maxMb: 128 },
