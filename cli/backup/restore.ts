@@ -18,7 +18,9 @@ export function servedRestore(document: Document, name: string): Wanted["before"
   return last?.serve === true ? withoutBefore(last) : last?.before;
 }
 
-function withoutBefore({ before: _, ...last }: Wanted): Wanted["before"] {
+function withoutBefore(wanted: Wanted): Wanted["before"] {
+  const last = { ...wanted };
+  delete last.before;
   return last;
 }
 
