@@ -400,7 +400,7 @@ test.each(inSoak("a second place"))(
       };
       const count = (await acknowledged()).length;
       await docker("stop", await idOf("backup-shipper"));
-      const moment = new Date().toISOString();
+      const moment = new Date().toISOString().replace(/T(.{8}).*/, " $1");
       await sleep(2_000);
       await rclone("purge", `s3:backups/${LABEL}`);
       await rclone("purge", `copy:locked/${LABEL}`);
@@ -410,7 +410,7 @@ test.each(inSoak("a second place"))(
       expect(erased.said).toContain("AccessDenied");
 
       // As docs/how-to/backup-copy.md has it.
-      const back = ["copy", "--s3-version-at", moment, `copy:locked/${LABEL}`, `copy:again/${LABEL}`];
+      const back = ["copy", `copy,version_at='${moment}':locked/${LABEL}`, `copy:again/${LABEL}`];
       expect(await rclone(...back)).toMatchObject({ code: 0 });
       const to = { id: "c1", to: "latest", from: "copy", serve: true };
       project.setConfig({
