@@ -15,6 +15,9 @@ export function routeProblems(service: string, routes: Route | readonly Route[])
       ...allowProblems(route).map((problem) => `${at}.allowFrom: ${problem}`),
       ...authProblems(route).map((problem) => `${at}.${problem}`),
       ...headerProblems(route).map((problem) => `${at}.headers.${problem}`),
+      ...(route.contentSecurityPolicy === undefined || PRINTABLE.test(route.contentSecurityPolicy)
+        ? []
+        : [`${at}.contentSecurityPolicy: has to be printable ASCII, and not empty`]),
       ...(route.cors ? corsProblems(route.cors) : []).map((problem) => `${at}.cors.${problem}`),
       ...Object.entries(route.rateLimit ?? {})
         .filter(([, value]) => !(Number.isInteger(value) && value >= 1))
@@ -52,7 +55,7 @@ function isRange(range: string): boolean {
 function headerProblems({ headers = {} }: Route): string[] {
   return Object.entries(headers).flatMap(([name, value]) => {
     if (!TOKEN.test(name)) return [`${name}: is not the name of a header: give one like X-Robots-Tag`];
-    if (!/^[\x20-\x7e]*\S[\x20-\x7e]*$/.test(value)) return [`${name}: has to be printable ASCII, and not empty`];
+    if (!PRINTABLE.test(value)) return [`${name}: has to be printable ASCII, and not empty`];
     const lower = name.toLowerCase();
     if (lower === "content-security-policy") return [`${name}: has a key of its own: give contentSecurityPolicy`];
     if (lower.startsWith("access-control-")) return [`${name}: has a key of its own: give cors`];
@@ -92,6 +95,8 @@ const EDGES_OWN: ReadonlySet<string> = new Set([
   ...["permissions-policy", "server", "x-powered-by", "connection", "content-length", "transfer-encoding", "upgrade"],
   ...["keep-alive", "trailer", "te", "date", "set-cookie", "content-encoding"],
 ]);
+
+const PRINTABLE = /^[\x20-\x7e]*\S[\x20-\x7e]*$/;
 
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 

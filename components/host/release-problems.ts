@@ -1,10 +1,26 @@
 import { composedProblems } from "./composed.ts";
 import { isUidGid } from "./data-volume.ts";
 import type { Limits } from "./hardening.ts";
-import type { PreDeploy, ReleaseArgs, ReplicatedArgs } from "./release.ts";
+
+/** What of a release has to be a number, a user or a word. */
+type Given = Parameters<typeof composedProblems>[0] & {
+  replicas?: number;
+  rollout?: string;
+  user?: string;
+  limits: Limits;
+  drainSeconds: number;
+  tmpfsMb?: Record<string, number>;
+  preDeploy?: PreDeployNumbers;
+};
+
+interface PreDeployNumbers {
+  command: readonly string[];
+  deadlineSeconds?: number;
+  limits?: Limits;
+}
 
 /** @throws Error with all that is wrong, before anything is made. */
-export function refuseBadRelease(name: string, args: ReplicatedArgs & ReleaseArgs): void {
+export function refuseBadRelease(name: string, args: Given): void {
   const { replicas = 1, rollout = "start-first", user, limits, drainSeconds, tmpfsMb = {}, preDeploy } = args;
   const problems = [
     ...composedProblems(args),
@@ -59,7 +75,7 @@ function limitProblems(key: string, { memoryMb, cpus, pids }: Limits): string[] 
   ];
 }
 
-function preDeployProblems({ command, deadlineSeconds = 300, limits }: PreDeploy): string[] {
+function preDeployProblems({ command, deadlineSeconds = 300, limits }: PreDeployNumbers): string[] {
   return [
     ...(command.length === 0 ? ["preDeploy.command: is empty: give the program and its arguments"] : []),
     ...whole("preDeploy.deadlineSeconds", deadlineSeconds, "give seconds", 1),

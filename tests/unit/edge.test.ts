@@ -245,6 +245,15 @@ describe("a service's routes", () => {
     });
   });
 
+  test("compress answers unless one says that it does not", async () => {
+    const { routers } = routeOf(
+      await system({}, { routes: [{ paths: ["/"] }, { paths: ["/raw"], compression: false }] }),
+    ).http;
+    expect(routers["api"]!.middlewares).toContain("compress");
+    expect(routers["api-route-2"]!.middlewares).toContain("api-route-2-requests");
+    expect(routers["api-route-2"]!.middlewares).not.toContain("compress");
+  });
+
   test("of / take everything", async () => {
     const { http } = routeOf(await system({}, { routes: { paths: ["/"] } }));
     expect(["/", "/api", "/x/y"].filter((path) => takes(http.routers["api"]!, path))).toEqual(["/", "/api", "/x/y"]);
@@ -422,6 +431,11 @@ test.each<[Partial<WebServiceArgs>, string]>([
     { sticky: { cookie: "a b", sameSite: "maybe" as "lax" } },
     'api: sticky.cookie: a b is no name of a cookie: give letters, digits, "-", "_" and "."\n' +
       "api: sticky.sameSite: maybe is none: give strict, lax or none",
+  ],
+  [
+    { udp: { game: 27_015 } } as never,
+    "api: udp: is not published: the door hands on TCP alone, could not tell who sends a datagram, and would lose them in " +
+      "every rollout: run what speaks UDP on a host of its own, or use its TCP",
   ],
   [
     { routes: [{ paths: ["/"] }, { paths: ["/"], host: "example.org" }] },

@@ -24,6 +24,11 @@ describe("routes that cannot be", () => {
       { headers: { "Access-Control-Allow-Origin": "*" } },
       "headers.Access-Control-Allow-Origin: has a key of its own: give cors",
     ],
+    [{ contentSecurityPolicy: " " }, "contentSecurityPolicy: has to be printable ASCII, and not empty"],
+    [
+      { contentSecurityPolicy: "default-src\n'self'" },
+      "contentSecurityPolicy: has to be printable ASCII, and not empty",
+    ],
     [{ cors: { origins: [] } }, "cors.origins: is empty: name origins, or leave cors out"],
     [
       { cors: { origins: ["https://a.test/"] } },

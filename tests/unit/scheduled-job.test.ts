@@ -133,6 +133,8 @@ describe.each(SHELLS)("in %s", { timeout: 20_000 }, (...shell) => {
           stdio: ["ignore", "pipe", "inherit"],
         },
       );
+      // Without its clock it would look at it for ever.
+      onTestFinished(() => void child.kill("SIGKILL"));
       let text = "";
       child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
       const [code] = (await once(child, "close")) as [number];

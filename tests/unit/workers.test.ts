@@ -88,6 +88,20 @@ test("replicas have a number after their name, and say whose they are", async ()
   ]);
 });
 
+test.each([
+  ["start-first", [false, false]],
+  ["one-by-one", [true, true]],
+] as const)("replicas that start %s wait for each other: %j", async (rollout, waits) => {
+  const recording = await workerOf({ replicas: 3, rollout });
+  // The component, as what it is made of waits for it.
+  const of = (name: string) =>
+    recording.resources.find((each) => each.name === name && each.type === "bulkhead:index:Container")!;
+  expect([
+    of("mail-2").options.dependencies.includes(container(recording, "mail").urn),
+    of("mail-3").options.dependencies.includes(container(recording, "mail-2").urn),
+  ]).toEqual(waits);
+});
+
 test("stop-first is told by a label, and nothing is deleted before it is replaced", async () => {
   const mail = container(await workerOf({ rollout: "stop-first" }), "mail");
   expect(label(mail, "bulkhead.rollout")).toBe("stop-first");
