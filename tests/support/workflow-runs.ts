@@ -47,8 +47,10 @@ export class WorkflowRuns {
     const author = ["-c", "user.name=Someone", "-c", "user.email=someone@example.com"];
     const git = (...args: string[]) =>
       run("git", ["--git-dir", this.#bare, "--work-tree", tree, ...author, ...args], { cwd: tree });
-    const there = await git("rev-parse", "--verify", "--quiet", `refs/heads/${branch}`).catch(() => on);
-    if (there !== undefined) await git("update-ref", `refs/heads/${branch}`, there.trim());
+    const of = (name: string) => git("rev-parse", "--verify", "--quiet", name).catch(() => "");
+    const from = (await of(`refs/heads/${branch}`)) || (on === undefined ? "" : await of(on));
+    // The first commit of all follows none.
+    if (from !== "") await git("update-ref", `refs/heads/${branch}`, from.trim());
     await git("symbolic-ref", "HEAD", `refs/heads/${branch}`);
     await git("add", "--all", "--", ".", ":!node_modules");
     await git("commit", "--quiet", "--allow-empty", "--message", message);
