@@ -35,6 +35,12 @@ Examples:
       );
       // As it serves, in another mode: see schedule.sh.
       const [, ...rest] = Config.Cmd;
-      process.exitCode = await runInContainer(engine, container.Id, [...Config.Entrypoint, "now", ...rest]);
+      const running = runInContainer(engine, container.Id, [...Config.Entrypoint, "now", ...rest]);
+      process.exitCode = await running.catch(({ message }: Error) => {
+        throw new Error(
+          `${job}: the connection broke off (${message}): the run goes on, unless the host has ended it: ` +
+            "`bulkhead status` says if it failed",
+        );
+      });
     });
   });

@@ -178,7 +178,8 @@ describe.runIf(SOAK)("on a host over ssh", { timeout: 600_000 }, () => {
     const ran = await asked;
     await host.daemonReady();
     console.log(JSON.stringify({ event: "run by hand, cut off", code: ran.code, said: ran.stdout + ran.stderr }));
-    expect(ran.code).not.toBe(0);
+    expect(ran.code).toBe(1);
+    expect(ran.stderr).toContain("report: the connection broke off (");
     await vi.waitFor(
       async () => expect((await metrics("report"))["failed_runs_total"]).toBe(before["failed_runs_total"]! + 1),
       { timeout: 30_000, interval: 1000 },
