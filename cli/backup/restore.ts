@@ -15,13 +15,9 @@ export interface Wanted {
 export function servedRestore(document: Document, name: string): Wanted["before"] {
   const { config = {} } = (document.toJS() ?? {}) as { config?: Record<string, Record<string, Wanted>> };
   const last = config[configKey("restore")]?.[name];
-  return last?.serve === true ? withoutBefore(last) : last?.before;
-}
-
-function withoutBefore(wanted: Wanted): Wanted["before"] {
-  const last = { ...wanted };
-  delete last.before;
-  return last;
+  if (last?.serve !== true) return last?.before;
+  const { id, to, serve, from } = last;
+  return { id, to, serve, ...(from && { from }) };
 }
 
 /**
