@@ -108,6 +108,11 @@ const recipes: Readonly<Record<string, Recipe>> = {
       ];
     },
     copiesKey: () => Promise.resolve(postgres16),
+    config: {
+      ...postgresOf(16, 13).config,
+      // Its clients look for the server's socket in /tmp, and those of the official image where the server makes it.
+      Env: [PATH, "LANG=C.UTF-8", "PG_MAJOR=16", "PGDATA=/var/lib/postgresql/data", "PGHOST=/var/run/postgresql"],
+    },
   },
   rclone: {
     content: "rclone 1.60 of Debian 12",
