@@ -14,6 +14,7 @@ import { object } from "../../components/settings/fields.ts";
 import { invariants } from "../../testing/invariants.ts";
 import { container, containers, label, type Recording } from "../../testing/recorder.ts";
 import { recordBackup as recorded, SECRET, type Args } from "./backup-stack.ts";
+import { SHELLS } from "../support/shells.ts";
 
 describe("a backup", () => {
   let sound: Recording;
@@ -215,7 +216,7 @@ test("backups are listed oldest first, each with its last drill; without a manif
   ]);
 });
 
-describe.each([["dash"], ["busybox", "sh"]])("what of the vault stays, in %s", (...shell) => {
+describe.each(SHELLS)("what of the vault stays, in %s", (...shell) => {
   /** What is taken away of backups by their days, each of a chain. */
   function pruned(
     backups: readonly string[],

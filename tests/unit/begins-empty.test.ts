@@ -10,6 +10,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { newestBackup } from "../../components/data/begins-empty.ts";
 import { container, ofType } from "../../testing/recorder.ts";
 import { recordBackup } from "./backup-stack.ts";
+import { SHELLS } from "../support/shells.ts";
 
 const OLD = "20260131T023000Z_000000010000000000000002";
 const NEW = "20260201T023000Z_000000010000000000000009";
@@ -121,7 +122,7 @@ describe("before the volume is made", () => {
   });
 });
 
-describe.each([["dash"], ["busybox", "sh"]])("the shipper, in %s", (...shell) => {
+describe.each(SHELLS)("the shipper, in %s", (...shell) => {
   /** What it says to a chain of system 2, or nothing if it sends it; and the marks in the vault then. */
   function asked(
     vault: { bases?: string[]; chains?: string[]; manifest?: string },

@@ -1,11 +1,11 @@
 // Which address PgBouncer is told, as the name of its server comes and goes. With stand-ins of all that the script runs.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { SHELLS } from "../support/shells.ts";
 
-const SHELLS = ["dash", "busybox"].filter((shell) => spawnSync(shell, ["--help"]).error === undefined);
 const LOOKUPS = {
   getent: (answer: string) => `[ -e ${answer} ] && echo "$(cat ${answer}) db"`,
   nslookup: (answer: string) =>
@@ -13,7 +13,7 @@ const LOOKUPS = {
 };
 
 // busybox takes its own nslookup before one of the path.
-const pairs = SHELLS.flatMap((shell) =>
+const pairs = SHELLS.flatMap(([shell = ""]) =>
   (["getent", "nslookup"] as const)
     .filter((by) => shell === "dash" || by === "getent")
     .map((by) => [shell, by] as const),

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,6 +10,7 @@ import { Networks } from "../../components/host/networks.ts";
 import { ScheduledJob, type ScheduledJobArgs } from "../../components/host/scheduled-job.ts";
 import { offsetsOf } from "../../components/host/time-zone.ts";
 import { container, containers, hex, label, record } from "../../testing/recorder.ts";
+import { SHELLS } from "../support/shells.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 
@@ -97,7 +98,6 @@ test("a zone's offsets are those of its calendar", () => {
 });
 
 /** The shells of Debian's images and of Alpine's. */
-const SHELLS = [["dash"], ["busybox", "sh"]].filter(([shell]) => spawnSync(shell!, ["-c", ":"]).error === undefined);
 
 describe.each(SHELLS)("in %s", { timeout: 20_000 }, (...shell) => {
   /** A folder with the script, and a clock that `sleep` advances. */

@@ -9,6 +9,7 @@ import { ScheduledJob } from "../../components/host/scheduled-job.ts";
 import { Worker, type WorkerArgs } from "../../components/host/worker.ts";
 import { invariants } from "../../testing/invariants.ts";
 import { container, containers, hex, label, record } from "../../testing/recorder.ts";
+import { SHELLS } from "../support/shells.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 const HEALTH = { test: ["CMD", "true"] };
@@ -50,7 +51,6 @@ test("a heartbeat is a health check by the age of a file, and hangs as a command
 });
 
 /** The shells of Debian's images and of Alpine's. */
-const SHELLS = [["dash"], ["busybox", "sh"]].filter(([shell]) => spawnSync(shell!, ["-c", ":"]).error === undefined);
 
 test.each(SHELLS)("in %s a heartbeat is well while it is young", async (...shell) => {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-heartbeat-"));
