@@ -13,7 +13,7 @@ const LOOKUPS = {
 };
 
 // busybox takes its own nslookup before one of the path.
-const pairs = SHELLS.flatMap(([shell = ""]) =>
+const pairs = SHELLS.flatMap(([shell]) =>
   (["getent", "nslookup"] as const)
     .filter((by) => shell === "dash" || by === "getent")
     .map((by) => [shell, by] as const),
