@@ -123,7 +123,7 @@ describe.each(SHELLS)("in %s", { timeout: 20_000 }, (...shell) => {
     const run = async (mode: string, more: { me?: string; command?: string[]; realTime?: boolean } = {}) => {
       const { me = "one" } = more;
       const given = more.command ?? command ?? [];
-      const [file, ...before] = shell as [string, ...string[]];
+      const [file, ...before] = shell;
       const child = spawn(
         file,
         [...before, "-c", (more.realTime ? "" : stubs) + script(me), "schedule", mode, ...(given ?? []).slice(1)],

@@ -60,7 +60,7 @@ test.each(SHELLS)("in %s a heartbeat is well while it is young", async (...shell
   const [script, ...args] = container(recording, "mail").inputs.healthcheck!.tests!.slice(8);
   const look = () => {
     const began = Date.now();
-    const { status, stdout } = spawnSync(shell[0]!, [...shell.slice(1), "-c", script!, ...args], { encoding: "utf8" });
+    const { status, stdout } = spawnSync(shell[0], [...shell.slice(1), "-c", script!, ...args], { encoding: "utf8" });
     return { status, stdout, seconds: (Date.now() - began) / 1000 };
   };
   const written = (secondsAgo: number) => {
