@@ -74,12 +74,15 @@ export async function startDockerProxy(engine: string, stack: string): Promise<D
     handle(request, response).catch(() => response.destroy());
   });
   // A build talks with the engine over a connection that is no longer HTTP.
-  server.on("upgrade", ({ method, url, headers }: http.IncomingMessage, client: Duplex) => {
+  server.on("upgrade", ({ method, url, headers }: http.IncomingMessage, client: Duplex, sentAlready: Buffer) => {
     const asked = http.request({ socketPath: engineSocket, method, path: url, headers });
-    asked.on("upgrade", ({ statusCode, statusMessage, rawHeaders }, upstream) => {
+    asked.on("upgrade", ({ statusCode, statusMessage, rawHeaders }, upstream, answeredAlready) => {
       client.write(`HTTP/1.1 ${statusCode} ${statusMessage}\r\n`);
       for (let at = 0; at < rawHeaders.length; at += 2) client.write(`${rawHeaders[at]}: ${rawHeaders[at + 1]}\r\n`);
       client.write("\r\n");
+      // What came in one piece with a head is not in the stream any more: a build would end with EOF.
+      client.write(answeredAlready);
+      upstream.write(sentAlready);
       client.pipe(upstream).pipe(client);
       for (const [one, other] of [
         [client, upstream],
