@@ -1,9 +1,8 @@
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { requirePrograms } from "../../toolchain/debian.ts";
-import { findProgram } from "../../toolchain/steps.ts";
 import { lastLines, runCommand, type CommandResult } from "./command.ts";
 import { repository } from "./copy.ts";
+import { staticBusybox } from "./small-image.ts";
 
 export const npm = join(dirname(process.execPath), "npm");
 
@@ -22,8 +21,7 @@ export async function packPackage(directory: string): Promise<string> {
 /** A folder with a Dockerfile: pages on port 8000, built from nothing that would have to be pulled. */
 export async function writeSmallApp(folder: string, page: string): Promise<void> {
   mkdirSync(join(folder, "www"), { recursive: true });
-  await requirePrograms("a small service", { busybox: "busybox-static" });
-  copyFileSync(findProgram("busybox")!, join(folder, "busybox"));
+  copyFileSync(await staticBusybox(), join(folder, "busybox"));
   writeFileSync(join(folder, "www", "index.html"), page);
   writeFileSync(join(folder, "Dockerfile"), DOCKERFILE);
 }

@@ -1,14 +1,14 @@
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { requirePrograms } from "../../toolchain/debian.ts";
+import { installPackages, requirePrograms } from "../../toolchain/debian.ts";
 import { findProgram, run } from "../../toolchain/steps.ts";
 import type { TestEngine } from "./engine.ts";
 
 /** An image of 2 MB with nothing but a static busybox: sh, httpd, wget, nc. It cannot look up host names. */
 export async function provideSmallImage(engine: Pick<TestEngine, "exec">): Promise<string> {
   const image = "bulkhead-test/busybox:1";
-  await requirePrograms("a small image for the tests", { busybox: "busybox-static" });
+  const busybox = await staticBusybox();
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-small-image-"));
   try {
     const bin = join(directory, "root", "bin");
@@ -16,7 +16,7 @@ export async function provideSmallImage(engine: Pick<TestEngine, "exec">): Promi
     mkdirSync(join(directory, "root", "tmp"));
     // Not by mkdir, which leaves out what the umask says; an engine gives a tmpfs there the mode of what it covers.
     chmodSync(join(directory, "root", "tmp"), 0o1777);
-    copyFileSync(findProgram("busybox")!, join(bin, "busybox"));
+    copyFileSync(busybox, join(bin, "busybox"));
     for (const applet of (await run(join(bin, "busybox"), ["--list"])).trim().split("\n")) {
       if (applet !== "busybox") symlinkSync("busybox", join(bin, applet));
     }
@@ -28,4 +28,12 @@ export async function provideSmallImage(engine: Pick<TestEngine, "exec">): Promi
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Path of a busybox that needs no library. Debian has another package of that name, which does not run in an empty image. */
+export async function staticBusybox(): Promise<string> {
+  await requirePrograms("a small image for the tests", { busybox: "busybox-static" });
+  const loadsLibraries = readFileSync(findProgram("busybox")!).includes("/ld-linux");
+  if (loadsLibraries) await installPackages(["busybox-static"]);
+  return findProgram("busybox")!;
 }
