@@ -73,8 +73,11 @@ export async function startUpgradeStack(engine: Engine, stack: string, version: 
   };
 }
 
-/** A reference that says which image it is, as a program has to give it. */
+/** A reference that says which image it is, as a program has to give it: a digest, or the name of what stands in for it. */
 async function known(tag: string): Promise<string> {
-  if (tag.startsWith("bulkhead.local/")) return tag;
-  return (await docker("image", "inspect", tag, "--format", "{{index .RepoDigests 0}}")).stdout.trim();
+  const { stdout } = await docker("image", "inspect", tag);
+  const [found] = JSON.parse(stdout) as [{ RepoDigests: string[]; RepoTags: string[] }];
+  const reference = found.RepoTags.find((each) => each.startsWith("bulkhead.local/")) ?? found.RepoDigests[0];
+  if (reference === undefined) throw new Error(`${tag} has neither a digest nor a stand-in's name`);
+  return reference;
 }
