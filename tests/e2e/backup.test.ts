@@ -12,7 +12,7 @@ import { provideImages } from "../../toolchain/images.ts";
 import type { BaseBackup } from "../../cli/backup/list.ts";
 import { lastLines, runCommand } from "../support/command.ts";
 import { images as pinned } from "../support/images.ts";
-import { restoreAtTerminal } from "../support/restore-at-terminal.ts";
+import { bulkheadAtTerminal } from "../support/bulkhead-at-terminal.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
 import { docker, insideStack, until } from "../support/stack-inside.ts";
@@ -345,12 +345,16 @@ test.each(inSoak("a person at a terminal"))(
     const before = await data();
     const count = (await acknowledged()).length;
     const question = ["Type restore db to end it", "no"] as const;
-    const refused = await restoreAtTerminal(project, ["db", "--latest"], [question]);
+    const refused = await bulkheadAtTerminal(project, ["restore", "db", "--latest"], [question]);
     expect(refused.text).toContain("restored to");
     expect(refused.text).toContain("Not served.");
     expect(refused.code).toBe(1);
     expect(await data()).toEqual(before);
-    const { code, text } = await restoreAtTerminal(project, ["db", "--latest"], [[question[0], "restore db"]]);
+    const { code, text } = await bulkheadAtTerminal(
+      project,
+      ["restore", "db", "--latest"],
+      [[question[0], "restore db"]],
+    );
     console.log(text.slice(-4000));
     expect(code).toBe(0);
     expect((await data())!.Name).not.toBe(before!.Name);

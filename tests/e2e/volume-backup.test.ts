@@ -9,7 +9,7 @@ import { provideImages } from "../../toolchain/images.ts";
 import type { BaseBackup } from "../../cli/backup/list.ts";
 import { lastLines, runCommand } from "../support/command.ts";
 import { images as pinned } from "../support/images.ts";
-import { restoreAtTerminal } from "../support/restore-at-terminal.ts";
+import { bulkheadAtTerminal } from "../support/bulkhead-at-terminal.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
 import { docker, insideStack, until } from "../support/stack-inside.ts";
@@ -136,9 +136,9 @@ test.each(inSoak("at a terminal"))(
     await inClient("echo first >/uploads/first");
     expect((await bulkhead("backup", "uploads")).code).toBe(0);
     await inClient("echo second >/uploads/second");
-    const { code, text } = await restoreAtTerminal(
+    const { code, text } = await bulkheadAtTerminal(
       project,
-      ["uploads", "--latest"],
+      ["restore", "uploads", "--latest"],
       [["Type restore uploads to end it", "restore uploads"]],
     );
     console.log(text.slice(-4000));

@@ -1,5 +1,6 @@
-import { cpSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parse, stringify } from "yaml";
 import { RepositoryCopy } from "./copy.ts";
 import type { TestProject } from "./pulumi.ts";
 import { atTerminal } from "./terminal.ts";
@@ -18,7 +19,10 @@ export async function bulkheadAtTerminal(
   const folder = join(copy.directory, program);
   const file = join(folder, `Pulumi.${project.stack}.yaml`);
   try {
-    cpSync(project.configFile, file);
+    const { name } = parse(readFileSync(join(project.program, "Pulumi.yaml"), "utf8")) as { name: string };
+    const given = parse(readFileSync(project.configFile, "utf8")) as { config: object };
+    const asked = Object.entries(ASKED).map(([key, value]) => [`${name}:${key}`, value] as const);
+    writeFileSync(file, stringify({ ...given, config: { ...Object.fromEntries(asked), ...given.config } }));
     const main = ["--conditions=bulkhead-source", join(copy.directory, "cli/main.ts")];
     const ended = await atTerminal([process.execPath, ...main, ...args, "--stack", project.stack], {
       ...{ cwd: folder, env: project.env, answers, timeoutMs: 400_000 },
@@ -29,3 +33,6 @@ export async function bulkheadAtTerminal(
     copy.remove();
   }
 }
+
+/** What a command asks of every stack, also where the program has no edge. */
+const ASKED = { host: "local", domain: "example.com", certificates: { kind: "acme", email: "ops@example.com" } };
