@@ -27,14 +27,12 @@ interface Run {
 export function report(machine: string, run: Run, figures: Figures): string[] {
   const { writes, reads, crowd, refused, backups, copied, coldStarts } = figures;
   const { ROUNDS, SECONDS, SCALE, CROWD, memoryMb, cpus } = run;
-  const row = (what: string, one: number[], other: number[]) => {
+  const compared = (shown: (value: number) => string) => (what: string, one: number[], other: number[]) => {
     const [a, b] = [median(one), median(other)];
-    return [what, `${a.toFixed(0)}/s`, `${b.toFixed(0)}/s`, ratio(a, b)];
+    return [what, shown(a), shown(b), ratio(a, b)];
   };
-  const seconds = (what: string, one: number[], other: number[]) => {
-    const [a, b] = [median(one), median(other)];
-    return [what, `${a.toFixed(1)} s`, `${b.toFixed(1)} s`, ratio(a, b)];
-  };
+  const row = compared((value) => `${value.toFixed(0)}/s`);
+  const seconds = compared((value) => `${value.toFixed(1)} s`);
   const [pooled, direct] = [crowd.pooled, crowd.direct].map((rounds) => ({
     tps: rounds.map(({ tps }) => tps),
     latencyMs: median(rounds.map(({ latencyMs }) => latencyMs)),

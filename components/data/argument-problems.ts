@@ -1,10 +1,9 @@
 import type { Limits } from "../host/hardening.ts";
+import { whole } from "../host/release-problems.ts";
 
 /** What is wrong with a number that has to be whole, and from `least` to `most`. */
 export function wholeNumber(key: string, value: number, least: number, most: number): string[] {
-  return Number.isInteger(value) && value >= least && value <= most
-    ? []
-    : [`${key}: ${value} is not a whole number from ${least} to ${most}: give one`];
+  return whole(key, value, "give one", least, most);
 }
 
 /** What is wrong with the limits of a container. @param key their argument. */

@@ -6,6 +6,7 @@ import { DataVolume } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import type { Limits } from "../host/hardening.ts";
 import { Job, type JobArgs } from "../host/job.ts";
+import { idProblems, serveProblems } from "../host/restore.ts";
 
 /** What `bulkhead upgrade-database` writes into the stack file, as `upgrade.NAME`. */
 export interface Upgrade {
@@ -31,15 +32,13 @@ export function upgradeOf(name: string, version: number): Upgrade | undefined {
   if (upgrade === undefined) return undefined;
   const { id, from, to, image, serve } = upgrade;
   const problems = [
-    ...(/^[a-z0-9]{1,20}$/.test(id ?? "") ? [] : [`upgrade.${name}.id: ${id} is none: give letters and digits`]),
+    ...idProblems(`upgrade.${name}`, id),
     ...(to === version
       ? []
       : [`upgrade.${name}.to: ${to}, and the program has version: ${version}: give both the same, and its image`]),
     ...(from < to ? [] : [`upgrade.${name}.from: ${from} is not before ${to}: give the version of the old server`]),
     ...(image ? [] : [`upgrade.${name}.image: is missing: give the image of the old server`]),
-    ...([true, false, undefined].includes(serve)
-      ? []
-      : [`upgrade.${name}.serve: ${serve} is none: give true, or leave it out`]),
+    ...serveProblems(`upgrade.${name}`, serve),
   ];
   if (problems.length > 0) throw new Error(problems.join("\n"));
   return upgrade;

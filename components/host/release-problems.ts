@@ -1,6 +1,7 @@
 import { composedProblems } from "./composed.ts";
 import { isUidGid } from "./data-volume.ts";
 import type { Limits } from "./hardening.ts";
+import { refuse } from "./refuse.ts";
 
 /** What of a release has to be a number, a user or a word. */
 type Given = Parameters<typeof composedProblems>[0] & {
@@ -22,7 +23,7 @@ interface PreDeployNumbers {
 /** @throws Error with all that is wrong, before anything is made. */
 export function refuseBadRelease(name: string, args: Given): void {
   const { replicas = 1, rollout = "start-first", user, limits, drainSeconds, tmpfsMb = {}, preDeploy } = args;
-  const problems = [
+  refuse(name, [
     ...composedProblems(args),
     ...(user !== undefined && !isUidGid(user)
       ? [`user: ${user} is no uid:gid: give two numbers like "33:33", as the image has them`]
@@ -37,8 +38,7 @@ export function refuseBadRelease(name: string, args: Given): void {
         : [`tmpfsMb: ${path} is no folder of the container: give one like /tmp`],
     ),
     ...(preDeploy ? preDeployProblems(preDeploy) : []),
-  ];
-  if (problems.length > 0) throw new Error(problems.map((problem) => `${name}: ${problem}`).join("\n"));
+  ]);
 }
 
 /** What is wrong with a number that has to be whole, and from `least`. */

@@ -47,15 +47,24 @@ function problemsOf(
   vault: { copy?: object | undefined } | undefined,
 ): string[] {
   return [
-    ...(/^[a-z0-9]{1,20}$/.test(id ?? "") ? [] : [`${at}.id: ${id} is none: give letters and digits`]),
+    ...idProblems(at, id),
     ...(from === undefined || vault === undefined || (from === "copy" && vault.copy)
       ? []
       : [`${at}.from: the vault has no second place: give it one, copy: { … }, or leave it out`]),
-    ...([true, false, undefined].includes(serve) ? [] : [`${at}.serve: ${serve} is none: give true, or leave it out`]),
+    ...serveProblems(at, serve),
     ...(to === "latest" || MOMENT.test(to ?? "") || BACKUP.test(to)
       ? []
       : [`${at}.to: ${to} is no moment: give latest, or one like "2026-01-31 12:00:00+00"`]),
   ];
+}
+
+/** Of a restore or of an upgrade, by its key in the stack file. */
+export function idProblems(at: string, id: string | undefined): string[] {
+  return /^[a-z0-9]{1,20}$/.test(id ?? "") ? [] : [`${at}.id: ${id} is none: give letters and digits`];
+}
+
+export function serveProblems(at: string, serve: boolean | undefined): string[] {
+  return [true, false, undefined].includes(serve) ? [] : [`${at}.serve: ${serve} is none: give true, or leave it out`];
 }
 
 /** As names of backups begin with it: 20260131T120000Z. Anything but a moment is left as it is. */

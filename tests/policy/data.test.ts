@@ -154,11 +154,7 @@ describe("a Redis with a backup of its volume", () => {
 
   test("whose data what sends them mounts is refused", () => {
     of("vault-restic")["mounts"] = [{ type: "volume", source: "reach-test-cache-data", target: "/data" }];
-    expect(violationsIn(resources)).toEqual([
-      expect.stringMatching(
-        /^stack-backup-apart: vault-restic: sends backups, and mounts the volume reach-test-cache-data, which holds data: /,
-      ),
-    ]);
+    expect(violationsIn(resources)).toEqual([mountsData("vault-restic", "reach-test-cache-data")]);
   });
 });
 
@@ -170,11 +166,7 @@ describe("a vault with a second place", () => {
 
   test("whose copy mounts the database's volume is refused", () => {
     of("vault-copy")["mounts"] = [{ type: "volume", source: "reach-test-db-data", target: "/data" }];
-    expect(violationsIn(resources)).toEqual([
-      expect.stringMatching(
-        /^stack-backup-apart: vault-copy: sends backups, and mounts the volume reach-test-db-data, which holds data: /,
-      ),
-    ]);
+    expect(violationsIn(resources)).toEqual([mountsData("vault-copy", "reach-test-db-data")]);
   });
 
   test("whose copy has a credential in a setting is refused", () => {
@@ -185,3 +177,9 @@ describe("a vault with a second place", () => {
     ]);
   });
 });
+
+function mountsData(sender: string, volume: string): unknown {
+  return expect.stringMatching(
+    new RegExp(`^stack-backup-apart: ${sender}: sends backups, and mounts the volume ${volume}, which holds data: `),
+  );
+}
