@@ -12,7 +12,7 @@ import { failureHooks, announceDowntime, HostFaults } from "./deploy-failures.ts
 import { imageVolumesHook } from "./image-volumes.ts";
 import { jobHook } from "./job-hook.ts";
 import { stopFirstHooks } from "./stop-first.ts";
-import { endEdgesIfNetworksMove, networksWithHost } from "./networks-anew.ts";
+import { endEdgesIfNetworksMove, networksOf, networksWithHost, type StackNetwork } from "./networks-anew.ts";
 import { Subnets, type NetworkSettings } from "./subnets.ts";
 
 export interface DockerHostArgs {
@@ -157,15 +157,17 @@ export class DockerHost extends pulumi.ComponentResource {
    * and its ports are free for this stack. A preview may run with the host away, which is then taken for a new one.
    */
   async check(ports: Record<string, { address: string; port: number }>): Promise<void> {
+    let networks: StackNetwork[];
     try {
       await this.engine.ping();
       const { ApiVersion } = await this.engine.get<{ ApiVersion: string }>("/version");
       this.knowsStartInterval = Number(ApiVersion.split(".")[1]) >= START_INTERVAL_API_MINOR;
-      this.#networksWithHost = await networksWithHost(this.engine, this.stackName, this.#networks);
+      networks = await networksOf(this.engine, this.stackName);
     } catch (error) {
       if (pulumi.runtime.isDryRun()) return;
       throw new pulumi.RunError(`host: ${explainUnreachable(this.engine.host, error as Error, this.#knownHosts)}`);
     }
+    this.#networksWithHost = networksWithHost(networks, this.#networks);
     if (pulumi.runtime.isDryRun()) return;
     const containers = await this.engine.get<Publisher[]>("/containers/json");
     const problems = Object.entries(ports).flatMap(([path, { address, port }]) =>
@@ -178,7 +180,7 @@ export class DockerHost extends pulumi.ComponentResource {
     );
     if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
     // What goes wrong there the update itself tells.
-    await endEdgesIfNetworksMove(this.engine, this.stackName, this.#networks).catch(() => undefined);
+    await endEdgesIfNetworksMove(this.engine, this.stackName, networks, this.#networks).catch(() => undefined);
   }
 
   /** Undefined for a host that does not answer, which is for check to say. */

@@ -11,8 +11,13 @@ import { SIZE, within, type NetworkSettings } from "./subnets.ts";
  * Where the networks of the stack are others than the settings say, ends edges that were told to end and have no door any
  * more, until the update has ended. It gives as soon as that is known.
  */
-export async function endEdgesIfNetworksMove(engine: Engine, stackName: string, wanted: NetworkSettings) {
-  if (!(await networksOf(engine, stackName)).some((network) => mayMove(network, wanted))) return;
+export async function endEdgesIfNetworksMove(
+  engine: Engine,
+  stackName: string,
+  networks: readonly StackNetwork[],
+  wanted: NetworkSettings,
+) {
+  if (!networks.some((network) => mayMove(network, wanted))) return;
   // By its clock, which the events go by.
   const { SystemTime } = await engine.get<{ SystemTime: string }>("/info");
   void endEdgesWithoutDoor(engine, stackName, new Date(SystemTime));
@@ -25,37 +30,38 @@ export const NO_HOST = { "com.docker.network.bridge.inhibit_ipv4": "true" };
  * Names of those on which the host has an address, as versions before this one made them, and that stay: to make one anew
  * ends all that is on it.
  */
-export async function networksWithHost(engine: Engine, stackName: string, wanted: NetworkSettings): Promise<string[]> {
+export function networksWithHost(networks: readonly StackNetwork[], wanted: NetworkSettings): string[] {
   const [[option, closed]] = Object.entries(NO_HOST) as [[string, string]];
-  return (await networksOf(engine, stackName))
+  return networks
     .filter((network) => network.Options?.[option] !== closed && !moves(network, wanted))
     .map(({ Name }) => Name);
 }
 
-interface Network {
+/** As Docker lists them. */
+export interface StackNetwork {
   Name: string;
   Options?: Record<string, string> | null;
   IPAM?: { Config?: { Subnet?: string }[] | null };
 }
 
-function networksOf(engine: Engine, stackName: string): Promise<Network[]> {
-  return engine.get<Network[]>(`/networks?filters=${filtersOf(stackName)}`);
+export function networksOf(engine: Engine, stackName: string): Promise<StackNetwork[]> {
+  return engine.get<StackNetwork[]>(`/networks?filters=${filtersOf(stackName)}`);
 }
 
 /** Whether it is made anew for sure. */
-function moves({ Options, IPAM }: Network, { mtu, subnets }: NetworkSettings): boolean {
+function moves({ Options, IPAM }: StackNetwork, { mtu, subnets }: NetworkSettings): boolean {
   if (mtu !== undefined && Options?.[MTU] !== String(mtu)) return true;
   return subnets !== undefined && !within(subnetOf({ IPAM }), subnets);
 }
 
-function mayMove(network: Network, wanted: NetworkSettings): boolean {
+function mayMove(network: StackNetwork, wanted: NetworkSettings): boolean {
   if (moves(network, wanted)) return true;
   // A daemon may give its networks an MTU, or such a size, too: then this is only a look more.
   if (wanted.mtu === undefined && network.Options?.[MTU] !== undefined) return true;
   return wanted.subnets === undefined && subnetOf(network).endsWith(`/${SIZE}`);
 }
 
-function subnetOf({ IPAM }: Pick<Network, "IPAM">): string {
+function subnetOf({ IPAM }: Pick<StackNetwork, "IPAM">): string {
   return IPAM?.Config?.[0]?.Subnet ?? "";
 }
 

@@ -2,7 +2,7 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { endIdleEdges } from "../../cli/stack/idle-edge.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
-import { endEdgesIfNetworksMove, endEdgesWithoutDoor } from "../../components/host/networks-anew.ts";
+import { endEdgesIfNetworksMove, endEdgesWithoutDoor, type StackNetwork } from "../../components/host/networks-anew.ts";
 import type { NetworkSettings } from "../../components/host/subnets.ts";
 import { startFakeEngine } from "./fake-engine.ts";
 
@@ -54,14 +54,15 @@ describe("in an update", () => {
 });
 
 describe("an update looks for such edges where the networks that are there are others than the stack file says", () => {
-  const network = (Subnet: string, mtu?: string) => ({
+  const network = (Subnet: string, mtu?: string): StackNetwork => ({
+    Name: "networks-edge",
     Options: mtu === undefined ? null : { "com.docker.network.driver.mtu": mtu },
     IPAM: { Config: [{ Subnet }] },
   });
   const [docker, own] = [network("172.18.0.0/16"), network("10.213.5.128/25", "1400")];
   const settings = { mtu: 1400, subnets: "10.213.0.0/16" };
 
-  test.each<[string, object[], NetworkSettings, boolean]>([
+  test.each<[string, StackNetwork[], NetworkSettings, boolean]>([
     ["none is there yet", [], settings, false],
     ["Docker's own stay", [docker], {}, false],
     ["their own stay", [own, own], settings, false],
@@ -73,10 +74,10 @@ describe("an update looks for such edges where the networks that are there are o
     ["no range any more", [own], { mtu: 1400 }, true],
   ])("%s", async (_, networks, wanted, looks) => {
     const info = vi.fn(() => ({ SystemTime: new Date().toISOString() }));
-    const fake = await startFakeEngine((request) => (request.startsWith("GET /networks?") ? networks : []), { info });
+    const fake = await startFakeEngine(() => [], { info });
     const engine = new Engine(fake.host);
     onTestFinished(() => engine.close());
-    await endEdgesIfNetworksMove(engine, "reach-local", wanted);
+    await endEdgesIfNetworksMove(engine, "reach-local", networks, wanted);
     expect(info).toHaveBeenCalledTimes(looks ? 1 : 0);
   });
 });
