@@ -3,7 +3,8 @@ import type { CloudflareAccount } from "./cloudflare/cloudflare-account.ts";
 import { Dns } from "./cloudflare/dns.ts";
 import { domainAtCloudflare } from "./cloudflare/domain-at-cloudflare.ts";
 import { Tunnel } from "./cloudflare/tunnel.ts";
-import { Proxy, type ProxyArgs, type Served } from "./edge/proxy.ts";
+import type { Served } from "./edge/claims.ts";
+import { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 import { ServedRoutes } from "./edge/served-routes.ts";
 import { DockerHost } from "./host/docker-host.ts";
 import { provideImages } from "./host/provided-images.ts";
@@ -97,7 +98,7 @@ export async function platform(config: Config, { pages }: PlatformOptions = {}):
     ...{ host, networks, edge, account: atCloudflare?.account },
     stackOutputs: () => {
       ends();
-      edge.refuseIdleTcp();
+      edge.claims.refuseIdleTcp();
       const services = [...edge.endOfServices()];
       new ServedRoutes("routes", { edge });
       const programs = [...host.programs].map(ofProgram);

@@ -4,27 +4,25 @@ import { maintenanceOf, type Maintenance } from "../settings/maintenance.ts";
 import type { Certificates } from "../settings/certificates.ts";
 import type { TcpPorts } from "../settings/platform.ts";
 import { AcmeVolume } from "./acme-volume.ts";
-import { Container } from "../host/container.ts";
 import { Courier } from "../host/file-volume.ts";
-import { restoredEnv } from "../host/data-volume.ts";
+import type { Container } from "../host/container.ts";
 import type { DockerHost } from "../host/docker-host.ts";
+import { Claims, type Served } from "./claims.ts";
+import { EDGE_ALIAS, edgeContainer, TRAEFIK_UID } from "./edge-container.ts";
 import { EDGE_PLUGIN } from "./edge-plugin.ts";
 import { edgeCapacity } from "./edge-capacity.ts";
 import { Compartments } from "./compartments.ts";
 import { dnsProviderSettings } from "./dns-provider.ts";
 import { domainSecrets, middlewaresOf, namesLabel } from "./domain-settings.ts";
 import { edgeSettings, ofOneClient, type EdgeSettings } from "./edge-settings.ts";
-import { edgeGraceSeconds, tcpEntryPoint, traefikArguments } from "./traefik-arguments.ts";
+import { traefikArguments } from "./traefik-arguments.ts";
 import { FrontDoor } from "./front-door.ts";
 import { domainOf, type Alias, type Domain, type ProgramSubnets } from "./hosts.ts";
 import { pagesIn, statusesOf } from "./pages.ts";
 import { subnetsOf, type Gate, type Networks, type Reachable } from "../host/networks.ts";
-import type { ClientCriteria, Route } from "./route.ts";
+import type { ClientCriteria } from "./route.ts";
 import type { ForwardAuth } from "./route-auth.ts";
-import { RouteClaims } from "./route-claims.ts";
 import { pathsBeside, RouteFile } from "./route-file.ts";
-import { TcpClaims } from "./tcp-claims.ts";
-import type { TcpRoute } from "./tcp-route.ts";
 import { SecretFiles } from "../host/secret.ts";
 
 export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" | "requestsPerSecond" | "burst"> {
@@ -72,14 +70,6 @@ export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" 
   dnsApiUrl?: string;
 }
 
-/** What has routes of its own at an edge. */
-export interface Served extends pulumi.Resource {
-  /** Name of the file with its routes. */
-  readonly routeFile: string;
-  readonly container: { name: pulumi.Output<string>; image: pulumi.Output<string> };
-  readonly url: string;
-}
-
 /**
  * The edge: Traefik without Docker's socket, without a capability, behind a door that holds the ports. It serves what
  * lies in a volume of route files, which the services' cutover jobs write.
@@ -108,20 +98,13 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   readonly #domains: readonly Domain[];
   readonly #port: string;
   readonly #limits: { domain: string; domains: readonly Domain[]; requestsPerSecond: number; burst: number };
-  /** What it serves, as far as the program has come. */
-  readonly #services = new Map<string, Served>();
   readonly #compartments: Compartments;
-  readonly #tcp: TcpClaims;
-  readonly #routes = new RouteClaims();
-  /** Public health paths, each with its host before it, which pass in maintenance. */
-  readonly #health: string[] = [];
+  /** What the services behind it have taken of it. */
+  readonly claims: Claims;
   /** The middleware with the pages for services that do not answer. */
   readonly errorPages: readonly string[];
   /** How it tells clients apart. */
   readonly clients: ClientCriteria;
-  #isComplete = false;
-  #completed: (services: Served[]) => void = () => undefined;
-  readonly #complete = new Promise<Served[]>((resolve) => (this.#completed = resolve));
   /** What a route needs before it can be switched. */
   readonly ready: pulumi.Resource[];
 
@@ -131,7 +114,8 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     const { host } = networks;
     this.host = host;
     this.networks = networks;
-    this.#compartments = new Compartments(networks, EDGE_ALIAS, this.#complete);
+    this.claims = new Claims(domain, Object.keys(tcp), (host) => this.domainOf(host) !== undefined);
+    this.#compartments = new Compartments(networks, EDGE_ALIAS, this.claims.complete);
     this.domain = domain;
     this.#domains = [{ name: domain }, ...(args.domains ?? [])];
     this.hosts = this.#domains.map(({ name }) => name);
@@ -149,7 +133,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
 
     this.certificates =
       certificates.kind === "acme"
-        ? new AcmeVolume(name, { host, uid: TRAEFIK_UID, complete: this.#complete }, { parent: this })
+        ? new AcmeVolume(name, { host, uid: TRAEFIK_UID, complete: this.claims.complete }, { parent: this })
         : undefined;
     const provider =
       certificates.kind === "acme" ? dnsProviderSettings(certificates, args.dnsApiToken!, args.dnsApiUrl) : undefined;
@@ -166,7 +150,6 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
       { host, files: EDGE_PLUGIN, readerUid: TRAEFIK_UID },
       { parent: this },
     );
-    const { certificates: acme } = this;
     const clientsThrough = networks.tunnel ? subnetsOf(networks.tunnel) : args.clientsThrough;
     const doorSubnets = subnetsOf(networks.door);
     const isForwarded = clientsThrough !== undefined;
@@ -175,7 +158,6 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     const { memoryMb = 512, idleSeconds = 86400 } = args;
     const { connections, requests } = edgeCapacity(memoryMb);
     const limits = { requestsPerSecond, burst, connectionsPerClient, sharedAddresses, keepAliveSeconds, requests };
-    this.#tcp = new TcpClaims(Object.keys(tcp), (host) => this.domainOf(host) !== undefined);
     const { domains = [], aliases = [], httpRedirect = false, httpPort = 80 } = args;
     this.#limits = { domain, domains, requestsPerSecond, burst };
     const names = { domain, domains, aliases, portInUrls: this.#port, httpRedirect };
@@ -186,64 +168,14 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
       ...{ certificates, ...names, ...limits, tcp: Object.keys(tcp), ...(maintenance && { maintenance }) },
       clientsThrough: known,
     }));
-    const edge = new Container(
+    const edge = edgeContainer(
       name,
       {
-        host,
-        role: "edge",
-        image: images.traefik,
-        run: "always",
-        user: `${TRAEFIK_UID}:${TRAEFIK_UID}`,
-        limits: { memoryMb, cpus: 1, pids: 256 },
-        // With a tunnel nobody comes there from outside.
-        exceptions: networks.tunnel
-          ? []
-          : [
-              ...Object.keys(tcp).map((port) => ({
-                entryPoint: tcpEntryPoint(port),
-                why: "what clients send here is TCP of their own: the edge hands it on and reads nothing of it",
-              })),
-              ...(httpRedirect
-                ? [
-                    {
-                      ...({ entryPoint: "http", without: "TLS" } as const),
-                      why: "answers nothing but redirects to https://, of the names that it serves",
-                    },
-                  ]
-                : []),
-            ],
-        networks: [
-          { name: networks.door.name, aliases: [EDGE_ALIAS] },
-          { name: networks.proxy.name, aliases: [EDGE_ALIAS] },
-        ],
-        // From its first moment, as it gets requests for all of them from then on. One more, and the edge is replaced.
-        laterNetworks: this.#compartments
-          .all()
-          .apply((networks) => networks.map(({ name }) => ({ name, aliases: [EDGE_ALIAS] }))),
-        volumes: [
-          { name: routes.name, path: "/routes" },
-          { name: plugin.volumeName, path: "/plugins-local/src/bulkhead" },
-          secrets.volume,
-          ...(acme ? [acme.mount] : []),
-        ],
-        env: {
-          // What it collects late it has to collect before the limit. The rest is for its code and the kernel's buffers.
-          GOMEMLIMIT: `${Math.floor(memoryMb * 0.75)}MiB`,
-          ...Object.fromEntries(
-            Object.keys(provider?.secrets ?? {}).map((key) => [`${key}_FILE`, secrets.env[`${key}_FILE`]!]),
-          ),
-          ...provider?.env,
-          ...(acme && restoredEnv([acme])),
-        },
-        entrypoint: ["traefik"],
+        ...{ networks, compartments: this.#compartments, image: images.traefik, memoryMb, keepAliveSeconds },
+        ...{ routes, plugin, secrets, acme: this.certificates, provider, tcp: Object.keys(tcp), httpRedirect },
         command: pulumi.all([doorSubnets, settled]).apply(([subnets, settings]) => traefikArguments(subnets, settings)),
-        // Traefik's own health command starts all of Traefik, ten times a processor's work of this.
-        health: { test: ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8082/ping"] },
-        graceSeconds: edgeGraceSeconds(keepAliveSeconds),
-        // The door is gone then, and its clients with it: waiting for them would only put off the next start.
-        shutdownSeconds: 1,
       },
-      { parent: this },
+      this,
     );
     this.routeFile = `${name}-settings`;
     const settings = new RouteFile(
@@ -263,7 +195,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
               subnets,
               networks.flatMap((network) => network.subnets),
               paths,
-              this.#health,
+              this.claims.health,
             ),
           ),
         beside: pages,
@@ -273,7 +205,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
       },
       { parent: this },
     );
-    const routed: Promise<pulumi.Resource[]> = this.#complete.then((services) => [settings, ...services]);
+    const routed: Promise<pulumi.Resource[]> = this.claims.complete.then((services) => [settings, ...services]);
     const door = new FrontDoor(
       `${name}-door`,
       {
@@ -313,31 +245,11 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   }
 
   /**
-   * For a service with routes, before anything of it is made.
-   *
-   * @throws Error with every path that another route has, or hides.
-   */
-  takeRoutes(service: string, routes: Route | readonly Route[]): void {
-    this.#routes.take(service, this.domain, routes);
-  }
-
-  /** For a service whose health clients may ask for at this path. It passes in maintenance, unless it is a page. */
-  takeHealth(host: string, path: string): void {
-    if (!/(^|\/)$|\.html?$/.test(path)) this.#health.push(`${host}${path}`);
-  }
-
-  /** For a service that is behind this edge from now on. */
-  register(service: Served, name: string): void {
-    this.#refuseLate(name);
-    this.#services.set(name, service);
-  }
-
-  /**
    * For a program, before anything of it is made: its network with the edge. Its name is known when every edge that runs is
    * on it, also one that a newer is about to replace: a cutover asks both.
    */
   compartment(program: string, uses: readonly Reachable[]): pulumi.Output<string> {
-    this.#refuseLate(program);
+    this.claims.refuseLate(program);
     return this.#compartments.add(program, uses);
   }
 
@@ -357,42 +269,12 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     this.#compartments.addAuthenticator(to.name);
   }
 
-  /**
-   * For a service to which TCP ports lead, before anything of it is made.
-   *
-   * @throws Error with every port that the edge does not have, or that another service has.
-   */
-  takeTcp(service: string, ports: Readonly<Record<string, number | TcpRoute>>): void {
-    this.#tcp.take(service, ports);
-  }
-
-  /** @throws Error if a TCP port leads to no service: it would be open for nothing. */
-  refuseIdleTcp(): void {
-    this.#tcp.refuseIdle();
-  }
-
-  #refuseLate(name: string): void {
-    if (this.#isComplete)
-      throw new Error(`${name}: comes after stackOutputs(), which would take its route away: put it before that`);
-  }
-
   /** All services that have registered, by name; no more may come. */
   endOfServices(): ReadonlyMap<string, Served> {
     this.certificates?.refuseIdleRestore();
-    this.#isComplete = true;
-    this.#completed([...this.#services.values()]);
-    return this.#services;
+    return this.claims.end();
   }
 }
-
-/**
- * The name of every edge that can read the routes that are written now. Raise it, and the volume's, when an edge of before
- * cannot: such an edge then serves what it has, to the door of before, until both are gone.
- */
-export const EDGE_ALIAS = "edge-2";
-
-/** Any user but root; the official image names none. */
-const TRAEFIK_UID = "65532";
 
 function edgeSecrets(
   certificates: Certificates,

@@ -1,4 +1,4 @@
-import type { Health } from "../host/container.ts";
+import type { Health } from "../host/health.ts";
 import type { ReleaseArgs, ReplicatedArgs } from "../host/release.ts";
 import type { Proxy } from "./proxy.ts";
 import type { Route } from "./route.ts";

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Container, Health } from "../host/container.ts";
+import type { Container } from "../host/container.ts";
+import type { Health } from "../host/health.ts";
 import { httpHealth } from "../host/http-health.ts";
 import type { Reachable } from "../host/networks.ts";
 import type { Proxy } from "./proxy.ts";
@@ -55,10 +56,10 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
     if (problems.length > 0) throw new Error(problems.join("\n"));
     for (const [index, { forwardAuth }] of all.entries())
       if (forwardAuth) edge.takeAuth(`${name}: routes${"paths" in routes ? "" : `[${index}]`}`, forwardAuth);
-    edge.takeRoutes(name, routes);
+    edge.claims.takeRoutes(name, routes);
     if ((args as { udp?: unknown }).udp !== undefined) throw new Error(`${name}: udp: ${NO_UDP}`);
     refuseBadCookie(name, args.sticky);
-    edge.takeTcp(name, args.tcp ?? {});
+    edge.claims.takeTcp(name, args.tcp ?? {});
     const containers = releaseOf(this, name, args, {
       host: edge.host,
       role: "service",
@@ -69,9 +70,9 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
     this.internalUrl = `http://edge-2:8081/services/${name}`;
     this.url = edge.urlOf(all[0]?.host ?? edge.domain) + (all[0]?.paths[0] ?? "");
     this.routeFile = `${name}-route`;
-    edge.register(this, name);
+    edge.claims.register(this, name);
     const outside = fromOutside(args);
-    if (outside.isHealthPath) edge.takeHealth(outside.host ?? edge.domain, outside.path!);
+    if (outside.isHealthPath) edge.claims.takeHealth(outside.host ?? edge.domain, outside.path!);
     const releases = pulumi.all(containers.map((container) => container.name));
     const users = usersFiles(this, name, Object.fromEntries(all.map((each, index) => [routeName(name, index), each])));
     const route = new RouteFile(

@@ -2,6 +2,8 @@ import * as docker from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
 import type { DockerHost } from "./docker-host.ts";
 import { hardened, type Posture } from "./hardening.ts";
+import { healthArgs, type Health } from "./health.ts";
+import { limitPids } from "./pids-limit.ts";
 
 /** What a container is, for whoever looks at the host: its label bulkhead.role. Nothing is found by its name. */
 export type Role =
@@ -72,24 +74,6 @@ export interface ContainerArgs extends Posture {
   uploads?: { path: string; content: pulumi.Input<string>; mode: string; uid: string }[];
 }
 
-export interface Health {
-  /** Exec form, like ["CMD", "traefik", "healthcheck"]. */
-  test: string[];
-  /**
-   * Each look costs the host almost a tenth of a processor's second. While it starts, it is looked at twice a second.
-   * @default 10; engines before 25 know no other interval for the start: 2
-   */
-  intervalSeconds?: number;
-  /** @default 3 */
-  timeoutSeconds?: number;
-  /** Failures in a row that make it unhealthy. @default 3 */
-  retries?: number;
-  /** The update fails when it is not healthy by then. @default 60 */
-  deadlineSeconds?: number;
-  /** Whether an update waits until it is healthy. Not for what tells of something that comes true later. @default true */
-  isAwaited?: boolean;
-}
-
 /**
  * The only place that makes a container. A new one is made and healthy before the old one goes, unless it holds a
  * port of the host, which only one can.
@@ -155,7 +139,7 @@ export class Container extends pulumi.ComponentResource {
         restart: run === "always" ? "always" : "no",
         start: run !== "never",
         mustRun: run === "always",
-        ...(health && healthArgs(health, host)),
+        ...(health && healthArgs(health, host.knowsStartInterval)),
       },
       {
         parent: this,
@@ -176,7 +160,7 @@ export class Container extends pulumi.ComponentResource {
     // A courier never runs, and a job gets its limit when it is made, and has ended when the next update looks.
     const limited =
       run === "always"
-        ? container.id.apply((id) => limitPids(id, name, args).catch(host.faults.rethrow))
+        ? container.id.apply((id) => limitPids(host.engine, id, name, args.limits.pids).catch(host.faults.rethrow))
         : container.id;
     this.name = pulumi.all([container.name, limited]).apply(([containerName]) => containerName);
     this.image = container.image;
@@ -205,29 +189,6 @@ function hooksOf({ host, run, rollout, ports = [] }: ContainerArgs): pulumi.Reso
   return rollout === "stop-first" ? host.hooksOfStopFirst : host.hooks;
 }
 
-/**
- * Sets the pids limit, which the provider does not know, and reads it back. It runs in every update and not only when
- * the container is new, so that a limit which failed to take, or was lifted by hand, fails or heals the next update.
- */
-async function limitPids(id: string, name: string, { host, limits }: ContainerArgs): Promise<string> {
-  if (pulumi.runtime.isDryRun()) return id;
-  const { engine } = host;
-  const read = async () =>
-    (await engine.find<{ HostConfig: { PidsLimit: number | null } }>(`/containers/${id}/json`))?.HostConfig.PidsLimit;
-  const before = await read();
-  if (before === limits.pids) return id;
-  if (before === undefined)
-    throw new pulumi.RunError(`${name}: its container is gone from the host: run \`pulumi refresh\`, then this again`);
-  await engine.post(`/containers/${id}/update`, { PidsLimit: limits.pids });
-  const limit = await read();
-  if (limit !== limits.pids)
-    throw new pulumi.RunError(
-      `${name}: the engine set a pids limit of ${limit} instead of ${limits.pids}: ` +
-        `it needs the pids cgroup; see \`docker info\` for its warnings`,
-    );
-  return id;
-}
-
 /** The provider knows the option in this form alone. */
 function uncopied({ name, path, writable = false }: NonNullable<ContainerArgs["volumes"]>[number]) {
   return { type: "volume", source: name, target: path, readOnly: !writable, volumeOptions: { noCopy: true } };
@@ -235,31 +196,6 @@ function uncopied({ name, path, writable = false }: NonNullable<ContainerArgs["v
 
 function publishedAt({ address, external }: { address: string; external: number }): string {
   return `${address.includes(":") ? `[${address}]` : address}:${external}`;
-}
-
-function healthArgs(health: Health, { knowsStartInterval }: DockerHost): Partial<docker.ContainerArgs> {
-  const { test, timeoutSeconds = 3, retries = 3, deadlineSeconds = 60 } = health;
-  const { intervalSeconds = knowsStartInterval ? 10 : 2 } = health;
-  return {
-    healthcheck: {
-      tests: test,
-      interval: duration(intervalSeconds),
-      timeout: duration(timeoutSeconds),
-      retries,
-      // Never 0, for which Docker takes the image's own, and the provider then sees a change for ever.
-      startPeriod: duration(knowsStartInterval ? deadlineSeconds : 0.001),
-      startInterval: knowsStartInterval ? duration(Math.min(intervalSeconds, 0.5)) : undefined,
-    },
-    wait: health.isAwaited ?? true,
-    waitTimeout: deadlineSeconds,
-  };
-}
-
-/** As the provider reads it back, which is how Go writes it; any other spelling would show as a change for ever. */
-function duration(seconds: number): string {
-  if (seconds > 0 && seconds < 1) return `${Math.round(seconds * 1000)}ms`;
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-  return `${hours > 0 ? `${hours}h` : ""}${seconds >= 60 ? `${minutes}m` : ""}${seconds % 60}s`;
 }
 
 /** A tag can be moved to other content; a digest, an id and the tag of a stand-in (the key of its recipe) cannot. */

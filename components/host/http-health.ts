@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Health } from "./container.ts";
+import type { Health } from "./health.ts";
 
 /**
  * A health check that asks a path over HTTP: by wget, curl, Node or Python, whichever the image has. It needs /bin/sh in

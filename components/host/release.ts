@@ -1,7 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { compartment, type Connections } from "./compartment.ts";
 import { composedOf, exporting, type Composing } from "./composed.ts";
-import { Container, type ContainerArgs, type Health, type Role } from "./container.ts";
+import { Container, type ContainerArgs, type Role } from "./container.ts";
+import type { Health } from "./health.ts";
 import { dataMounts, restoredEnv, type DataMount } from "./data-volume.ts";
 import type { DockerHost } from "./docker-host.ts";
 import type { Limits, Posture } from "./hardening.ts";

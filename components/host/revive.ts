@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Health } from "./container.ts";
+import type { Health } from "./health.ts";
 
 /**
  * A health check that brings a service back which hangs: after so many checks in a row without an answer it ends the

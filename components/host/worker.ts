@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import type { Container, Health } from "./container.ts";
+import type { Container } from "./container.ts";
+import type { Health } from "./health.ts";
 import type { DockerHost } from "./docker-host.ts";
 import { releaseOf, type ReleaseArgs, type ReplicatedArgs } from "./release.ts";
 import { reviving } from "./revive.ts";

@@ -1,5 +1,5 @@
 // One deployed stack and everything that can be seen of it: from a client, from a neighbour, from inside, from the engine.
-import { EDGE_ALIAS } from "../../components/edge/proxy.ts";
+import { EDGE_ALIAS } from "../../components/edge/edge-container.ts";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import * as http2 from "node:http2";
 import { connect, type Socket } from "node:net";

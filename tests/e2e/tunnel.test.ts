@@ -7,7 +7,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { images } from "../support/images.ts";
-import { EDGE_ALIAS } from "../../components/edge/proxy.ts";
+import { EDGE_ALIAS } from "../../components/edge/edge-container.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { makeCertificates } from "../support/certificates.ts";

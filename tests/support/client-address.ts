@@ -1,4 +1,4 @@
-import { EDGE_ALIAS } from "../../components/edge/proxy.ts";
+import { EDGE_ALIAS } from "../../components/edge/edge-container.ts";
 import { expect } from "vitest";
 import type { OutsideWorld } from "./outside-world.ts";
 import { runProbe } from "./probe.ts";

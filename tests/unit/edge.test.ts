@@ -563,7 +563,7 @@ describe("the edge's TCP ports", () => {
           ...{ edge, image: IMAGE, port: 80, health: { test: ["CMD", "true"] }, healthPath: "/", limits: LIMITS },
           ...{ drainSeconds: 1, routes: { paths: [`/${name}`] }, tcp: ports },
         });
-      if (refuse) edge.refuseIdleTcp();
+      if (refuse) edge.claims.refuseIdleTcp();
       // The door waits for it.
       edge.endOfServices();
     });

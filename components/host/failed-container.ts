@@ -1,0 +1,134 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Engine } from "../docker-engine/client.ts";
+import type { HostFaults } from "./host-faults.ts";
+
+/** Whose containers are looked at. */
+export interface Host {
+  engine: Engine;
+  stackName: string;
+  faults: HostFaults;
+}
+
+/** A container that is being made. */
+export interface Watch {
+  host: Host;
+  /** The name that the program gave the container. */
+  name: string;
+  image: string;
+  /** The most processes that it may have. */
+  pids: number;
+  holdsPort: boolean;
+  /** Containers of that name which were there before it. */
+  before: ReadonlySet<string>;
+  over: boolean;
+  explained: boolean;
+}
+
+/** Gives whether it runs, and no health check of it got an answer in time: it is removed then. */
+export async function removeUnanswered(watch: Watch): Promise<boolean> {
+  const { host, name } = watch;
+  if (host.faults.isGone) return false;
+  const found = await newest(watch).catch(() => undefined);
+  if (found?.State.Status !== "running") return false;
+  const { Log } = found.State.Health ?? {};
+  if (Log?.some(({ Output }) => !Output.startsWith("Health check exceeded timeout"))) return false;
+  await pulumi.log.warn(
+    `${name}: no health check of it got an answer in time: the host may be busy; it is tried once more`,
+  );
+  return host.engine.delete(`/containers/${found.Id}?force=1`).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Says why it failed, unless that was said, and removes it; where it holds a port of the host it stays. */
+export async function explainAndRemove(watch: Watch, what: string): Promise<void> {
+  const { host, name, holdsPort } = watch;
+  if (host.faults.isGone) return;
+  try {
+    const failed = await newest(watch);
+    if (failed === undefined) return await explainImage(watch);
+    // It never started: what Docker said explains it.
+    if (failed.State.Status === "created") return;
+    watch.explained = true;
+    await pulumi.log.error(`${name}: ${await explanation(host.engine, failed, what)}`);
+    if (holdsPort) return;
+    watch.over = true;
+    await host.engine.delete(`/containers/${failed.Id}?force=1`);
+  } catch (error) {
+    const { message } = error as Error;
+    if (await host.faults.reportIfHostFault([message])) return;
+    await pulumi.log.error(`${name}: it failed, and cannot be looked at: ${message}`);
+  }
+}
+
+interface Inspected {
+  Id: string;
+  Name: string;
+  RestartCount: number;
+  Config: { Env: string[] | null };
+  State: {
+    Status: string;
+    ExitCode: number;
+    OOMKilled: boolean;
+    Health?: { Status: string; Log: { Output: string }[] | null };
+  };
+}
+
+/** Of an image that the registry has otherwise than its digest says, the provider tells only that it was not found. */
+async function explainImage({ host, name, image }: Watch): Promise<void> {
+  if (await host.engine.find(`/images/${image}/json`)) return;
+  const reason = await host.engine.pull(image).then(
+    () => "it could not be pulled, but can be now: run this again",
+    (error: Error) => error.message,
+  );
+  await pulumi.log.error(`${name}: there is no image ${image}: ${reason}`);
+}
+
+async function explanation(engine: Engine, { Id, Name, State, Config }: Inspected, what: string): Promise<string> {
+  const health = State.Health?.Log?.at(-1)?.Output.trim();
+  const lastLines = async (container: string) => (await engine.logs(container, LINES)).trimEnd();
+  // A cutover that tried a release tells how that one answered. Why, only the release itself can tell.
+  const setting = (key: string) => Config.Env?.find((entry) => entry.startsWith(`${key}=`))?.slice(key.length + 1);
+  const tried = setting("CANDIDATE") && setting("RELEASE");
+  const last = await lastLines(Id);
+  return [
+    `the container ${Name.slice(1)} ${what}: it is ${State.Status}`,
+    ...(State.Status === "running" ? [] : [`, exit code ${State.ExitCode}${State.OOMKilled ? ", out of memory" : ""}`]),
+    ...(health ? [`\nIts last health check said: ${health}`] : []),
+    ...(health && NO_SHELL.test(health) ? [WITHOUT_A_SHELL] : []),
+    ...(NO_SHELL_TO_RUN.test(last) ? [NOTHING_TO_RUN_IT] : []),
+    `\nIts last lines:\n${last}`,
+    ...(await Promise.all(
+      // Each of its replicas.
+      (tried ? tried.split(" ") : []).map(async (each) => `\nThe last lines of ${each}:\n${await lastLines(each)}`),
+    )),
+  ].join("");
+}
+
+/** As Docker says that it could not start a health command. */
+const NO_SHELL = /"\/bin\/sh": (stat \/bin\/sh: )?no such file/;
+const WITHOUT_A_SHELL =
+  "\nIts image has no /bin/sh, by which a service that hangs is ended: give reviveAfterHangs: 0 to do without that.";
+
+/** As Docker's init says that there is nothing by that name. */
+const NO_SHELL_TO_RUN = /exec \/bin\/sh failed: No such file/;
+const NOTHING_TO_RUN_IT =
+  "\nIts image has no /bin/sh, by which this runs: give it an image that has one, such as another target of the same " +
+  "Dockerfile: preDeploy.image of a service, image of a scheduled job.";
+
+/** Enough for a stack trace, and little enough to be read. */
+const LINES = 20;
+
+/** The container that came since the watch began. */
+export async function newest({ host, name, before }: Watch): Promise<Inspected | undefined> {
+  const [id] = [...(await idsOf(host, name))].filter((found) => !before.has(found));
+  return id === undefined ? undefined : host.engine.find<Inspected>(`/containers/${id}/json`);
+}
+
+/** The containers that a program gave a name, newest first. */
+export async function idsOf({ engine, stackName }: Host, name: string): Promise<Set<string>> {
+  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackName}`, `bulkhead.name=${name}`] });
+  const list = await engine.get<{ Id: string }[]>(`/containers/json?all=1&filters=${encodeURIComponent(filters)}`);
+  return new Set(list.map(({ Id }) => Id));
+}
