@@ -5,6 +5,8 @@ import { acknowledgementOf } from "./preview/data.ts";
 
 export interface Agreement extends Acceptance {
   yes?: boolean;
+  /** Whether words for a loss are asked for all the same. @default not where `yes` says that nobody is to be asked */
+  asksForLoss?: boolean;
 }
 
 export interface Acceptance {

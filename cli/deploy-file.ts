@@ -3,10 +3,15 @@ import type { Agreement } from "./agreement.ts";
 import { deploy, type DeployOptions } from "./deploy.ts";
 import type { Stack } from "./stack/stack.ts";
 
+export interface DeployFileOptions extends DeployOptions {
+  /** Asked where the update failed: whether it made what matters all the same, so that the file has to say so. */
+  isMade?: () => Promise<boolean>;
+}
+
 export interface DeployedFile {
   /** What the command ends with. */
   code: number;
-  /** Whether the update was made, and the file says so. */
+  /** Whether the whole update was made. */
   isDeployed: boolean;
 }
 
@@ -19,7 +24,7 @@ export async function deployFile(
   path: string,
   text: string,
   agreement: Agreement,
-  options: DeployOptions = {},
+  { isMade, ...options }: DeployFileOptions = {},
 ): Promise<DeployedFile> {
   const before = await readFile(path, "utf8");
   let isDeployed = false;
@@ -28,6 +33,6 @@ export async function deployFile(
     const code = await deploy(stack, agreement, { ...options, updated: () => (isDeployed = true) });
     return { code, isDeployed };
   } finally {
-    if (!isDeployed) await writeFile(path, before);
+    if (!isDeployed && !(await isMade?.())) await writeFile(path, before);
   }
 }

@@ -75,7 +75,7 @@ export async function isAgreed(stack: Stack, agreement: Agreement, args: readonl
   const report = await explainedPreview(stack, agreement, { args });
   console.log(`\n${markdown(report, { brief: true })}`);
   if (isRefused(report)) return false;
-  if (agreement.yes) return report.unacknowledged.length === 0;
+  if (agreement.yes && !agreement.asksForLoss) return report.unacknowledged.length === 0;
   for (const risk of report.unacknowledged) {
     const words = acknowledgementOf(risk);
     if (
@@ -83,7 +83,7 @@ export async function isAgreed(stack: Stack, agreement: Agreement, args: readonl
     )
       return false;
   }
-  return (await ask("Update the stack? (yes or no) ", "--yes, or YES=1")) === "yes";
+  return agreement.yes === true || (await ask("Update the stack? (yes or no) ", "--yes, or YES=1")) === "yes";
 }
 
 /**

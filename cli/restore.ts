@@ -6,6 +6,7 @@ import { Option, type Command } from "commander";
 import { parseDocument } from "yaml";
 import { provideDocker } from "../toolchain/docker.ts";
 import { say } from "../toolchain/steps.ts";
+import { withAcceptance, type Acceptance } from "./agreement.ts";
 import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
 import { DONE, FAILED, NOT_REACHED } from "./exit-codes.ts";
 import { updateWith } from "./backup/update-with.ts";
@@ -15,14 +16,16 @@ import { ask } from "./report/prompt.ts";
 import { listContainers, nameOf } from "./stack/containers.ts";
 import { committedFile, openStack, type Stack } from "./stack/stack.ts";
 
-interface Options extends StackOptions {
+interface Options extends StackOptions, Acceptance {
   to?: string;
   latest?: true;
   backup?: string;
   from?: "copy";
 }
 
-export const restore: Command = stackCommand("restore", "restore databases and volumes from the vault into new volumes")
+export const restore: Command = withAcceptance(
+  stackCommand("restore", "restore databases and volumes from the vault into new volumes"),
+)
   .argument("<name...>", "of the database or volume: the name that the program has for it")
   .addOption(new Option("--to <moment>", 'the moment to go back to, in UTC: "2026-01-31 12:00"').conflicts("latest"))
   .addOption(new Option("--latest", "all that the vault has").conflicts("backup"))
@@ -45,7 +48,10 @@ ${examples(
   )
   .action(exitsWith(goBack));
 
-async function goBack(names: string[], { stack: name, to, latest, backup, from }: Options): Promise<number> {
+async function goBack(
+  names: string[],
+  { stack: name, to, latest, backup, from, ...accepted }: Options,
+): Promise<number> {
   if (to === undefined && latest === undefined && backup === undefined)
     throw new Error("give --to with a moment, --latest, or --backup with a name of `bulkhead backups`");
   if (backup !== undefined && names.length > 1)
@@ -58,6 +64,7 @@ async function goBack(names: string[], { stack: name, to, latest, backup, from }
       ...([stack, name] as const),
       { key: "restore", of: Object.fromEntries(names.map((each) => [each, valueOf(each)])) },
       "Not restored",
+      accepted,
     );
   const document = parseDocument(await readFile(committedFile(name), "utf8"));
   // What an earlier restore made goes on serving until then.

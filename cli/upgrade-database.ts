@@ -6,17 +6,21 @@ import { Option, type Command } from "commander";
 import { parseDocument } from "yaml";
 import { provideDocker } from "../toolchain/docker.ts";
 import { say } from "../toolchain/steps.ts";
+import { withAcceptance, type Acceptance } from "./agreement.ts";
 import { updateWith } from "./backup/update-with.ts";
-import { wantedUpgrade, type RunningServer } from "./backup/upgrade.ts";
+import { wantedUpgrade, type RunningServer, type WantedUpgrade } from "./backup/upgrade.ts";
 import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
 import { DONE, FAILED, NOT_REACHED } from "./exit-codes.ts";
 import { ask } from "./report/prompt.ts";
 import { listContainers, nameOf } from "./stack/containers.ts";
 import { committedFile, openStack, type Stack } from "./stack/stack.ts";
 
-export const upgradeDatabase: Command = stackCommand(
-  "upgrade-database",
-  "give a PostgreSQL its next major version, in a new volume",
+interface Options extends StackOptions, Acceptance {
+  to: string;
+}
+
+export const upgradeDatabase: Command = withAcceptance(
+  stackCommand("upgrade-database", "give a PostgreSQL its next major version, in a new volume"),
 )
   .argument("<database>", "the name that the program has for it")
   .addOption(
@@ -36,11 +40,11 @@ ${examples(["bulkhead upgrade-database db --to 17 --stack prod", "asks before an
   )
   .action(exitsWith(upgradeIt));
 
-async function upgradeIt(database: string, { stack: name, to }: StackOptions & { to: string }): Promise<number> {
+async function upgradeIt(database: string, { stack: name, to, ...accepted }: Options): Promise<number> {
   const stack = await openStack(name, provideDocker);
   const document = parseDocument(await readFile(committedFile(name), "utf8"));
-  const update = (value: object) =>
-    updateWith(stack, name, { key: "upgrade", of: { [database]: value } }, "Not upgraded");
+  const update = (value: WantedUpgrade) =>
+    updateWith(stack, name, { key: "upgrade", of: { [database]: value } }, "Not upgraded", accepted);
   try {
     const server = await runningServer(stack, database);
     const wanted = wantedUpgrade(document, database, server, Number(to), randomBytes(4).toString("hex"));

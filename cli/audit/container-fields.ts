@@ -45,8 +45,10 @@ export const fields: Record<string, Field> = {
   health: {
     promise: (container) => (isService(container) && container.inputs.healthcheck ? "healthy" : undefined),
     // What does not run is told by its state.
-    read: ({ State }) => (State.Status === "running" ? (State.Health?.Status ?? "not looked at") : "healthy"),
-    cure: "The container's log says why, and so does `docker inspect` of its health. `docker restart` may do.",
+    read: ({ State }, { inputs }) => (State.Status === "running" ? healthOf(State, saysWhy(inputs)) : "healthy"),
+    cure:
+      "The container's log says why, and so does `docker inspect` of its health; of a backup or a job it stands here, with its\n" +
+      "cure. Of anything else `docker restart` may do.",
   },
   name: {
     promise: ({ hostName }) => hostName,
@@ -292,6 +294,20 @@ function fingerprint(words: readonly string[] | null | undefined): string {
   return all.length <= 60
     ? all
     : `${all.slice(0, 40)}… (${createHash("sha256").update(all).digest("hex").slice(0, 8)})`;
+}
+
+/** Of Bulkhead's own health checks, whose words have no secret in them. Those of a program's services are its own. */
+function saysWhy({ labels = [] }: ContainerInputs): boolean {
+  return labels.some(
+    ({ label, value }) =>
+      label === "bulkhead.backup" || (label === "bulkhead.role" && (value === "backup" || value === "scheduled-job")),
+  );
+}
+
+function healthOf({ Health }: ContainerState["State"], says: boolean): string {
+  if (Health === undefined) return "not looked at";
+  const said = says && Health.Status !== "healthy" ? (Health.Log?.at(-1)?.Output.trim() ?? "") : "";
+  return said === "" ? Health.Status : `${Health.Status}: ${said.split("\n").join("; ")}`;
 }
 
 /** With a script in it as little as tells it from another. */

@@ -1,6 +1,7 @@
 import { fields, listed, OWN, REFRESH, REPLACE, splitOnce } from "./container-fields.ts";
 import { daemonSettings } from "../../components/docker-engine/daemon-settings.ts";
 import { engineChecks } from "../doctor/host-checks.ts";
+import { serverFindings } from "./database-state.ts";
 import { timesStarted, type ContainerState, type HostState } from "./host-state.ts";
 import type { ExpectedState, ExpectedContainer } from "./expected-state.ts";
 
@@ -22,6 +23,7 @@ export function findings(promised: ExpectedState, host: HostState, stackLabel: s
     ...ofVolumes(promised, host),
     ...promised.containers.flatMap((container) => ofFiles(container, host)),
     ...ofRoutes(promised, host),
+    ...serverFindings(promised, host.servers),
     ...foreignContainers(promised, host, stackLabel),
     ...ofDaemon(promised, host),
   ];
@@ -47,6 +49,9 @@ const UNMANAGED =
 const NETWORK =
   "Find out who made it. The stack's own services may be on it: with a new one they are rolled, so do this at a quiet time.\n" +
   "`docker network rm` it once nothing is on it, `pulumi refresh`, and `bulkhead up`.";
+const ANEW =
+  "Somebody removed it, and it was made anew without what was in it. Of data: end who writes there, and `bulkhead restore` it.\n" +
+  "Of anything else `pulumi up --replace` of it makes it as the stack says, and rolls its readers.";
 const VOLUME = "Somebody made it anew. `pulumi up --replace` of it makes it as the stack says, and rolls its readers.";
 
 function ofContainer(container: ExpectedContainer, host: HostState): Finding[] {
@@ -94,15 +99,26 @@ function ofNetworks({ networks, containers }: ExpectedState, host: HostState): F
 }
 
 function ofVolumes({ volumes }: ExpectedState, host: HostState): Finding[] {
-  return volumes.flatMap(({ name, id }): Finding[] => {
+  return volumes.flatMap(({ name, id, stackLabel }): Finding[] => {
     const found = host.volumes.find(({ Name }) => Name === id);
     if (found === undefined)
       return [{ resource: name, field: "volume", promised: "there", found: "gone", cure: REFRESH }];
     // With options a volume can be a folder of the host.
     const is = listed({ driver: found.Driver, ...found.Options });
-    return is === "driver=local"
+    if (is !== "driver=local")
+      return [{ resource: name, field: "settings", promised: "driver=local", found: is, cure: VOLUME }];
+    // Docker makes one that is missing when a container starts, without a label: what was in it is gone.
+    return stackLabel === undefined || found.Labels?.["bulkhead.stack"] === stackLabel
       ? []
-      : [{ resource: name, field: "settings", promised: "driver=local", found: is, cure: VOLUME }];
+      : [
+          {
+            resource: name,
+            field: "volume",
+            promised: "of the stack",
+            found: "made anew, not by the stack",
+            cure: ANEW,
+          },
+        ];
   });
 }
 

@@ -1,6 +1,7 @@
 import type { Role } from "../../components/host/container.ts";
 import type { ContainerArgs } from "@pulumi/docker/container.js";
 import type { NetworkArgs } from "@pulumi/docker/network.js";
+import type { VolumeArgs } from "@pulumi/docker/volume.js";
 import type * as pulumi from "@pulumi/pulumi";
 import type { DaemonSettings } from "../../components/docker-engine/daemon-settings.ts";
 
@@ -61,7 +62,12 @@ export interface ExpectedState {
   /** Ids of containers that the next update takes away: the stack's own all the same. */
   leaving: readonly string[];
   networks: readonly { name: string; id: string; inputs: NetworkInputs }[];
-  volumes: readonly { name: string; id: string }[];
+  volumes: readonly {
+    name: string;
+    id: string;
+    /** What the label bulkhead.stack of it says. */
+    stackLabel?: string;
+  }[];
   /** The engine's settings as the last update found them, and the name of the host. */
   daemon?: { name: string; settings: DaemonSettings };
   /** Absent for a stack that has nothing there. */
@@ -91,7 +97,10 @@ export function promises({ resources = [] }: Deployment): ExpectedState {
       leaves && type === "docker:index/container:Container" && id !== undefined ? [id] : [],
     ),
     networks: ofType("docker:index/network:Network").map(({ name, id, inputs }) => ({ name, id, inputs })),
-    volumes: ofType("docker:index/volume:Volume").map(({ name, id }) => ({ name, id })),
+    volumes: ofType("docker:index/volume:Volume").map(({ name, id, inputs }) => {
+      const { labels = [] } = inputs as Unwrapped<VolumeArgs>;
+      return { name, id, stackLabel: labels.find(({ label }) => label === "bulkhead.stack")?.value };
+    }),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { ArchivedFile } from "../../components/docker-engine/archive.ts";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import type { EngineFacts } from "../doctor/host-facts.ts";
+import { isServer, serverState, type ServerState } from "./database-state.ts";
 import { hasRole, type ExpectedState, type ExpectedContainer } from "./expected-state.ts";
 
 /** `docker inspect`, as far as it is compared. */
@@ -96,6 +97,8 @@ export interface HostState {
   volumes: readonly VolumeState[];
   /** The files that couriers carried, by the courier's name. */
   carried: Readonly<Record<string, readonly ArchivedFile[]>>;
+  /** What PostgreSQL servers that answer say, by their names in the program. */
+  servers: Readonly<Record<string, ServerState>>;
   /** The edge's routes. */
   routes?: readonly ArchivedFile[];
 }
@@ -117,6 +120,10 @@ export async function hostState(engine: Engine, { containers, networks, volumes 
     const files = place && (await engine.files(...place));
     return files && ([courier.name, files] as const);
   });
+  const servers = await each(containers.filter(isServer).filter(isThere), async (server) => {
+    const state = await serverState(engine, server);
+    return state && ([server.name, state] as const);
+  });
   const edge = containers.filter(({ inputs }) => hasRole(inputs, "edge")).find(isThere);
   return {
     engine: await engine.get<EngineFacts>("/info"),
@@ -125,6 +132,7 @@ export async function hostState(engine: Engine, { containers, networks, volumes 
     networks: await each(networks, ({ id }) => engine.find<NetworkState>(`/networks/${id}`)),
     volumes: await each(volumes, ({ id }) => engine.find<VolumeState>(`/volumes/${id}`)),
     carried: Object.fromEntries(carried),
+    servers: Object.fromEntries(servers),
     routes: edge && (await engine.files(edge.id, "/routes")),
   };
 }

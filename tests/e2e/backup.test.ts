@@ -310,6 +310,33 @@ test.each(inSoak("a slot given up"))(
   600_000,
 );
 
+test.each(inSoak("a person in the server"))(
+  "what %s made by hand is found by an audit: a superuser, a slot; and a backup that is red says why there",
+  async () => {
+    expect((await runNow("backup-drill")).code).toBe(0);
+    await until(async () => (await health()).status === "healthy", 120);
+    const before = await bulkhead("audit");
+    expect(before, before.stdout + before.stderr).toMatchObject({ code: 0 });
+    await superuser("create role mallory superuser login");
+    await superuser("select pg_create_physical_replication_slot('forgotten', true)");
+    await docker("stop", await idOf("backup-receiver"));
+    try {
+      await red(/no WAL is received: does the receiver run/);
+      const { code, stdout, stderr } = await bulkhead("audit");
+      console.log(stdout);
+      expect(code, stdout + stderr).not.toBe(0);
+      for (const said of ["role mallory", "replication slot forgotten", "no WAL is received: does the receiver run"])
+        expect(stdout).toContain(said);
+    } finally {
+      await docker("start", await idOf("backup-receiver"));
+      await superuser("drop role mallory");
+      await superuser("select pg_drop_replication_slot('forgotten')");
+    }
+    await until(async () => (await health()).status === "healthy", 240);
+  },
+  600_000,
+);
+
 test.each(inSoak("a dropped table"))(
   "%s is there again as of a second before, and the old volume is kept",
   async () => {

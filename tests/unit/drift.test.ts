@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fields } from "../../cli/audit/container-fields.ts";
+import { isServer, serverFindings } from "../../cli/audit/database-state.ts";
 import { findings, prunedOf, restartedOf, type Finding } from "../../cli/audit/drift.ts";
 import type { ContainerState, HostState } from "../../cli/audit/host-state.ts";
 import { promises, type ExpectedState } from "../../cli/audit/expected-state.ts";
@@ -14,6 +15,8 @@ const container = (name: string, inputs: Record<string, unknown>) => ({
   inputs,
   outputs: { name: `reach-prod-${name}-1` },
 });
+
+const OF_STACK = { labels: [{ label: "bulkhead.stack", value: "reach-prod" }] };
 
 const DAEMON = {
   "live-restore": "on",
@@ -62,7 +65,7 @@ const promised: ExpectedState = promises({
     container("backend-route-job", { image: IMAGE, restart: "no", envs: ["ROUTE_FILE=backend", "ROUTE={a=b}"] }),
     { ...container("old", {}), delete: true },
     { urn: "a::web", type: "docker:index/network:Network", id: "web-id", inputs: { driver: "bridge", internal: true } },
-    { urn: "a::secrets", type: "docker:index/volume:Volume", id: "secrets" },
+    { urn: "a::secrets", type: "docker:index/volume:Volume", id: "secrets", inputs: OF_STACK },
     // As the last update found it.
     { urn: "a::box", type: "bulkhead:index:DockerHost", outputs: { daemon: DAEMON } },
   ],
@@ -131,7 +134,8 @@ const host: HostState = {
   networks: [
     { Id: "web-id", Name: "web", Driver: "bridge", Internal: true, Attachable: false, EnableIPv6: false, Labels: null },
   ],
-  volumes: [{ Name: "secrets", Driver: "local", Labels: null, Options: null }],
+  volumes: [{ Name: "secrets", Driver: "local", Labels: { "bulkhead.stack": "reach-prod" }, Options: null }],
+  servers: {},
   carried: { "backend-courier": [key] },
   routes: [
     { ...key, name: "backend.yml", content: Buffer.from("{a=b}") },
@@ -405,11 +409,93 @@ test.each<[what: string, changes: Partial<HostState>, ...findings: string[]]>([
   ],
   ["a volume that is gone", { volumes: [] }, "secrets, volume: there -> gone"],
   [
+    "a volume that Docker made anew",
+    { volumes: [{ ...host.volumes[0]!, Labels: null }] },
+    "secrets, volume: of the stack -> made anew, not by the stack",
+  ],
+  [
     "a volume that is a folder of the host",
     { volumes: [{ ...host.volumes[0]!, Options: { type: "none", o: "bind", device: "/" } }] },
     "secrets, settings: driver=local -> device=/, driver=local, o=bind, type=none",
   ],
 ])("%s is told", (_, changes, ...expected) => expect(said(changes).map(short)).toEqual(expected));
+
+describe("of the data tier", () => {
+  const labelled = (name: string, labels: Record<string, string>, inputs: Record<string, unknown> = {}) =>
+    container(name, {
+      ...{ image: IMAGE, restart: "always", healthcheck: { tests: ["CMD", "true"] }, ...inputs },
+      labels: Object.entries(labels).map(([label, value]) => ({ label, value })),
+    });
+  const tier = promises({
+    resources: [
+      labelled("db", { "bulkhead.role": "database" }, { envs: ["PGDATA=/var/lib/postgresql/data"] }),
+      labelled("db-backup-login", { "bulkhead.login": "backup_1" }, { restart: "no" }),
+      labelled("backup-receiver", { "bulkhead.backup": "receiver", "bulkhead.backup-of": "db" }),
+    ],
+  });
+  const { powerful, slots } = {
+    powerful: [{ name: "backup_1", right: "replication" }],
+    slots: [{ name: "bulkhead", usedBy: "backup_1" }],
+  };
+  const ofServer = (server: object, expected = tier) =>
+    serverFindings(expected, { db: { powerful, slots, ...server } }).map(short);
+
+  test("a server with the logins and the slot of the stack is as promised", () => {
+    expect(tier.containers.filter(isServer).map(({ name }) => name)).toEqual(["db"]);
+    expect(ofServer({})).toEqual([]);
+  });
+
+  test.each<[string, object, string]>([
+    [
+      "a superuser that somebody made",
+      { powerful: [...powerful, { name: "mallory", right: "superuser" }] },
+      "db, role mallory: none -> superuser",
+    ],
+    [
+      "a login of the stack that became one",
+      { powerful: [{ name: "backup_1", right: "superuser" }] },
+      "db, role backup_1: none -> superuser",
+    ],
+    [
+      "a role that replicates",
+      { powerful: [...powerful, { name: "copier", right: "replication" }] },
+      "db, role copier: none -> replication",
+    ],
+    [
+      "a slot that nobody comes back for",
+      { slots: [...slots, { name: "old", usedBy: null }] },
+      "db, replication slot old: none -> held for nobody",
+    ],
+    [
+      "a slot of somebody else",
+      { slots: [...slots, { name: "other", usedBy: "copier" }] },
+      "db, replication slot other: none -> used by copier",
+    ],
+  ])("%s is told", (_, server, expected) => expect(ofServer(server)).toEqual([expected]));
+
+  test("the slot of a receiver that the program has no more is told", () => {
+    const without = { ...tier, containers: tier.containers.filter(({ name }) => name !== "backup-receiver") };
+    const idle = { slots: [{ name: "bulkhead", usedBy: null }] };
+    expect(ofServer(idle, without)).toEqual(["db, replication slot bulkhead: none -> held for nobody"]);
+    expect(ofServer(idle)).toEqual([]);
+  });
+
+  test("a backup that is red says why; of a service nothing of what its health check wrote is told", () => {
+    const State = {
+      Status: "running",
+      Health: { Status: "unhealthy", Log: [{ Output: "no WAL is sent\nhunter2\n" }] },
+    };
+    const ofRole = (labels: Record<string, string>) => {
+      const one = promises({ resources: [labelled("backend", labels)] });
+      const found = findings(one, { ...host, containers: [{ ...backend, State }] }, "reach-prod");
+      return found.filter(({ field }) => field === "health").map(short);
+    };
+    const why = "backend, health: healthy -> unhealthy: no WAL is sent; hunter2";
+    expect(ofRole({ "bulkhead.role": "backup" })).toEqual([why]);
+    expect(ofRole({ "bulkhead.role": "worker", "bulkhead.backup": "copy" })).toEqual([why]);
+    expect(ofRole({ "bulkhead.role": "service" })).toEqual(["backend, health: healthy -> unhealthy"]);
+  });
+});
 
 test("unmanaged containers are told by what they reach", () => {
   const stranger = { ...structuredClone(backend), ...{ Id: "x", Name: "/x" } };
