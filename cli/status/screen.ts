@@ -61,8 +61,15 @@ export function ago(time: string, now: Date): string {
       : `${Math.floor(minutes / 1440)} d`;
 }
 
+/** Of a job that is well now, what went wrong within the last week. */
+function failedBefore({ name, role, state }: ServingContainer): string[][] {
+  if (role !== "scheduled-job" || state.Health?.Status !== "healthy") return [];
+  const [, failure] = /^before: (.*)$/m.exec(state.Health.Log?.at(-1)?.Output ?? "") ?? [];
+  return failure === undefined ? [] : [[`${name} before`, failure]];
+}
+
 function about(status: Status): string[] {
-  const { data, release, state, stateProblem = "" } = status;
+  const { containers, data, release, state, stateProblem = "" } = status;
   const found = (check: Parameters<typeof hostCheck>[0]) => hostCheck(check, status).found;
   const updated = state?.updatedAt ?? release?.deployedAt;
   const who = release?.by === undefined ? "" : `, by ${release.by}`;
@@ -73,6 +80,7 @@ function about(status: Status): string[] {
     // Of a program that has none, nothing is said.
     ...(data?.length === 0 ? [] : [["data", found("data")]]),
     ["host", found("updates")],
+    ...containers.flatMap(failedBefore),
     [
       "last update",
       updated === undefined

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { SECRETS_PATH } from "../host/secrets-path.ts";
 import { certificateNames, hostRule, LAST_PRIORITY, type Alias, type Domain } from "./hosts.ts";
 
@@ -116,10 +117,14 @@ function limitName(name: string): string {
   return `rate-limit-${keyOf(name)}`;
 }
 
-/** For names of Traefik and of files. */
+/** For names of Traefik and of files, which may have 255 bytes. */
 export function keyOf(name: string): string {
-  return name.replace("*", "_");
+  const key = name.replace("*", "_");
+  if (key.length <= LONGEST_KEY) return key;
+  return `${key.slice(0, LONGEST_KEY - 17)}.${createHash("sha256").update(name).digest("hex").slice(0, 16)}`;
 }
+
+const LONGEST_KEY = 200;
 
 /** The files of domains that have certificates of their own: name of the setting to its content. */
 export function domainSecrets(domains: readonly Domain[] = []): Record<string, string> {

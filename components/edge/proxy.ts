@@ -96,6 +96,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   /** What a CA issued, for a VolumeBackup. @default none, where certificates are files */
   readonly certificates: AcmeVolume | undefined;
   readonly #domains: readonly Domain[];
+  readonly #aliases: readonly Alias[];
   readonly #port: string;
   readonly #limits: { domain: string; domains: readonly Domain[]; requestsPerSecond: number; burst: number };
   readonly #compartments: Compartments;
@@ -118,6 +119,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     this.#compartments = new Compartments(networks, EDGE_ALIAS, this.claims.complete);
     this.domain = domain;
     this.#domains = [{ name: domain }, ...(args.domains ?? [])];
+    this.#aliases = args.aliases ?? [];
     this.hosts = this.#domains.map(({ name }) => name);
     this.maxBodyMb = args.maxBodyMb ?? 10;
     this.siteServer = images.nginx;
@@ -237,6 +239,16 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
   /** The domain of a host, or of a wildcard, with what is its own. Undefined: the edge does not serve it. */
   domainOf(host: string): Domain | undefined {
     return domainOf(this.#domains, host);
+  }
+
+  /** What is wrong with a host of a route. Undefined: the edge serves it. */
+  hostProblem(host: string): string | undefined {
+    const alias = this.#aliases.find(({ name }) => name === host);
+    if (alias !== undefined)
+      return `${host} redirects to ${alias.to}: give another, or take it out of aliases in the stack file`;
+    return this.domainOf(host) === undefined
+      ? `${host} is not served by the edge (${this.hosts.join(", ")}): add it to domains in the stack file`
+      : undefined;
   }
 
   /** Names of middlewares that every route of a host needs, before its own: the limits of its domain. */

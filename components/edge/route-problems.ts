@@ -1,4 +1,4 @@
-import { isIP } from "node:net";
+import { rangeProblem } from "./address-range.ts";
 import { wayRoundProblems } from "./request-paths.ts";
 import { authProblems } from "./route-auth.ts";
 import { routesOf, type Cors, type Route, type RouteException } from "./route.ts";
@@ -40,16 +40,7 @@ function kindOf(exception: RouteException): string {
 function allowProblems({ allowFrom }: Route): string[] {
   if (allowFrom === undefined) return [];
   if (allowFrom.length === 0) return ["is empty, which would let nobody in: name addresses, or leave it out"];
-  return allowFrom.flatMap((range) => {
-    if (!isRange(range)) return [`${range} is no address and no range: give one like 192.0.2.7 or 192.0.2.0/24`];
-    return range.endsWith("/0") ? [`${range} is everybody: leave allowFrom out, or name a smaller range`] : [];
-  });
-}
-
-function isRange(range: string): boolean {
-  const [, address, bits] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(range) ?? [];
-  const family = isIP(address ?? "");
-  return family !== 0 && (bits === undefined || Number(bits) <= (family === 4 ? 32 : 128));
+  return allowFrom.flatMap((range) => rangeProblem(range, "allowFrom") ?? []);
 }
 
 function headerProblems({ headers = {} }: Route): string[] {

@@ -1,3 +1,4 @@
+import { whole } from "../host/release-problems.ts";
 import { HOSTNAME } from "../settings/fields.ts";
 import { nearestTo } from "../settings/parse.ts";
 import { tcpRoute, type TcpRoute } from "./tcp-route.ts";
@@ -22,10 +23,14 @@ export class TcpClaims {
   }
 
   #problems(service: string, port: string, given: number | TcpRoute): string[] {
-    const { host, tls } = tcpRoute(given);
+    const { host, tls, port: inside } = tcpRoute(given);
     const others = this.#claims.get(port);
     if (others === undefined)
       return [`${service}: tcp.${port}: is no TCP port of the edge: ${nearest(port, [...this.#claims.keys()])}`];
+    const wrong = whole("port", inside, "give the one in the container", 1, 65_535);
+    if (tls !== undefined && !["edge", "service"].includes(tls))
+      wrong.push(`tls: ${tls} is none: give edge or service, or leave it out`);
+    if (wrong.length > 0) return wrong.map((problem) => `${service}: tcp.${port}.${problem}`);
     if (host !== undefined && !HOSTNAME.test(host))
       return [`${service}: tcp.${port}.host: ${host} is not a host name: give one like db.example.com`];
     if (host !== undefined && tls === "edge" && !this.#isServed(host))

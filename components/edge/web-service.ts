@@ -48,11 +48,11 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
       ),
     ];
     const all = routesOf(routes);
-    for (const [index, { host: routeHost }] of all.entries())
-      if (routeHost !== undefined && edge.domainOf(routeHost) === undefined)
-        problems.push(
-          `${name}: routes${"paths" in routes ? "" : `[${index}]`}.host: ${routeHost} is not served by the edge (${edge.hosts.join(", ")}): add it to domains in the stack file`,
-        );
+    for (const [index, { host }] of all.entries()) {
+      const problem = host === undefined ? undefined : edge.hostProblem(host);
+      if (problem !== undefined)
+        problems.push(`${name}: routes${"paths" in routes ? "" : `[${index}]`}.host: ${problem}`);
+    }
     if (problems.length > 0) throw new Error(problems.join("\n"));
     for (const [index, { forwardAuth }] of all.entries())
       if (forwardAuth) edge.takeAuth(`${name}: routes${"paths" in routes ? "" : `[${index}]`}`, forwardAuth);

@@ -1,7 +1,9 @@
 import { composedProblems } from "./composed.ts";
+import type { Health } from "./container.ts";
 import { isUidGid } from "./data-volume.ts";
 import type { Limits } from "./hardening.ts";
 import { refuse } from "./refuse.ts";
+import { SECRETS_PATH } from "./secrets-path.ts";
 
 /** What of a release has to be a number, a user or a word. */
 type Given = Parameters<typeof composedProblems>[0] & {
@@ -11,6 +13,7 @@ type Given = Parameters<typeof composedProblems>[0] & {
   limits: Limits;
   drainSeconds: number;
   tmpfsMb?: Record<string, number>;
+  health?: Health;
   preDeploy?: PreDeployNumbers;
 };
 
@@ -24,7 +27,10 @@ interface PreDeployNumbers {
 export function refuseBadRelease(name: string, args: Given): void {
   const { replicas = 1, rollout = "start-first", user, limits, drainSeconds, tmpfsMb = {}, preDeploy } = args;
   refuse(name, [
+    ...nameProblems(args),
     ...composedProblems(args),
+    ...(Array.isArray(args.command) ? commandProblems("command", args.command) : []),
+    ...(args.health ? healthProblems(args.health) : []),
     ...(user !== undefined && !isUidGid(user)
       ? [`user: ${user} is no uid:gid: give two numbers like "33:33", as the image has them`]
       : []),
@@ -32,11 +38,7 @@ export function refuseBadRelease(name: string, args: Given): void {
     ...rolloutProblems(rollout, replicas),
     ...limitProblems("limits", limits),
     ...whole("drainSeconds", drainSeconds, "give seconds", 0, MOST_SECONDS),
-    ...Object.entries(tmpfsMb).flatMap(([path, mb]) =>
-      FOLDER.test(path)
-        ? whole(`tmpfsMb.${path}`, mb, "give MiB", 1)
-        : [`tmpfsMb: ${path} is no folder of the container: give one like /tmp`],
-    ),
+    ...Object.entries(tmpfsMb).flatMap(([path, mb]) => tmpfsProblems(path, mb)),
     ...(preDeploy ? preDeployProblems(preDeploy) : []),
   ]);
 }
@@ -55,7 +57,57 @@ const MOST_REPLICAS = 50;
 /** A day. */
 const MOST_SECONDS = 86_400;
 
-const FOLDER = /^(\/[^/]+)+$/;
+const FOLDER = /^(\/(?!\.\.?(\/|$))[^/:,]+)+$/;
+
+function tmpfsProblems(path: string, mb: number): string[] {
+  if (!FOLDER.test(path)) return [`tmpfsMb: ${path} is no folder of the container: give one like /tmp`];
+  return path === SECRETS_PATH
+    ? [`tmpfsMb: ${path} is where the secrets are: leave it out`]
+    : whole(`tmpfsMb.${path}`, mb, "give MiB", 1);
+}
+
+/** Names that a container gets: of its settings, and of the files with its secrets. */
+function nameProblems({ env = {}, secrets = {}, composed = {} }: Given): string[] {
+  const files = [...Object.keys(secrets), ...Object.keys(composed)];
+  return [
+    ...Object.keys(env)
+      // As Docker takes what follows the first = for the value.
+      .filter((setting) => !/^[^\s=\0]+$/.test(setting))
+      .map((setting) => `env: ${JSON.stringify(setting)} is no name of a setting: give one like API_URL`),
+    ...("DRAIN_SECONDS" in env ? ["env.DRAIN_SECONDS: is drainSeconds: give that"] : []),
+    ...Object.keys(secrets)
+      .filter((secret) => !/^\w[\w.-]*$/.test(secret))
+      .map((secret) => `secrets: ${JSON.stringify(secret)} is no name of a secret: give one like API_KEY`),
+    ...files.flatMap((name, index) => {
+      const other = files.slice(0, index).find((before) => before.toLowerCase() === name.toLowerCase());
+      return other === undefined ? [] : [`secrets: ${name} and ${other} would be one file: give one another name`];
+    }),
+    ...files
+      .filter((name) => `${name}_FILE` in env)
+      .map((name) => `env.${name}_FILE: is where the file of ${name} is: leave it out`),
+  ];
+}
+
+/** Docker's provider takes no argument that is empty. */
+function commandProblems(key: string, command: readonly unknown[]): string[] {
+  if (command.length === 0) return [`${key}: is empty: give the program and its arguments, or leave it out`];
+  return command.flatMap((argument, index) =>
+    argument === "" ? [`${key}[${index}]: is empty, which cannot be passed on: leave it out`] : [],
+  );
+}
+
+function healthProblems({ test, intervalSeconds, timeoutSeconds, retries, deadlineSeconds }: Health): string[] {
+  const [kind, ...rest] = test;
+  const isCommand = kind === "CMD" ? rest.length > 0 : kind === "CMD-SHELL" && rest.length === 1;
+  return [
+    ...(isCommand && !rest.includes("")
+      ? []
+      : ['health.test: is no command: give one like ["CMD", "app", "health"], each of its words with text']),
+    ...Object.entries({ intervalSeconds, timeoutSeconds, retries, deadlineSeconds }).flatMap(([key, value]) =>
+      value === undefined ? [] : whole(`health.${key}`, value, key === "retries" ? "give one" : "give seconds", 1),
+    ),
+  ];
+}
 
 const ROLLOUTS = ["start-first", "one-by-one", "stop-first"];
 
@@ -77,7 +129,9 @@ function limitProblems(key: string, { memoryMb, cpus, pids }: Limits): string[] 
 
 function preDeployProblems({ command, deadlineSeconds = 300, limits }: PreDeployNumbers): string[] {
   return [
-    ...(command.length === 0 ? ["preDeploy.command: is empty: give the program and its arguments"] : []),
+    ...(command.length === 0
+      ? ["preDeploy.command: is empty: give the program and its arguments"]
+      : commandProblems("preDeploy.command", command)),
     ...whole("preDeploy.deadlineSeconds", deadlineSeconds, "give seconds", 1),
     ...(limits ? limitProblems("preDeploy.limits", limits) : []),
   ];

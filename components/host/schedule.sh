@@ -146,6 +146,13 @@ bulkhead_job_skipped_runs_total $skipped
 bulkhead_job_last_success_timestamp_seconds $success" metrics.prom
 }
 
+# Says that something went wrong, $1: until the next run ends well that is how the last one ended, and for a week it is told
+# beside what came after it.
+failed() {
+  put "$me ${2:-1} $1" result
+  put "$(date +%s) $1" failure
+}
+
 # Runs "$@" as the run of $run; gives its exit code, or 75 if another still runs.
 run_it() {
   if ! take_turn; then
@@ -170,8 +177,13 @@ run_it() {
   fi
   took=$(($(date +%s) - began))
   rm -rf "$claim"
-  if [ "$status" -eq 0 ]; then count success; else count failed; fi
-  put "$me $status the run of $run $how $took s" result
+  if [ "$status" -eq 0 ]; then
+    count success
+    put "$me 0 the run of $run $how $took s" result
+  else
+    count failed
+    failed "the run of $run $how $took s" "$status"
+  fi
   say "the run of $run $how $took s"
   return "$status"
 }
@@ -216,7 +228,7 @@ tick() {
     if [ "$number" -gt 0 ]; then
       count missed "$number"
       say "missed: $number, the last of them at $run: this container did not run then"
-      put "$me 1 missed $number, the last of them at $run: this container did not run then" result
+      failed "missed $number, the last of them at $run: this container did not run then"
     fi
     [ -z "$late" ] || return
   fi
@@ -235,10 +247,16 @@ serve() {
   for claim in "$folder"/running*; do
     is_mine "$claim" || continue
     # This container ran before, and was cut off with its run: it was killed, or its host went down.
+    run='a run'
+    if holder; then
+      began=$((until - timeout - 15))
+      offset_at "$began"
+      run="the run that began at $(name_of $(((began + offset) / 60)))"
+    fi
     rm -rf "$claim"
     count failed
-    put "$me 1 a run was cut off when this container ended" result
-    say "a run was cut off when this container ended"
+    failed "$run was cut off when this container ended"
+    say "$run was cut off when this container ended"
   done
   put "$me $(date +%s)" newest
   say "waits for its times"
@@ -266,7 +284,11 @@ health() {
   [ ! -s "$folder/result" ] || read -r by status text <"$folder/result"
   echo "$text"
   # Another release's failure is no reason to refuse this one.
-  [ "$by" != "$me" ] || [ "$status" -eq 0 ]
+  if [ "$by" = "$me" ] && [ "$status" -ne 0 ]; then exit 1; fi
+  # Where runs come often, nobody has seen it before the next one ended well.
+  at='' failure=''
+  [ ! -s "$folder/failure" ] || read -r at failure <"$folder/failure"
+  if is_number "$at" && [ $(($(date +%s) - at)) -lt 604800 ] && [ "$failure" != "$text" ]; then echo "before: $failure"; fi
 }
 
 case $mode in

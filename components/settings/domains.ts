@@ -110,7 +110,13 @@ export function domainProblems(
     const at = `aliases.${index}`;
     taken(`${at}.name`, name, "aliases");
     const target = domainOf(served, to);
-    if (domain !== undefined && target === undefined)
+    // Of the names of a wildcard: redirects would go on for ever.
+    const next = target?.name === to ? -1 : aliases.findIndex((other) => other.name === to);
+    if (next !== -1)
+      problems.push(
+        `${at}.to: ${shown("aliases", to)} is aliases.${next}.name, and redirects itself: give a name that is served`,
+      );
+    else if (domain !== undefined && target === undefined)
       problems.push(
         `${at}.to: ${shown("aliases", to)} is not served: give ${shown("domain", domain)}, or a name in domains`,
       );

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { rangeProblem } from "../edge/address-range.ts";
 import { fault, object, wholeNumber, yesOrNo } from "./fields.ts";
 
 /** The answer 503 for all clients but some, by one key of a stack file. */
@@ -42,9 +43,8 @@ export function maintenanceOf(given: boolean | Maintenance | undefined): Mainten
 /** A list that lets everybody through. */
 export function maintenanceProblems(given: boolean | Maintenance | undefined): string[] {
   const { allowFrom = [] } = maintenanceOf(given) ?? {};
-  return allowFrom.flatMap((range, index) =>
-    range.endsWith("/0")
-      ? [`maintenance.allowFrom.${index}: ${range} is everybody: leave maintenance out, or name a smaller range`]
-      : [],
-  );
+  return allowFrom.flatMap((range, index) => {
+    const problem = rangeProblem(range, "maintenance");
+    return problem === undefined ? [] : [`maintenance.allowFrom.${index}: ${problem}`];
+  });
 }

@@ -435,6 +435,9 @@ test("a WebSocket opens on a route with limits of its own, and not past a list",
 test("a route has a body limit and a time for answers of its own", async () => {
   const body = Buffer.alloc(2 * 1024 * 1024);
   expect((await ask("/small", { method: "POST", body })).status).toBe(413);
+  const chunked = { "transfer-encoding": "chunked" };
+  expect((await ask("/small", { method: "POST", body, headers: chunked })).status).toBe(413);
+  expect((await ask("/x", { method: "POST", body, headers: chunked })).status).toBe(200);
   expect((await ask("/x", { method: "POST", body })).status).toBe(200);
   expect((await ask("/slow")).status).toBe(504);
 });
@@ -590,6 +593,36 @@ test.runIf(SOAK)(
   180_000,
 );
 
+test.runIf(SOAK)(
+  "a service that says who may pass lets nobody through while it is away or hangs, and is asked again when it is back",
+  async () => {
+    const known = { headers: { cookie: "member=eve" }, timeoutMs: 90_000 };
+    const [gate] = (await inspectAll(engine, "routes-all")).filter(
+      ({ Config: { Labels }, State }) => Labels["bulkhead.name"] === "gate" && State.Running,
+    );
+    const answers: [string, number, string][] = [];
+    for (const [away, back] of [
+      ["stop?t=0", "start"],
+      ["pause", "unpause"],
+    ] as const) {
+      expect((await ask("/member", known)).status).toBe(200);
+      await engine.post(`/containers/${gate!.Id}/${away}`);
+      for (const path of ["/member", "/member/x"]) {
+        const { status, text } = await ask(path, known);
+        answers.push([away, status, text.slice(0, 40)]);
+      }
+      await engine.post(`/containers/${gate!.Id}/${back}`);
+      await expect.poll(async () => (await ask("/member", known)).status, { timeout: 30_000 }).toBe(200);
+    }
+    console.log(JSON.stringify({ answers }));
+    for (const [away, status, text] of answers) {
+      expect(status, away).toBeGreaterThanOrEqual(500);
+      expect(text, away).not.toContain("app");
+    }
+  },
+  300_000,
+);
+
 interface Answer {
   status: number;
   headers: Record<string, string | string[] | undefined>;
@@ -598,9 +631,9 @@ interface Answer {
 
 function ask(
   path: string,
-  options: { method?: string; headers?: Record<string, string>; body?: Buffer } = {},
+  options: { method?: string; headers?: Record<string, string>; body?: Buffer; timeoutMs?: number } = {},
 ): Promise<Answer> {
-  const { method = "GET", headers = {}, body } = options;
+  const { method = "GET", headers = {}, body, timeoutMs = 10_000 } = options;
   return new Promise((resolve, reject) => {
     const to = { host: "127.0.0.1", port: 8443, servername: DOMAIN, ca: certificates.ca, agent: false };
     const request = https.request({ ...to, path, method, headers: { host: DOMAIN, ...headers } }, (response) => {
@@ -608,7 +641,7 @@ function ask(
       response.setEncoding("utf8").on("data", (part: string) => (text += part));
       response.on("end", () => resolve({ status: response.statusCode!, headers: response.headers, text }));
     });
-    request.setTimeout(10_000, () => request.destroy(new Error(`${path}: no answer`))).on("error", reject);
+    request.setTimeout(timeoutMs, () => request.destroy(new Error(`${path}: no answer`))).on("error", reject);
     request.end(body);
   });
 }

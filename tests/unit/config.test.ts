@@ -235,6 +235,12 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "maintenance.allowFrom.1: ::/0 is everybody: leave maintenance out, or name a smaller range",
   ],
   [
+    "a list of maintenance that is for all of IPv4 in the words of IPv6",
+    { maintenance: { allowFrom: ["::ffff:0:0/96"] } },
+    "maintenance.allowFrom.0: ::ffff:0:0/96 is of IPv4, which no client has in this form: give it like 192.0.2.7 or " +
+      "192.0.2.0/24",
+  ],
+  [
     "a key of maintenance that is misspelt",
     { maintenance: { allowfrom: [] } },
     "maintenance.allowfrom: unknown key: did you mean reach:maintenance.allowFrom?",

@@ -2,8 +2,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import {
   domainMiddlewares,
+  domainSecrets,
   domainRouters,
   highestLimit,
+  keyOf,
   middlewaresOf,
 } from "../../components/edge/domain-settings.ts";
 import { dnsProviderSettings } from "../../components/edge/dns-provider.ts";
@@ -155,6 +157,21 @@ describe("a stack file is refused", () => {
       "with an alias of what is not served",
       { ...ACME, aliases: [{ name: "www.a.org", to: "a.org" }] },
       "aliases.0.to: a.org is not served: give example.com, or a name in domains",
+    ],
+    [
+      "with aliases that lead to each other where a wildcard stands for both",
+      {
+        ...ACME,
+        domains: [{ name: "*.a.org" }],
+        aliases: [
+          { name: "x.a.org", to: "y.a.org" },
+          { name: "y.a.org", to: "x.a.org" },
+          { name: "z.a.org", to: "z.a.org" },
+        ],
+      },
+      "aliases.0.to: y.a.org is aliases.1.name, and redirects itself: give a name that is served",
+      "aliases.1.to: x.a.org is aliases.0.name, and redirects itself: give a name that is served",
+      "aliases.2.to: z.a.org is aliases.2.name, and redirects itself: give a name that is served",
     ],
     [
       "with an alias that is served",
@@ -379,6 +396,16 @@ test("http:// redirects GET and HEAD of known hosts, and an edge of before can b
     "to-https-example.org": to("example.org"),
     "to-https-_.t.example.com": to(""),
   });
+});
+
+test("the longest names have files of their own with names that a file may have", () => {
+  const long = (end: string) => `${`${"a".repeat(61)}.`.repeat(4)}${end}`.slice(-253);
+  const certificate = { certificatePem: "", privateKeyPem: "" };
+  const names = ["x.org", "y.org"].map(long);
+  const keys = Object.keys(domainSecrets(names.map((name) => ({ name, certificate }))));
+  expect(new Set(keys).size).toBe(4);
+  for (const key of keys) expect(key.length).toBeLessThan(255);
+  expect(keyOf("*.a.org")).toBe("_.a.org");
 });
 
 test("the entry point keeps to the highest limit, and a domain with a lower one has it on its routes", () => {

@@ -418,6 +418,14 @@ describe("WebService", () => {
   });
 });
 
+test("a service for a host that is an alias is refused, though a wildcard of the edge stands for it", async () => {
+  const names = { domains: [{ name: "*.example.org" }], aliases: [{ name: "www.example.org", to: "example.com" }] };
+  const refused = system(names, { routes: { host: "www.example.org", paths: ["/"] } });
+  await expect(refused).rejects.toThrow(
+    "api: routes.host: www.example.org redirects to example.com: give another, or take it out of aliases in the stack file",
+  );
+});
+
 test.each<[Partial<WebServiceArgs>, string]>([
   [
     { port: 70_000, healthPath: "health", healthTimeoutSeconds: 0, maxBodyMb: 0.5, responseTimeoutSeconds: 0 },
@@ -592,6 +600,22 @@ describe("the edge's TCP ports", () => {
       "two: tcp.clients: leads to one already: leave it out of one of them, or declare another in tcp of settings.ts, " +
         "or give each a host, by which TLS clients tell them apart\n" +
         "two: tcp.mail: is no TCP port of the edge: give clients, or declare it in settings.ts, `tcp: { mail: 2222 }`",
+    ],
+    [
+      { clients: 2222, mail: 25 },
+      { one: { clients: 0, mail: { port: 70_000, tls: "both" as "edge" } } },
+      "one: tcp.clients.port: 0 is not a whole number from 1 to 65535: give the one in the container\n" +
+        "one: tcp.mail.port: 70000 is not a whole number from 1 to 65535: give the one in the container\n" +
+        "one: tcp.mail.tls: both is none: give edge or service, or leave it out",
+    ],
+    [
+      { clients: 2222 },
+      {
+        one: { clients: { port: 1, host: "db.example.com", tls: "service" } },
+        two: { clients: { port: 2, host: "db.example.com", tls: "service" } },
+      },
+      "two: tcp.clients: leads to one already for db.example.com: leave it out of one of them, or declare another in tcp " +
+        "of settings.ts",
     ],
     [
       { clients: 2222 },

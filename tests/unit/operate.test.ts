@@ -256,6 +256,18 @@ describe("what needs a hand", () => {
     expect(needsOf(status({ restarts: 3 }))).toEqual([]);
   });
 
+  test("nothing of a job that is well, which says all the same what went wrong before", () => {
+    const of = (Status: string, role = "scheduled-job") => {
+      const Output =
+        "the run of 2026-02-02T23:59 ended with exit code 0 after 1 s\nbefore: the run of 02:30 ended badly\n";
+      const Health = { Status, Log: [{ Output }] };
+      return status({ role, state: { Status: "running", Health, StartedAt: "2026-02-01T00:00:00Z" } });
+    };
+    expect(needsOf(of("healthy"))).toEqual([]);
+    expect(screen(of("healthy"), [])).toMatch(/^app before +the run of 02:30 ended badly$/m);
+    expect(screen(of("healthy", "service"), [])).not.toContain("ended badly");
+  });
+
   test.each<[string, Status, RegExp]>([
     ["stopped", status({ state: { Status: "exited", StartedAt: "2026-02-01T00:00:00Z" } }), /^app: exited/],
     ["unhealthy", status({ state: running("2026-02-01T00:00:00Z", "unhealthy") }), /^app: .*not well/],

@@ -13,6 +13,14 @@ describe("routes that cannot be", () => {
       "allowFrom: 192.0.2.0/33 is no address and no range: give one like 192.0.2.7 or 192.0.2.0/24",
     ],
     [{ allowFrom: ["::/0"] }, "allowFrom: ::/0 is everybody: leave allowFrom out, or name a smaller range"],
+    [
+      { allowFrom: ["0.0.0.0/00"] },
+      "allowFrom: 0.0.0.0/00 is no address and no range: give one like 192.0.2.7 or 192.0.2.0/24",
+    ],
+    [
+      { allowFrom: ["::ffff:0:0/96"] },
+      "allowFrom: ::ffff:0:0/96 is of IPv4, which no client has in this form: give it like 192.0.2.7 or 192.0.2.0/24",
+    ],
     [{ headers: { "X Y": "1" } }, "headers.X Y: is not the name of a header: give one like X-Robots-Tag"],
     [{ headers: { "X-A": "1\r\nX-B: 2" } }, "headers.X-A: has to be printable ASCII, and not empty"],
     [{ headers: { "X-Frame-Options": "SAMEORIGIN" } }, "headers.X-Frame-Options: is set by the edge: leave it out"],

@@ -248,7 +248,26 @@ describe.each(SHELLS)("in %s", { timeout: 20_000 }, (...shell) => {
     await serve("2026-01-10T01:00:00Z", "2026-01-10T01:01:00Z", "two");
     expect(await run("health", { me: "two" })).toMatchObject({ code: 0, text: own.text });
     await run("now", { command: command("true") });
-    expect((await run("health", { me: "two" })).text).toContain("ended with exit code 0");
+    const cured = await run("health", { me: "two" });
+    expect(cured).toMatchObject({
+      code: 0,
+      text: expect.stringMatching(/ended with exit code 0 .*\nbefore: /) as string,
+    });
+    expect(cured.text.split("\n")[1]).toBe(`before: ${own.text.trim()}`);
+    // For a week.
+    await serve("2026-01-17T01:00:00Z", "2026-01-17T01:01:00Z", "two");
+    expect((await run("health", { me: "two" })).text).not.toContain("before");
+  });
+
+  test("a run that was cut off is told by when it began", async () => {
+    const { run, serve, folder } = await scheduler({ ...BERLIN, schedule: "0 0 1 1 *", timeoutSeconds: 60 });
+    mkdirSync(join(folder, "running"));
+    writeFileSync(join(folder, "running/by"), `one ${Date.UTC(2026, 0, 10, 1, 30) / 1000 + 60 + 15}\n`);
+    const { text } = await serve("2026-01-10T01:40:00Z", "2026-01-10T01:41:00Z");
+    const told = "the run that began at 2026-01-10T02:30 was cut off when this container ended";
+    expect(text).toContain(`schedule: ${told}\n`);
+    expect(await run("health")).toEqual({ code: 1, text: `${told}\n` });
+    expect(readFileSync(join(folder, "metrics.prom"), "utf8")).toContain("bulkhead_job_failed_runs_total 1\n");
   });
 
   test("a run that takes too long is ended with all that it began, also what ignores SIGTERM", async () => {

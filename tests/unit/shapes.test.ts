@@ -31,7 +31,8 @@ beforeAll(async () => {
     process.chdir(here);
     rmSync(directory, { recursive: true });
   }
-});
+  // All of a program is loaded, beside whatever else runs.
+}, 60_000);
 
 test("it has every kind of container", () => {
   const roles = containers(recording).map(

@@ -166,6 +166,35 @@ test.each<[Partial<WorkerArgs>, string]>([
     { limits: { memoryMb: 64, cpus: 1, pids: 32, memoryReservationMb: 64 } },
     "limits.memoryReservationMb: 64 is not from 6 to less than memoryMb (64): give such a number",
   ],
+  [
+    { env: { "A=B": "1", "": "1", DRAIN_SECONDS: "9", KEY_FILE: "/x" }, secrets: { KEY: "1", key: "2", "../x": "3" } },
+    'mail: env: "A=B" is no name of a setting: give one like API_URL\n' +
+      'mail: env: "" is no name of a setting: give one like API_URL\n' +
+      "mail: env.DRAIN_SECONDS: is drainSeconds: give that\n" +
+      'mail: secrets: "../x" is no name of a secret: give one like API_KEY\n' +
+      "mail: secrets: key and KEY would be one file: give one another name\n" +
+      "mail: env.KEY_FILE: is where the file of KEY is: leave it out",
+  ],
+  [{ command: [] }, "mail: command: is empty: give the program and its arguments, or leave it out"],
+  [
+    { command: ["mail", ""], preDeploy: { command: ["", "x"] } },
+    "mail: command[1]: is empty, which cannot be passed on: leave it out\n" +
+      "mail: preDeploy.command[0]: is empty, which cannot be passed on: leave it out",
+  ],
+  [
+    { health: { test: ["NONE"], intervalSeconds: 0, timeoutSeconds: 0.5, retries: 0, deadlineSeconds: Number.NaN } },
+    'mail: health.test: is no command: give one like ["CMD", "app", "health"], each of its words with text\n' +
+      "mail: health.intervalSeconds: 0 is not a whole number from 1: give seconds\n" +
+      "mail: health.timeoutSeconds: 0.5 is not a whole number from 1: give seconds\n" +
+      "mail: health.retries: 0 is not a whole number from 1: give one\n" +
+      "mail: health.deadlineSeconds: NaN is not a whole number from 1: give seconds",
+  ],
+  [
+    { tmpfsMb: { "/run/secrets": 1, "/tmp/../etc": 1, "/tmp:exec": 1 } },
+    "mail: tmpfsMb: /run/secrets is where the secrets are: leave it out\n" +
+      "mail: tmpfsMb: /tmp/../etc is no folder of the container: give one like /tmp\n" +
+      "mail: tmpfsMb: /tmp:exec is no folder of the container: give one like /tmp",
+  ],
   [{ replicas: 0 }, "mail: replicas: 0 is not a whole number from 1 to 50: give one"],
   [
     { replicas: 1.5, rollout: "never" as "stop-first" },
