@@ -1,6 +1,7 @@
 // The command: `bulkhead VERB`. Each verb is a file here, and what it is made of a folder.
 import { styleText } from "node:util";
 import { Command, CommanderError } from "commander";
+import { saidOfArguments } from "./argument-errors.ts";
 import { audit } from "./audit.ts";
 import { backup, drill } from "./backup.ts";
 import { backupKey } from "./backup-key.ts";
@@ -92,7 +93,7 @@ export async function main(args: readonly string[]): Promise<void> {
       if (!(error instanceof CommanderError)) throw error;
       // The help has been shown: to somebody who asked for it, or who gave no verb.
       if (/^commander\.(help|version)/.test(error.code)) return error.exitCode;
-      error.message = error.message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ");
+      error.message = saidOfArguments(error, bulkhead, args);
       throw error;
     }
   });

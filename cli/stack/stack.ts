@@ -177,10 +177,24 @@ export async function prepareLocal(stack: Stack, images: Partial<Record<string, 
 }
 
 /** Runs pulumi for its output. */
-export function pulumi(stack: Pick<Stack, "env">, args: readonly string[], cwd = programDirectory): Promise<string> {
+export async function pulumi(
+  stack: Pick<Stack, "env">,
+  args: readonly string[],
+  cwd = programDirectory,
+): Promise<string> {
   // `stack init` has no such option, and would not know what to do with the variable.
   const env = { ...stack.env, PULUMI_OPTION_CONFIG_FILE: undefined };
-  return run("pulumi", [...args, "--non-interactive"], { cwd, env });
+  try {
+    return await run("pulumi", [...args, "--non-interactive"], { cwd, env });
+  } catch (error) {
+    const [, name] = /no stack named '(.*?)' found/.exec((error as Error).message) ?? [];
+    if (name === undefined) throw error;
+    const cure =
+      name === "local"
+        ? "`bulkhead up` makes one"
+        : `\`pulumi stack init ${name}\` makes one, where \`pulumi whoami --verbose\` says that states are kept`;
+    throw new Error(`${name}: Pulumi has no state of it: ${cure}`, { cause: error });
+  }
 }
 
 /**
