@@ -79,7 +79,10 @@ export const bulkhead = new Command("bulkhead")
   .configureOutput({ outputError: () => undefined })
   .exitOverride()
   .hook("preAction", (_, command) => takeFlags(command))
-  .addHelpText("after", () => `\n${listed("Exit codes:", exitCodes)}\n\n${listed("Environment:", VARIABLES)}`);
+  .addHelpText(
+    "after",
+    () => `\n${listed("Exit codes:", exitCodes)}\n\n${listed("Environment:", VARIABLES)}\n\n${PAGES}`,
+  );
 for (const verb of verbs) adopt(bulkhead, verb);
 
 /** Runs the command with these arguments; gives its exit code. What is wrong is said in one line, and not thrown. */
@@ -104,6 +107,9 @@ const VARIABLES = [
   ["DEBUG=1", "shows where an error came from"],
   ["NO_COLOR=1", "takes colours away; they are on terminals alone"],
 ] as const;
+
+/** Messages name pages by their paths there. */
+const PAGES = "Pages, like docs/how-to/services.md, are in the package: node_modules/bulkhead/docs";
 
 /** A verb is like the command in what it does with errors and help; so are its own verbs. */
 function adopt(parent: Command, verb: Command): void {
