@@ -43,10 +43,14 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
     ],
     afterCreate: [new pulumi.ResourceHook(`${hostName}-watched`, ({ name }) => void end(watches.get(name)))],
     onError: [
-      new pulumi.ErrorHook(`${hostName}-explain`, async ({ name, newInputs }) => {
+      new pulumi.ErrorHook(`${hostName}-explain`, async ({ name, newInputs, errors }) => {
         const watch = watches.get(name);
         end(watch);
         if (watch === undefined || watch.explained) return false;
+        if (errors.some((error) => error.includes("No command specified"))) {
+          await pulumi.log.error(`${name}: ${NOTHING_TO_RUN}`);
+          return false;
+        }
         const inputs = newInputs as ContainerInputs;
         if (!triedTwice.has(name) && !hasGap(inputs) && (await removeUnanswered(watch))) {
           triedTwice.add(name);
@@ -286,6 +290,10 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
 const NO_SHELL = /"\/bin\/sh": (stat \/bin\/sh: )?no such file/;
 const WITHOUT_A_SHELL =
   "\nIts image has no /bin/sh, by which a service that hangs is ended: give reviveAfterHangs: 0 to do without that.";
+
+/** As Docker says it, the container was never made. */
+const NOTHING_TO_RUN =
+  "its image does not say what to run: give it a CMD in its Dockerfile, or the service a command in the program";
 
 /** As Docker's init says that there is nothing by that name. */
 const NO_SHELL_TO_RUN = /exec \/bin\/sh failed: No such file/;

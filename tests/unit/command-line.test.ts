@@ -171,6 +171,7 @@ test.each<[line: string, env: Record<string, string>, error: string]>([
   ["up --stack", {}, "option '-s, --stack <name>' argument missing: `bulkhead up --help` says what it takes"],
   ["up --stack prdo", {}, "--stack: there is no stack prdo: did you mean prod? Else give one of local, prod"],
   ["up", { STACK: "prdo" }, "STACK: there is no stack prdo: did you mean prod? Else give one of local, prod"],
+  ["up -s xyz", {}, "--stack: there is no stack xyz: give one of local, prod, or write Pulumi.xyz.yaml"],
   ["doctor -s ../../prod", {}, "--stack: there is no stack ../../prod: give one of local, prod"],
   ["audit --stack=", {}, "--stack: missing: give one of local, prod"],
   ["up", { YES: "0" }, "YES: is 0: give 1, or unset it"],

@@ -154,7 +154,7 @@ describe("the command that comments", { timeout: 60_000 }, () => {
       { PULL_REQUEST: "seven" },
       "option '--pull-request <number>' value 'seven' from env 'PULL_REQUEST' is invalid. Give a whole number from 1 on.",
     ],
-    [{ STACK: "nowhere" }, "STACK: there is no stack nowhere: give one of local, prod"],
+    [{ STACK: "nowhere" }, "STACK: there is no stack nowhere: give one of local, prod, or write Pulumi.nowhere.yaml"],
     [
       { COMMIT: undefined },
       "required option '--commit <sha>' not specified: `bulkhead ci comment --help` says what it takes",
