@@ -1,6 +1,7 @@
 // The command: `bulkhead VERB`. Each verb is a file here, and what it is made of a folder.
 import { styleText } from "node:util";
 import { Command, CommanderError } from "commander";
+import { saidOfArguments } from "./argument-errors.ts";
 import { audit } from "./audit.ts";
 import { backup, drill } from "./backup.ts";
 import { backupKey } from "./backup-key.ts";
@@ -78,7 +79,10 @@ export const bulkhead = new Command("bulkhead")
   .configureOutput({ outputError: () => undefined })
   .exitOverride()
   .hook("preAction", (_, command) => takeFlags(command))
-  .addHelpText("after", () => `\n${listed("Exit codes:", exitCodes)}\n\n${listed("Environment:", VARIABLES)}`);
+  .addHelpText(
+    "after",
+    () => `\n${listed("Exit codes:", exitCodes)}\n\n${listed("Environment:", VARIABLES)}\n\n${PAGES}`,
+  );
 for (const verb of verbs) adopt(bulkhead, verb);
 
 /** Runs the command with these arguments; gives its exit code. What is wrong is said in one line, and not thrown. */
@@ -92,7 +96,7 @@ export async function main(args: readonly string[]): Promise<void> {
       if (!(error instanceof CommanderError)) throw error;
       // The help has been shown: to somebody who asked for it, or who gave no verb.
       if (/^commander\.(help|version)/.test(error.code)) return error.exitCode;
-      error.message = error.message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ");
+      error.message = saidOfArguments(error, bulkhead, args);
       throw error;
     }
   });
@@ -103,6 +107,9 @@ const VARIABLES = [
   ["DEBUG=1", "shows where an error came from"],
   ["NO_COLOR=1", "takes colours away; they are on terminals alone"],
 ] as const;
+
+/** Messages name pages by their paths there. */
+const PAGES = "Pages, like docs/how-to/services.md, are in the package: node_modules/bulkhead/docs";
 
 /** A verb is like the command in what it does with errors and help; so are its own verbs. */
 function adopt(parent: Command, verb: Command): void {

@@ -53,7 +53,7 @@ async function goBack(
   { stack: name, to, latest, backup, from, ...accepted }: Options,
 ): Promise<number> {
   if (to === undefined && latest === undefined && backup === undefined)
-    throw new Error("give --to with a moment, --latest, or --backup with a name of `bulkhead backups`");
+    throw new Error("--to: missing: give it with a moment, or --latest, or --backup with a name of `bulkhead backups`");
   if (backup !== undefined && names.length > 1)
     throw new Error("--backup: is of one database or volume: give one name, or --to with a moment for all of them");
   const moment = latest ? "latest" : (backup ?? momentOf(to!, new Date()));

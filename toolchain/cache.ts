@@ -22,7 +22,11 @@ export async function kept(name: string, key: string, make: (directory: string) 
     await utimes(place, new Date(), new Date()).catch(() => undefined);
     return place;
   }
-  await mkdir(cacheDirectory(), { recursive: true });
+  await mkdir(cacheDirectory(), { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(
+      `${cacheDirectory()}: cannot be made (${error.code}): let yourself write there, or set XDG_CACHE_HOME to a folder that you can write`,
+    );
+  });
   const unlock = await lock(`${place}.lock`, name);
   try {
     if (existsSync(place)) return place;

@@ -3,6 +3,17 @@ const Module = require("node:module");
 const { homedir } = require("node:os");
 const { join } = require("node:path");
 
+// One that is too old would fail by a function that it lacks, and nobody would know why. package.json says the same.
+const NEEDED = "22.18";
+const [major, minor] = process.versions.node.split(".").map(Number);
+const [neededMajor, neededMinor] = NEEDED.split(".").map(Number);
+if (major < neededMajor || (major === neededMajor && minor < neededMinor)) {
+  process.stderr.write(
+    `error: Node ${process.versions.node} (${process.execPath}): too old: install ${NEEDED} or newer, https://nodejs.org\n`,
+  );
+  process.exit(1);
+}
+
 // Compiled code is kept between runs.
 Module.enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "bulkhead", "compile-cache"));
 

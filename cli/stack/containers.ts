@@ -61,7 +61,10 @@ export function ensureKnown(what: string, given: readonly string[], known: reado
   if (unknown.length === 0) return;
   const lines = unknown.map((name) => {
     const nearest = nearestTo(name, known);
-    const all = known.length === 0 ? "there is none" : `there are ${[...known].sort().join(", ")}`;
+    const all =
+      known.length === 0
+        ? "there is none: `bulkhead up` deploys what the program has"
+        : `there are ${[...known].sort().join(", ")}`;
     return `${name}: no such ${what}: ${nearest === undefined ? "" : `did you mean ${nearest}? `}${all}`;
   });
   throw new Error(lines.join("\n"));

@@ -45,7 +45,10 @@ export function existingStack(given: string, name: string | undefined): string {
   const listed =
     known.length > 0 ? `give one of ${known.join(", ")}` : `write a Pulumi.local.yaml in ${programDirectory} first`;
   if (!name) throw new Error(`${given}: missing: ${listed}`);
-  throw new Error(`${given}: there is no stack ${name}: ${meant ? `did you mean ${meant}? Else ` : ""}${listed}`);
+  // It may be about to be made.
+  const orMake = meant === undefined && known.length > 0 && /^[a-z0-9][a-z0-9-]*$/.test(name);
+  const cure = `${meant ? `did you mean ${meant}? Else ` : ""}${listed}${orMake ? `, or write Pulumi.${name}.yaml` : ""}`;
+  throw new Error(`${given}: there is no stack ${name}: ${cure}`);
 }
 
 /**
@@ -116,7 +119,13 @@ export function committedFile(stack: string): string {
 }
 
 export async function readStackFile(path: string): Promise<StackFile> {
-  return ((parse(await readFile(path, "utf8")) as StackFile | null) ?? {}) satisfies StackFile;
+  const text = await readFile(path, "utf8");
+  try {
+    return ((parse(text) as StackFile | null) ?? {}) satisfies StackFile;
+  } catch (error) {
+    const [what] = (error as Error).message.split("\n");
+    throw new Error(`${path}: cannot be read: ${what!.replace(/:$/, "")}: mend that line`, { cause: error });
+  }
 }
 
 /** Whether a value of a stack file is a secret, or has one in it. */
@@ -177,10 +186,24 @@ export async function prepareLocal(stack: Stack, images: Partial<Record<string, 
 }
 
 /** Runs pulumi for its output. */
-export function pulumi(stack: Pick<Stack, "env">, args: readonly string[], cwd = programDirectory): Promise<string> {
+export async function pulumi(
+  stack: Pick<Stack, "env">,
+  args: readonly string[],
+  cwd = programDirectory,
+): Promise<string> {
   // `stack init` has no such option, and would not know what to do with the variable.
   const env = { ...stack.env, PULUMI_OPTION_CONFIG_FILE: undefined };
-  return run("pulumi", [...args, "--non-interactive"], { cwd, env });
+  try {
+    return await run("pulumi", [...args, "--non-interactive"], { cwd, env });
+  } catch (error) {
+    const [, name] = /no stack named '(.*?)' found/.exec((error as Error).message) ?? [];
+    if (name === undefined) throw error;
+    const cure =
+      name === "local"
+        ? "`bulkhead up` makes one"
+        : `\`pulumi stack init ${name}\` makes one, where \`pulumi whoami --verbose\` says that states are kept`;
+    throw new Error(`${name}: Pulumi has no state of it: ${cure}`, { cause: error });
+  }
 }
 
 /**

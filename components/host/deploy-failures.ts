@@ -35,10 +35,14 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
     ],
     afterCreate: [new pulumi.ResourceHook(`${hostName}-watched`, ({ name }) => void end(watches.get(name)))],
     onError: [
-      new pulumi.ErrorHook(`${hostName}-explain`, async ({ name, newInputs }) => {
+      new pulumi.ErrorHook(`${hostName}-explain`, async ({ name, newInputs, errors }) => {
         const watch = watches.get(name);
         end(watch);
         if (watch === undefined || watch.explained) return false;
+        if (errors.some((error) => error.includes("No command specified"))) {
+          await pulumi.log.error(`${name}: ${NOTHING_TO_RUN}`);
+          return false;
+        }
         const inputs = newInputs as ContainerInputs;
         if (!triedTwice.has(name) && !hasGap(inputs) && (await removeUnanswered(watch))) {
           triedTwice.add(name);
@@ -104,6 +108,10 @@ async function untilItFails(watch: Watch): Promise<void> {
     else if (State.Status === "exited" && State.ExitCode !== 0) await explainAndRemove(watch, "failed");
   }
 }
+
+/** As Docker says it, the container was never made. */
+const NOTHING_TO_RUN =
+  "its image does not say what to run: give it a CMD in its Dockerfile, or the service a command in the program";
 
 /** Whether nothing else of it serves until it does: then it is not to be waited for twice as long. */
 function hasGap({ mustRun = false, ports = [], labels }: ContainerInputs): boolean {

@@ -10,7 +10,9 @@ export const programDirectory = nearestProgram(process.cwd()) ?? process.cwd();
 export function projectName(directory = programDirectory): string {
   const file = join(directory, "Pulumi.yaml");
   if (!existsSync(file))
-    throw new Error(`${directory}: no Pulumi.yaml here or above: run this in the folder of a Pulumi program`);
+    throw new Error(
+      `${directory}: no Pulumi.yaml here or above: run this in the folder of a program; \`bulkhead init\` writes one`,
+    );
   const { name } = parse(readFileSync(file, "utf8")) as { name?: unknown };
   if (typeof name !== "string") throw new Error(`${file}: name: missing: give the name of the project`);
   return name;

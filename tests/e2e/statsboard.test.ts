@@ -172,7 +172,8 @@ test.skipIf(!SOAK)("the image is smaller than one of a single stage", async () =
   console.log(
     `Image: ${inStages.toFixed(0)} MB, of a single stage ${single.toFixed(0)} MB: ${share.toFixed(2)} of it.`,
   );
-  expect(share).toBeLessThan(0.8);
+  // What the document aims at: 40 % less.
+  expect(share).toBeLessThan(0.6);
 });
 
 test("every point of the document is shown by a test that passed", ({ task }) => {

@@ -270,7 +270,7 @@ test("the token is its reader's file and nowhere else", async () => {
 test("a token made anew in the dashboard, and another image, come with the next update and lose no request", async () => {
   const before = (await reach.containers()).get("tunnel")!.Id;
   const url = `http://${DOMAIN}:${edge.clientsPort}/api/status`;
-  const load = startLoad({ url, address: "127.0.0.1", connections: 4, seconds: 120, requestsPerSecond: 20 });
+  const load = startLoad({ url, address: "127.0.0.1", connections: 4, seconds: 900, requestsPerSecond: 20 });
   await load.advance(5);
   tunnelThere().secret = Buffer.from("another secret of thirty-two bytes").toString("base64");
   await configureTunnel(await variants.of(cloudflared, "LABEL release=2"));

@@ -148,15 +148,21 @@ export class Example {
   async releasedUnderLoad(service: string, path: string, requestsPerSecond = 15): Promise<void> {
     const load = startLoad({
       ...{ url: this.address + path, address: "127.0.0.1", ca: this.ca() },
-      ...{ connections: 4, requestsPerSecond, seconds: 120 },
+      // Longer than the slowest update takes: it is ended below.
+      ...{ connections: 4, requestsPerSecond, seconds: 900 },
     });
     const before = await this.container(service);
-    await load.advance(20);
-    const up = await this.bulkhead("up");
-    expect(up, up.stderr).toMatchObject({ code: 0 });
-    await load.advance(20);
-    const { requests, failed, failures } = await load.stop();
-    console.log(JSON.stringify({ release: "under load", requests, failed, seconds: up.seconds }));
+    try {
+      await load.advance(20);
+      const up = await this.bulkhead("up");
+      expect(up, up.stderr).toMatchObject({ code: 0 });
+      console.log(JSON.stringify({ release: "under load", seconds: up.seconds }));
+      await load.advance(20);
+    } finally {
+      await load.stop();
+    }
+    const { requests, failed, failures } = await load.result;
+    console.log(JSON.stringify({ release: "under load", requests, failed }));
     expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
     expect((await this.container(service)).Id).not.toBe(before.Id);
   }

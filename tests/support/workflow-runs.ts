@@ -52,7 +52,9 @@ export class WorkflowRuns {
     // The first commit of all follows none.
     if (from !== "") await git("update-ref", `refs/heads/${branch}`, from.trim());
     await git("symbolic-ref", "HEAD", `refs/heads/${branch}`);
-    await git("add", "--all", "--", ".", ":!node_modules");
+    await git("add", "--all");
+    // A link of that name is no folder, and so not among what .gitignore has.
+    await git("rm", "--cached", "-r", "--quiet", "--ignore-unmatch", "node_modules");
     await git("commit", "--quiet", "--allow-empty", "--message", message);
     return (await git("rev-parse", "HEAD")).trim();
   }

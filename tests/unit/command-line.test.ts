@@ -157,20 +157,31 @@ test.each<[line: string, env: Record<string, string>, options: object]>([
 
 test.each<[line: string, env: Record<string, string>, error: string]>([
   ["upp", {}, "unknown command 'upp' (Did you mean up?)"],
-  ["xyzzy", {}, "unknown command 'xyzzy'"],
+  ["xyzzy", {}, "unknown command 'xyzzy': `bulkhead --help` lists all"],
+  ["deploy", {}, "unknown command 'deploy': here that is `bulkhead up`"],
+  ["ci xyzzy", {}, "unknown command 'xyzzy': `bulkhead ci --help` lists all"],
   ["ci driftissue", {}, "unknown command 'driftissue' (Did you mean drift-issue?)"],
   ["up --stakc prod", {}, "unknown option '--stakc' (Did you mean --stack?)"],
-  ["up --json", {}, "unknown option '--json'"],
-  ["up prod", {}, "too many arguments for 'up'. Expected 0 arguments but got 1: prod."],
-  ["up --stack", {}, "option '-s, --stack <name>' argument missing"],
+  ["up --json", {}, "unknown option '--json': `bulkhead up --help` says what it takes"],
+  [
+    "up prod",
+    {},
+    "too many arguments for 'up'. Expected 0 arguments but got 1: prod: `bulkhead up --help` says what it takes",
+  ],
+  ["up --stack", {}, "option '-s, --stack <name>' argument missing: `bulkhead up --help` says what it takes"],
   ["up --stack prdo", {}, "--stack: there is no stack prdo: did you mean prod? Else give one of local, prod"],
   ["up", { STACK: "prdo" }, "STACK: there is no stack prdo: did you mean prod? Else give one of local, prod"],
+  ["up -s xyz", {}, "--stack: there is no stack xyz: give one of local, prod, or write Pulumi.xyz.yaml"],
   ["doctor -s ../../prod", {}, "--stack: there is no stack ../../prod: give one of local, prod"],
   ["audit --stack=", {}, "--stack: missing: give one of local, prod"],
   ["up", { YES: "0" }, "YES: is 0: give 1, or unset it"],
   ["audit", { FORMAT: "jsno" }, "FORMAT: is jsno: give json, or unset it"],
   ["down", { DATA: "delte" }, "DATA: is delte: give delete or keep, or unset it"],
-  ["down --delete-data --keep-data", {}, "option '--delete-data' cannot be used with option '--keep-data'"],
+  [
+    "down --delete-data --keep-data",
+    {},
+    "option '--delete-data' cannot be used with option '--keep-data': give one of them",
+  ],
   ["rollback --to 0", {}, "option '--to <number>' argument '0' is invalid. Give a whole number from 1 on."],
   [
     "rollback",
@@ -195,7 +206,12 @@ test.each<[line: string, env: Record<string, string>, error: string]>([
     {},
     "NAME: ../x is not a name for a stack: give small letters, digits and hyphens",
   ],
-  ["ci comment --report x --commit y", {}, "required option '--pull-request <number>' not specified"],
+  [
+    "ci comment --report x --commit y",
+    {},
+    "required option '--pull-request <number>' not specified: `bulkhead ci comment --help` says what it takes",
+  ],
+  ["rotate", {}, "missing required argument 'name': `bulkhead rotate --help` says what it takes"],
 ])("%s with %j is refused: %s", async (line, env, error) => {
   expect(await run(line, env)).toEqual({ code: 1, stdout: "", stderr: `error: ${error}\n` });
 });
@@ -217,7 +233,7 @@ test("where there is no program, that is what is said", { timeout: 60_000 }, () 
     env: { PATH: process.env["PATH"] },
     encoding: "utf8",
   });
-  const error = `error: ${directory}: no Pulumi.yaml here or above: run this in the folder of a Pulumi program\n`;
+  const error = `error: ${directory}: no Pulumi.yaml here or above: run this in the folder of a program; \`bulkhead init\` writes one\n`;
   expect({ status, stdout, stderr }).toEqual({ status: 1, stdout: "", stderr: error });
 });
 

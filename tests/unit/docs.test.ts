@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { expect, test } from "vitest";
+import { resourceRules, stackRules } from "../../policy/rules.ts";
+import { rowsOfAuditPage } from "../support/audit-page.ts";
 import { projectDirectory } from "./source.ts";
 
 const pages = [
@@ -37,6 +39,20 @@ test("every file that a page names is there, tests above all", () => {
     "docs/a.md: tests/e2e/gone.test.ts is not there",
     "docs/a.md: no.test.ts is not there",
   ]);
+});
+
+test("what the README counts is what there is", () => {
+  // And the one that tells of exceptions.
+  const policies = resourceRules.length + stackRules.length + 1;
+  expect(texts["README.md"]).toContain(`and ${policies} policies judge each preview`);
+  const found = rowsOfAuditPage("At Cloudflare").length;
+  expect(texts["README.md"]).toContain(`\`audit\` finds ${found} of ${found} changes made by hand at Cloudflare`);
+  const [, failed, requests] = /^\| Bulkhead +\| +(\d+) of (\d+) /m.exec(texts["bench/results.md"]!)!;
+  const [, lost] = /^\| docker compose up -d +\| +(\d+) of /m.exec(texts["bench/results.md"]!)!;
+  const thousands = Number(requests).toLocaleString("en");
+  expect(texts["README.md"]).toMatch(
+    new RegExp(`${failed} of ${thousands} requests failed in the bench, where .docker compose up. lost ${lost}\\.`),
+  );
 });
 
 function brokenLinks(texts: Readonly<Record<string, string>>): string[] {

@@ -154,9 +154,12 @@ describe("the command that comments", { timeout: 60_000 }, () => {
       { PULL_REQUEST: "seven" },
       "option '--pull-request <number>' value 'seven' from env 'PULL_REQUEST' is invalid. Give a whole number from 1 on.",
     ],
-    [{ STACK: "nowhere" }, "STACK: there is no stack nowhere: give one of local, prod"],
-    [{ COMMIT: undefined }, "required option '--commit <sha>' not specified"],
-    [{ COMMIT: "" }, "required option '--commit <sha>' not specified"],
+    [{ STACK: "nowhere" }, "STACK: there is no stack nowhere: give one of local, prod, or write Pulumi.nowhere.yaml"],
+    [
+      { COMMIT: undefined },
+      "required option '--commit <sha>' not specified: `bulkhead ci comment --help` says what it takes",
+    ],
+    [{ COMMIT: "" }, "required option '--commit <sha>' not specified: `bulkhead ci comment --help` says what it takes"],
     [{ GITHUB_TOKEN: undefined }, "GITHUB_TOKEN: missing: GitHub Actions sets it, or the workflow's step has to"],
   ])("is refused with %o", async (env, message) => {
     expect(await run(env)).toMatchObject({ code: 1, stderr: `error: ${message}\n` });

@@ -1,5 +1,6 @@
 // What is loaded before the program, and makes its runs fast.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { projectDirectory } from "./source.ts";
@@ -82,4 +83,21 @@ test("what measures calls, and what runs pulumi, is loaded when it is used", () 
     encoding: "utf8",
   });
   expect(JSON.parse(said)).toEqual({ before: 0, automation: "function", more: true });
+});
+
+test.each([
+  ["20.20.2", false],
+  ["22.17.9", false],
+  ["22.18.0", true],
+  ["24.0.0", true],
+])("Node %s will do: %s", (version, will) => {
+  const faked = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${version}" } });`;
+  const program = `${faked} require(${JSON.stringify(start)});`;
+  const { status, stderr } = spawnSync(process.execPath, ["-e", program], { encoding: "utf8" });
+  const error = `error: Node ${version} (${process.execPath}): too old: install 22.18 or newer, https://nodejs.org\n`;
+  expect({ status, stderr }).toEqual(will ? { status: 0, stderr: "" } : { status: 1, stderr: error });
+  const { engines } = JSON.parse(readFileSync(join(projectDirectory, "package.json"), "utf8")) as {
+    engines: { node: string };
+  };
+  expect(engines.node).toBe(">=22.18");
 });

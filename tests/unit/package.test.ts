@@ -37,9 +37,11 @@ beforeAll(() => {
   );
 }, BUILD_MS);
 
-test("it is small, and has no file but the built ones, and those that npm asks for", () => {
+test("it is small, and has no file but the built ones, the pages that messages name, and those that npm asks for", () => {
   expect(packed.size).toBeLessThan(MOST_BYTES);
-  const others = paths().filter((path) => !path.startsWith("dist/"));
+  expect(paths()).toContain("docs/how-to/backup.md");
+  expect(paths().filter((path) => path.startsWith("docs/contributing/"))).toEqual([]);
+  const others = paths().filter((path) => !/^(dist|docs)\//.test(path));
   expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
   const sources = paths().filter((path) => path.endsWith(".ts") && !path.endsWith(".d.ts"));
   expect(sources.filter((path) => !WRITTEN.test(path.replace("dist/", "")))).toEqual([]);

@@ -28,6 +28,8 @@ test("dependencies come before sources, in stages, with hashes", () => {
   expect(dependencies).not.toContain("COPY src");
   expect(tests).toContain("pytest");
   expect(runs).not.toMatch(/pip /);
+  // It would be a second copy of all packages, in a layer of its own.
+  expect(runs).toMatch(/chmod -R \S+ alembic\.ini health\.sh migrations src\n/);
   const [, packages, site] = read("frontend/Dockerfile").split(/^FROM .*\n/m);
   expect(packages).toContain("npm ci --ignore-scripts");
   expect(packages).not.toContain("COPY src");

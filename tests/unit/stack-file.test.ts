@@ -1,5 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { settings } from "../../settings.ts";
+import { readStackFile } from "../../cli/stack/stack.ts";
 import { copyStackFile, setImages, type Differences } from "../../cli/stack/stack-file.ts";
 
 const PROD = `# Reach in production.
@@ -110,4 +114,14 @@ describe("images of another stack", () => {
       "frontend: built on the host, and on no other: push the image to a registry",
     );
   });
+});
+
+test("one that is no YAML is named, with the line", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "bulkhead-stack-file-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, "Pulumi.prod.yaml");
+  writeFileSync(file, "config:\n  shop:edge: {}\n  shop:edge: {}\n");
+  await expect(readStackFile(file)).rejects.toThrow(
+    `${file}: cannot be read: Map keys must be unique at line 3, column 3: mend that line`,
+  );
 });

@@ -58,6 +58,8 @@ test("dependencies come before sources, in stages", () => {
   const [, dependencies, tests, runs] = read("Dockerfile").split(/^FROM .*\n/m) as [string, string, string, string];
   expect(dependencies.indexOf("COPY requirements.txt")).toBeLessThan(dependencies.indexOf("--require-hashes"));
   expect(dependencies).not.toMatch(/COPY src/);
+  // It would be a second copy of all packages, in a layer of its own.
+  expect(runs).toMatch(/chmod -R \S+ alembic\.ini health\.sh migrations src\n/);
   expect(tests.indexOf("--require-hashes")).toBeLessThan(tests.indexOf("COPY src"));
   expect(runs).not.toMatch(/pip|poetry/);
   expect(runs.indexOf("COPY --from=dependencies")).toBeLessThan(runs.indexOf("/app/src src"));

@@ -156,6 +156,13 @@ describe("the cache", () => {
     expect(entries()).toEqual(["thing-k1"]);
   });
 
+  test("that cannot be made is named, with what to do", async () => {
+    writeFileSync(join(directory, "bulkhead"), "a file");
+    await expect(kept("thing", "k1", fill("one"))).rejects.toThrow(
+      /^\/.*\/bulkhead: cannot be made \(EEXIST\): let yourself write there, or set XDG_CACHE_HOME to /,
+    );
+  });
+
   test("takes nothing half-finished for finished", async () => {
     const broken = kept("thing", "k1", async (place) => {
       await fill("half")(place);

@@ -162,7 +162,8 @@ describe("make itself", { timeout: 60_000 }, () => {
   });
 
   test("gives the command what it takes", () => {
-    const refusal = "error: STACK: there is no stack no-such-stack: give one of local, prod";
+    const refusal =
+      "error: STACK: there is no stack no-such-stack: give one of local, prod, or write Pulumi.no-such-stack.yaml";
     expect(make(["doctor", "STACK=no-such-stack"]).errors).toEqual([refusal]);
     expect(make(["doctor"], { STACK: "no-such-stack" }).errors).toEqual([refusal]);
   });
