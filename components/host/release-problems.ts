@@ -1,5 +1,5 @@
 import { composedProblems } from "./composed.ts";
-import type { Health } from "./container.ts";
+import type { Health } from "./health.ts";
 import { isUidGid } from "./data-volume.ts";
 import type { Limits } from "./hardening.ts";
 import { refuse } from "./refuse.ts";
