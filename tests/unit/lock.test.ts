@@ -139,7 +139,9 @@ describe("a state elsewhere", () => {
     const free = stackInBucket("echo 'error: a stack named prod already exists' >&2; exit 255");
     expect(await lockHolders(free)).toEqual([]);
     const unknown = stackInBucket("echo \"error: no stack named 'prod' found\" >&2; exit 255");
-    await expect(lockHolders(unknown)).rejects.toThrow("no stack named 'prod' found");
+    await expect(lockHolders(unknown)).rejects.toThrow(
+      "prod: Pulumi has no state of it: `pulumi stack init prod` makes one",
+    );
   });
 
   test("is unlocked by pulumi itself", async () => {
