@@ -1,7 +1,7 @@
 // `bulkhead audit`: whether the host, and what is at Cloudflare, is as the stack promises, field by field. It changes nothing.
 import { examples, exitsWith, jsonFlag, stackCommand, type StackOptions } from "./command.ts";
 import { DONE, FAILED } from "./exit-codes.ts";
-import type { Finding } from "./audit/drift.ts";
+import type { Finding } from "./audit/finding.ts";
 import { readBack } from "./audit/audit.ts";
 import { openStack } from "./stack/stack.ts";
 import { red } from "./report/colour.ts";

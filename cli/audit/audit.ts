@@ -1,6 +1,7 @@
 import { cloudflareFindings } from "./cloudflare-drift.ts";
 import { cloudflareState } from "./cloudflare-state.ts";
-import { findings, prunedOf, restartedOf, type Finding } from "./drift.ts";
+import { findings, prunedOf, restartedOf } from "./drift.ts";
+import type { Finding } from "./finding.ts";
 import { hostState } from "./host-state.ts";
 import { lookFromOutside, servicesIn } from "../doctor/outside.ts";
 import { promises, type Deployment } from "./expected-state.ts";

@@ -1,7 +1,7 @@
 import { kinds, type Fields } from "./cloudflare-fields.ts";
 import type { CloudflareState } from "./cloudflare-records.ts";
 import { ofType } from "./cloudflare-state.ts";
-import type { Finding } from "./drift.ts";
+import type { Finding } from "./finding.ts";
 import type { ExpectedAtCloudflare, ExpectedCloudflare } from "./expected-state.ts";
 
 /** All that differs at Cloudflare, and what is there that the stack did not make. No value of a token is in it. */

@@ -2,7 +2,7 @@
 import type { Engine } from "../../components/docker-engine/client.ts";
 import { outputOf } from "../backup/parts.ts";
 import type { ExpectedContainer, ExpectedState } from "./expected-state.ts";
-import type { Finding } from "./drift.ts";
+import type { Finding } from "./finding.ts";
 import { hasRole } from "./expected-state.ts";
 
 export interface ServerState {

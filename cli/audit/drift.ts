@@ -3,17 +3,8 @@ import { daemonSettings } from "../../components/docker-engine/daemon-settings.t
 import { engineChecks } from "../doctor/host-checks.ts";
 import { serverFindings } from "./database-state.ts";
 import { timesStarted, type ContainerState, type HostState } from "./host-state.ts";
+import type { Finding } from "./finding.ts";
 import type { ExpectedState, ExpectedContainer } from "./expected-state.ts";
-
-/** One thing on the host that is not as the stack promises. */
-export interface Finding {
-  /** Its name in the program, or on the host where the program does not know it. */
-  resource: string;
-  field: string;
-  promised: string;
-  found: string;
-  cure: string;
-}
 
 /** All that differs. Values that may be secret are never in it. */
 export function findings(promised: ExpectedState, host: HostState, stackLabel: string): Finding[] {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Finding } from "../audit/drift.ts";
+import type { Finding } from "../audit/finding.ts";
 import { cell, markdownTable } from "./markdown.ts";
 
 /** What a refresh would change of one resource in the state. */

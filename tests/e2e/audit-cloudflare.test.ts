@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { cloudflareFindings } from "../../cli/audit/cloudflare-drift.ts";
 import { cloudflareState } from "../../cli/audit/cloudflare-state.ts";
-import type { Finding } from "../../cli/audit/drift.ts";
+import type { Finding } from "../../cli/audit/finding.ts";
 import { promises, type Deployment } from "../../cli/audit/expected-state.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { rowsOfAuditPage, row } from "../support/audit-page.ts";

@@ -1,7 +1,8 @@
 // What somebody changed by hand on the host of a live stack: each by its own command, each found, and nothing else. The
 // same is put to `pulumi refresh`.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { findings, type Finding } from "../../cli/audit/drift.ts";
+import { findings } from "../../cli/audit/drift.ts";
+import type { Finding } from "../../cli/audit/finding.ts";
 import { refreshChanges } from "../../cli/report/drift-report.ts";
 import { hostState } from "../../cli/audit/host-state.ts";
 import { promises, type Deployment } from "../../cli/audit/expected-state.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
-import type { Finding } from "../../cli/audit/drift.ts";
+import type { Finding } from "../../cli/audit/finding.ts";
 import type { DaemonInfo } from "../../components/docker-engine/daemon-settings.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { everyStacks, images as pinned } from "../support/images.ts";

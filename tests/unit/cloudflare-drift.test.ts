@@ -5,7 +5,7 @@ import { CloudflareApi } from "../../cli/audit/cloudflare-api.ts";
 import { cloudflareFindings } from "../../cli/audit/cloudflare-drift.ts";
 import type { CloudflareState } from "../../cli/audit/cloudflare-records.ts";
 import { cloudflareState } from "../../cli/audit/cloudflare-state.ts";
-import type { Finding } from "../../cli/audit/drift.ts";
+import type { Finding } from "../../cli/audit/finding.ts";
 import { promises, type ExpectedCloudflare } from "../../cli/audit/expected-state.ts";
 import { permissionGroups } from "../support/cloudflare/access.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";

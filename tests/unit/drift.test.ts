@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { fields } from "../../cli/audit/container-fields.ts";
 import { isServer, serverFindings } from "../../cli/audit/database-state.ts";
-import { findings, prunedOf, restartedOf, type Finding } from "../../cli/audit/drift.ts";
+import { findings, prunedOf, restartedOf } from "../../cli/audit/drift.ts";
+import type { Finding } from "../../cli/audit/finding.ts";
 import type { ContainerState, HostState } from "../../cli/audit/host-state.ts";
 import { promises, type ExpectedState } from "../../cli/audit/expected-state.ts";
 import { soundEngine } from "./sound-engine.ts";
