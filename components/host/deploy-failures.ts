@@ -48,7 +48,7 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
         end(watch);
         if (watch === undefined || watch.explained) return false;
         const inputs = newInputs as ContainerInputs;
-        if (!triedTwice.has(name) && !hasGap(inputs) && (await removeUnanswered(watch))) {
+        if (!triedTwice.has(name) && !hasGap(inputs, watch) && (await removeUnanswered(watch))) {
           triedTwice.add(name);
           await begin(name, inputs);
           // Pulumi tries again.
@@ -209,9 +209,13 @@ interface Inspected {
   };
 }
 
-/** Whether nothing else of it serves until it does: then it is not to be waited for twice as long. */
-function hasGap({ mustRun = false, ports = [], labels }: ContainerInputs): boolean {
-  return !mustRun || ports.length > 0 || labels.some(({ label }) => label === "bulkhead.rollout");
+/**
+ * Whether nothing of what was there before it serves until it does: then it is not to be waited for twice as long. A job is
+ * never made twice.
+ */
+function hasGap({ mustRun = false, ports = [], labels }: ContainerInputs, { before }: Watch): boolean {
+  if (!mustRun) return true;
+  return before.size > 0 && (ports.length > 0 || labels.some(({ label }) => label === "bulkhead.rollout"));
 }
 
 /** Gives whether it runs, and no health check of it got an answer in time: it is removed then. */
