@@ -44,7 +44,7 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
           return false;
         }
         const inputs = newInputs as ContainerInputs;
-        if (!triedTwice.has(name) && !hasGap(inputs) && (await removeUnanswered(watch))) {
+        if (!triedTwice.has(name) && !hasGap(inputs, watch) && (await removeUnanswered(watch))) {
           triedTwice.add(name);
           await begin(name, inputs);
           // Pulumi tries again.
@@ -113,7 +113,11 @@ async function untilItFails(watch: Watch): Promise<void> {
 const NOTHING_TO_RUN =
   "its image does not say what to run: give it a CMD in its Dockerfile, or the service a command in the program";
 
-/** Whether nothing else of it serves until it does: then it is not to be waited for twice as long. */
-function hasGap({ mustRun = false, ports = [], labels }: ContainerInputs): boolean {
-  return !mustRun || ports.length > 0 || labels.some(({ label }) => label === "bulkhead.rollout");
+/**
+ * Whether nothing of what was there before it serves until it does: then it is not to be waited for twice as long. A job is
+ * never made twice.
+ */
+function hasGap({ mustRun = false, ports = [], labels }: ContainerInputs, { before }: Watch): boolean {
+  if (!mustRun) return true;
+  return before.size > 0 && (ports.length > 0 || labels.some(({ label }) => label === "bulkhead.rollout"));
 }

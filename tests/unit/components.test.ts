@@ -453,13 +453,19 @@ describe("the pids limit", () => {
 
 describe("a container that fails", () => {
   /** An engine with the old container and, once it is asked for after that, the new one. */
-  function engineWith(states: object[], log = "", RestartCounts: number[] = [0], Env: string[] | null = null) {
+  function engineWith(
+    states: object[],
+    log = "",
+    RestartCounts: number[] = [0],
+    Env: string[] | null = null,
+    before = [{ Id: "old" }],
+  ) {
     let listed = 0;
     let looked = 0;
     const at = <T>(list: T[]) => list[Math.min(looked, list.length - 1)];
     return (request: string) => {
       if (request === `GET /containers/json?all=1&filters=${filters}`)
-        return [...(listed++ > 0 && states.length > 0 ? [{ Id: "new" }] : []), { Id: "old" }];
+        return [...(listed++ > 0 && states.length > 0 ? [{ Id: "new" }] : []), ...before];
       if (request === "GET /containers/new/json") {
         const answer = {
           ...{ Id: "new", Name: "/reach-test-it-1", State: at(states), RestartCount: at(RestartCounts) },
@@ -550,6 +556,19 @@ describe("a container that fails", () => {
       "it: no health check of it got an answer in time: the host may be busy; it is tried once more",
     ]);
     expect(removed()).toEqual(["DELETE /containers/new?force=1"]);
+    await stop();
+  });
+
+  test("on a busy host is tried once more also where there may be only one, if there was none before", async () => {
+    // The hook of a stop-first container asks first.
+    let asked = 0;
+    const engine = engineWith([STARTING], "", [0], null, []);
+    const { failed, said, stop } = await creation(
+      (request) => (request.startsWith("GET /containers/json") && asked++ === 0 ? [] : engine(request)),
+      { rollout: "stop-first" },
+    );
+    expect(await failed()).toContain(true);
+    expect(said.join("\n")).toContain("it is tried once more");
     await stop();
   });
 
