@@ -8,6 +8,7 @@ import { Proxy, type ProxyArgs } from "./edge/proxy.ts";
 import { ServedRoutes } from "./edge/served-routes.ts";
 import { DockerHost } from "./host/docker-host.ts";
 import { provideImages } from "./host/provided-images.ts";
+import { refuseUnknownData } from "./host/named-data.ts";
 import { Networks } from "./host/networks.ts";
 import { beforeProgramEnds } from "./program-end.ts";
 import { SECRET_OF } from "./settings/dns-providers.ts";
@@ -99,6 +100,7 @@ export async function platform(config: Config, { pages }: PlatformOptions = {}):
     stackOutputs: () => {
       ends();
       edge.claims.refuseIdleTcp();
+      refuseUnknownData();
       const services = [...edge.endOfServices()];
       new ServedRoutes("routes", { edge });
       const programs = [...host.programs].map(ofProgram);

@@ -3,6 +3,7 @@ import aws4 from "aws4";
 import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { DockerHost } from "../host/docker-host.ts";
+import { saidOf } from "../host/named-data.ts";
 import type { Vault } from "./vault.ts";
 
 /**
@@ -11,7 +12,7 @@ import type { Vault } from "./vault.ts";
  * @throws Error if it is no base backup's name.
  */
 export function beginsBesideOf(name: string): string | undefined {
-  const beside = new pulumi.Config().getObject<Record<string, string>>("beginsEmpty")?.[name];
+  const beside = saidOf<string>("beginsEmpty", name);
   if (beside === undefined || BASE_BACKUP.test(beside)) return beside;
   throw new Error(
     `beginsEmpty.${name}: ${beside} is no base backup: give the name that the refusal said, or leave it out`,

@@ -6,6 +6,7 @@ import { DataVolume } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import type { Limits } from "../host/hardening.ts";
 import { Job, type JobArgs } from "../host/job.ts";
+import { saidOf } from "../host/named-data.ts";
 import { idProblems, serveProblems } from "../host/restore.ts";
 
 /** What `bulkhead upgrade-database` writes into the stack file, as `upgrade.NAME`. */
@@ -28,7 +29,7 @@ export interface Upgrade {
  * @throws Error with all that is wrong with it.
  */
 export function upgradeOf(name: string, version: number): Upgrade | undefined {
-  const upgrade = new pulumi.Config().getObject<Record<string, Upgrade>>("upgrade")?.[name];
+  const upgrade = saidOf<Upgrade>("upgrade", name);
   if (upgrade === undefined) return undefined;
   const { id, from, to, image, serve } = upgrade;
   const problems = [

@@ -1,4 +1,4 @@
-import * as pulumi from "@pulumi/pulumi";
+import { saidOf } from "./named-data.ts";
 
 /** What `bulkhead restore` writes into the stack file, as `restore.NAME`. */
 export interface Restore {
@@ -27,7 +27,7 @@ export interface Restores {
  * @throws Error with all that is wrong with it.
  */
 export function restoresOf(name: string, vault: { copy?: object | undefined } | undefined): Restores {
-  const restore = new pulumi.Config().getObject<Record<string, Restore>>("restore")?.[name];
+  const restore = saidOf<Restore>("restore", name);
   if (restore === undefined) return { served: undefined, tried: undefined };
   const { before, serve = false } = restore;
   const problems = [

@@ -9,6 +9,7 @@ import { drillsIn, listed } from "../../cli/backup/list.ts";
 import { momentOf, servedRestore } from "../../cli/backup/restore.ts";
 import { changed } from "../../cli/backup/update-with.ts";
 import { configKey } from "../../cli/stack/program.ts";
+import { refuseUnknownData } from "../../components/host/named-data.ts";
 import { dataFields } from "../../components/settings/data.ts";
 import { object } from "../../components/settings/fields.ts";
 import { invariants } from "../../testing/invariants.ts";
@@ -170,6 +171,15 @@ describe("a restore", () => {
     ],
   ])("refuses %j", async (restore, args, message) => {
     await expect(withRestore(restore, args)).rejects.toThrow(message);
+  });
+
+  test("of a name that the program does not have is refused: its data would begin empty", async () => {
+    const one = { id: "r1", to: "latest" };
+    const config = { "reach:restore": JSON.stringify({ db: one, dbs: one }), "reach:beginsEmpty": '{"shop":"x"}' };
+    await expect(recorded({ onDatabase: refuseUnknownData }, { config })).rejects.toThrow(
+      "restore.dbs: the program has no such database or volume: did you mean db? Else take it out of the stack file\n" +
+        "beginsEmpty.shop: the program has no such database or volume: take it out of the stack file",
+    );
   });
 
   test("is written into the stack file, whose comments stay", () => {

@@ -43,6 +43,16 @@ test("without a name it is that of the Pulumi.yaml here", async () => {
   expect((await record(() => undefined)).stackName).toBe("reach-test");
 });
 
+test("a restore of what the program does not have is refused at its end", async () => {
+  const program = async () => void (await platform(defineSettings().load())).stackOutputs();
+  const options = {
+    settings: { host: "local", domain: "example.com", certificates: { kind: "acme", email: "you@example.com" } },
+    secretSettings: { dnsApiToken: TOKEN },
+    config: { "reach:restore": JSON.stringify({ db: { id: "r1", to: "latest", serve: true } }) },
+  };
+  await expect(record(program, options)).rejects.toThrow("restore.db: the program has no such database or volume");
+});
+
 describe("a program that never calls stackOutputs()", () => {
   const settings = { host: "local", domain: "example.com", certificates: { kind: "acme", email: "you@example.com" } };
   const options = { settings, secretSettings: { dnsApiToken: TOKEN } };
