@@ -10,7 +10,8 @@ import { SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
 import { limitProblems, wholeNumber } from "./argument-problems.ts";
 import type { Vault } from "./vault.ts";
-import { DATA_PATH, USER, type Postgres } from "./postgres.ts";
+import type { Postgres } from "./postgres.ts";
+import { DATA_PATH, USER } from "./postgres-volumes.ts";
 
 export interface BackupArgs {
   /** Made with a vault. */

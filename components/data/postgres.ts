@@ -4,18 +4,13 @@ import type { Network } from "@pulumi/docker/network.js";
 import * as volume from "@pulumi/docker/volume.js";
 import * as pulumi from "@pulumi/pulumi";
 import { Container } from "../host/container.ts";
-import { DataVolume } from "../host/data-volume.ts";
+import type { DataVolume } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import { dataNetwork } from "../host/networks.ts";
 import { Courier } from "../host/file-volume.ts";
 import { Job, type JobArgs } from "../host/job.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
-import { dataImages } from "./images.ts";
-import { restoresOf, WAS_REPLACED, type Restore } from "../host/restore.ts";
-import { beginsBesideOf, refuseToBeginEmpty } from "./begins-empty.ts";
-import { restoredVolume } from "./restore.ts";
-import { upgradedVolume, upgradeOf } from "./upgrade.ts";
 import type { Vault } from "./vault.ts";
 import {
   consumerProblems,
@@ -26,6 +21,7 @@ import {
   type PostgresArgs,
 } from "./postgres-args.ts";
 import { tuned, type PostgresSettings } from "./postgres-settings.ts";
+import { DATA_PATH, serverVolumes, USER, whatServes, type Socket } from "./postgres-volumes.ts";
 
 export type { Login, LoginArgs, PostgresArgs };
 
@@ -56,24 +52,17 @@ export class Postgres extends pulumi.ComponentResource {
   readonly beginsBeside: string | undefined;
   /** Names of its databases. */
   readonly databases: readonly string[];
-  readonly #socket: Mounted;
+  readonly #socket: Socket;
   readonly #ready: Job;
 
   /** @throws Error with all that is wrong with the arguments. */
   constructor(name: string, args: PostgresArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Postgres", name, {}, { providers: [args.host.provider], ...opts });
     const { host, limits, connections = 50, maxMb } = args;
-    const { databases, settings = {}, deadlineSeconds = 120, withoutBackup, leaves } = args;
+    const { databases, settings = {}, deadlineSeconds = 120 } = args;
     refuse(name, problemsOf(args));
-    const { served: restore, tried } = restoresOf(name, args.vault);
-    const upgrade = upgradeOf(name, args.version ?? 17);
-    // The newer of both is what it has.
-    const isUpgraded = upgrade?.serve === true && upgrade.restored === restore?.id;
-    // As long as a trial is made, the old server serves.
-    const isTried = upgrade !== undefined && !upgrade.serve;
-    const newImage = args.image ?? dataImages.postgres;
-    const image = isTried ? upgrade.image : newImage;
-    const version = isTried ? upgrade.from : (args.version ?? 17);
+    const serves = whatServes(name, args);
+    const { image, version } = serves;
     this.name = name;
     this.image = image;
     this.version = version;
@@ -82,44 +71,17 @@ export class Postgres extends pulumi.ComponentResource {
     this.host = host;
     this.databases = Object.keys(databases);
     this.vault = args.vault;
-    this.beginsBeside = beginsBesideOf(name);
-    const own = { host, vault: args.vault!, volume: host.named(`${name}-data`), beside: this.beginsBeside };
+    this.beginsBeside = serves.beginsBeside;
     this.network = dataNetwork(host, name, this);
-    this.data = new DataVolume(
-      `${name}-data`,
-      {
-        host,
-        owner: USER,
-        maxMb,
-        withoutBackup: restore || isUpgraded ? { why: WAS_REPLACED } : withoutBackup,
-        leaves,
-        kind: "postgres",
-        beforeCreate: args.vault && !restore && !isUpgraded ? [refuseToBeginEmpty(name, own)] : [],
-      },
-      { parent: this },
-    );
-    const restoredTo = (to: Restore) =>
-      restoredVolume(name, { host, image, vault: args.vault!, restore: to, maxMb }, { parent: this });
-    const trial = tried && restoredTo(tried);
-    const restored = restore && restoredTo(isUpgraded ? { ...restore, serve: false } : restore);
     const socketVolume = new volume.Volume(
       `${name}-socket`,
       { labels: host.labels({ "bulkhead.name": `${name}-socket` }) },
       { parent: this },
     );
     this.#socket = { name: socketVolume.name, path: SOCKET_PATH, writable: true };
-    const before = restored?.volume ?? this.data;
-    const upgraded =
-      upgrade &&
-      upgradedVolume(
-        name,
-        {
-          ...{ host, image: newImage, upgrade, limits, maxMb, old: before.volumeName, socket: this.#socket },
-          ...{ withoutBackup, isLeft: upgrade.serve === true && !isUpgraded },
-        },
-        { parent: this },
-      );
-    this.served = isUpgraded ? upgraded!.volume : before;
+    const volumes = serverVolumes(name, args, { serves, socket: this.#socket, parent: this });
+    this.data = volumes.data;
+    this.served = volumes.served;
     const data = { name: this.served.volumeName, path: DATA_PATH, writable: true, noCopy: true } as const;
     const { atStart, running } = tuned(limits, connections, maxMb, settings);
     const ofConnections = { memoryMb: 256, cpus: 1, pids: 32 };
@@ -132,10 +94,7 @@ export class Postgres extends pulumi.ComponentResource {
         volumes: [data],
         deadlineSeconds: 120,
       },
-      {
-        parent: this,
-        dependsOn: [(isUpgraded ? upgraded : restored)?.done ?? this.data, ...(trial ? [trial.done] : [])],
-      },
+      { parent: this, dependsOn: volumes.filled },
     );
     const configuration = new Courier(
       `${name}-configuration`,
@@ -148,12 +107,7 @@ export class Postgres extends pulumi.ComponentResource {
         ...{ host, image, limits, role: "database", run: "always", rollout: "stop-first", user: USER },
         entrypoint: ["/bin/sh", "-c", START, name],
         command: flags(atStart),
-        // The provider takes another volume for no change (seen in 5.2.0), and another setting for one.
-        env: {
-          PGDATA: DATA_PATH,
-          ...(restore && { RESTORED: restore.id }),
-          ...(isUpgraded && { UPGRADED: upgrade.id }),
-        },
+        env: { PGDATA: DATA_PATH, ...volumes.env },
         networks: [{ name: this.network.name, aliases: [name] }],
         volumes: [data, this.#socket, { name: configuration.volumeName, path: "/etc/bulkhead" }],
         // For parallel queries; of the memory that it has anyway.
@@ -267,15 +221,6 @@ interface SocketJob extends Pick<JobArgs, "script" | "scriptArguments" | "labels
   dependsOn: pulumi.Resource;
 }
 
-interface Mounted {
-  name: pulumi.Output<string>;
-  path: string;
-  writable: true;
-}
-
-/** `postgres` in the official image on Debian. */
-export const USER = "999:999";
-export const DATA_PATH = "/var/lib/postgresql/data";
 const SOCKET_PATH = "/var/run/postgresql";
 const script = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8");
 const INIT = script("postgres-init.sh");
