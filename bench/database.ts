@@ -20,8 +20,8 @@ import { insideEngine, quick } from "./inside.ts";
 import { describeMachine, writePart } from "./results.ts";
 
 const ROUNDS = quick ? 1 : 3;
-const SECONDS = quick ? 2 : 10;
-const SCALE = quick ? 1 : 10;
+const SECONDS = quick ? 2 : 8;
+const SCALE = quick ? 1 : 5;
 const CROWD = quick ? 200 : 1000;
 const LABEL = "database-database";
 const LIMITS = { memoryMb: 1024, cpus: 1, pids: 150 };

@@ -174,9 +174,14 @@ export async function startMoto() {
   const exited = once(moto, "exit");
   const ask = (method: string, path: string, headers: Record<string, string> = {}) =>
     fetch(`http://127.0.0.1:${port}${path}`, { method, headers });
-  const deadline = Date.now() + 60_000;
+  // On a busy machine it loads for more than a minute.
+  const deadline = Date.now() + 180_000;
   while (!(await ask("GET", "/").catch(() => undefined))) {
-    if (moto.exitCode !== null || Date.now() > deadline) throw new Error("moto does not answer");
+    if (moto.exitCode !== null) throw new Error(`moto ended with ${moto.exitCode}`);
+    if (Date.now() > deadline) {
+      moto.kill();
+      throw new Error("moto does not answer");
+    }
     await sleep(100);
   }
   const made = new Set<string>();
