@@ -12,8 +12,8 @@ export type Registries = Readonly<Record<string, { user: string; token: string }
  * Has Docker pull every image that the host has not, before anything is made. A registry is told who asks: as the stack says
  * in `registries`, else as `docker login` on this machine did. Docker keeps none of it, and neither does the state.
  *
- * @throws RunError with every image that a registry refuses, or that is for another kind of processor. What else keeps an
- *   image away is told by the container that needs it.
+ * @throws RunError with every image that a registry refuses, or that is for another kind of processor, and with one for the
+ *   edge that names a user. What else keeps an image away is told by the container that needs it.
  */
 export async function provideImages(
   engine: Engine,
@@ -26,19 +26,31 @@ export async function provideImages(
   const problems = await Promise.all(
     Object.entries(images).map(async ([key, reference]) => {
       if (reference === undefined) return [];
-      const found = () => engine.find<{ Architecture: string }>(`/images/${reference}/json`);
+      const found = () => engine.find<Image>(`/images/${reference}/json`);
       let image = await found();
       if (image === undefined) {
         const refused = await pull(engine, reference, registries);
         if (refused !== undefined) return [`images.${key}: ${refused}`];
         image = await found();
       }
-      return image === undefined || image.Architecture === host
-        ? []
-        : [otherProcessor(`images.${key}`, reference, image.Architecture, host)];
+      if (image === undefined) return [];
+      return [
+        ...(image.Architecture === host ? [] : [otherProcessor(`images.${key}`, reference, image.Architecture, host)]),
+        // It carries files into volumes too, and Docker gives all of them to the user that an image names.
+        ...(key === "traefik" && image.Config?.User
+          ? [
+              `images.traefik: ${reference} names the user ${image.Config.User}: give one without USER, as the official is`,
+            ]
+          : []),
+      ];
     }),
   );
   if (problems.flat().length > 0) throw new pulumi.RunError(problems.flat().join("\n"));
+}
+
+interface Image {
+  Architecture: string;
+  Config?: { User?: string };
 }
 
 /** As `docker info` has it, and as images do. */

@@ -51,7 +51,6 @@ describe.runIf(SOAK)("a zone at", { timeout: 400_000 }, () => {
     // What leads to the test's APIs is in the image alone, and nothing of it in what the program says.
     traefik = await variants.of(
       own,
-      "USER root",
       `RUN echo ${authorities} | base64 -d >> /etc/ssl/certs/ca-certificates.crt`,
       `ENV HTTPS_PROXY=${apis.proxy} NO_PROXY=${address}`,
     );

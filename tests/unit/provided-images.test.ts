@@ -84,3 +84,14 @@ test("an image says which registry it is from", () => {
   const of = ["nginx:1", "me/app:1", "ghcr.io/me/app:1", "localhost/app:1", "127.0.0.1:5000/app:1"].map(registryOf);
   expect(of).toEqual(["docker.io", "docker.io", "ghcr.io", "localhost", "127.0.0.1:5000"]);
 });
+
+test("an image for the edge that names a user is refused: it carries files too, and they would all be that user's", async () => {
+  const engine = {
+    get: () => Promise.resolve({ Architecture: "x86_64" }),
+    find: () => Promise.resolve({ Architecture: "amd64", Config: { User: "nonroot" } }),
+  } as unknown as Engine;
+  await expect(provideImages(engine, { traefik: APP, app: APP })).rejects.toThrow(
+    `images.traefik: ${APP} names the user nonroot: give one without USER, as the official is`,
+  );
+  await expect(provideImages(engine, { app: APP })).resolves.toBeUndefined();
+});
