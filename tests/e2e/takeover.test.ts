@@ -64,13 +64,15 @@ afterAll(async () => {
 });
 
 test("the only requests that fail are those of the seconds in which the door is replaced", () => {
-  for (const [name, { requests, failed, all }] of Object.entries(loads)) {
+  for (const [name, { requests, failed, failures, all }] of Object.entries(loads)) {
     const ended = all.filter((request) => request.failed).map(({ at, latencyMs }) => at + latencyMs);
     const elsewhere = ended.filter((at) => at < doorClosed.from || at > doorClosed.to);
     const closedSeconds = (doorClosed.to - doorClosed.from) / 1000;
     const first = ended.length > 0 && Math.min(...ended) - doorClosed.from;
     const last = ended.length > 0 && Math.max(...ended) - doorClosed.from;
     console.log(JSON.stringify({ load: name, requests, failed, closedSeconds, first, last, elsewhere }));
+    // Why the first of them failed: a machine on which answers take too long looks like a gap.
+    if (elsewhere.length > 0) console.log(JSON.stringify({ load: name, failures }));
     expect(requests).toBeGreaterThan(500);
     expect(elsewhere, name).toEqual([]);
   }
