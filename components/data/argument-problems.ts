@@ -6,8 +6,8 @@ export function wholeNumber(key: string, value: number, least: number, most: num
   return whole(key, value, "give one", least, most);
 }
 
-/** What is wrong with the limits of a container. @param key their argument. */
-export function limitProblems(
+/** What is wrong with the limits of a container that needs as much at least. @param key their argument. */
+export function leastLimitProblems(
   { memoryMb, cpus, pids }: Limits,
   least: { memoryMb: number; pids: number },
   key = "limits",

@@ -8,7 +8,7 @@ import { Job } from "../host/job.ts";
 import { ScheduledJob } from "../host/scheduled-job.ts";
 import { SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
-import { limitProblems, wholeNumber } from "./argument-problems.ts";
+import { leastLimitProblems, wholeNumber } from "./argument-problems.ts";
 import type { Vault } from "./vault.ts";
 import type { Postgres } from "./postgres.ts";
 import { DATA_PATH, USER } from "./postgres-volumes.ts";
@@ -70,7 +70,7 @@ export class Backup extends pulumi.ComponentResource {
       ...wholeNumber("keep.daily", daily, 1, 366),
       ...wholeNumber("keep.weekly", weekly, 0, 120),
       ...wholeNumber("keep.monthly", monthly, 0, 120),
-      ...limitProblems(drillLimits, { memoryMb: 128, pids: 32 }, "drillLimits"),
+      ...leastLimitProblems(drillLimits, { memoryMb: 128, pids: 32 }, "drillLimits"),
     ]);
     const parent = { parent: this };
     const labels = (part: string) => ({ "bulkhead.backup": part, "bulkhead.backup-of": database.name });

@@ -8,7 +8,7 @@ import { dataNetwork } from "../host/networks.ts";
 import { Courier } from "../host/file-volume.ts";
 import type { Limits } from "../host/hardening.ts";
 import { refuse } from "../host/refuse.ts";
-import { limitProblems, wholeNumber } from "./argument-problems.ts";
+import { leastLimitProblems, wholeNumber } from "./argument-problems.ts";
 import { dataImages } from "./images.ts";
 import type { Login, LoginArgs, Postgres } from "./postgres.ts";
 
@@ -55,7 +55,7 @@ export class PgBouncer extends pulumi.ComponentResource {
     const most = Math.floor((server.connections - OTHERS) / 2) - taken;
     const { serverConnections = most } = args;
     const problems = [
-      ...limitProblems(limits, { memoryMb: 32, pids: 16 }),
+      ...leastLimitProblems(limits, { memoryMb: 32, pids: 16 }),
       ...wholeNumber("clients", clients, 10, 10_000),
       ...(most < least ||
       (Number.isInteger(serverConnections) && serverConnections >= least && serverConnections <= most)

@@ -3,7 +3,7 @@ import type { DataVolumeArgs } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import type { Limits } from "../host/hardening.ts";
 import { settingProblems, type PostgresSettings } from "./postgres-settings.ts";
-import { limitProblems, wholeNumber } from "./argument-problems.ts";
+import { leastLimitProblems, wholeNumber } from "./argument-problems.ts";
 import type { Vault } from "./vault.ts";
 
 export interface PostgresArgs {
@@ -66,7 +66,7 @@ export function problemsOf({
   const names = Object.keys(databases);
   return [
     ...([15, 16, 17].includes(version) ? [] : [`version: ${version} is not known: give 15, 16 or 17`]),
-    ...limitProblems(limits, { memoryMb: 256, pids: 1 }),
+    ...leastLimitProblems(limits, { memoryMb: 256, pids: 1 }),
     ...(Number.isInteger(maxMb) && maxMb >= 1024 ? [] : [`maxMb: ${maxMb} is too little: give whole MiB from 1024`]),
     ...(limits.pids >= connections + 32
       ? []

@@ -10,7 +10,7 @@ import { dataNetwork } from "../host/networks.ts";
 import type { Limits } from "../host/hardening.ts";
 import { GeneratedSecret, SecretFiles } from "../host/secret.ts";
 import { refuse } from "../host/refuse.ts";
-import { limitProblems, wholeNumber } from "./argument-problems.ts";
+import { leastLimitProblems, wholeNumber } from "./argument-problems.ts";
 import { dataImages } from "./images.ts";
 
 export interface RedisArgs {
@@ -177,7 +177,7 @@ function problemsOf({ limits, maxMb, users, eviction, fsync, deadlineSeconds = 1
   const oneOf = (key: string, value: string | undefined, known: string[]) =>
     value === undefined || known.includes(value) ? [] : [`${key}: ${value} is none: give ${known.join(", ")}`];
   return [
-    ...limitProblems(limits, { memoryMb: 64, pids: 16 }),
+    ...leastLimitProblems(limits, { memoryMb: 64, pids: 16 }),
     ...(Number.isInteger(maxMb) && maxMb >= 2 * limits.memoryMb
       ? []
       : [`maxMb: ${maxMb} is too little: give whole MiB, at least twice the memory`]),

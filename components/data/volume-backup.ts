@@ -7,7 +7,7 @@ import type { Limits } from "../host/hardening.ts";
 import { Job } from "../host/job.ts";
 import { refuse } from "../host/refuse.ts";
 import { ScheduledJob } from "../host/scheduled-job.ts";
-import { limitProblems, wholeNumber } from "./argument-problems.ts";
+import { leastLimitProblems, wholeNumber } from "./argument-problems.ts";
 import { exceptionsOf, repositoryEnv, script } from "./restic.ts";
 import { Vault } from "./vault.ts";
 
@@ -59,7 +59,7 @@ export class VolumeBackup extends pulumi.ComponentResource {
       ...wholeNumber("keep.daily", daily, 1, 366),
       ...wholeNumber("keep.weekly", weekly, 0, 120),
       ...wholeNumber("keep.monthly", monthly, 0, 120),
-      ...limitProblems(limits, { memoryMb: 64, pids: 16 }),
+      ...leastLimitProblems(limits, { memoryMb: 64, pids: 16 }),
     ]);
     if (!(vault instanceof Vault)) return;
     volume.keptIn?.(vault);
