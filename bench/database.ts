@@ -28,6 +28,9 @@ const LIMITS = { memoryMb: 1024, cpus: 1, pids: 150 };
 /** The image as it is, and one that takes the whole crowd itself. */
 const [DEFAULTS, WIDE] = ["bench-defaults", "bench-wide"] as const;
 
+const PASSWORD = randomBytes(20).toString("hex");
+const load = (clients: number) => `--no-vacuum --client=${clients} --jobs=2 --time=${SECONDS}`;
+
 const { idOf, runNow } = insideStack(LABEL);
 
 await insideEngine(import.meta.filename, async () => {
@@ -180,8 +183,6 @@ async function besideDump(): Promise<Pick<Figures, "copied">> {
 }
 
 type Server = "ours" | typeof DEFAULTS | typeof WIDE;
-const PASSWORD = randomBytes(20).toString("hex");
-const load = (clients: number) => `--no-vacuum --client=${clients} --jobs=2 --time=${SECONDS}`;
 
 async function exec(client: "direct" | "pooled", server: Server, command: string) {
   const to =
