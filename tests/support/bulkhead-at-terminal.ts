@@ -25,7 +25,7 @@ export async function bulkheadAtTerminal(
     writeFileSync(file, stringify({ ...given, config: { ...Object.fromEntries(asked), ...given.config } }));
     const main = ["--conditions=bulkhead-source", join(copy.directory, "cli/main.ts")];
     const ended = await atTerminal([process.execPath, ...main, ...args, "--stack", project.stack], {
-      ...{ cwd: folder, env: project.env, answers, timeoutMs: 400_000 },
+      ...{ cwd: folder, env: project.env, answers, timeoutMs: 800_000 },
     });
     cpSync(file, project.configFile);
     return ended;
