@@ -48,13 +48,12 @@ async function upgradeIt(database: string, { stack: name, to, ...accepted }: Opt
   try {
     const server = await runningServer(stack, database);
     const wanted = wantedUpgrade(document, database, server, Number(to), randomBytes(4).toString("hex"));
-    const began = Date.now();
     const tried = await update(wanted);
     if (tried !== DONE && tried !== NOT_REACHED) return tried;
-    say(`\n${await whatCameOfIt(stack, wanted.id)}\nThat update took ${Math.round((Date.now() - began) / 1000)} s.`);
+    say(`\n${await whatCameOfIt(stack, wanted.id)}`);
     const question =
       `${database} still serves with PostgreSQL ${wanted.from}. Type upgrade ${database} to end it and to serve ` +
-      `PostgreSQL ${wanted.to}.\nNothing answers for about as long as the trial took: `;
+      `PostgreSQL ${wanted.to}.\nNothing answers for about as long as that, and some seconds more: `;
     if ((await ask(question, "an upgrade is for a person at a terminal")) !== `upgrade ${database}`) {
       say(
         "Not upgraded. To forget the trial, take `upgrade` out of the stack file, and the new version out of the program.",
@@ -88,12 +87,16 @@ async function startAgain({ engine, name }: Stack, database: string): Promise<vo
   say(`${database}: the server of before runs again.`);
 }
 
-/** The last line of the job that made the new volume. */
+/** The last line of the job that made the new volume, and how long its jobs took. */
 async function whatCameOfIt({ engine, name }: Stack, id: string): Promise<string> {
   const jobs = (await listContainers(engine, name)).filter(({ Labels }) => Labels["bulkhead.upgrade"] === id);
-  for (const { Id } of jobs) {
-    const line = (await engine.logs(Id, 50)).split("\n").findLast((each) => each.startsWith("upgraded from"));
-    if (line !== undefined) return line;
-  }
-  return "What came of it is in no container any more.";
+  const logs = await Promise.all(jobs.map(({ Id }) => engine.logs(Id, 50)));
+  const line = logs.flatMap((log) => log.split("\n")).find((each) => each.startsWith("upgraded from"));
+  if (line === undefined) return "What came of it is in no container any more.";
+  const states = await Promise.all(
+    jobs.map(({ Id }) => engine.get<{ State: { StartedAt: string; FinishedAt: string } }>(`/containers/${Id}/json`)),
+  );
+  const began = Math.min(...states.map(({ State }) => Date.parse(State.StartedAt)));
+  const ended = Math.max(...states.map(({ State }) => Date.parse(State.FinishedAt)));
+  return `${line}\nTo copy and to read it took ${Math.ceil((ended - began) / 1000)} s.`;
 }

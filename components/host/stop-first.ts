@@ -79,7 +79,8 @@ async function stopOld(host: Host, gaps: Map<string, Gap>, { name, newInputs }: 
   if (!(await engine.find(`/images/${image}/json`))) await engine.pull(image);
   const running = there.filter(({ State }) => State === "running" || State === "restarting" || State === "paused");
   gaps.set(name, {
-    began: Date.now(),
+    // An upgrade of a database has ended it before.
+    began: running.length > 0 ? Date.now() : Date.now() - (await msSinceEnd(engine, there[0]!.Id)),
     // None runs where a run before this one was killed in its gap.
     stopped: (running.length > 0 ? running : there.slice(0, 1)).map(({ Id }) => Id).reverse(),
   });
@@ -87,6 +88,14 @@ async function stopOld(host: Host, gaps: Map<string, Gap>, { name, newInputs }: 
     await startsWithDocker(engine, Id, false);
     await engine.post(`/containers/${Id}/stop?t=${destroyGraceSeconds}`);
   }
+}
+
+/** By the clock of the host, which may be another than this machine's. */
+async function msSinceEnd(engine: Engine, id: string): Promise<number> {
+  const { SystemTime } = await engine.get<{ SystemTime: string }>("/info");
+  const ended = (await engine.find<{ State: { FinishedAt: string } }>(`/containers/${id}/json`))?.State.FinishedAt;
+  // Docker says the year 1 of one that never ran.
+  return ended === undefined || ended.startsWith("0001") ? 0 : Math.max(0, Date.parse(SystemTime) - Date.parse(ended));
 }
 
 /**

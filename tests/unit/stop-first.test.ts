@@ -8,18 +8,24 @@ import { startFakeEngine } from "./fake-engine.ts";
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 
 /** The hooks of a stop-first container, as the engine calls them, on a host with an old one and then also a new one. */
-async function replaced() {
+async function replaced({ endedSecondsAgo }: { endedSecondsAgo?: number } = {}) {
   const changes: string[] = [];
-  let containers = [{ Id: "old", State: "running", Created: 1 }];
-  const engine = await startFakeEngine((request, body) => {
-    if (request.startsWith("GET /containers/json?")) return containers;
-    if (request === `GET /images/${IMAGE}/json`) return {};
-    if (request === "GET /containers/old/json") return { State: { Health: { Status: "healthy" } } };
-    if (request.startsWith("GET ")) return undefined;
-    const { RestartPolicy } = (body ?? {}) as { RestartPolicy?: { Name: string } };
-    changes.push([request.replace("/containers/", ""), RestartPolicy?.Name].filter(Boolean).join(" "));
-    return {};
-  });
+  let containers = [{ Id: "old", State: endedSecondsAgo === undefined ? "running" : "exited", Created: 1 }];
+  // The host's clock is two hours ahead.
+  const now = Date.now() + 7_200_000;
+  const FinishedAt = new Date(now - 1000 * (endedSecondsAgo ?? 0)).toISOString();
+  const engine = await startFakeEngine(
+    (request, body) => {
+      if (request.startsWith("GET /containers/json?")) return containers;
+      if (request === `GET /images/${IMAGE}/json`) return {};
+      if (request === "GET /containers/old/json") return { State: { Health: { Status: "healthy" }, FinishedAt } };
+      if (request.startsWith("GET ")) return undefined;
+      const { RestartPolicy } = (body ?? {}) as { RestartPolicy?: { Name: string } };
+      changes.push([request.replace("/containers/", ""), RestartPolicy?.Name].filter(Boolean).join(" "));
+      return {};
+    },
+    { info: () => ({ SystemTime: new Date(now).toISOString() }) },
+  );
   onTestFinished(engine.stop);
   const recording = await record(() => {
     new Container("it", {
@@ -51,6 +57,13 @@ async function replaced() {
 test("the old one is stopped, and no restart of the host starts it beside the new one", async () => {
   const { changes } = await replaced();
   expect(changes).toEqual(["POST old/update unless-stopped", "POST old/stop?t=7"]);
+});
+
+test("one that was ended before is not running since then", async () => {
+  const { changes, said, failed } = await replaced({ endedSecondsAgo: 18 });
+  expect(changes).toEqual([]);
+  await failed();
+  expect(said.join()).toMatch(/nothing of it ran for (1[89]|2\d)\.\d s$/);
 });
 
 test("of a release that fails the old one runs again, and comes back with the host as before", async () => {
