@@ -43,6 +43,7 @@ printf '%s\n' "$password" > /tmp/initdb-password
 initdb --username="$user" ${password:+--pwfile=/tmp/initdb-password} ${POSTGRES_INITDB_ARGS-}
 rm /tmp/initdb-password
 printf '\nhost all all all %s\n' "$method" >> "$PGDATA/pg_hba.conf"
+printf "\nlisten_addresses = '*'\n" >> "$PGDATA/postgresql.conf"
 export PGPASSWORD="$password"
 pg_ctl -D "$PGDATA" -o "-c listen_addresses=''" -w start
 if [ "$database" != postgres ]; then createdb --username="$user" --maintenance-db=postgres "$database"; fi
