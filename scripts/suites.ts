@@ -175,12 +175,28 @@ async function vitest(run: (args: string[]) => Promise<{ code: number }>): Promi
 }
 
 /** Runs a program that prints as it goes, and gives what it printed. */
-function inProject(
+function inProject(command: string, args: readonly string[], cwd?: string, env?: NodeJS.ProcessEnv): Promise<Printed> {
+  return captured(command, args, { cwd, env, prints: true });
+}
+
+interface Printed {
+  code: number;
+  text: string;
+}
+
+interface RunOptions {
+  cwd?: string | undefined;
+  env?: NodeJS.ProcessEnv | undefined;
+  /** Whether what it says is printed as it comes. @default false */
+  prints?: boolean;
+}
+
+/** Runs a program, and gives what it printed. */
+export function captured(
   command: string,
   args: readonly string[],
-  cwd = packageDirectory,
-  env: NodeJS.ProcessEnv = {},
-): Promise<{ code: number; text: string }> {
+  { cwd = packageDirectory, env = {}, prints = false }: RunOptions = {},
+): Promise<Printed> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
     let text = "";
@@ -190,7 +206,7 @@ function inProject(
     ] as const) {
       from.on("data", (chunk: Buffer) => {
         text += chunk.toString();
-        to.write(chunk);
+        if (prints) to.write(chunk);
       });
     }
     child.on("error", reject);
