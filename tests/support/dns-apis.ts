@@ -157,7 +157,9 @@ function route53(zones: Zones, { method, path, body, request }: Asked, key: DnsS
   if (method === "GET") {
     const name = searchParams.get("name")!.replace(/\.$/, "");
     const there = [...zone.records.values()].filter((record) => record.name === name && record.type === "TXT");
-    const values = there.map(({ content }) => `<ResourceRecord><Value>${content}</Value></ResourceRecord>`).join("");
+    // In quotes, which a zone keeps without.
+    const quoted = there.map(({ content }) => `"${content.replaceAll('"', "")}"`);
+    const values = quoted.map((value) => `<ResourceRecord><Value>${value}</Value></ResourceRecord>`).join("");
     const set = `<ResourceRecordSet><Name>${name}.</Name><Type>TXT</Type><TTL>10</TTL><ResourceRecords>${values}</ResourceRecords></ResourceRecordSet>`;
     const rest = "<IsTruncated>false</IsTruncated><MaxItems>300</MaxItems>";
     const sets = `<ResourceRecordSets>${there.length > 0 ? set : ""}</ResourceRecordSets>${rest}`;
