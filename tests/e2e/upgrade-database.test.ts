@@ -83,7 +83,9 @@ describe.runIf(SOAK)("16 becomes 17, by `bulkhead upgrade-database` at a termina
   const { acknowledged, idOf, runNow, superuser } = insideStack("backup-upgrade16");
   const grants = async () => {
     const parts = [await superuser(ofServer), await superuser(ofDatabase), await superuser(ofDatabase, "app")];
-    return parts.flatMap((part) => part.trim().split("\n"));
+    // The stack sets the passwords of its own logins again: the same, with another salt.
+    const ofStack = /^(role \w+_[0-9a-f]{8}: \{"password": )"\w+"/;
+    return parts.flatMap((part) => part.trim().split("\n")).map((right) => right.replace(ofStack, '$1"one"'));
   };
   const upgrade = (typed: string) =>
     bulkheadAtTerminal(
