@@ -62,10 +62,7 @@ async function showLogs(engine: Engine, stack: string, services: readonly string
         (serves(each) && services.includes(each.Labels["bulkhead.for"] ?? ""));
   const wanted = all.filter(wants);
   // A person would see nothing at all, and wonder.
-  if (wanted.length === 0)
-    say(
-      `${stack.replace(/^.*-(?=[^-]*$)/, "")}: no container of a service is on the host: \`bulkhead up\` deploys them`,
-    );
+  if (wanted.length === 0) say(`${stack}: no container of a service is on the host: \`bulkhead up\` deploys them`);
   const write = options.json ? writeJson : writer([...new Set(wanted.map(nameOf))]);
   const read = options.release === "previous" ? previous(wanted) : wanted;
   if (options.release === "previous" && read.length === 0)

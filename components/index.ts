@@ -33,7 +33,8 @@ export type { Capability, Exception, Limits, Posture } from "./host/hardening.ts
 export { GeneratedSecret, SecretFiles, type GeneratedSecretArgs, type SecretFilesArgs } from "./host/secret.ts";
 
 // The edge, and the services behind it.
-export { Proxy, type ProxyArgs } from "./edge/proxy.ts";
+export { Proxy } from "./edge/proxy.ts";
+export type { ProxyArgs } from "./edge/proxy-args.ts";
 export type { Alias, Domain } from "./edge/hosts.ts";
 export type { Cors, Route, RouteException } from "./edge/route.ts";
 export type { BasicAuth, ForwardAuth } from "./edge/route-auth.ts";

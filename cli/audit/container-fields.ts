@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ContainerState, HostState, ImageState } from "./host-state.ts";
-import type { ContainerInputs, ExpectedContainer } from "./expected-state.ts";
+import { hasRole, type ContainerInputs, type ExpectedContainer } from "./expected-state.ts";
+import { labelOf } from "../../policy/inputs.ts";
 
 /** One field of a container, as text that can be shown. */
 export interface Field {
@@ -297,10 +298,9 @@ function fingerprint(words: readonly string[] | null | undefined): string {
 }
 
 /** Of Bulkhead's own health checks, whose words have no secret in them. Those of a program's services are its own. */
-function saysWhy({ labels = [] }: ContainerInputs): boolean {
-  return labels.some(
-    ({ label, value }) =>
-      label === "bulkhead.backup" || (label === "bulkhead.role" && (value === "backup" || value === "scheduled-job")),
+function saysWhy(inputs: ContainerInputs): boolean {
+  return (
+    labelOf(inputs, "bulkhead.backup") !== undefined || hasRole(inputs, "backup") || hasRole(inputs, "scheduled-job")
   );
 }
 

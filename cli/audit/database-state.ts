@@ -4,6 +4,7 @@ import { outputOf } from "../backup/parts.ts";
 import type { ExpectedContainer, ExpectedState } from "./expected-state.ts";
 import type { Finding } from "./finding.ts";
 import { hasRole } from "./expected-state.ts";
+import { labelOf } from "../../policy/inputs.ts";
 
 export interface ServerState {
   /** Roles that can read every row, by their rights: superusers, and those that can replicate. */
@@ -37,13 +38,10 @@ export function serverFindings(
   { containers }: ExpectedState,
   servers: Readonly<Record<string, ServerState>>,
 ): Finding[] {
-  const valuesOf = (wanted: string, all = containers) =>
-    all.flatMap(({ inputs: { labels = [] } }) =>
-      labels.flatMap(({ label, value }) => (label === wanted ? [value] : [])),
-    );
-  const logins = new Set(valuesOf("bulkhead.login"));
-  const receivers = containers.filter((each) => valuesOf("bulkhead.backup", [each]).includes("receiver"));
-  const received = valuesOf("bulkhead.backup-of", receivers);
+  const logins = new Set(containers.flatMap(({ inputs }) => labelOf(inputs, "bulkhead.login") ?? []));
+  const received = containers
+    .filter(({ inputs }) => labelOf(inputs, "bulkhead.backup") === "receiver")
+    .map(({ inputs }) => labelOf(inputs, "bulkhead.backup-of"));
   return Object.entries(servers).flatMap(([server, { powerful, slots }]): Finding[] => [
     ...powerful
       // Such a login may be of a release that serves until its consumers are rolled.

@@ -1,9 +1,9 @@
 import type { Role } from "../../components/host/container.ts";
 import type { ContainerArgs } from "@pulumi/docker/container.js";
 import type { NetworkArgs } from "@pulumi/docker/network.js";
-import type { VolumeArgs } from "@pulumi/docker/volume.js";
 import type * as pulumi from "@pulumi/pulumi";
 import type { DaemonSettings } from "../../components/docker-engine/daemon-settings.ts";
+import { labelOf } from "../../policy/inputs.ts";
 
 /** What `pulumi stack export --show-secrets` gives, as far as it is read here. */
 export interface Deployment {
@@ -33,8 +33,8 @@ export interface ExpectedContainer {
 }
 
 /** Whether a container is this, by its label. */
-export function hasRole({ labels = [] }: ContainerInputs, role: Role): boolean {
-  return labels.some(({ label, value }) => label === "bulkhead.role" && value === role);
+export function hasRole(inputs: ContainerInputs, role: Role): boolean {
+  return labelOf(inputs, "bulkhead.role") === role;
 }
 
 /** A record, a setting, a bucket… at Cloudflare. */
@@ -97,10 +97,9 @@ export function promises({ resources = [] }: Deployment): ExpectedState {
       leaves && type === "docker:index/container:Container" && id !== undefined ? [id] : [],
     ),
     networks: ofType("docker:index/network:Network").map(({ name, id, inputs }) => ({ name, id, inputs })),
-    volumes: ofType("docker:index/volume:Volume").map(({ name, id, inputs }) => {
-      const { labels = [] } = inputs as Unwrapped<VolumeArgs>;
-      return { name, id, stackLabel: labels.find(({ label }) => label === "bulkhead.stack")?.value };
-    }),
+    volumes: ofType("docker:index/volume:Volume").map(({ name, id, inputs }) => ({
+      ...{ name, id, stackLabel: labelOf(inputs, "bulkhead.stack") },
+    })),
   };
 }
 

@@ -11,7 +11,7 @@ import { refuse } from "../host/refuse.ts";
 import { leastLimitProblems, wholeNumber } from "./argument-problems.ts";
 import type { Vault } from "./vault.ts";
 import type { Postgres } from "./postgres.ts";
-import { DATA_PATH, USER } from "./postgres-volumes.ts";
+import { DATA_PATH, USER } from "./postgres-image.ts";
 
 export interface BackupArgs {
   /** Made with a vault. */

@@ -4,12 +4,9 @@ import { restoresOf, WAS_REPLACED, type Restore } from "../host/restore.ts";
 import { beginsBesideOf, refuseToBeginEmpty } from "./begins-empty.ts";
 import { dataImages } from "./images.ts";
 import type { PostgresArgs } from "./postgres-args.ts";
+import { USER } from "./postgres-image.ts";
 import { restoredVolume } from "./restore.ts";
 import { upgradedVolume, upgradeOf } from "./upgrade.ts";
-
-/** `postgres` in the official image on Debian. */
-export const USER = "999:999";
-export const DATA_PATH = "/var/lib/postgresql/data";
 
 /** Where the server listens for what is on its own host. */
 export interface Socket {

@@ -21,7 +21,8 @@ import {
   type PostgresArgs,
 } from "./postgres-args.ts";
 import { tuned, type PostgresSettings } from "./postgres-settings.ts";
-import { DATA_PATH, serverVolumes, USER, whatServes, type Socket } from "./postgres-volumes.ts";
+import { DATA_PATH, USER } from "./postgres-image.ts";
+import { serverVolumes, whatServes, type Socket } from "./postgres-volumes.ts";
 
 export type { Login, LoginArgs, PostgresArgs };
 

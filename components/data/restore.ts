@@ -7,6 +7,7 @@ import { Job } from "../host/job.ts";
 import { compactMoment, NOT_SERVED_YET, type Restore } from "../host/restore.ts";
 import { SecretFiles } from "../host/secret.ts";
 import type { Vault } from "./vault.ts";
+import { DATA_PATH, USER } from "./postgres-image.ts";
 
 export interface RestoredVolumeArgs {
   host: DockerHost;
@@ -51,14 +52,13 @@ export function restoredVolume(
       limits: { memoryMb: 256, cpus: 1, pids: 64 },
       labels: { "bulkhead.restore": id },
       volumes: [folder],
-      tmpfsMb: { "/tmp": 32, "/var/lib/postgresql/data": 1 },
+      tmpfsMb: { "/tmp": 32, [DATA_PATH]: 1 },
     },
     { parent, dependsOn: fetched },
   );
   return { volume, done };
 }
 
-const USER = "999:999";
 const script = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8").replace(/^\s*#.*\n/gm, "");
 const RESTORE = script("backup-unpack.sh") + script("backup-restore.sh");
 /** What was restored already is not fetched again. */

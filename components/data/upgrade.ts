@@ -6,8 +6,10 @@ import { DataVolume } from "../host/data-volume.ts";
 import type { DockerHost } from "../host/docker-host.ts";
 import type { Limits } from "../host/hardening.ts";
 import { Job, type JobArgs } from "../host/job.ts";
+import { containersNamed } from "../host/containers-named.ts";
 import { saidOf } from "../host/named-data.ts";
 import { idProblems, serveProblems } from "../host/restore.ts";
+import { DATA_PATH, USER } from "./postgres-image.ts";
 
 /** What `bulkhead upgrade-database` writes into the stack file, as `upgrade.NAME`. */
 export interface Upgrade {
@@ -81,7 +83,7 @@ export function upgradedVolume(
     ...{ host, user: USER, worksFor: database, deadlineSeconds: 6 * 3600, scriptArguments: [how] },
     limits: { memoryMb: 256, cpus: limits.cpus, pids: 64 },
     labels: { "bulkhead.upgrade": id },
-    tmpfsMb: { "/tmp": 32, "/var/lib/postgresql/data": 1 },
+    tmpfsMb: { "/tmp": 32, [DATA_PATH]: 1 },
   } satisfies Partial<JobArgs>;
   const copied = new Job(
     `${name}-copy`,
@@ -110,7 +112,7 @@ function endOldHooks(database: string, host: DockerHost, name: string, old: pulu
   return {
     beforeCreate: [
       new pulumi.ResourceHook(`${name}-end-old`, async () => {
-        for (const { Id, State, Mounts = [] } of await serversOf(database, host))
+        for (const { Id, State, Mounts = [] } of await containersNamed(host, database))
           if (State === "running" && Mounts.some(({ Name }) => Name === volume))
             await host.engine.post(`/containers/${Id}/stop?t=60`);
       }),
@@ -121,7 +123,7 @@ function endOldHooks(database: string, host: DockerHost, name: string, old: pulu
 
 function startOldHook(name: string, database: string, host: DockerHost): pulumi.ErrorHook {
   return new pulumi.ErrorHook(`${name}-old-again`, async () => {
-    const [newest, ...rest] = await serversOf(database, host);
+    const [newest, ...rest] = await containersNamed(host, database);
     if (newest !== undefined && ![newest, ...rest].some(({ State }) => State === "running")) {
       await host.engine.post(`/containers/${newest.Id}/start`);
       await pulumi.log.warn(`${database}: it was not upgraded, and the server of before runs again`);
@@ -131,21 +133,6 @@ function startOldHook(name: string, database: string, host: DockerHost): pulumi.
   });
 }
 
-interface Server {
-  Id: string;
-  State: string;
-  Created: number;
-  Mounts?: { Name?: string }[];
-}
-
-/** Newest first. */
-async function serversOf(database: string, { engine, stackName }: DockerHost): Promise<Server[]> {
-  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackName}`, `bulkhead.name=${database}`] });
-  const found = await engine.get<Server[]>(`/containers/json?all=1&filters=${encodeURIComponent(filters)}`);
-  return found.sort((one, other) => other.Created - one.Created);
-}
-
-const USER = "999:999";
 const script = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8").replace(/^\s*#.*\n/gm, "");
 const SHARED = script("backup-unpack.sh") + script("upgrade-rows.sh");
 const COPY = SHARED + script("upgrade-copy.sh");

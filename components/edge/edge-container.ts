@@ -5,6 +5,7 @@ import { restoredEnv } from "../host/data-volume.ts";
 import type { Courier } from "../host/file-volume.ts";
 import type { Networks } from "../host/networks.ts";
 import type { SecretFiles } from "../host/secret.ts";
+import type { Certificates } from "../settings/certificates.ts";
 import type { AcmeVolume } from "./acme-volume.ts";
 import type { Compartments } from "./compartments.ts";
 import type { DnsProviderSettings } from "./dns-provider.ts";
@@ -96,4 +97,18 @@ function exceptionsOf({ tcp, httpRedirect }: EdgeContainerArgs) {
   if (!httpRedirect) return ofTcp;
   const why = "answers nothing but redirects to https://, of the names that it serves";
   return [...ofTcp, { entryPoint: "http", without: "TLS" as const, why }];
+}
+
+/** What it reads from files: its certificate, or what it asks a CA for one with. */
+export function edgeSecrets(
+  certificates: Certificates,
+  ofProvider: Record<string, pulumi.Input<string>> = {},
+): Record<string, pulumi.Input<string>> {
+  if (certificates.kind === "files")
+    return { CERTIFICATE: certificates.certificatePem, PRIVATE_KEY: certificates.privateKeyPem };
+  const { caCertificatePem } = certificates;
+  return {
+    ...ofProvider,
+    ...(caCertificatePem !== undefined && { CA_CERTIFICATE: caCertificatePem }),
+  };
 }

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { pidsOf, type ContainerInputs } from "./container-inputs.ts";
-import { explainAndRemove, idsOf, newest, removeUnanswered, type Host, type Watch } from "./failed-container.ts";
+import { containersNamed } from "./containers-named.ts";
+import { explainAndRemove, newest, removeUnanswered, type Host, type Watch } from "./failed-container.ts";
 
 /**
  * Hooks for every container that runs. The provider only waits for health, up to the deadline, and then says that there
@@ -20,9 +21,10 @@ export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookB
   const triedTwice = new Set<string>();
   const begin = async (name: string, inputs: ContainerInputs) => {
     const { ports = [], image } = inputs;
+    const there = await containersNamed(host, name).catch(host.faults.rethrow);
     const watch = {
       ...{ host, name, image, pids: pidsOf(inputs) },
-      ...{ holdsPort: ports.length > 0, before: await idsOf(host, name).catch(host.faults.rethrow) },
+      ...{ holdsPort: ports.length > 0, before: new Set(there.map(({ Id }) => Id)) },
       ...{ over: false, explained: false },
     };
     end(watches.get(name));
@@ -67,10 +69,10 @@ export function announceDowntime(hostName: string, host: Host): pulumi.ResourceH
     `${hostName}-gap`,
     async ({ name, newInputs }) => {
       // A preview may run with the host away.
-      const there = await idsOf(host, name).catch(() => new Set<string>());
+      const there = await containersNamed(host, name).catch(() => []);
       if (!pulumi.runtime.isDryRun()) {
-        for (const id of there) await host.engine.delete(`/containers/${id}?force=1`);
-      } else if (there.size > 0) {
+        for (const { Id } of there) await host.engine.delete(`/containers/${Id}?force=1`);
+      } else if (there.length > 0) {
         const ports = (newInputs as ContainerInputs).ports!.map(({ external }) => external);
         await pulumi.log.warn(
           `${name} is replaced: port ${ports.join(" and ")} ${ports.length > 1 ? "are" : "is"} closed for some seconds, ` +

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Engine } from "../docker-engine/client.ts";
+import { containersNamed } from "./containers-named.ts";
 import type { HostFaults } from "./host-faults.ts";
 
 /** Whose containers are looked at. */
@@ -122,13 +123,6 @@ const LINES = 20;
 
 /** The container that came since the watch began. */
 export async function newest({ host, name, before }: Watch): Promise<Inspected | undefined> {
-  const [id] = [...(await idsOf(host, name))].filter((found) => !before.has(found));
-  return id === undefined ? undefined : host.engine.find<Inspected>(`/containers/${id}/json`);
-}
-
-/** The containers that a program gave a name, newest first. */
-export async function idsOf({ engine, stackName }: Host, name: string): Promise<Set<string>> {
-  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackName}`, `bulkhead.name=${name}`] });
-  const list = await engine.get<{ Id: string }[]>(`/containers/json?all=1&filters=${encodeURIComponent(filters)}`);
-  return new Set(list.map(({ Id }) => Id));
+  const found = (await containersNamed(host, name)).find(({ Id }) => !before.has(Id));
+  return found && host.engine.find<Inspected>(`/containers/${found.Id}/json`);
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { Engine } from "../docker-engine/client.ts";
 import type { ContainerInputs } from "./container-inputs.ts";
+import { containersNamed } from "./containers-named.ts";
 
 interface Host {
   engine: Engine;
@@ -45,17 +46,11 @@ interface Gap {
   began: number;
 }
 
-interface Found {
-  Id: string;
-  State: string;
-  Created: number;
-}
-
 async function stopOld(host: Host, gaps: Map<string, Gap>, { name, newInputs }: pulumi.ResourceHookArgs) {
   const { engine } = host;
   const isPreview = pulumi.runtime.isDryRun();
   // A preview may run with the host away.
-  const there = await containersOf(host, name).catch((error: unknown) => {
+  const there = await containersNamed(host, name).catch((error: unknown) => {
     if (isPreview) return [];
     throw error;
   });
@@ -117,7 +112,7 @@ async function startOld(host: Host, gap: Gap | undefined, name: string): Promise
   if (gap === undefined || old === undefined) return;
   try {
     // What has failed goes by the hook before this one; that may have been cut off.
-    for (const { Id } of await containersOf(host, name))
+    for (const { Id } of await containersNamed(host, name))
       if (!gap.stopped.includes(Id)) await engine.delete(`/containers/${Id}?force=1`);
     await engine.post(`/containers/${old}/start`);
     await startsWithDocker(engine, old, true);
@@ -144,10 +139,3 @@ interface Inspected {
 
 /** The update waits as long to say that it is well. */
 const HEALTH_SECONDS = 60;
-
-/** Newest first. */
-async function containersOf({ engine, stackName }: Host, name: string): Promise<Found[]> {
-  const filters = JSON.stringify({ label: [`bulkhead.stack=${stackName}`, `bulkhead.name=${name}`] });
-  const found = await engine.get<Found[]>(`/containers/json?all=1&filters=${encodeURIComponent(filters)}`);
-  return found.sort((one, other) => other.Created - one.Created);
-}

@@ -1,10 +1,8 @@
 // Certificates by the real ACME protocol: Traefik asks Pebble, and proves who it is by records in an emulated zone, with
 // the token that was made for it.
-import { once } from "node:events";
 import { cpSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import * as tls from "node:tls";
 import { parse } from "yaml";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { servedCertificate } from "../../cli/doctor/served-certificate.ts";
@@ -12,6 +10,7 @@ import { dataImages } from "../../components/data/images.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { provideToolchain } from "../../toolchain/pulumi.ts";
 import { requirePrograms } from "../../toolchain/debian.ts";
+import { prepareCertifiedReach, servedFor } from "../support/certified-reach.ts";
 import { BOOTSTRAP } from "../support/cloudflare/access.ts";
 import { startDnsServer, type DnsServer } from "../support/cloudflare/dns-server.ts";
 import { CloudflareEmulator } from "../support/cloudflare/emulator.ts";
@@ -21,7 +20,7 @@ import { startLoad } from "../support/load.ts";
 import { SOAK } from "../support/soak.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { startPebble, type Pebble } from "../support/pebble.ts";
-import { prepareReach, removeStack, type Reach } from "../support/reach.ts";
+import { removeStack, type Reach } from "../support/reach.ts";
 import { docker } from "../support/stack-inside.ts";
 import { startVaultStorage } from "../support/vault-storage.ts";
 
@@ -35,6 +34,7 @@ let emulator: CloudflareEmulator;
 let dns: DnsServer;
 let pebble: Pebble;
 let reach: Reach;
+let acme: object;
 let token: string;
 
 beforeAll(async () => {
@@ -45,7 +45,7 @@ beforeAll(async () => {
   emulator.zones.add("example.com");
   dns = await startDnsServer(emulator.zones, address);
   pebble = await startPebble({ address, dnsServer: `${address}:53`, validitySeconds: VALIDITY_SECONDS });
-  reach = await prepareReach({
+  ({ reach, acme } = await prepareCertifiedReach(pebble, {
     ...{ stack: "acme", domain: DOMAIN, httpsPort: 8443, tcpPort: 2222, program: copy.directory },
     config: {
       "reach:cloudflare": {
@@ -54,22 +54,15 @@ beforeAll(async () => {
       },
     },
     env,
-  });
-  reach.ca = await pebble.root();
-  writeFileSync(caCertificate(), pebble.ca);
+  }));
   const permissions = [...BOOTSTRAP, "Account API Tokens Write"];
   token = emulator.addToken({ name: "bootstrap", permissions }).value;
 });
 
-const caCertificate = () => join(reach.project.directory, "pebble-ca.pem");
-
 async function configure(edge: object = {}): Promise<void> {
   reach.configure({
     "reach:edge": { ...(reach.config["reach:edge"] as object), ...edge },
-    "reach:certificates": {
-      ...{ kind: "acme", email: "ops@example.com", caServer: pebble.directory, caCertificate: caCertificate() },
-      ...{ validityHours: 1, resolvers: [`${world.engineAddress}:53`] },
-    },
+    "reach:certificates": { ...acme, resolvers: [`${world.engineAddress}:53`] },
   });
   await reach.project.setSecret("cloudflareApiToken", token);
 }
@@ -99,16 +92,7 @@ afterAll(async () => {
   copy.remove();
 });
 
-/** The certificate that the edge shows for a name, whoever made it. */
-async function served(name: string): Promise<tls.PeerCertificate & { trusted: boolean }> {
-  const socket = tls.connect({
-    ...{ host: "127.0.0.1", port: reach.httpsPort, servername: name, ca: reach.ca, rejectUnauthorized: false },
-  });
-  await once(socket, "secureConnect");
-  const certificate = { ...socket.getPeerCertificate(), trusted: socket.authorized };
-  socket.destroy();
-  return certificate;
-}
+const served = (name: string) => servedFor(reach, name);
 
 test("a CA that is away at first keeps nothing from starting: the edge shows a certificate of its own", async () => {
   await pebble.goAway();

@@ -2,18 +2,15 @@
 // name, with the secret out of its file, and Pebble looks at the record. What answers as the API is the test's. In `make soak`
 // alone.
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import * as tls from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { certifiedNames, prepareCertifiedReach } from "../support/certified-reach.ts";
 import { startDnsServer, type DnsServer } from "../support/cloudflare/dns-server.ts";
 import { Zones } from "../support/cloudflare/zones.ts";
 import { startDnsApis, type DnsApis } from "../support/dns-apis.ts";
 import { imageVariants } from "../support/image-variants.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { startPebble, type Pebble } from "../support/pebble.ts";
-import { prepareReach, type Reach } from "../support/reach.ts";
+import type { Reach } from "../support/reach.ts";
 import { SOAK } from "../support/soak.ts";
 
 const DOMAIN = "reach.example.com";
@@ -33,7 +30,7 @@ describe.runIf(SOAK)("a zone at", { timeout: 400_000 }, () => {
   let apis: DnsApis;
   let pebble: Pebble;
   let reach: Reach;
-  let caCertificate: string;
+  let acme: object;
   let traefik: string;
 
   beforeAll(async () => {
@@ -42,10 +39,8 @@ describe.runIf(SOAK)("a zone at", { timeout: 400_000 }, () => {
     dns = await startDnsServer(zones, address);
     apis = await startDnsApis(zones, address, secrets);
     pebble = await startPebble({ address, dnsServer: `${address}:53`, validitySeconds: 3600 });
-    reach = await prepareReach({ stack: "dnsapis", domain: DOMAIN, httpsPort: 8443, tcpPort: 2222 });
-    reach.ca = await pebble.root();
-    caCertificate = join(reach.project.directory, "pebble-ca.pem");
-    writeFileSync(caCertificate, pebble.ca);
+    const ports = { httpsPort: 8443, tcpPort: 2222 };
+    ({ reach, acme } = await prepareCertifiedReach(pebble, { stack: "dnsapis", domain: DOMAIN, ...ports }));
     const { traefik: own } = reach.config["reach:images"] as { traefik: string };
     const authorities = Buffer.from(apis.ca).toString("base64");
     // What leads to the test's APIs is in the image alone, and nothing of it in what the program says.
@@ -81,7 +76,7 @@ describe.runIf(SOAK)("a zone at", { timeout: 400_000 }, () => {
       ...(domains.length > 0 && { "reach:domains": domains }),
       "reach:images": { ...(reach.config["reach:images"] as object), traefik },
       "reach:certificates": {
-        ...{ kind: "acme", email: "ops@example.com", caServer: pebble.directory, caCertificate, validityHours: 1 },
+        ...acme,
         ...{ resolvers: [`${world.engineAddress}:53`], dnsProvider: provider, ...more },
       },
     });
@@ -89,7 +84,7 @@ describe.runIf(SOAK)("a zone at", { timeout: 400_000 }, () => {
     await reach.project.setSecret(provider === "route53" ? "route53SecretAccessKey" : "dnsApiToken", secret);
     await reach.deploy();
     await expect
-      .poll(() => served(name), { timeout: 120_000, interval: 1000 })
+      .poll(() => certifiedNames(reach, name), { timeout: 120_000, interval: 1000 })
       .toEqual({ trusted: true, names: [`DNS:*.${name}`, `DNS:${name}`] });
     const asked = apis.requests.filter(({ host }) => host === api);
     console.log(JSON.stringify({ provider, asked: asked.map(({ method, path, status }) => [method, path, status]) }));
@@ -102,14 +97,4 @@ describe.runIf(SOAK)("a zone at", { timeout: 400_000 }, () => {
     const printed = reach.runs.map(({ stdout, stderr }) => stdout + stderr).join("\n");
     for (const text of [containers, printed]) expect(text).not.toContain(secret);
   });
-
-  async function served(name: string): Promise<{ trusted: boolean; names: string[] }> {
-    const place = { host: "127.0.0.1", port: reach.httpsPort };
-    const socket = tls.connect({ ...place, servername: name, ca: reach.ca, rejectUnauthorized: false });
-    await once(socket, "secureConnect");
-    const { subjectaltname = "" } = socket.getPeerCertificate();
-    const found = { trusted: socket.authorized, names: subjectaltname.split(", ").sort() };
-    socket.destroy();
-    return found;
-  }
 });

@@ -1,15 +1,12 @@
 // Certificates by ACME where the zone is at a DNS server of one's own: BIND takes the challenge's record by RFC 2136, signed
 // with TSIG, and Pebble looks at it.
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import * as tls from "node:tls";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { certifiedNames, prepareCertifiedReach } from "../support/certified-reach.ts";
 import { startUpdatableZone, type UpdatableZone } from "../support/dns-updates.ts";
 import { startOutsideWorld, type OutsideWorld } from "../support/outside-world.ts";
 import { startPebble, type Pebble } from "../support/pebble.ts";
-import { prepareReach, type Reach } from "../support/reach.ts";
+import type { Reach } from "../support/reach.ts";
 
 const DOMAIN = "reach.example.com";
 const secret = randomBytes(32).toString("base64");
@@ -23,15 +20,14 @@ beforeAll(async () => {
   const address = world.engineAddress;
   zone = await startUpdatableZone("example.com", address, { name: "bulkhead", secret });
   pebble = await startPebble({ address, dnsServer: `${address}:53`, validitySeconds: 3600 });
-  reach = await prepareReach({ stack: "rfc2136", domain: DOMAIN, httpsPort: 8443, tcpPort: 2222 });
-  reach.ca = await pebble.root();
-  const caCertificate = join(reach.project.directory, "pebble-ca.pem");
-  writeFileSync(caCertificate, pebble.ca);
+  const ports = { httpsPort: 8443, tcpPort: 2222 };
+  const prepared = await prepareCertifiedReach(pebble, { stack: "rfc2136", domain: DOMAIN, ...ports });
+  reach = prepared.reach;
   reach.configure({
     // Of a domain below the zone's, and of one that is beside it.
     "reach:domains": [{ name: "shop.example.com" }, { name: `api.${DOMAIN}` }],
     "reach:certificates": {
-      ...{ kind: "acme", email: "ops@example.com", caServer: pebble.directory, caCertificate, validityHours: 1 },
+      ...prepared.acme,
       ...{
         dnsProvider: "rfc2136",
         rfc2136: { nameserver: address, tsigKey: "bulkhead" },
@@ -50,24 +46,17 @@ afterAll(async () => {
   await world?.stop();
 });
 
-async function served(name: string): Promise<{ trusted: boolean; names: string[] }> {
-  const place = { host: "127.0.0.1", port: reach.httpsPort };
-  const socket = tls.connect({ ...place, servername: name, ca: reach.ca, rejectUnauthorized: false });
-  await once(socket, "secureConnect");
-  const { subjectaltname = "" } = socket.getPeerCertificate();
-  const found = { trusted: socket.authorized, names: subjectaltname.split(", ").sort() };
-  socket.destroy();
-  return found;
-}
-
 test.each([DOMAIN, "shop.example.com"])("%s gets one certificate for itself and all below it", async (name) => {
   await expect
-    .poll(() => served(name), { timeout: 80_000, interval: 500 })
+    .poll(() => certifiedNames(reach, name), { timeout: 80_000, interval: 500 })
     .toEqual({ trusted: true, names: [`DNS:*.${name}`, `DNS:${name}`] });
 });
 
 test("a name below one that is certified needs no certificate of its own", async () => {
-  expect(await served(`api.${DOMAIN}`)).toMatchObject({ trusted: true, names: [`DNS:*.${DOMAIN}`, `DNS:${DOMAIN}`] });
+  expect(await certifiedNames(reach, `api.${DOMAIN}`)).toMatchObject({
+    trusted: true,
+    names: [`DNS:*.${DOMAIN}`, `DNS:${DOMAIN}`],
+  });
 });
 
 test("the records came by updates that the key signed, and are gone", () => {

@@ -2,7 +2,8 @@ import type { Config } from "@pulumi/pulumi";
 import { DockerHost } from "../../components/host/docker-host.ts";
 import type { NetworkSettings } from "../../components/host/subnets.ts";
 import { Networks } from "../../components/host/networks.ts";
-import { Proxy, type ProxyArgs } from "../../components/edge/proxy.ts";
+import { Proxy } from "../../components/edge/proxy.ts";
+import type { ProxyArgs } from "../../components/edge/proxy-args.ts";
 
 export interface TestImages {
   traefik: string;
