@@ -14,7 +14,9 @@ import { hostTime, removeOrphans, adoptPendingOperations } from "./stack/recover
 import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { retireOldLogins } from "./stack/old-logins.ts";
 import { recordRelease } from "./stack/releases.ts";
-import { complaints, lookAndCure, outsideOf, servicesIn, type Seen } from "./doctor/outside.ts";
+import { lookAndCure } from "./doctor/outside.ts";
+import { complaints, outsideOf, type Seen } from "./doctor/outside-verdict.ts";
+import { servicesIn } from "./doctor/published.ts";
 import { committedFile, prepareLocal, readStackFile, textIn, type Stack } from "./stack/stack.ts";
 import { programSettings } from "./stack/program-settings.ts";
 import { readState, type State } from "./stack/state-files.ts";

@@ -7,7 +7,9 @@ import { DONE, FAILED } from "./exit-codes.ts";
 import type { Finding, Verdict } from "./doctor/finding.ts";
 import { checks } from "./doctor/host-checks.ts";
 import { gatherFacts, type StackFacts } from "./doctor/host-facts.ts";
-import { complaints, isDeployed, lookFromOutside, servicesIn, type Seen, type Services } from "./doctor/outside.ts";
+import { isDeployed, lookFromOutside } from "./doctor/outside.ts";
+import { complaints, type Seen } from "./doctor/outside-verdict.ts";
+import { servicesIn, type Services } from "./doctor/published.ts";
 import { committedFile, environmentOf, readStackFile, type Host } from "./stack/stack.ts";
 import { readState } from "./stack/state-files.ts";
 import { withDocker } from "./stack/with-docker.ts";
@@ -79,7 +81,7 @@ async function servicesOf(name: string, host: Host): Promise<Services> {
     return servicesIn(deployment.resources);
   } catch (error) {
     say(`\nNo service was asked from outside, as the stack's state cannot be read: ${(error as Error).message}`);
-    return [];
+    return servicesIn();
   }
 }
 

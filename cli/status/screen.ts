@@ -1,5 +1,5 @@
 // One screen of `bulkhead status`.
-import { outsideOf } from "../doctor/outside.ts";
+import { outsideOf } from "../doctor/outside-verdict.ts";
 import { bold, red } from "../report/colour.ts";
 import { table } from "../report/table.ts";
 import { runOf } from "../stack/lock.ts";

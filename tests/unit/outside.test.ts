@@ -2,14 +2,8 @@ import * as http from "node:http";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { askHttps, askTcp, complaintOfSsh, whyNot, whyNotSecure, type Outcome } from "../../cli/doctor/client-probe.ts";
-import {
-  clientAddresses,
-  complaints,
-  judgeAnswer,
-  judgePort,
-  outsideOf,
-  servicesIn,
-} from "../../cli/doctor/outside.ts";
+import { complaints, judgeAnswer, judgePort, outsideOf } from "../../cli/doctor/outside-verdict.ts";
+import { clientAddresses, servicesIn } from "../../cli/doctor/published.ts";
 
 const PATIENCE = { connectMs: 1_000, answerMs: 300, stayMs: 200 };
 
@@ -132,11 +126,18 @@ test("services are known by the state, and one that it says nothing of is left o
     service("deployed-before", { url: "https://prod.test" }),
     service("another", { fromOutside: backend }, "acme:index:Thing"),
   ];
-  expect(servicesIn(all)).toEqual([
+  expect(servicesIn(all).published).toEqual([
     { name: "backend", ...backend },
     { name: "frontend", ...frontend },
   ]);
-  expect(servicesIn(undefined)).toEqual([]);
+});
+
+test("a program without an edge opens no port, and of a state that is not known the ports are asked", () => {
+  const database = { urn: "urn:pulumi:prod::reach::bulkhead:index:Postgres::db", type: "bulkhead:index:Postgres" };
+  const edge = { urn: "urn:pulumi:prod::reach::bulkhead:index:Proxy::proxy", type: "bulkhead:index:Proxy" };
+  expect(servicesIn([database]).hasEdge).toBe(false);
+  expect(servicesIn([database, edge]).hasEdge).toBe(true);
+  expect(servicesIn(undefined)).toEqual({ hasEdge: true, published: [] });
 });
 
 test("a cell shows what is red before what is well, and each complaint has its cure", () => {
