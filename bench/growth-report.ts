@@ -7,7 +7,7 @@ export interface Cost {
   what: "grown" | "nothing to do" | "one service" | "refresh";
   seconds: number;
   memoryMb: number;
-  /** Calls of the engine's API by kind, or bytes over ssh. */
+  /** Calls of Docker's API by kind, or bytes over ssh. */
   calls?: Record<string, number>;
   sshBytes?: number;
 }
@@ -53,7 +53,7 @@ export function report(
       table(({ seconds }) => seconds, 1),
     ),
     "",
-    "Calls of the engine's API:",
+    "Calls of Docker's API:",
     "",
     ...markdownTable(head, table(calls, 0)),
     "",

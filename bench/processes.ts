@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** The most memory that Pulumi's processes had at once while something ran: the engine, the program and the plugins. */
+/** The most memory that Pulumi's processes had at once while something ran: Pulumi itself, the program and the plugins. */
 export async function peakMemoryMb<T>(work: () => Promise<T>): Promise<{ result: T; memoryMb: number }> {
   let memoryMb = 0;
   let done = false;

@@ -23,7 +23,7 @@ export interface Workload {
   readonly executableTmpfs: readonly string[];
   readonly restart: string | undefined;
   readonly log: { driver: string | undefined; options: Record<string, string> | undefined };
-  /** From SIGTERM to SIGKILL, as the engine or Swarm knows it. */
+  /** From SIGTERM to SIGKILL, as Docker or Swarm knows it. */
   readonly grace: number | string | undefined;
   /** Paths of the host. */
   readonly hostPaths: readonly string[];
@@ -74,7 +74,7 @@ export const workloadRows: Row<Workload>[] = [
     name: "kernel-profiles",
     severity: "mandatory",
     why: "The default profiles of seccomp and AppArmor keep a container from what breaks out of it (CIS 5.2 and 5.22, OWASP 6).",
-    cure: "leave the engine's default profile on",
+    cure: "leave Docker's default profile on",
     faults: ({ securityOpts }) =>
       ofEach(securityOpts, (option) =>
         /[:=](unconfined|disable)$/.test(option) ? [{ what: `runs with ${option}`, part: option }] : [],
@@ -142,7 +142,7 @@ export const workloadRows: Row<Workload>[] = [
     name: "pids",
     severity: "advisory",
     why: "A fork bomb takes the host's last process (CIS 5.29, OWASP 7). The provider has no field for it, so a label says it.",
-    cure: "limit its processes on the engine (docker update --pids-limit) and say the limit in the label bulkhead.pids",
+    cure: "limit its processes in Docker (docker update --pids-limit) and say the limit in the label bulkhead.pids",
     faults: (workload) =>
       /^[1-9]\d*$/.test(workload.label("bulkhead.pids") ?? "") ? [] : ["does not say how many processes it may have"],
   },
@@ -188,8 +188,8 @@ export const workloadRows: Row<Workload>[] = [
   {
     name: "docker-socket",
     severity: "mandatory",
-    why: "Whoever talks to the engine owns the host, also by a read-only mount (CIS 5.32, OWASP 1).",
-    cure: "take the mount away, and give it what it needs of the engine in another way",
+    why: "Whoever talks to Docker owns the host, also by a read-only mount (CIS 5.32, OWASP 1).",
+    cure: "take the mount away, and give it what it needs of Docker in another way",
     faults: ({ hostPaths }) =>
       ofEach(hostPaths, (path) => (ENGINE_SOCKET.test(path) ? [{ what: `mounts ${path}`, part: path }] : [])),
   },
@@ -363,7 +363,7 @@ function isEveryAddress(address: string): boolean {
 }
 
 function called({ port, protocol = "tcp" }: Published): string {
-  return `the ${protocol === "tcp" ? "" : `${protocol.toUpperCase()} `}port ${port ?? "that the engine chooses"}`;
+  return `the ${protocol === "tcp" ? "" : `${protocol.toUpperCase()} `}port ${port ?? "that Docker chooses"}`;
 }
 
 function placeOf({ address }: Published): string {

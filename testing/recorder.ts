@@ -390,7 +390,7 @@ const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 /** The value without the envelopes of secrets, and where they were. */
 function unwrapped(value: unknown, path = ""): { value: unknown; secretPaths: string[] } {
   // Every .apply behind it would not run, and every check of what it gives would look at nothing.
-  if (value === UNKNOWN) throw new Error(`${path} is unknown: the recorder has to say what the engine would answer`);
+  if (value === UNKNOWN) throw new Error(`${path} is unknown: the recorder has to say what Docker would answer`);
   if (typeof value !== "object" || value === null) return { value, secretPaths: [] };
   const signature = (value as Record<string, string | undefined>)[SIGNATURE_KEY];
   if (signature === SECRET_SIGNATURE) {

@@ -9,7 +9,7 @@ import { standInFor, type StandIn } from "./stand-ins.ts";
 /**
  * Makes sure that a Docker engine has the images that a program runs: what is there is taken, the rest is pulled by digest,
  * and what cannot be pulled because no registry can be reached gets a stand-in. Local use only: for any other stack an
- * image that cannot be pulled is an error, and the engine itself says so.
+ * image that cannot be pulled is an error, and Docker itself says so.
  *
  * @param wanted the images to provide, by the keys that stack files call them.
  * @returns the references that differ from those, by key: those of the stand-ins.
@@ -69,7 +69,7 @@ interface EngineInfo {
 async function load(engine: Engine, standIn: StandIn): Promise<void> {
   if (await isPresent(engine, standIn.reference)) return;
   const archive = await standIn.archive();
-  await step(`loading ${standIn.reference} into the engine`, async () => {
+  await step(`loading ${standIn.reference} into Docker`, async () => {
     const messages = await engine.stream<{ error?: string }>("/images/load?quiet=1", createReadStream(archive));
     const failed = messages.find((message) => message.error !== undefined);
     if (failed) throw new Error(`${standIn.reference}: ${failed.error}`);

@@ -1,4 +1,4 @@
-// The parts of an image reference, `[registry/]name:tag[@sha256:…]`, as the engine understands them.
+// The parts of an image reference, `[registry/]name:tag[@sha256:…]`, as Docker understands them.
 
 /** `name:tag` of `name:tag@sha256:…`. */
 export function tagOf(reference: string): string {

@@ -247,7 +247,7 @@ async function debianRoot(
     ...hooks.map((hook) => `--${recipe.variant === "extract" ? "extract" : "customize"}-hook=${hook}`),
     // The lists of a release to come are valid for a week only, and a mirror may be older; signed they are all the same.
     ...(recipe.suite ? ['--aptopt=Acquire::Check-Valid-Until "false"'] : []),
-    // The engine makes its own devices; a nested one may not unpack any.
+    // Docker makes its own devices; a nested one may not unpack any.
     "--skip=output/dev",
     recipe.suite ?? "bookworm",
     output,

@@ -1,6 +1,6 @@
 import { fields, listed, OWN, REFRESH, REPLACE, splitOnce } from "./container-fields.ts";
 import { daemonSettings } from "../../components/docker-engine/daemon-settings.ts";
-import { engineChecks } from "../doctor/host-checks.ts";
+import { dockerChecks } from "../doctor/docker-checks.ts";
 import { serverFindings } from "./database-state.ts";
 import { timesStarted, type ContainerState, type HostState } from "./host-state.ts";
 import type { Finding } from "./finding.ts";
@@ -217,7 +217,7 @@ function foreignContainers(
 function ofDaemon({ daemon }: ExpectedState, { engine }: HostState): Finding[] {
   const now = daemonSettings(engine);
   const resource = daemon?.name ?? "host";
-  const judged = new Map(Object.entries(engineChecks).map(([check, judge]) => [check, judge({ engine })] as const));
+  const judged = new Map(Object.entries(dockerChecks).map(([check, judge]) => [check, judge({ engine })] as const));
   const changed = Object.entries(daemon?.settings ?? {}).flatMap(([field, promised]): Finding[] => {
     const found = now[field];
     if (found === undefined || found === promised) return [];

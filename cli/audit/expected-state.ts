@@ -68,7 +68,7 @@ export interface ExpectedState {
     /** What the label bulkhead.stack of it says. */
     stackLabel?: string;
   }[];
-  /** The engine's settings as the last update found them, and the name of the host. */
+  /** Docker's settings as the last update found them, and the name of the host. */
   daemon?: { name: string; settings: DaemonSettings };
   /** Absent for a stack that has nothing there. */
   cloudflare?: ExpectedCloudflare;

@@ -60,7 +60,7 @@ export interface StackFacts {
   backupKeyKept?: string;
 }
 
-/** What the engine says of itself in `/info`. */
+/** What Docker says of itself in `/info`. */
 export interface EngineFacts extends DaemonInfo {
   Name: string;
   ServerVersion: string;
@@ -105,7 +105,7 @@ export interface Space {
   free: number;
 }
 
-/** Looks and changes nothing. The engine has to answer. */
+/** Looks and changes nothing. Docker has to answer. */
 export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<HostFacts> {
   const asked = Date.now();
   const info = await engine.get<EngineFacts>("/info");
@@ -166,7 +166,7 @@ async function addressesOf(name: string): Promise<string[]> {
 }
 
 /**
- * Where the engine runs: on this machine, or where ssh leads. Not in a virtual machine, and not at the end of tcp.
+ * Where Docker runs: on this machine, or where ssh leads. Not in a virtual machine, and not at the end of tcp.
  *
  * @param options `updates`: false to leave out how many wait, which takes apt seconds. `signal` ends the look.
  */

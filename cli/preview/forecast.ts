@@ -37,7 +37,7 @@ export function forecastOf({ changes, ...told }: Preview): Forecast {
   // Components are no things of their own.
   const things = changes
     .filter(({ type }) => !type.startsWith("bulkhead:") && !type.startsWith("pulumi:"))
-    // The engine has them in another order each time.
+    // Pulumi has them in another order each time.
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const services = servicesAmong(containersOf(things));
   const files = changedFiles(things);

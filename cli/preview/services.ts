@@ -114,7 +114,7 @@ export function limitsOf(services: readonly ContainerChange[]): Limits {
   return {
     memoryMb: {
       ...{ before: memoryMb(services, "before"), after },
-      // The engine deletes what is replaced or gone when all else is in place.
+      // Pulumi deletes what is replaced or gone when all else is in place.
       duringRollout: after + memoryMb([...rolled, ...gone], "before"),
     },
     cpus: {

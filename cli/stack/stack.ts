@@ -52,7 +52,7 @@ export function existingStack(given: string, name: string | undefined): string {
 }
 
 /**
- * Provides the tools and finds the engine of a stack, which has to answer: what is wrong with the way to the host is said
+ * Provides the tools and finds the Docker host of a stack, which has to answer: what is wrong with the way to the host is said
  * before anything is built or run. The stack `local` has its state, its passphrase and its stack file in .bulkhead; for
  * any other, the backend and the secrets are the user's to choose, as with plain pulumi.
  */
@@ -78,7 +78,7 @@ export async function hostOf(name: string, docker: () => Promise<string>): Promi
   return host === "local" ? { url: await docker(), local: true } : { url: host, local: false, knownHosts };
 }
 
-/** The engine there, which has answered. Else one clear error says what is wrong with the way to it. */
+/** The Docker host, which has answered. Else one clear error says what is wrong with the way to it. */
 export async function connect({ url, knownHosts }: Host, shared = true): Promise<Engine> {
   const engine = new Engine(url, sshOptions(url, knownHosts, shared));
   await engine.ping().catch((error: Error) => {

@@ -128,7 +128,7 @@ function startOldHook(name: string, database: string, host: DockerHost): pulumi.
       await host.engine.post(`/containers/${newest.Id}/start`);
       await pulumi.log.warn(`${database}: it was not upgraded, and the server of before runs again`);
     }
-    // The engine would try again.
+    // Pulumi would try again.
     return false;
   });
 }

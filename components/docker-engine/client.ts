@@ -7,7 +7,7 @@ import { sshStream } from "./ssh-stream.ts";
 
 /**
  * A client for the Docker Engine API, for what the Docker provider cannot do: set and read a pids limit, see who holds
- * a port, read health for a table. It goes to the engine the way the docker CLI does: a socket, TCP, or the `ssh` of
+ * a port, read health for a table. It goes to Docker the way the docker CLI does: a socket, TCP, or the `ssh` of
  * the user (keys from the agent, known hosts checked), so no second place decides who may connect.
  */
 export class Engine {
@@ -26,7 +26,7 @@ export class Engine {
   }
 
   /**
-   * Throws unless the engine answers. The connection of an earlier run may be kept still, and not know that the host
+   * Throws unless Docker answers. The connection of an earlier run may be kept still, and not know that the host
    * was away meanwhile, or that its user belongs to another group now: one that does not serve is given up.
    */
   async ping(): Promise<void> {
@@ -58,7 +58,7 @@ export class Engine {
     await this.#request("DELETE", path);
   }
 
-  /** Sends what may take minutes (a pull, or an image as a tar stream); gives the engine's messages, one a line. */
+  /** Sends what may take minutes (a pull, or an image as a tar stream); gives Docker's messages, one a line. */
   async stream<T>(path: string, body?: Readable, headers: Record<string, string> = {}): Promise<T[]> {
     const answer = String(await this.#request("POST", path, body, STREAM_SILENCE_MS, headers));
     const lines = answer.split("\n").filter((line) => line.trim() !== "");
@@ -66,7 +66,7 @@ export class Engine {
   }
 
   /**
-   * Pulls an image by its digest. Throws what the engine, or the registry through it, has to say against it.
+   * Pulls an image by its digest. Throws what Docker, or the registry through it, has to say against it.
    *
    * @param login which Docker passes on to the registry, and forgets. @default nobody
    */
@@ -203,7 +203,7 @@ export function messageIn(text: string): string {
   }
 }
 
-/** Opens connections to the engine; one is kept alive, so that a run over ssh costs one `ssh`. */
+/** Opens connections to Docker; one is kept alive, so that a run over ssh costs one `ssh`. */
 export class EngineAgent extends http.Agent {
   readonly #host: string;
   readonly #sshOptions: readonly string[];

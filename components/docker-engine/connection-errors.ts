@@ -4,7 +4,7 @@ import { userInfo } from "node:os";
  * Says what stands between this machine and a Docker host, and exactly what to run. The program, the commands and
  * `bulkhead doctor` all say it with this.
  *
- * @param host as the engine was given it: `unix:///path`, `tcp://address:port` or `ssh://user@address[:port]`.
+ * @param host as Docker's address was given: `unix:///path`, `tcp://address:port` or `ssh://user@address[:port]`.
  * @param error what `Engine` threw.
  * @param knownHosts the known_hosts file that the stack names, if it does.
  */

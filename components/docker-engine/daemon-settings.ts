@@ -1,4 +1,4 @@
-/** What the engine says in `/info` of its own settings. */
+/** What Docker says in `/info` of its own settings. */
 export interface DaemonInfo {
   LiveRestoreEnabled: boolean;
   /** Like `name=seccomp,profile=builtin`. */
@@ -30,7 +30,7 @@ export type DaemonSettings = Readonly<Record<string, string>>;
 export function daemonSettings(info: DaemonInfo): DaemonSettings {
   const { RegistryConfig, Plugins, Swarm } = info;
   const named = Object.entries(RegistryConfig?.IndexConfigs ?? {}).filter(([, { Secure }]) => !Secure);
-  // Of itself every engine trusts its own machine.
+  // Of itself every Docker trusts its own machine.
   const ranges = (RegistryConfig?.InsecureRegistryCIDRs ?? []).filter((range) => !LOOPBACK.includes(range));
   const limits = { memory: info.MemoryLimit, swap: info.SwapLimit, CPU: info.CpuCfsQuota, processes: info.PidsLimit };
   const option = (name: string) => securityOption(info, name);
@@ -56,7 +56,7 @@ export function daemonSettings(info: DaemonInfo): DaemonSettings {
 
 const LOOPBACK = ["127.0.0.0/8", "::1/128"];
 
-/** What follows the name of an option; undefined where the engine has none of that name. */
+/** What follows the name of an option; undefined where Docker has none of that name. */
 function securityOption({ SecurityOptions }: DaemonInfo, name: string): string | undefined {
   const [found] = (SecurityOptions ?? []).flatMap((option) => {
     const [, key, rest] = /^name=([^,]+)(?:,(.*))?$/.exec(option) ?? [];

@@ -1,4 +1,4 @@
-/** What the engine's list of containers says of one. */
+/** What Docker's list of containers says of one. */
 export interface Publisher {
   Names: string[];
   /** As it was made with; the id where another image has taken its tag. */

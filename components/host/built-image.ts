@@ -47,8 +47,8 @@ export class BuiltImage extends pulumi.ComponentResource {
       `${name}-image`,
       {
         name: `${host.named(name)}:${hash}`,
-        // Not by buildx, which would build on the engine of the user's docker context, wherever this stack's host is.
-        // What the provider calls legacy is BuildKit too, in the engine itself; the provider hands it the secrets.
+        // Not by buildx, which would build in the user's docker context, wherever this stack's host is.
+        // What the provider calls legacy is BuildKit too, in Docker itself; the provider hands it the secrets.
         build: {
           context: directory,
           dockerfile: file,

@@ -79,7 +79,7 @@ export interface ContainerArgs extends Posture {
  * port of the host, which only one can.
  */
 export class Container extends pulumi.ComponentResource {
-  /** Its name on the host and in Docker's DNS. Known only when the limits have been read back from the engine. */
+  /** Its name on the host and in Docker's DNS. Known only when the limits have been read back from Docker. */
   readonly name: pulumi.Output<string>;
   readonly image: pulumi.Output<string>;
 

@@ -22,7 +22,7 @@ export interface DockerHostArgs {
   /** A known_hosts file for an ssh host. @default that of the user */
   knownHosts?: string;
   /**
-   * For couriers and jobs: an image with a POSIX shell, wget and nslookup, which sets no USER (the engine would give a
+   * For couriers and jobs: an image with a POSIX shell, wget and nslookup, which sets no USER (Docker would give a
    * courier's files to that user). The edge's own image is one.
    */
   jobImage: string;
@@ -36,7 +36,7 @@ interface Program {
   image: pulumi.Output<string>;
 }
 
-/** The Docker host that everything runs on: the provider for resources, the engine for what the provider cannot do. */
+/** The Docker host that everything runs on: the provider for resources, Docker's API for what the provider cannot do. */
 export class DockerHost extends pulumi.ComponentResource {
   readonly provider: docker.Provider;
   readonly engine: Engine;
@@ -82,7 +82,7 @@ export class DockerHost extends pulumi.ComponentResource {
       // Before all others, which need not ask a host that is gone. Merging writes into the first object, so it is new.
       return { props, opts: pulumi.mergeOptions({ hooks: { onError: [this.faults.hook] } }, opts) };
     });
-    // Registered once, as each costs a call to the engine.
+    // Registered once, as each costs a call to Docker.
     const failures = failureHooks(name, this);
     const imageVolumes = imageVolumesHook(name, this);
     // Before anything that runs is touched.
@@ -100,7 +100,7 @@ export class DockerHost extends pulumi.ComponentResource {
     this.hooksOfBuilds = { beforeCreate: [buildHook(name, this)] };
     this.provider = new docker.Provider(`${name}-docker`, { host: url, sshOpts }, { parent: this });
     this.#fingerprintKey = new random.RandomPassword(`${name}-fingerprint-key`, { length: 32 }, { parent: this });
-    // For `bulkhead audit`: how the engine was set when the stack was deployed.
+    // For `bulkhead audit`: how Docker was set when the stack was deployed.
     this.registerOutputs({ url, daemon: pulumi.runtime.isDryRun() ? undefined : this.#daemonSettings() });
   }
 
@@ -154,7 +154,7 @@ export class DockerHost extends pulumi.ComponentResource {
   }
 
   /**
-   * Learns what the engine can do, so it comes before the first container. Throws one clear error unless the host answers
+   * Learns what Docker can do, so it comes before the first container. Throws one clear error unless the host answers
    * and its ports are free for this stack. A preview may run with the host away, which is then taken for a new one.
    */
   async check(ports: Record<string, { address: string; port: number }>): Promise<void> {

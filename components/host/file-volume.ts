@@ -38,11 +38,11 @@ export class Courier extends pulumi.ComponentResource {
         // Not every image names a command, and Docker makes no container without one.
         command: ["true"],
         limits: { memoryMb: 16, cpus: 0.1, pids: 8 },
-        // The engine gives every uploaded file to the container's user, and keeps each file's own owner if there is none.
+        // Docker gives every uploaded file to the container's user, and keeps each file's own owner if there is none.
         user: "",
         exceptions: [
-          { writableRoot: true, why: "never started, and the engine uploads no file past a read-only root" },
-          { rootUser: true, why: "never started, and the engine gives the files to any user that is named" },
+          { writableRoot: true, why: "never started, and Docker uploads no file past a read-only root" },
+          { rootUser: true, why: "never started, and Docker gives the files to any user that is named" },
         ],
         volumes: [{ name: volume.name, path: FOLDER, writable: true }],
         uploads: Object.entries(files).map(([file, content]) => ({

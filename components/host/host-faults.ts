@@ -18,7 +18,7 @@ export class HostFaults {
     this.#knownHosts = knownHosts;
     this.hook = new pulumi.ErrorHook(`${hostName}-faults`, async ({ errors }) => {
       await this.reportIfHostFault(errors);
-      // The engine would try again.
+      // Pulumi would try again.
       return false;
     });
   }

@@ -17,7 +17,7 @@ export async function limitPids(engine: Engine, id: string, name: string, pids: 
   const limit = await read();
   if (limit !== pids)
     throw new pulumi.RunError(
-      `${name}: the engine set a pids limit of ${limit} instead of ${pids}: ` +
+      `${name}: Docker set a pids limit of ${limit} instead of ${pids}: ` +
         `it needs the pids cgroup; see \`docker info\` for its warnings`,
     );
   return id;

@@ -33,7 +33,7 @@ export function stopFirstHooks(hostName: string, host: Host, others: pulumi.Reso
       ...(others.onError ?? []),
       new pulumi.ErrorHook(`${hostName}-old-again`, async ({ name }) => {
         await startOld(host, gaps.get(name), name);
-        // The engine would try again.
+        // Pulumi would try again.
         return false;
       }),
     ],

@@ -128,7 +128,7 @@ describe("a test engine", () => {
     } finally {
       await next.stop();
     }
-    // What the engine had on this machine is gone with it.
+    // What Docker had on this machine is gone with it.
     const name = `bulkhead-test-${id}`;
     expect(existsSync(`/run/${name}`)).toBe(false);
     for (const table of ["nat", "filter"]) {

@@ -20,7 +20,7 @@ const bystanders: { container?: string; volume?: string } = {};
 /** What changes something on the host in a rollout, in order. */
 let steps: string[];
 
-/** Points that are no call to the engine. */
+/** Points that are no call to Docker. */
 const LOCKED = "the lock is taken";
 const CANDIDATE = "the job has written the candidate";
 const ROUTE = "the job has written the route";

@@ -1,4 +1,4 @@
-// One deployed stack and everything that can be seen of it: from a client, from a neighbour, from inside, from the engine.
+// One deployed stack and everything that can be seen of it: from a client, from a neighbour, from inside, from Docker.
 import { EDGE_ALIAS } from "../../components/edge/edge-container.ts";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import * as http2 from "node:http2";
@@ -32,7 +32,7 @@ const SERVICES = ["backend", "edge", "edge-door", "frontend"];
 let world: OutsideWorld;
 let reach: Reach;
 let containers: Map<string, ContainerInspect>;
-/** Environment and arguments of every process that ran on the engine, or with pulumi, while the stack was deployed. */
+/** Environment and arguments of every process that ran in Docker, or with pulumi, while the stack was deployed. */
 const processes = new Set<string>();
 
 beforeAll(async () => {
@@ -654,7 +654,7 @@ print(len(taken))
         input: megabytes,
       });
     expect(await take(200)).toMatchObject({ result: 200, state: { ExitCode: 0 } });
-    // By SIGKILL; the engine's own word for it, OOMKilled, sometimes comes too late to be kept.
+    // By SIGKILL; Docker's own word for it, OOMKilled, sometimes comes too late to be kept.
     expect(await take(400)).toMatchObject({ result: undefined, state: { ExitCode: 137 } });
     expect(await snapshot(reach.engine, `reach-${STACK}`)).toEqual(before);
   });

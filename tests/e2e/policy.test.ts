@@ -58,7 +58,7 @@ test("a program that is not ours is refused in its preview, with every reason an
     "mandatory container-cpus: web: has no CPU limit: set cpus (of a container) or limits.nanoCpus (of a service)",
     `mandatory container-default-bridge: web: is on Docker's default bridge: give it networksAdvanced, or networkMode "none"`,
     "mandatory container-docker-socket: web: mounts /var/run/docker.sock: " +
-      "take the mount away, and give it what it needs of the engine in another way",
+      "take the mount away, and give it what it needs of Docker in another way",
     "mandatory container-grace: web: is killed without time to end: " +
       "set destroyGraceSeconds (of a container) or stopGracePeriod (of a service)",
     "mandatory container-health: web: has no health check: " +
@@ -83,7 +83,7 @@ test("a program that is not ours is refused in its preview, with every reason an
     "mandatory volume-host-path: folder: is /srv of the host: leave driverOpts out",
     "advisory container-init: web: has no init: set init, unless the image has an init of its own",
     "advisory container-pids: web: does not say how many processes it may have: " +
-      "limit its processes on the engine (docker update --pids-limit) and say the limit in the label bulkhead.pids",
+      "limit its processes in Docker (docker update --pids-limit) and say the limit in the label bulkhead.pids",
   ]);
 });
 

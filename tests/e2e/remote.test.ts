@@ -439,10 +439,10 @@ test("a shared connection that is dead and does not know it is left for another 
   expect(await reachedByRollback()).toContain(REACHED);
 });
 
-/** What only the engine there can tell: nothing was deployed by `bulkhead up`. */
+/** What only Docker there can tell: nothing was deployed by `bulkhead up`. */
 const REACHED = "no release is recorded on the host";
 
-/** The quickest command that asks the engine over the shared connection, as `bulkhead up` does, and changes nothing. */
+/** The quickest command that asks Docker over the shared connection, as `bulkhead up` does, and changes nothing. */
 async function reachedByRollback(): Promise<string> {
   const { stderr, seconds } = await make("rollback");
   console.log(JSON.stringify({ event: "rollback", seconds, said: stderr.split("\n")[0] }));

@@ -58,9 +58,9 @@ test("the exceptions of production are said, each once with its reason", async (
     "backend-route-job, edge-settings-job, frontend-route-job: container-user is excepted: " +
       "root owns the volume with the routes; without capabilities it can do nothing more",
     "backend-secrets-courier, edge-door-config-courier, edge-plugin-courier, edge-secrets-courier: container-read-only-root is excepted: " +
-      "never started, and the engine uploads no file past a read-only root",
+      "never started, and Docker uploads no file past a read-only root",
     "backend-secrets-courier, edge-door-config-courier, edge-plugin-courier, edge-secrets-courier: container-user is excepted: " +
-      "never started, and the engine gives the files to any user that is named",
+      "never started, and Docker gives the files to any user that is named",
     "edge-acme-file: container-capabilities CHOWN is excepted: " +
       "gives the file to the edge's user; an existing file is left as it is",
     "edge-acme-file: container-user is excepted: root owns a new volume",

@@ -34,12 +34,11 @@ const NO_CAPABILITY = "drop ALL and add none";
 const NOT_ROOT = 'name a user that is not root, like "1000:1000"';
 const LIMIT_CPUS = "set cpus (of a container) or limits.nanoCpus (of a service)";
 const AS_A_FILE = "hand it over as a file and name the file, like DB_PASSWORD_FILE";
-const FROM_THE_ENGINE = "take the mount away, and give it what it needs of the engine in another way";
+const FROM_DOCKER = "take the mount away, and give it what it needs of Docker in another way";
 const GRACE = "set destroyGraceSeconds (of a container) or stopGracePeriod (of a service)";
 const RESTART = "set restart to always, or mustRun to false if it is a job";
 const LOGS = 'set logDriver "json-file" with logOpts max-size and max-file, or logDriver "local"';
-const PIDS =
-  "limit its processes on the engine (docker update --pids-limit) and say the limit in the label bulkhead.pids";
+const PIDS = "limit its processes in Docker (docker update --pids-limit) and say the limit in the label bulkhead.pids";
 const PINNED = "give name:tag@sha256:<64 hex digits>";
 const PUBLISHES =
   'say in the label bulkhead.publishes what it may publish, like "203.0.113.10:443" or "203.0.113.10:443/udp", or publish nothing';
@@ -145,7 +144,7 @@ const broken: Broken[] = [
     rule: "container-kernel-profiles",
     of: "web",
     set: { securityOpts: ["no-new-privileges", "seccomp=unconfined"] },
-    says: "web: runs with seccomp=unconfined: leave the engine's default profile on",
+    says: "web: runs with seccomp=unconfined: leave Docker's default profile on",
   },
   {
     rule: "container-read-only-root",
@@ -238,13 +237,13 @@ const broken: Broken[] = [
     rule: "container-docker-socket",
     of: "web",
     set: { volumes: [{ hostPath: SOCKET, containerPath: SOCKET, readOnly: true }] },
-    says: `web: mounts ${SOCKET}: ${FROM_THE_ENGINE}`,
+    says: `web: mounts ${SOCKET}: ${FROM_DOCKER}`,
   },
   {
     rule: "container-docker-socket",
     of: "web",
     set: { mounts: [{ type: "bind", source: "/run", target: "/host" }] },
-    says: `web: mounts /run: ${FROM_THE_ENGINE}`,
+    says: `web: mounts /run: ${FROM_DOCKER}`,
   },
   {
     rule: "container-host-path",
@@ -440,7 +439,7 @@ const broken: Broken[] = [
     rule: "service-docker-socket",
     of: "swarmed",
     set: { [`${SPEC}.mounts`]: [{ type: "bind", source: SOCKET, target: SOCKET }] },
-    says: `swarmed: mounts ${SOCKET}: ${FROM_THE_ENGINE}`,
+    says: `swarmed: mounts ${SOCKET}: ${FROM_DOCKER}`,
   },
   {
     rule: "service-host-path",

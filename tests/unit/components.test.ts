@@ -86,7 +86,7 @@ describe("the posture", () => {
       { user: "0:0", capabilities: { drops: ["ALL"], adds: ["CHOWN"] } },
     ],
     [
-      "two capabilities, in the order that the engine reads back",
+      "two capabilities, in the order that Docker reads back",
       {
         user: "0:0",
         exceptions: [ROOT, { capability: "SETUID", why: "w" }, { capability: "CHOWN", why: "w" }],
@@ -317,7 +317,7 @@ describe("Container", () => {
     const mode = async (networks: ContainerArgs["networks"]) => (await containerOf({ networks })).inputs.networkMode;
     expect(await mode([])).toBe("none");
     expect(await mode([{ name: "web" }, { name: "internal" }])).toBe("web");
-    // The engine would drop the aliases in the network that is the mode.
+    // Docker would drop the aliases in the network that is the mode.
     expect(await mode([{ name: "door", aliases: ["edge"] }, { name: "web" }])).toBe("web");
     expect(await mode([{ name: "door", aliases: ["edge"] }])).toBeUndefined();
   });
@@ -331,7 +331,7 @@ describe("Container", () => {
     [90, "1m30s"],
     [3600, "1h0m0s"],
     [3725, "1h2m5s"],
-  ])("spells %d seconds as the engine does", async (intervalSeconds, spelled) => {
+  ])("spells %d seconds as Docker does", async (intervalSeconds, spelled) => {
     const { inputs } = await containerOf({ health: { ...HEALTH, intervalSeconds } });
     expect(inputs.healthcheck?.interval).toBe(spelled);
   });
@@ -390,7 +390,7 @@ describe("the pids limit", () => {
   test("that does not take fails the update", async () => {
     const { made } = await update(null, () => null);
     await expect(made).rejects.toThrow(
-      "it: the engine set a pids limit of null instead of 32: it needs the pids cgroup; see `docker info` for its warnings",
+      "it: Docker set a pids limit of null instead of 32: it needs the pids cgroup; see `docker info` for its warnings",
     );
   });
 
@@ -441,7 +441,7 @@ describe("the pids limit", () => {
     expect(seen).toBe(3);
   });
 
-  test("asks the engine nothing in a preview, nor for what never runs", async () => {
+  test("asks Docker nothing in a preview, nor for what never runs", async () => {
     const engine = await startFakeEngine(() => ({}));
     await containerOf({});
     await onHost((host) => void new Courier("files", { host, files: { a: "b" }, readerUid: "1000" }), {
@@ -497,7 +497,7 @@ describe("a container that fails", () => {
   const ENDED = { ...STARTING, Status: "exited", ExitCode: 3 };
   const HEALTHY = { ...STARTING, Health: { Status: "healthy", Log: [] } };
 
-  /** The hooks as the engine calls them for a container that is made. */
+  /** The hooks as Pulumi calls them for a container that is made. */
   async function creation(answer: (request: string) => object | undefined, args: Partial<ContainerArgs> = {}) {
     const { requests, stop } = await startFakeEngine(answer);
     const recording = await onHost((host) => {
@@ -538,7 +538,7 @@ describe("a container that fails", () => {
 
   test("in time says its state, its last health check and its last lines, and is removed", async () => {
     const { said, failed, removed } = await creation(engineWith([UNHEALTHY], "starting\ngave up: größer\n"));
-    // The engine would try again for ever if it were told to.
+    // Pulumi would try again for ever if it were told to.
     expect(await failed()).toEqual([false, false]);
     expect(said).toEqual([
       "it: the container reach-test-it-1 did not become healthy in time: it is running\n" +
@@ -1174,7 +1174,7 @@ describe("DockerHost", () => {
     return { host: provider!.inputs.host, sshOpts: JSON.parse(provider!.inputs.sshOpts) as string[] };
   }
 
-  test("takes the engine of DOCKER_HOST, or the usual socket", async () => {
+  test("takes the host of DOCKER_HOST, or the usual socket", async () => {
     vi.stubEnv("DOCKER_HOST", "unix:///somewhere/docker.sock");
     onTestFinished(() => void vi.unstubAllEnvs());
     expect(await providerOf("local")).toEqual({ host: "unix:///somewhere/docker.sock", sshOpts: [] });
@@ -1252,7 +1252,7 @@ describe("DockerHost", () => {
       );
     });
 
-    test("keeps in the state what the engine's settings are, but for a preview", async () => {
+    test("keeps in the state what Docker's settings are, but for a preview", async () => {
       const outputs = async (preview: boolean) => {
         await startFakeEngine((request) => (request === "GET /containers/json" ? [] : undefined));
         const host = () => new DockerHost("host", { host: "local", jobImage: IMAGE }).check({});

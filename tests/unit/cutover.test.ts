@@ -19,7 +19,7 @@ import { container, hex, record } from "../../testing/recorder.ts";
 const everything = mkdtempSync(join(tmpdir(), "bulkhead-cutover-"));
 afterAll(() => rmSync(everything, { recursive: true }));
 
-/** The job's entry point and environment, as the engine gets them. */
+/** The job's entry point and environment, as Docker gets them. */
 let command: string[];
 let env: Record<string, string>;
 /** What a service's job tries first. */
@@ -167,7 +167,7 @@ describe.concurrent("a cutover", () => {
     });
     expect(after.printed).toBe("serving api-2\n");
     expect(after.request("172.21.0.2")).toBe("/release/api-2/health\n");
-    // The engine looks once a second; the job has to be there to be seen.
+    // Docker looks once a second; the job has to be there to be seen.
     expect(after.slept).toEqual(["15"]);
   });
 

@@ -31,7 +31,7 @@ function program({ cache, upgrade, ...args }: Program = {}): Promise<Recording> 
   return recordBackup({ ...args, onDatabase }, { secrets: ["s".repeat(40), "c".repeat(40)], config });
 }
 
-/** What the engine tells of going from one program to another: what is given a name of its own is deleted first. */
+/** What Pulumi tells of going from one program to another: what is given a name of its own is deleted first. */
 function between(before: Recording, after: Recording): Forecast {
   const of = ({ resources }: Recording) => new Map(resources.map((each) => [`${each.type} ${each.name}`, each]));
   const [had, has] = [of(before), of(after)];

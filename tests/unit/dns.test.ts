@@ -25,7 +25,7 @@ async function recordsOf(args: Partial<DnsArgs>, zoneArgs: Partial<ZoneArgs> = {
   };
 }
 
-/** As the engine's errors arrive. */
+/** As Pulumi's errors arrive. */
 function grpcError(details: string): Error {
   return Object.assign(new Error(details), { details });
 }

@@ -120,12 +120,12 @@ const rows: Row[] = [
   ["login", inShell({ user: "root" }), "warn", "root", "adduser deploy docker"],
   ["login", withoutShell, "unknown", "no shell"],
 
-  ["engine", {}, "ok", "29.3.0"],
-  ["engine", onEngine({ ServerVersion: "25.0.14" }), "ok", "25.0.14"],
-  ["engine", onEngine({ ServerVersion: "20.10.24+dfsg1" }), "ok", "kept up by the distribution"],
-  ["engine", onEngine({ ServerVersion: "27.5.1" }), "warn", "27 has had no fixes since 2025-05-03", "Upgrade Docker"],
-  ["engine", onEngine({ ServerVersion: "20.10.24" }), "warn", "20.10 has had no fixes since 2023-12-10", "Upgrade"],
-  ["engine", onEngine({ ServerVersion: "19.03.15" }), "bad", "older than 20.10", "Upgrade Docker"],
+  ["Docker", {}, "ok", "29.3.0"],
+  ["Docker", onEngine({ ServerVersion: "25.0.14" }), "ok", "25.0.14"],
+  ["Docker", onEngine({ ServerVersion: "20.10.24+dfsg1" }), "ok", "kept up by the distribution"],
+  ["Docker", onEngine({ ServerVersion: "27.5.1" }), "warn", "27 has had no fixes since 2025-05-03", "Upgrade Docker"],
+  ["Docker", onEngine({ ServerVersion: "20.10.24" }), "warn", "20.10 has had no fixes since 2023-12-10", "Upgrade"],
+  ["Docker", onEngine({ ServerVersion: "19.03.15" }), "bad", "older than 20.10", "Upgrade Docker"],
 
   ["API", {}, "ok", "a socket only"],
   ["API", listens("127.0.0.1", 2376), "warn", "127.0.0.1:2376", "systemctl restart docker"],
@@ -479,11 +479,11 @@ Inst vim [9.1] (9.2 Debian:13.1/stable [amd64])
       "disk",
       "time",
       "updates",
-      "ports",
+      "sshd",
       "MTU",
       "firewall",
+      "ports",
       "address",
-      "sshd",
     ]);
   });
 

@@ -512,7 +512,7 @@ test("unmanaged containers are told by what they reach", () => {
   ]);
 });
 
-/** One setting of the engine that is not as the last update found it. */
+/** One setting of Docker that is not as the last update found it. */
 const reset: [field: keyof typeof DAEMON, change: Partial<HostState["engine"]>, found: string][] = [
   ["live-restore", { LiveRestoreEnabled: false }, "off"],
   ["users", { SecurityOptions: ["name=apparmor", "name=seccomp,profile=builtin"] }, "not remapped"],
@@ -570,7 +570,7 @@ describe("of the host's Docker is said", () => {
       ["seccomp", { SecurityOptions: null }, "not there"],
       ["limits", { MemoryLimit: false }, "none for memory"],
       ["cgroup", { CgroupDriver: "none" }, "version 2, driver none"],
-      ["engine", { ServerVersion: "19.03.1" }, "19.03.1, older than 20.10"],
+      ["Docker", { ServerVersion: "19.03.1" }, "19.03.1, older than 20.10"],
     ];
     for (const [field, change, found] of unfit)
       expect(

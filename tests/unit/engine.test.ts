@@ -118,7 +118,7 @@ interface Call {
 }
 
 /**
- * A fake engine, reached through a stand-in for ssh that ends when the engine hangs up. It can refuse to work over a
+ * A fake Docker, reached through a stand-in for ssh that ends when it hangs up. It can refuse to work over a
  * connection that an earlier run has left, as sshd does where the user has got a group since, or at all.
  */
 async function engineOverSsh({ refuses }: { refuses?: "shared" | "all" | "while written to" } = {}): Promise<{

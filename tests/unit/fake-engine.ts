@@ -17,10 +17,10 @@ export interface FakeEngine {
 /** A new host has no networks of a stack. */
 const nothingOf = (request: string): object | undefined => (request.startsWith("GET /networks?") ? [] : undefined);
 
-/** What the engine answers: an object as JSON, bytes as they are, and 404 for nothing. What it is, it says by itself. */
+/** What Docker answers: an object as JSON, bytes as they are, and 404 for nothing. What it is, it says by itself. */
 type Answer = (request: string, body: unknown) => object | undefined;
 
-/** Speaks the engine's protocol on a socket, for the test that starts it; there are no containers behind it. */
+/** Speaks Docker's protocol on a socket, for the test that starts it; there are no containers behind it. */
 export async function startFakeEngine(
   answer: Answer,
   { ApiVersion = "1.47", version = {}, info = (): object => SETTINGS } = {},

@@ -1,4 +1,4 @@
-// What a preview is said to mean: from the engine's events alone. That it comes true is for tests/e2e/preview.test.ts.
+// What a preview is said to mean: from Pulumi's events alone. That it comes true is for tests/e2e/preview.test.ts.
 import { describe, expect, test, vi } from "vitest";
 import type { Agreement } from "../../cli/agreement.ts";
 import { isAgreed } from "../../cli/deploy.ts";
@@ -17,7 +17,7 @@ const NETWORK = "docker:index/network:Network";
 interface Told {
   name: string;
   type?: string;
-  /** In the order in which the engine tells them. */
+  /** In the order in which Pulumi tells them. */
   ops?: string[];
   before?: object;
   after?: object;

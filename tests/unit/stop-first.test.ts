@@ -7,7 +7,7 @@ import { startFakeEngine } from "./fake-engine.ts";
 
 const IMAGE = `example:1@sha256:${hex("example", 64)}`;
 
-/** The hooks of a stop-first container, as the engine calls them, on a host with an old one and then also a new one. */
+/** The hooks of a stop-first container, as Pulumi calls them, on a host with an old one and then also a new one. */
 async function replaced({ endedSecondsAgo }: { endedSecondsAgo?: number } = {}) {
   const changes: string[] = [];
   let containers = [{ Id: "old", State: endedSecondsAgo === undefined ? "running" : "exited", Created: 1 }];
