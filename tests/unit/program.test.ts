@@ -3,7 +3,8 @@ import { join } from "node:path";
 import * as docker from "@pulumi/docker/container.js";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, test } from "vitest";
-import { invariants, s3Key } from "../../testing/invariants.ts";
+import { invariants } from "../../testing/invariants.ts";
+import { s3Key } from "../../testing/secret-invariants.ts";
 import {
   container,
   hex,
