@@ -41,12 +41,19 @@ test("every file that a page names is there, tests above all", () => {
   ]);
 });
 
+test("every end-to-end test stands behind a guarantee", () => {
+  const files = readdirSync(join(projectDirectory, "tests/e2e")).filter((file) => file.endsWith(".test.ts"));
+  expect(files.filter((file) => !texts["docs/reference/guarantees.md"]!.includes(file))).toEqual([]);
+});
+
 test("what the README counts is what there is", () => {
   // And the one that tells of exceptions.
   const policies = resourceRules.length + stackRules.length + 1;
   expect(texts["README.md"]).toContain(`and ${policies} policies judge each preview`);
   const found = rowsOfAuditPage("At Cloudflare").length;
   expect(texts["README.md"]).toContain(`\`audit\` finds ${found} of ${found} changes made by hand at Cloudflare`);
+  const [, commits, gone] = /^Of ([\d,]+) in that run, .* (\d+) were lost\./m.exec(texts["docs/reference/faults.md"]!)!;
+  expect(texts["README.md"]).toContain(`${commits} acknowledged commits ${gone} were lost`);
   const [, failed, requests] = /^\| Bulkhead +\| +(\d+) of (\d+) /m.exec(texts["bench/results.md"]!)!;
   const [, lost] = /^\| docker compose up -d +\| +(\d+) of /m.exec(texts["bench/results.md"]!)!;
   const thousands = Number(requests).toLocaleString("en");
