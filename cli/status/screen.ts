@@ -71,7 +71,8 @@ function failedBefore({ name, role, state }: ServingContainer): string[][] {
 function about(status: Status): string[] {
   const { containers, data, release, state, stateProblem = "" } = status;
   const found = (check: Parameters<typeof hostCheck>[0]) => hostCheck(check, status).found;
-  const updated = state?.updatedAt ?? release?.deployedAt;
+  // As Pulumi has it, but for the fractions of a second.
+  const updated = (state?.updatedAt ?? release?.deployedAt)?.replace(/\.\d+/, "");
   const who = release?.by === undefined ? "" : `, by ${release.by}`;
   const holders = state?.holders ?? [];
   return table([

@@ -98,8 +98,9 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
     ...(State.Status === "running" ? [] : [`, exit code ${State.ExitCode}${State.OOMKilled ? ", out of memory" : ""}`]),
     ...(health ? [`\nIts last health check said: ${health}`] : []),
     ...(health && NO_SHELL.test(health) ? [WITHOUT_A_SHELL] : []),
+    ...(health && State.Status === "running" && NOBODY_LISTENS.test(health) ? [ANOTHER_PORT] : []),
     ...(NO_SHELL_TO_RUN.test(last) ? [NOTHING_TO_RUN_IT] : []),
-    `\nIts last lines:\n${last}`,
+    last === "" ? "\nIt wrote nothing." : `\nIts last lines:\n${last}`,
     ...(await Promise.all(
       // Each of its replicas.
       (tried ? tried.split(" ") : []).map(async (each) => `\nThe last lines of ${each}:\n${await lastLines(each)}`),
@@ -111,6 +112,11 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
 const NO_SHELL = /"\/bin\/sh": (stat \/bin\/sh: )?no such file/;
 const WITHOUT_A_SHELL =
   "\nIts image has no /bin/sh, by which a service that hangs is ended: give reviveAfterHangs: 0 to do without that.";
+
+/** As curl, wget, Node and Python say that a port is closed. */
+export const NOBODY_LISTENS = /ECONNREFUSED|Connection refused|Failed to connect|Could not connect/i;
+const ANOTHER_PORT =
+  "\nNothing listens there: give the port that the service listens on, and let it listen on 0.0.0.0.";
 
 /** As Docker's init says that there is nothing by that name. */
 const NO_SHELL_TO_RUN = /exec \/bin\/sh failed: No such file/;

@@ -607,6 +607,19 @@ describe("a container that fails", () => {
     );
   });
 
+  test("at a port that nobody listens on says so, and that it wrote nothing", async () => {
+    const message = "GET http://127.0.0.1:8001/\nconnect ECONNREFUSED 127.0.0.1:8001\n";
+    const state = { ...STARTING, Health: { Status: "unhealthy", Log: [{ Output: message }] } };
+    const { said, failed } = await creation(engineWith([state], "\n"));
+    await failed();
+    expect(said).toEqual([
+      `it: the container reach-test-it-1 did not become healthy in time: it is running\n` +
+        `Its last health check said: ${message.trim()}\n` +
+        "Nothing listens there: give the port that the service listens on, and let it listen on 0.0.0.0.\n" +
+        "It wrote nothing.",
+    ]);
+  });
+
   test("by ending is not waited for", async () => {
     const { said, told, removed } = await creation(engineWith([ENDED], "no such table\n"), { run: "once" });
     await told();

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { NOBODY_LISTENS } from "../../components/host/failed-container.ts";
 import { httpHealth } from "../../components/host/http-health.ts";
 import { findProgram } from "../../toolchain/steps.ts";
 
@@ -34,8 +35,16 @@ test.each(programs)("with %s alone it tells a good answer from a bad one, and fr
   writeFileSync(join(directory, name), alone, { mode: 0o755 });
   try {
     expect((await check("/well")).code).toBe(0);
-    expect((await check("/ill")).code).not.toBe(0);
-    expect((await check("/well", 1)).code).not.toBe(0);
+    const ill = await check("/ill");
+    expect(ill.code).not.toBe(0);
+    // Not port 1, which fetch refuses by itself.
+    const gone = await check("/well", await freePort());
+    expect(gone.code).not.toBe(0);
+    expect(gone.text).toMatch(/^GET http:\/\/127\.0\.0\.1:\d+\/well\n/);
+    // GNU's wget, without -q, would say too much of what is well.
+    if (name === "wget") return;
+    expect(ill.text).toContain("503");
+    expect(gone.text).toMatch(NOBODY_LISTENS);
   } finally {
     rmSync(join(directory, name));
   }
@@ -50,6 +59,15 @@ test("an image with none of them is told what to do", async () => {
 test("times are those that are given", () => {
   expect(httpHealth(80, "/", { deadlineSeconds: 5 })).toMatchObject({ deadlineSeconds: 5 });
 });
+
+/** One that nobody listens on any more. */
+async function freePort(): Promise<number> {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const free = (other.address() as AddressInfo).port;
+  await new Promise((resolve) => other.close(resolve));
+  return free;
+}
 
 function check(path: string, at = port): Promise<{ code: number; text: string }> {
   const [, shell, ...args] = httpHealth(at, path).test;
