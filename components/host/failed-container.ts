@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Engine } from "../docker-engine/client.ts";
 import { containersNamed } from "./containers-named.ts";
+import { hintsOn } from "./failure-hints.ts";
 import type { HostFaults } from "./host-faults.ts";
 
 /** Whose containers are looked at. */
@@ -97,32 +98,15 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
     `the container ${Name.slice(1)} ${what}: it is ${State.Status}`,
     ...(State.Status === "running" ? [] : [`, exit code ${State.ExitCode}${State.OOMKilled ? ", out of memory" : ""}`]),
     ...(health ? [`\nIts last health check said: ${health}`] : []),
-    ...(health && NO_SHELL.test(health) ? [WITHOUT_A_SHELL] : []),
-    ...(health && State.Status === "running" && NOBODY_LISTENS.test(health) ? [ANOTHER_PORT] : []),
-    ...(NO_SHELL_TO_RUN.test(last) ? [NOTHING_TO_RUN_IT] : []),
+    ...(health ? hintsOn("health", health) : []),
     last === "" ? "\nIt wrote nothing." : `\nIts last lines:\n${last}`,
+    ...hintsOn("lines", last),
     ...(await Promise.all(
       // Each of its replicas.
       (tried ? tried.split(" ") : []).map(async (each) => `\nThe last lines of ${each}:\n${await lastLines(each)}`),
     )),
   ].join("");
 }
-
-/** As Docker says that it could not start a health command. */
-const NO_SHELL = /"\/bin\/sh": (stat \/bin\/sh: )?no such file/;
-const WITHOUT_A_SHELL =
-  "\nIts image has no /bin/sh, by which a service that hangs is ended: give reviveAfterHangs: 0 to do without that.";
-
-/** As curl, wget, Node and Python say that a port is closed. */
-export const NOBODY_LISTENS = /ECONNREFUSED|Connection refused|Failed to connect|Could not connect/i;
-const ANOTHER_PORT =
-  "\nNothing listens there: give the port that the service listens on, and let it listen on 0.0.0.0.";
-
-/** As Docker's init says that there is nothing by that name. */
-const NO_SHELL_TO_RUN = /exec \/bin\/sh failed: No such file/;
-const NOTHING_TO_RUN_IT =
-  "\nIts image has no /bin/sh, by which this runs: give it an image that has one, such as another target of the same " +
-  "Dockerfile: preDeploy.image of a service, image of a scheduled job.";
 
 /** Enough for a stack trace, and little enough to be read. */
 const LINES = 20;

@@ -620,6 +620,52 @@ describe("a container that fails", () => {
     ]);
   });
 
+  test.each<[why: string, lines: string, cure: string]>([
+    ["writes to its root", "Error: EROFS: read-only file system, open '/app.log'", "`tmpfsMb` makes another path so"],
+    ["writes to its root", "[Errno 30] Read-only file system: '/app/x'", "a DataVolume keeps"],
+    ["may not read a file", "PermissionError: [Errno 13] Permission denied: '/app/key'", "COPY --chown"],
+    ["changes an owner", "chown: /data: Operation not permitted", "change no owner when it starts"],
+    ["starts no thread", "RuntimeError: can't start new thread", "give it more pids"],
+    [
+      "is a job without a shell",
+      "[FATAL tini (7)] exec /bin/sh failed: No such file or directory",
+      "give it an image that has",
+    ],
+    [
+      "listens on 127.0.0.1",
+      "Asked for /, the edge 172.18.0.2 answered 502 Bad Gateway: Bad Gateway",
+      "listen on 0.0.0.0",
+    ],
+  ])("of one that %s says what to do: %s", async (_, lines, cure) => {
+    const { said, failed } = await creation(engineWith([ENDED], `${lines}\n`));
+    await failed();
+    expect(said).toEqual([expect.stringContaining(`\nIts last lines:\n${lines}\n`)]);
+    expect(said[0]).toContain(cure);
+  });
+
+  test.each<[why: string, health: string, cure: string]>([
+    [
+      "asks for a login",
+      "GET http://127.0.0.1:80/\nanswered 401",
+      "Give healthPath one that the service answers with 200",
+    ],
+    ["has no such path", "GET http://127.0.0.1:80/\nHTTP Error 404: Not Found", "Give healthPath one"],
+    ["has no such path", "curl: (22) The requested URL returned error: 404", "Give healthPath one"],
+    ["redirects for ever", "GET http://127.0.0.1:80/\nredirect count exceeded", "It redirects for ever"],
+    ["has too little memory", "GET http://127.0.0.1:80/\nKilled", "give it more memoryMb"],
+    [
+      "starts no process",
+      "OCI runtime exec failed: read init-p: connection reset by peer: unknown",
+      "give it more pids",
+    ],
+  ])("of one whose health check %s says what to do: %s", async (_, health, cure) => {
+    const state = { ...STARTING, Health: { Status: "unhealthy", Log: [{ Output: `${health}\n` }] } };
+    const { said, failed } = await creation(engineWith([state]));
+    await failed();
+    expect(said).toEqual([expect.stringContaining(`\nIts last health check said: ${health}\n`)]);
+    expect(said[0]).toContain(cure);
+  });
+
   test("by ending is not waited for", async () => {
     const { said, told, removed } = await creation(engineWith([ENDED], "no such table\n"), { run: "once" });
     await told();

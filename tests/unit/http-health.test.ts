@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { NOBODY_LISTENS } from "../../components/host/failed-container.ts";
+import { hintsOn } from "../../components/host/failure-hints.ts";
 import { httpHealth } from "../../components/host/http-health.ts";
 import { findProgram } from "../../toolchain/steps.ts";
 
@@ -44,7 +44,7 @@ test.each(programs)("with %s alone it tells a good answer from a bad one, and fr
     // GNU's wget, without -q, would say too much of what is well.
     if (name === "wget") return;
     expect(ill.text).toContain("503");
-    expect(gone.text).toMatch(NOBODY_LISTENS);
+    expect(hintsOn("health", gone.text).join()).toContain("Nothing listens there");
   } finally {
     rmSync(join(directory, name));
   }
