@@ -13,7 +13,7 @@ import { HostFaults } from "./host-faults.ts";
 import { imageVolumesHook } from "./image-volumes.ts";
 import { jobHook } from "./job-hook.ts";
 import { stopFirstHooks } from "./stop-first.ts";
-import { endEdgesIfNetworksMove, networksOf, networksWithHost, type StackNetwork } from "./networks-anew.ts";
+import { leaveNetworksThatMove, networksOf, networksWithHost, type StackNetwork } from "./networks-anew.ts";
 import { Subnets, type NetworkSettings } from "./subnets.ts";
 
 export interface DockerHostArgs {
@@ -181,7 +181,7 @@ export class DockerHost extends pulumi.ComponentResource {
     );
     if (problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
     // What goes wrong there the update itself tells.
-    await endEdgesIfNetworksMove(this.engine, this.stackName, networks, this.#networks).catch(() => undefined);
+    await leaveNetworksThatMove(this.engine, this.stackName, networks, this.#networks).catch(() => undefined);
   }
 
   /** Undefined for a host that does not answer, which is for check to say. */
