@@ -495,10 +495,11 @@ test.each(inSoak("a database of 1 GB"))(
     await superuser("create table ballast (id bigint, text text)", "app");
     for (let filled = 0; filled < 1000; filled += 100)
       await superuser(
-        "insert into ballast select n, (select string_agg(md5(random()::text || n), '') from generate_series(1, 30)) from generate_series(1, 100000) n",
+        "insert into ballast select n, (select string_agg(md5(random()::text || n || i), '') from generate_series(1, 30) i) from generate_series(1, 100000) n",
         "app",
       );
     const megabytes = Number(await superuser("select pg_database_size('app') / 1048576"));
+    expect(megabytes).toBeGreaterThan(1000);
     const made = await bulkhead("backup");
     expect(made, made.stdout + made.stderr).toMatchObject({ code: 0 });
     const drilled = await runNow("backup-drill");

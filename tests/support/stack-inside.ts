@@ -54,9 +54,14 @@ export function insideStack(stack: string, exec: Exec = (...command) => currentT
       .map(([nonce, at]) => ({ nonce: nonce!, at: Number(at) }));
   };
 
-  /** A query, by the superuser of a server. */
-  const superuserOf = async (server: string, sql: string, database: string) =>
-    (await docker("exec", await idOf(server), "psql", "-XqAtU", "postgres", "-d", database, "-c", sql)).stdout;
+  /** A query, by the superuser of a server. Gives nothing where that is away, and throws what is wrong with the query. */
+  const superuserOf = async (server: string, sql: string, database: string) => {
+    const { stdout, stderr } = await docker(
+      ...["exec", await idOf(server), "psql", "-XqAtU", "postgres", "-d", database, "-c", sql],
+    );
+    if (stderr.startsWith("ERROR:")) throw new Error(`${sql}: ${stderr}`);
+    return stdout;
+  };
   const superuser = (sql: string, database = "postgres") => superuserOf("db", sql, database);
 
   return { idOf, said, health, runNow, acknowledged, superuser, superuserOf };
