@@ -187,7 +187,7 @@ describe.runIf(SOAK)("a full host", () => {
       const { seconds } = await deployed(up(mtu === undefined ? {} : { "compartments:networks": { mtu } }));
       const clients = startLoad({
         ...{
-          url: `https://${DOMAIN}:8443/`,
+          url: `https://${DOMAIN}:8443/page`,
           address: "127.0.0.1",
           ca,
           seconds: 30,
