@@ -140,7 +140,9 @@ async function report(stack: Stack, outputs: Outputs, seen: readonly Seen[]): Pr
       image.replace(/^(sha256:.{12}).*/, "$1"),
     ]),
   );
-  console.log(`\n${table([["SERVICE", "URL", "HEALTH", "FROM OUTSIDE", "IMAGE"], ...rows])}\n\nOpen ${outputs.url}`);
+  // A program without an edge has neither.
+  if (rows.length > 0) console.log(`\n${table([["SERVICE", "URL", "HEALTH", "FROM OUTSIDE", "IMAGE"], ...rows])}`);
+  if (outputs.url) console.log(`\nOpen ${outputs.url}`);
 }
 
 function coloured(health: string): string {
