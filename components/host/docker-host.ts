@@ -13,7 +13,13 @@ import { HostFaults } from "./host-faults.ts";
 import { imageVolumesHook } from "./image-volumes.ts";
 import { jobHook } from "./job-hook.ts";
 import { stopFirstHooks } from "./stop-first.ts";
-import { leaveNetworksThatMove, networksOf, networksWithHost, type StackNetwork } from "./networks-anew.ts";
+import {
+  leaveNetworksThatMove,
+  networkLabels,
+  networksOf,
+  networksWithHost,
+  type StackNetwork,
+} from "./networks-anew.ts";
 import { Subnets, type NetworkSettings } from "./subnets.ts";
 
 export interface DockerHostArgs {
@@ -131,11 +137,15 @@ export class DockerHost extends pulumi.ComponentResource {
   }
 
   /** What a network of the stack is made with, beside its own: a bridge with a name that no other stack has. */
-  network(name: string, options: Record<string, string> = {}) {
+  network(name: string, options: Record<string, string> = {}, labels: Record<string, pulumi.Input<string>> = {}) {
     const { mtu } = this.#networks;
     const all = { ...options, ...(mtu !== undefined && { "com.docker.network.driver.mtu": String(mtu) }) };
     return {
-      ...{ name: this.named(name), driver: "bridge" },
+      ...{
+        name: this.named(name),
+        driver: "bridge",
+        labels: this.labels({ ...labels, ...networkLabels(this.#networks) }),
+      },
       ...(Object.keys(all).length > 0 && { options: all }),
       ...(this.#subnets && { ipamConfigs: [this.#subnets.of(name)] }),
     };

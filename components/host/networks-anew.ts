@@ -5,25 +5,30 @@ import { text } from "node:stream/consumers";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Engine } from "../docker-engine/client.ts";
 import { openStream } from "../docker-engine/connections.ts";
-import { SIZE, within, type NetworkSettings } from "./subnets.ts";
+import type { NetworkSettings } from "./subnets.ts";
 
-/**
- * Where the networks of the stack are others than the settings say, sees to it that each is left in time, until the update
- * has ended. It gives as soon as that is known.
- */
+/** Where the networks of the stack are made anew, sees to it that each is left in time, until the update has ended. */
 export async function leaveNetworksThatMove(
   engine: Engine,
   stackName: string,
   networks: readonly StackNetwork[],
   wanted: NetworkSettings,
 ) {
-  if (!networks.some((network) => mayMove(network, wanted))) return;
+  if (!networks.some((network) => moves(network, wanted))) return;
   // By its clock, which the events go by.
   const { SystemTime } = await engine.get<{ SystemTime: string }>("/info");
-  void leaveNetworks(engine, stackName, {
-    since: new Date(SystemTime),
-    areMoving: networks.some((network) => moves(network, wanted)),
-  });
+  void leaveNetworks(engine, stackName, new Date(SystemTime));
+}
+
+/**
+ * Labels of a network that say what the stack file says of it. The provider leaves as it is what is no more asked for; a
+ * label that goes makes the network anew.
+ */
+export function networkLabels({ mtu, subnets }: NetworkSettings): Record<string, string> {
+  return {
+    ...(mtu !== undefined && { "bulkhead.mtu": String(mtu) }),
+    ...(subnets !== undefined && { "bulkhead.subnets": subnets }),
+  };
 }
 
 /** For an internal network, which keeps containers from the internet, and not from what listens on the host: its bridge does. */
@@ -44,48 +49,32 @@ export function networksWithHost(networks: readonly StackNetwork[], wanted: Netw
 export interface StackNetwork {
   Name: string;
   Options?: Record<string, string> | null;
-  IPAM?: { Config?: { Subnet?: string }[] | null };
+  Labels?: Record<string, string> | null;
 }
 
 export function networksOf(engine: Engine, stackName: string): Promise<StackNetwork[]> {
   return engine.get<StackNetwork[]>(`/networks?filters=${filtersOf(stackName)}`);
 }
 
-/** Whether it is made anew for sure. */
-function moves({ Options, IPAM }: StackNetwork, { mtu, subnets }: NetworkSettings): boolean {
-  if (mtu !== undefined && Options?.[MTU] !== String(mtu)) return true;
-  return subnets !== undefined && !within(subnetOf({ IPAM }), subnets);
+/** Whether it is made anew. */
+function moves({ Labels }: StackNetwork, wanted: NetworkSettings): boolean {
+  const said = networkLabels(wanted);
+  return ["bulkhead.mtu", "bulkhead.subnets"].some((label) => Labels?.[label] !== said[label]);
 }
 
-function mayMove(network: StackNetwork, wanted: NetworkSettings): boolean {
-  if (moves(network, wanted)) return true;
-  // A daemon may give its networks an MTU, or such a size, too: then this is only a look more.
-  if (wanted.mtu === undefined && network.Options?.[MTU] !== undefined) return true;
-  return wanted.subnets === undefined && subnetOf(network).endsWith(`/${SIZE}`);
-}
-
-function subnetOf({ IPAM }: Pick<StackNetwork, "IPAM">): string {
-  return IPAM?.Config?.[0]?.Subnet ?? "";
-}
-
-const MTU = "com.docker.network.driver.mtu";
-
-export interface Leaving {
-  /** The time on the host, now. */
-  since: Date;
-  /** Whether networks are made anew for sure. Else what another container follows is left alone: it may be a rollout. */
-  areMoving: boolean;
-  /** When the update has ended. @default with the program */
-  ended?: AbortSignal;
-  /** Between two looks. @default 2000 */
-  lookMs?: number;
-}
-
-/** Ends edges, and takes others off their networks, that were told to end, still run, and that nobody follows. */
+/**
+ * Ends edges, and takes others off their networks, that were told to end and still run.
+ *
+ * @param since the time on the host, now.
+ * @param ended when the update has ended. @default with the program
+ * @param lookMs between two looks.
+ */
 export async function leaveNetworks(
   engine: Engine,
   stackName: string,
-  { since, areMoving, ended = new AbortController().signal, lookMs = 2000 }: Leaving,
+  since: Date,
+  ended = new AbortController().signal,
+  lookMs = 2000,
 ): Promise<void> {
   const aheadMs = since.getTime() - Date.now();
   while (!ended.aborted) {
@@ -97,38 +86,24 @@ export async function leaveNetworks(
     const containers = await engine
       .get<Listed[]>(`/containers/json?all=1&filters=${filtersOf(stackName)}`)
       .catch((): Listed[] => []);
-    const running = containers.filter(({ State }) => State === "running");
     const hasDoor = containers.some(({ Labels }) => Labels["bulkhead.role"] === "door");
-    for (const container of running) {
+    for (const container of containers) {
       const at = told.get(container.Id);
-      if (at === undefined) continue;
-      const seconds = now.getTime() / 1000 - at;
-      const isFollowed = running.some(
-        ({ Id, Labels }) => !told.has(Id) && Labels["bulkhead.name"] === container.Labels["bulkhead.name"],
-      );
-      await leave(engine, container, { seconds, hasDoor, isAlone: areMoving || !isFollowed, areMoving });
+      if (at === undefined || container.State !== "running") continue;
+      await leave(engine, container, now.getTime() / 1000 - at, hasDoor);
     }
   }
 }
 
-async function leave(
-  engine: Engine,
-  { Id, Labels, NetworkSettings }: Listed,
-  { seconds, hasDoor, isAlone, areMoving }: { seconds: number; hasDoor: boolean; isAlone: boolean; areMoving: boolean },
-): Promise<void> {
+async function leave(engine: Engine, { Id, Labels, NetworkSettings }: Listed, seconds: number, hasDoor: boolean) {
   // One that has gone meanwhile has what it should.
   const ask = (path: string, body?: object) => engine.post(path, body).catch(() => undefined);
-  const role = Labels["bulkhead.role"];
-  if (role === "edge") {
-    if (!hasDoor || (isAlone && seconds >= EDGE_SECONDS)) await ask(`/containers/${Id}/kill`);
-    return;
-  }
-  // These end before another one comes in each rollout.
-  const mayBeRollout = !areMoving && (role === "door" || Labels["bulkhead.rollout"] === "stop-first");
-  if (!isAlone || mayBeRollout || seconds < DRAIN_SECONDS) return;
-  // It ends in its own time, as a database must, and reaches nobody any more.
-  for (const { NetworkID } of Object.values(NetworkSettings?.Networks ?? {}))
-    await ask(`/networks/${NetworkID}/disconnect`, { Container: Id, Force: true });
+  if (Labels["bulkhead.role"] === "edge") {
+    if (!hasDoor || seconds >= EDGE_SECONDS) await ask(`/containers/${Id}/kill`);
+  } else if (seconds >= DRAIN_SECONDS)
+    // It ends in its own time, as a database must, and reaches nobody any more.
+    for (const { NetworkID } of Object.values(NetworkSettings?.Networks ?? {}))
+      await ask(`/networks/${NetworkID}/disconnect`, { Container: Id, Force: true });
 }
 
 interface Listed {

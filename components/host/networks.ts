@@ -53,7 +53,7 @@ export class Networks extends pulumi.ComponentResource {
         `${name}-${suffix}`,
         {
           ...host.network(suffix, internal && !host.hasAddressOn(suffix) ? NO_HOST : {}),
-          ...{ internal, labels: host.labels() },
+          internal,
         },
         // The fixed name cannot be there twice.
         { parent: this, deleteBeforeReplace: true },
@@ -77,8 +77,8 @@ export class Networks extends pulumi.ComponentResource {
     return new docker.Network(
       `${this.#name}-${service}-edge`,
       {
-        ...host.network(`${service}-edge`, NO_HOST),
-        ...{ internal: true, labels: labelsOf(host, "compartment", service) },
+        ...host.network(`${service}-edge`, NO_HOST, labelsOf("compartment", service)),
+        internal: true,
       },
       { parent: this, deleteBeforeReplace: true },
     );
@@ -87,18 +87,18 @@ export class Networks extends pulumi.ComponentResource {
 
 /** A program's way to the internet, which nobody else is on. */
 export function egressNetwork(host: DockerHost, program: string, parent: pulumi.Resource): docker.Network {
-  return wayOut(host, program, labelsOf(host, "egress", program), parent);
+  return wayOut(host, program, labelsOf("egress", program), parent);
 }
 
 /** A way to the internet that several containers of one component share. */
 export function sharedEgressNetwork(host: DockerHost, name: string, parent: pulumi.Resource): docker.Network {
-  return wayOut(host, name, host.labels({ "bulkhead.role": "egress" }), parent);
+  return wayOut(host, name, { "bulkhead.role": "egress" }, parent);
 }
 
-function wayOut(host: DockerHost, name: string, labels: ReturnType<DockerHost["labels"]>, parent: pulumi.Resource) {
+function wayOut(host: DockerHost, name: string, labels: Record<string, string>, parent: pulumi.Resource) {
   return new docker.Network(
     `${name}-egress`,
-    { ...host.network(`${name}-egress`), ...{ internal: false, labels } },
+    { ...host.network(`${name}-egress`, {}, labels), internal: false },
     { parent, deleteBeforeReplace: true },
   );
 }
@@ -107,13 +107,13 @@ function wayOut(host: DockerHost, name: string, labels: ReturnType<DockerHost["l
 export function dataNetwork(host: DockerHost, name: string, parent: pulumi.Resource): docker.Network {
   return new docker.Network(
     `${name}-network`,
-    { ...host.network(name, NO_HOST), ...{ internal: true, labels: host.labels() } },
+    { ...host.network(name, NO_HOST), internal: true },
     { parent, deleteBeforeReplace: true },
   );
 }
 
-function labelsOf(host: DockerHost, role: "compartment" | "egress", program: string) {
-  return host.labels({ "bulkhead.role": role, "bulkhead.for": program });
+function labelsOf(role: "compartment" | "egress", program: string) {
+  return { "bulkhead.role": role, "bulkhead.for": program };
 }
 
 /** Whether it is one of those between the edge and the door, or whoever tunnels to it: no program belongs there. */

@@ -9,7 +9,7 @@ export interface NetworkSettings {
 }
 
 /** Bits of the address of one network. */
-export const SIZE = 25;
+const SIZE = 25;
 
 /**
  * Parts of a range, by the names of networks: another service leaves the others where they are, as each network that moves
@@ -41,14 +41,6 @@ export class Subnets {
     const from = Math.floor(numbered(address) / size) * size + part * 2 ** (32 - SIZE);
     return { subnet: `${dotted(from)}/${SIZE}`, gateway: dotted(from + 1) };
   }
-}
-
-/** Whether a network's addresses are of a range, both as CIDR. */
-export function within(network: string, range: string): boolean {
-  const [address, bits] = range.split("/") as [string, string];
-  const size = 2 ** (32 - Number(bits));
-  const of = (text: string) => Math.floor(numbered(text) / size);
-  return of(network.split("/")[0]!) === of(address);
 }
 
 function numbered(address: string): number {

@@ -963,9 +963,9 @@ describe("Networks", () => {
     ["of an MTU by the daemon", {}, { Options: { [MTU]: "1450" } }, ["internal"]],
     ["of a size by the daemon", {}, { IPAM: { Config: [{ Subnet: "10.9.0.0/25" }] } }, ["internal"]],
     ["to be made anew with another MTU", { mtu: 1400 }, {}, []],
-    ["with that MTU", { mtu: 1400 }, { Options: { [MTU]: "1400" } }, ["internal"]],
+    ["with that MTU", { mtu: 1400 }, { Labels: { "bulkhead.mtu": "1400" } }, ["internal"]],
     ["to be made anew in other subnets", { subnets: "10.9.0.0/16" }, {}, []],
-    ["in those subnets", { subnets: "10.9.0.0/16" }, { IPAM: { Config: [{ Subnet: "10.9.1.0/25" }] } }, ["internal"]],
+    ["in those subnets", { subnets: "10.9.0.0/16" }, { Labels: { "bulkhead.subnets": "10.9.0.0/16" } }, ["internal"]],
   ])("the host has an address only on a network that stays so: one %s", async (_, networks, there, open) => {
     const subnet = { IPAM: { Config: [{ Subnet: "172.18.0.0/16" }] } };
     const found = [{ Name: "reach-test-internal", ...subnet, ...there }];
