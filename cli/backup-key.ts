@@ -9,6 +9,7 @@ import { examples, exitsWith, stackCommand, type StackOptions } from "./command.
 import { DONE } from "./exit-codes.ts";
 import { configKey } from "./stack/program.ts";
 import { committedFile, connect, hostOf } from "./stack/stack.ts";
+import { setKey } from "./stack/yaml-keys.ts";
 
 export const backupKey: Command = stackCommand("backup-key", "show the backups' key, and say where a copy is kept")
   .option("--kept <where>", "write into the stack file where a copy of the key is kept")
@@ -29,7 +30,7 @@ async function showOrConfirm({ stack, kept }: StackOptions & { kept?: string }):
   if (kept !== undefined) {
     const path = committedFile(stack);
     const document = parseDocument(await readFile(path, "utf8"));
-    document.setIn(["config", configKey("backupKeyKept")], kept);
+    setKey(document, ["config", configKey("backupKeyKept")], kept);
     await writeFile(path, String(document));
     say(`${path} says so now: commit it.`);
     return DONE;

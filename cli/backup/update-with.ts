@@ -6,6 +6,7 @@ import type { Acceptance } from "../agreement.ts";
 import { deployFile } from "../deploy-file.ts";
 import { configKey } from "../stack/program.ts";
 import { committedFile, type Stack } from "../stack/stack.ts";
+import { setKey } from "../stack/yaml-keys.ts";
 import { isServed, leftVolumes, removeTrials, type Change } from "./left-volumes.ts";
 
 /**
@@ -56,7 +57,6 @@ export async function updateWith(
 /** The text of a stack file with that key. Its comments stay. */
 export function changed(text: string, { key, of }: Change): string {
   const document = parseDocument(text);
-  for (const [name, value] of Object.entries(of))
-    document.setIn(["config", configKey(key), name], document.createNode(value));
+  for (const [name, value] of Object.entries(of)) setKey(document, ["config", configKey(key), name], value);
   return String(document);
 }

@@ -9,6 +9,7 @@ import { committedFile, holdsSecret, readStackFile, type Stack } from "./stack.t
 import { configKey, projectName, stackLabel } from "./program.ts";
 import { stackFilter } from "./containers.ts";
 import { unlessGone } from "./unless-gone.ts";
+import { deleteKey, setKey } from "./yaml-keys.ts";
 
 /** Writes down what runs after a good update, if it is not what ran before. */
 export async function recordRelease(stack: Stack, images: Record<string, string>): Promise<void> {
@@ -67,9 +68,9 @@ export function stackFileOf(text: string, { settings, images }: Release): string
   const given = settings[configKey("images")] ?? {};
   const wanted = { ...settings, [configKey("images")]: { ...given, ...images } };
   for (const [key, value] of Object.entries(config))
-    if (isPlainSetting(key, value) && !(key in wanted)) document.deleteIn(["config", key]);
+    if (isPlainSetting(key, value) && !(key in wanted)) deleteKey(document, ["config", key]);
   for (const [key, value] of Object.entries(wanted))
-    if (!isDeepStrictEqual(config[key], value)) document.setIn(["config", key], document.createNode(value));
+    if (!isDeepStrictEqual(config[key], value)) setKey(document, ["config", key], value);
   return String(document);
 }
 

@@ -5,6 +5,7 @@ import type { Settings } from "../../components/settings/settings.ts";
 import { ConfigError, parseKeys } from "../../components/settings/parse.ts";
 import { holdsSecret } from "./stack.ts";
 import { configKey, projectName } from "./program.ts";
+import { deleteKey, setKey } from "./yaml-keys.ts";
 
 /** What a new stack has that the one it is made from has not. */
 export interface Differences {
@@ -51,11 +52,10 @@ export function copyStackFile(
   if (problems.length > 0) throw new Error(problems.join("\n"));
 
   forgetKeyOfSecrets(document);
-  for (const [key, value] of Object.entries(before)) if (holdsSecret(value)) document.deleteIn(["config", key]);
+  for (const [key, value] of Object.entries(before)) if (holdsSecret(value)) deleteKey(document, ["config", key]);
   // A plain value in its place keeps the comment beside it.
   const set = (path: string[], value: unknown) => {
-    if (document.hasIn(["config", ...path]))
-      document.setIn(["config", ...path], Array.isArray(value) ? document.createNode(value) : value);
+    if (document.hasIn(["config", ...path])) setKey(document, ["config", ...path], value);
   };
   set([configKey("host")], wanted.host);
   set([configKey("domain")], wanted.domain);
@@ -90,7 +90,7 @@ export function setImages(text: string, images: Record<string, string>): string 
     );
   const document = parseDocument(text);
   for (const [service, image] of Object.entries(images))
-    document.setIn(["config", configKey("images"), service], image);
+    setKey(document, ["config", configKey("images"), service], image);
   return String(document);
 }
 

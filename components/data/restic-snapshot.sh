@@ -12,7 +12,7 @@ opened make || fail "$wrong"
 # Of runs that were cut off, after half an hour.
 repository unlock >/dev/null 2>&1
 # Redis and Valkey begin new files while they run: a snapshot is of those that one list names.
-lists() { cat /volume/appendonlydir/*.manifest 2>/dev/null | cksum; }
+lists() { cat /volume/appendonlydir/*.manifest 2>/dev/null | sha256sum; }
 tries=0
 while :; do
   began=$(date +%s) before=$(lists)

@@ -256,7 +256,11 @@ async function up(): Promise<void> {
 /** The command, where a stack file of this project is. */
 function bulkhead(verb: string, ...args: string[]) {
   const main = new URL("../../cli/main.ts", import.meta.url).pathname;
-  return runCommand(process.execPath, [main, verb, ...args, "--stack", "volumes"], { cwd: project.directory });
+  return runCommand(process.execPath, [main, verb, ...args, "--stack", "volumes"], {
+    cwd: project.directory,
+    env: project.env,
+    timeoutMs: 600_000,
+  });
 }
 
 async function inClient(script: string): Promise<string> {

@@ -111,7 +111,7 @@ test("a pull request is told what it changes in one comment, which the next push
   expect(ours()).toHaveLength(1);
   const { id, body } = ours()[0]!;
   expect(body).toMatch(/^<!-- bulkhead: preview of staging -->\n### \S+ `staging`: /);
-  expect(body).toMatch(/^\| \*\*backend\*\* \| its job runs first; then rolled: /m);
+  expect(body).toMatch(/^\| \*\*backend\*\* \| rolled/m);
   expect(body).not.toContain("**frontend**");
   expect(body).toContain(`\n---\n${first.slice(0, 8)}, in [this run](`);
 
@@ -120,7 +120,7 @@ test("a pull request is told what it changes in one comment, which the next push
   undo();
   await preview(second);
   expect(ours()).toMatchObject([{ id, body: expect.stringMatching(/^\| \*\*frontend\*\* \| .*memory/m) as string }]);
-  expect(ours()[0]!.body).toMatch(/^\| \*\*backend\*\* \| its job runs first; then rolled: /m);
+  expect(ours()[0]!.body).toMatch(/^\| \*\*backend\*\* \| rolled/m);
   expect(ours()[0]!.body).toContain(second.slice(0, 8));
   expect(pull.comments[0]!.body).toContain("Not the bot's.");
   expect(await deployedCommits(), "nothing was deployed").toEqual([merged]);
