@@ -25,6 +25,8 @@ export interface EdgeSettings extends DomainSettings {
   sharedAddresses: { range: string; clients: number }[];
   /** Seconds for which a client may send requests on one connection before it needs another. */
   keepAliveSeconds: number;
+  /** The largest headers of a request in KiB, all of them together. */
+  maxHeaderKb: number;
   /** TCP ports, by name. */
   tcp: readonly string[];
   /** Requests of all clients together that may be under way at once. */

@@ -17,6 +17,8 @@ export interface ProxyArgs extends Pick<EdgeSettings, "domain" | "certificates" 
   tcp?: TcpPorts;
   /** The largest request body in MiB, of services that do not say another. @default 10 */
   maxBodyMb?: number;
+  /** As for the edge's settings. @default 32: nginx takes as much; each request under way may take it in memory */
+  maxHeaderKb?: number;
   /** Memory limit of the edge in MiB. The connections and requests that it takes at once follow from it. @default 512 */
   memoryMb?: number;
   /** As for the edge's settings. @default 100: a browser opens 6, an office behind one address some dozens */

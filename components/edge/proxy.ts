@@ -111,9 +111,11 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     const isForwarded = clientsThrough !== undefined;
     this.clients = { isForwarded, ofOneClient: ofOneClient(isForwarded, (args.sharedAddresses ?? []).length > 0) };
     const { requestsPerSecond, burst, connectionsPerClient = 100, sharedAddresses = [], keepAliveSeconds = 60 } = args;
-    const { memoryMb = 512, idleSeconds = 86400 } = args;
+    const { memoryMb = 512, idleSeconds = 86400, maxHeaderKb = 32 } = args;
     const { connections, requests } = edgeCapacity(memoryMb);
-    const limits = { requestsPerSecond, burst, connectionsPerClient, sharedAddresses, keepAliveSeconds, requests };
+    const limits = {
+      ...{ requestsPerSecond, burst, connectionsPerClient, sharedAddresses, keepAliveSeconds, requests, maxHeaderKb },
+    };
     const { domains = [], aliases = [], httpRedirect = false, httpPort = 80 } = args;
     this.#limits = { domain, domains, requestsPerSecond, burst };
     const names = { domain, domains, aliases, portInUrls: this.#port, httpRedirect };

@@ -7,10 +7,11 @@ export function traefikArguments(
   doorSubnets: string[],
   settings: Pick<
     EdgeSettings,
-    "domain" | "certificates" | "clientsThrough" | "keepAliveSeconds" | "tcp" | "httpRedirect"
+    "domain" | "certificates" | "clientsThrough" | "keepAliveSeconds" | "maxHeaderKb" | "tcp" | "httpRedirect"
   >,
 ): string[] {
   const { domain, certificates, clientsThrough, keepAliveSeconds } = settings;
+  const maxHeaderBytes = String(settings.maxHeaderKb * 1024);
   const stopsAfter = `${acceptGraceSeconds(keepAliveSeconds)}s`;
   const options: Record<string, string> = {
     "entrypoints.websecure.address": ":8443",
@@ -19,6 +20,8 @@ export function traefikArguments(
     "entrypoints.websecure.http.middlewares":
       "reset@file,security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
     "entrypoints.websecure.proxyprotocol.trustedips": doorSubnets.join(","),
+    // Go takes 1 MiB: some hundred connections that send so much, and no end of it, were more than the edge has.
+    "entrypoints.websecure.http.maxheaderbytes": maxHeaderBytes,
     // For the handshake and the headers. A body gets more for as long as it flows: see edge-plugin/edge.go.
     "entrypoints.websecure.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
     "entrypoints.websecure.transport.respondingtimeouts.idletimeout": "90s",
@@ -41,6 +44,7 @@ export function traefikArguments(
       "entrypoints.http.http.middlewares":
         "client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
       "entrypoints.http.proxyprotocol.trustedips": doorSubnets.join(","),
+      "entrypoints.http.http.maxheaderbytes": maxHeaderBytes,
       "entrypoints.http.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
       "entrypoints.http.transport.respondingtimeouts.idletimeout": "10s",
       "entrypoints.http.transport.keepalivemaxtime": `${keepAliveSeconds}s`,
@@ -48,6 +52,7 @@ export function traefikArguments(
     }),
     // From service to service: the same cutover, so that a rollout loses no inner request either.
     "entrypoints.services.address": ":8081",
+    "entrypoints.services.http.maxheaderbytes": maxHeaderBytes,
     // The edge itself, when it asks a service who may pass: what it says then of a request is the truth.
     "entrypoints.services.forwardedheaders.trustedips": `${EDGE_ITSELF}/32`,
     "entrypoints.services.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,

@@ -53,6 +53,13 @@ const edge = {
     .default(200)
     .describe("Requests that one client may send at once. Default 200."),
   maxBodyMb: largestBody().default(10).describe("The largest request body in MiB. Default 10."),
+  maxHeaderKb: wholeNumber(
+    8,
+    64,
+    "give the largest headers of a request in KiB, of which the edge keeps thousands in memory",
+  )
+    .default(32)
+    .describe("The largest headers of a request in KiB, all together. Default 32."),
   memoryMb: wholeNumber(128, 1048576, "give the edge's memory limit in MiB, from which its connections follow")
     .default(512)
     .describe("Memory limit of the edge in MiB; how many connections it takes follows from it. Default 512."),

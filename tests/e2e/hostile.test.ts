@@ -192,6 +192,7 @@ describe("connections", () => {
     ["idle", 20_000],
     ["half a handshake", 20_000],
     ["slow headers", 3_000],
+    ["large headers", 3_000],
     ["slow bodies", 3_000],
     ["streams that are reset", 300],
   ];

@@ -5,7 +5,7 @@ import * as tls from "node:tls";
 
 /** What a hostile client does, to an address that the test has made itself, for so long and so often. */
 export interface Attack {
-  kind: "idle" | "half a handshake" | "slow headers" | "slow bodies" | "streams that are reset";
+  kind: "idle" | "half a handshake" | "slow headers" | "large headers" | "slow bodies" | "streams that are reset";
   host: string;
   port: number;
   domain: string;
@@ -65,6 +65,11 @@ async function attack({ kind, host, port, domain, addresses, connections, second
         secure.write(`GET / HTTP/1.1\r\nHost: ${domain}\r\n`);
         const more = setInterval(() => secure.write("X-More: x\r\n"), 1_000);
         secure.on("close", () => clearInterval(more));
+      });
+    if (kind === "large headers")
+      secure.on("secureConnect", () => {
+        // Almost as much as a server of Go takes by itself, and no end of it.
+        secure.write(`GET / HTTP/1.1\r\nHost: ${domain}\r\n${`X-More: ${"x".repeat(1_000)}\r\n`.repeat(950)}`);
       });
     if (kind === "slow bodies")
       secure.on("secureConnect", () => {

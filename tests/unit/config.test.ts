@@ -74,10 +74,10 @@ const CERTIFICATE_LINE = "give a PEM file, with a line -----BEGIN CERTIFICATE---
 const KEY_LINE = "give a PEM file, with a line -----BEGIN PRIVATE KEY-----";
 const SET_TOKEN = "set it with `pulumi config set --secret dnsApiToken`";
 const EDGE =
-  "give an object with address, httpsPort, httpRedirect, httpPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds or tcp";
+  "give an object with address, httpsPort, httpRedirect, httpPort, requestsPerSecond, burst, maxBodyMb, maxHeaderKb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds or tcp";
 const serviceDefaults = { drainSeconds: 30, responseTimeoutSeconds: 60, healthTimeoutSeconds: 5 };
 const edgeDefaults = {
-  ...{ tcp: { clients: 2222 }, requestsPerSecond: 100, burst: 200, maxBodyMb: 10, memoryMb: 512 },
+  ...{ tcp: { clients: 2222 }, requestsPerSecond: 100, burst: 200, maxBodyMb: 10, maxHeaderKb: 32, memoryMb: 512 },
   ...{ connectionsPerClient: 100, sharedAddresses: [], keepAliveSeconds: 60, idleSeconds: 86400 },
 };
 const SERVICE =
@@ -216,7 +216,7 @@ const wrong: [what: string, change: Given, ...problems: string[]][] = [
     "edge.httpsport: unknown key: did you mean reach:edge.httpsPort?",
     "edge.maxBodyMB: unknown key: did you mean reach:edge.maxBodyMb?",
     "edge.adress: unknown key: did you mean reach:edge.address?",
-    "edge.http3: unknown key: give one of address, httpsPort, httpRedirect, httpPort, requestsPerSecond, burst, maxBodyMb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds, tcp",
+    "edge.http3: unknown key: give one of address, httpsPort, httpRedirect, httpPort, requestsPerSecond, burst, maxBodyMb, maxHeaderKb, memoryMb, connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds, tcp",
   ],
 
   [

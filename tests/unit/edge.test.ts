@@ -650,14 +650,20 @@ describe("the edge", () => {
   const subnets = ["172.21.0.0/16", "fd00::/64"];
   const settings = Object.fromEntries(
     traefikArguments(subnets, {
-      ...{ domain: "example.com", certificates: FILES, keepAliveSeconds: 60, tcp: ["clients", "mail"] },
+      ...{
+        domain: "example.com",
+        certificates: FILES,
+        keepAliveSeconds: 60,
+        maxHeaderKb: 32,
+        tcp: ["clients", "mail"],
+      },
     }).map((argument) => argument.replace(/^--/, "").split(/=(.*)/s).slice(0, 2)),
   ) as Record<string, string>;
   const of = (change: object = {}) =>
     edgeSettings(
       {
         ...{ domain: "example.com", certificates: FILES, requestsPerSecond: 50, burst: 75, connectionsPerClient: 9 },
-        ...{ sharedAddresses: [], keepAliveSeconds: 60, tcp: [], requests: 99 },
+        ...{ sharedAddresses: [], keepAliveSeconds: 60, maxHeaderKb: 32, tcp: [], requests: 99 },
         ...change,
       },
       EDGE,
@@ -677,6 +683,16 @@ describe("the edge", () => {
     expect(settings["entrypoints.websecure.http.tls"]).toBe("true");
   });
 
+  test("takes no more of a request's headers than it says, wherever HTTP comes in", () => {
+    const given = { domain: "example.com", certificates: FILES, keepAliveSeconds: 60, maxHeaderKb: 48, tcp: [] };
+    const limits = traefikArguments(subnets, { ...given, httpRedirect: true }).filter((each) =>
+      /headerbytes/.test(each),
+    );
+    expect(limits).toEqual(
+      ["websecure", "http", "services"].map((point) => `--entrypoints.${point}.http.maxheaderbytes=49152`),
+    );
+  });
+
   test("believes only the door of whom a connection is", () => {
     const proxyProtocol = Object.entries(settings).filter(([key]) => /proxyprotocol|forwardedheaders/.test(key));
     expect(proxyProtocol).toEqual([
@@ -690,7 +706,12 @@ describe("the edge", () => {
 
   test("behind a proxy believes that proxy of whom a request is, and counts the requests of each client", () => {
     const clientsThrough = ["192.0.2.0/24", "2001:db8::/32"];
-    const given = { domain: "example.com", certificates: FILES, keepAliveSeconds: 60, tcp: [], clientsThrough };
+    const given = {
+      ...{ domain: "example.com", certificates: FILES, keepAliveSeconds: 60 },
+      maxHeaderKb: 32,
+      tcp: [],
+      clientsThrough,
+    };
     expect(traefikArguments(subnets, given)).toContain(
       "--entrypoints.websecure.forwardedheaders.trustedips=192.0.2.0/24,2001:db8::/32",
     );
@@ -829,9 +850,13 @@ describe("the edge", () => {
     });
     expect(Object.keys(settings).filter((key) => /acme|certresolver/.test(key))).toEqual([]);
     const acme = (certificates: Certificates) =>
-      traefikArguments(subnets, { domain: "example.com", certificates, keepAliveSeconds: 60, tcp: [] }).filter(
-        (argument) => /acme|certresolver|tls\.domains/.test(argument),
-      );
+      traefikArguments(subnets, {
+        domain: "example.com",
+        certificates,
+        keepAliveSeconds: 60,
+        maxHeaderKb: 32,
+        tcp: [],
+      }).filter((argument) => /acme|certresolver|tls\.domains/.test(argument));
     const usual = [
       "--entrypoints.websecure.http.tls.certresolver=acme",
       "--entrypoints.websecure.http.tls.domains[0].main=example.com",

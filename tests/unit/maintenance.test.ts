@@ -94,7 +94,14 @@ describe("maintenance", () => {
   test("goes by the address that the proxy saw, where there is one", () => {
     const settings = {
       ...{ domain: "example.com", certificates: { kind: "files", certificatePem: "", privateKeyPem: "" } as const },
-      ...{ requestsPerSecond: 50, burst: 75, connectionsPerClient: 9, sharedAddresses: [], keepAliveSeconds: 60 },
+      ...{
+        requestsPerSecond: 50,
+        burst: 75,
+        connectionsPerClient: 9,
+        sharedAddresses: [],
+        keepAliveSeconds: 60,
+        maxHeaderKb: 32,
+      },
       ...{ tcp: [], requests: 99, maintenance: {}, clientsThrough: ["192.0.2.0/24"] },
     };
     expect(edgeSettings(settings, "edge", ["172.21.0.0/16"], [])).toMatchObject({

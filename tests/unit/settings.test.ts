@@ -83,7 +83,7 @@ test.each<[Record<string, number>, object, string[]]>([
     {},
     { tcp: { a: 1 } },
     [
-      "edge.tcp: unknown key: give one of address, httpsPort, httpRedirect, httpPort, requestsPerSecond, burst, maxBodyMb, memoryMb, " +
+      "edge.tcp: unknown key: give one of address, httpsPort, httpRedirect, httpPort, requestsPerSecond, burst, maxBodyMb, maxHeaderKb, memoryMb, " +
         "connectionsPerClient, sharedAddresses, keepAliveSeconds, idleSeconds",
     ],
   ],
