@@ -1,5 +1,4 @@
 // `bulkhead doctor`: what the host of a stack is, what is wrong with it, and the cure. It changes nothing there.
-import { parseStackFile } from "../components/settings/parse.ts";
 import type { Engine } from "../components/docker-engine/client.ts";
 import { say } from "../toolchain/steps.ts";
 import { examples, exitsWith, jsonFlag, stackCommand, type StackOptions } from "./command.ts";
@@ -15,7 +14,8 @@ import { readState } from "./stack/state-files.ts";
 import { withDocker } from "./stack/with-docker.ts";
 import { green, red, yellow } from "./report/colour.ts";
 import { table } from "./report/table.ts";
-import { configKey, projectName, stackLabel } from "./stack/program.ts";
+import { platformKeys } from "./stack/platform-keys.ts";
+import { configKey, stackLabel } from "./stack/program.ts";
 import { programSettings } from "./stack/program-settings.ts";
 import { platform } from "../components/settings/platform.ts";
 
@@ -87,20 +87,19 @@ async function servicesOf(name: string, host: Host): Promise<Services> {
 
 async function stackFacts(name: string): Promise<StackFacts> {
   const { config = {} } = await readStackFile(committedFile(name));
-  const { shape } = await programSettings();
   const keys = ["domain", "domains", "aliases", "edge", "cloudflare", "backupKeyKept"] as const;
-  const {
-    domain,
-    domains = [],
-    aliases = [],
-    edge,
-    cloudflare,
-    backupKeyKept,
-  } = parseStackFile(...([projectName(), config, keys, shape] as const));
-  const listens = cloudflare?.tunnel ? {} : { edge };
+  const { domain, domains = [], aliases = [], edge, cloudflare, backupKeyKept } = await platformKeys(config, keys);
+  const listens = cloudflare?.tunnel || edge === undefined ? {} : { edge };
   const further = [...domains, ...aliases].map((own) => own.name);
   const memoryMb = await servicesMemoryMb(config);
-  return { label: stackLabel(name), domain, further, ...listens, memoryMb, backupKeyKept };
+  return {
+    label: stackLabel(name),
+    ...(domain !== undefined && { domain }),
+    further,
+    ...listens,
+    memoryMb,
+    backupKeyKept,
+  };
 }
 
 /** What the services of the program may take together, by its own settings. */

@@ -8,7 +8,7 @@ import { enumerated } from "../report/markdown.ts";
 
 export const edgeChecks: Record<string, (facts: HostFacts) => Finding> = {
   ports: (facts) => {
-    if (!facts.stack.edge) return ok(NO_PORT);
+    if (!facts.stack.edge) return ok(noPort(facts));
     const { address, httpsPort, httpRedirect = false, httpPort = 80, tcp = {} } = facts.stack.edge;
     const ports = [
       ["edge.httpsPort", httpsPort] as const,
@@ -27,8 +27,8 @@ export const edgeChecks: Record<string, (facts: HostFacts) => Finding> = {
     ]);
   },
 
-  address: ({ stack: { edge }, shell }) => {
-    if (!edge) return ok(NO_PORT);
+  address: ({ stack: { edge, domain }, shell }) => {
+    if (!edge) return ok(noPort({ stack: { domain } }));
     if (overlap(edge.address, "127.0.0.1")) return ok(`edge.address ${edge.address}`);
     if (shell?.addresses === undefined) return unknown(`edge.address ${edge.address}`);
     return shell.addresses.includes(edge.address)
@@ -39,8 +39,8 @@ export const edgeChecks: Record<string, (facts: HostFacts) => Finding> = {
         ]);
   },
 
-  clients: ({ stack: { edge } }) => {
-    if (!edge) return ok("come through a tunnel");
+  clients: ({ stack: { edge, domain } }) => {
+    if (!edge) return ok(domain === undefined ? NO_EDGE : "come through a tunnel");
     if (isIP(edge.address) !== 6) return ok("each by its own address");
     return warn("over IPv6 all show as one, by an address of Docker's", [
       "Docker hands their connections on by itself, as its networks have no IPv6: all together get what one client gets.",
@@ -71,7 +71,11 @@ export const edgeChecks: Record<string, (facts: HostFacts) => Finding> = {
   },
 };
 
-const NO_PORT = "none: clients come through a tunnel";
+const NO_EDGE = "none: the stack has no edge";
+
+function noPort({ stack: { domain } }: { stack: { domain?: string | undefined } }): string {
+  return domain === undefined ? NO_EDGE : "none: clients come through a tunnel";
+}
 
 /** Who holds a port of the host that this stack wants. */
 function holdersOf({ containers, stack, shell }: HostFacts, address: string, port: number): string[] {
@@ -98,6 +102,7 @@ function worst(findings: readonly Finding[]): Finding {
 }
 
 function dnsOf({ stack: { domain, edge }, domainAddresses, hostAddresses }: HostFacts): Finding {
+  if (domain === undefined) return ok(NO_EDGE);
   if (!domain.includes(".")) return ok(`${domain} is a name of this machine alone`);
   const cure = [`Clients find the stack by this name: point ${domain} to the host, in the DNS of its zone.`];
   if (domainAddresses.length === 0) return warn(`${domain} has no address`, cure);
@@ -110,6 +115,7 @@ function dnsOf({ stack: { domain, edge }, domainAddresses, hostAddresses }: Host
 }
 
 function certificateOf({ certificate, now, stack: { label, domain } }: HostFacts): Finding {
+  if (domain === undefined) return ok(NO_EDGE);
   if (certificate === undefined) return unknown("no edge runs there");
   const log = `  docker logs $(docker ps -q -f label=bulkhead.stack=${label} -f label=bulkhead.role=edge) 2>&1 | grep -i acme`;
   if (certificate === "none yet")

@@ -43,10 +43,11 @@ export interface HostFacts {
 export interface StackFacts {
   /** As in the label of its containers. */
   label: string;
-  domain: string;
+  /** Absent: of a program without an edge. */
+  domain?: string;
   /** Names beside it: further domains, and aliases. */
   further?: readonly string[];
-  /** Absent: clients come through a tunnel, and nothing listens. */
+  /** Absent: clients come through a tunnel, or there is no edge, and nothing listens. */
   edge?: {
     address: string;
     httpsPort: number;
@@ -118,10 +119,10 @@ export async function gatherFacts(engine: Engine, stack: StackFacts): Promise<Ho
         () => true,
         () => false,
       ),
-      addressesOf(stack.domain),
+      stack.domain === undefined ? [] : addressesOf(stack.domain),
       url.startsWith("ssh:") ? addressesOf(new URL(url).hostname.replace(/^\[|\]$/g, "")) : [],
       collectHostFacts(engine, info),
-      servedCertificate(engine, stack.label, stack.domain),
+      stack.domain === undefined ? undefined : servedCertificate(engine, stack.label, stack.domain),
       dataUse(engine, stack.label),
       networkFacts(engine, info, stack.label, stack.domain),
       vaultLocks(engine, stack.label),

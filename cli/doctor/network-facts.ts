@@ -45,7 +45,7 @@ export async function networkFacts(
   engine: Engine,
   { DefaultAddressPools }: { DefaultAddressPools?: readonly AddressPool[] | null },
   stackLabel: string,
-  domain: string,
+  domain: string | undefined,
 ): Promise<NetworkFacts> {
   const [found, inside] = await Promise.all([
     engine.get<Described[]>("/networks"),
@@ -67,7 +67,7 @@ interface Described {
   Labels: Record<string, string> | null;
 }
 
-async function insideFacts(engine: Engine, stackLabel: string, domain: string): Promise<InsideFacts | undefined> {
+async function insideFacts(engine: Engine, stackLabel: string, domain = "docker.io"): Promise<InsideFacts | undefined> {
   const path = `/containers/json?filters=${labelFilter(stackLabel, ["bulkhead.role=edge"], { status: ["running"] })}`;
   const [edge] = await engine.get<{ Id: string }[]>(path);
   if (edge === undefined) return undefined;

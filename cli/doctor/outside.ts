@@ -25,13 +25,13 @@ interface Listed extends Publisher {
 
 /** Looks, and changes nothing. Empty where nothing is deployed. */
 export async function lookFromOutside(engine: Engine, name: string, services: Services): Promise<Seen[]> {
-  const { edge, ...published } = await publishedOf(name);
+  const open = services.hasEdge ? await publishedOf(name) : undefined;
   const containers = await containersOf(engine, name);
-  if (containers.length === 0) return [];
-  const straight =
-    edge && services.hasEdge
-      ? await lookStraight(engine, { ...published, edge }, { containers, services: services.published })
-      : [];
+  if (open === undefined || containers.length === 0) return [];
+  const { edge, ...published } = open;
+  const straight = edge
+    ? await lookStraight(engine, { ...published, edge }, { containers, services: services.published })
+    : [];
   const byName = published.byName
     ? await Promise.all(withPath(services.published).map((service) => lookByName({ ...published, edge }, service)))
     : [];
@@ -42,7 +42,7 @@ export async function lookFromOutside(engine: Engine, name: string, services: Se
 export async function lookAndCure(engine: Engine, name: string, services: Services): Promise<Seen[]> {
   const seen = await lookAgain(engine, name, services);
   if (!seen.some(({ dead }) => dead)) return seen;
-  const { edge } = await publishedOf(name);
+  const { edge } = (await publishedOf(name)) ?? {};
   const door = (await containersOf(engine, name)).find(
     ({ Labels, State }) => "bulkhead.publishes" in Labels && State === "running",
   );
@@ -55,8 +55,8 @@ export async function lookAndCure(engine: Engine, name: string, services: Servic
 
 /** What was just started needs a moment; a certificate from a CA needs some more. */
 async function lookAgain(engine: Engine, name: string, services: Services): Promise<Seen[]> {
-  const { acme } = await publishedOf(name);
-  const until = Date.now() + (acme ? 90_000 : 10_000);
+  const open = services.hasEdge ? await publishedOf(name) : undefined;
+  const until = Date.now() + (open?.acme ? 90_000 : 10_000);
   for (;;) {
     const seen = await lookFromOutside(engine, name, services);
     if (seen.every(({ ok }) => ok) || seen.some(({ dead }) => dead) || Date.now() > until) return seen;

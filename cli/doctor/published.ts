@@ -5,13 +5,12 @@ import { networkInterfaces } from "node:os";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { maintenanceOf } from "../../components/settings/maintenance.ts";
-import { parseStackFile } from "../../components/settings/parse.ts";
 import type { TcpPorts } from "../../components/settings/platform.ts";
 import type { FromOutside } from "../../components/edge/web-service.ts";
-import { programSettings } from "../stack/program-settings.ts";
+import { platformKeys } from "../stack/platform-keys.ts";
 import { committedFile, readStackFile } from "../stack/stack.ts";
 import type { StateResource } from "../stack/state-files.ts";
-import { programDirectory, projectName } from "../stack/program.ts";
+import { programDirectory } from "../stack/program.ts";
 
 /** What a client needs to know of a stack. */
 export interface Published {
@@ -41,18 +40,12 @@ export interface Services {
   published: readonly PublishedService[];
 }
 
-export async function publishedOf(name: string): Promise<Published> {
+/** Undefined where its stack file has no domain: nothing is open then. */
+export async function publishedOf(name: string): Promise<Published | undefined> {
   const { config = {} } = await readStackFile(committedFile(name));
-  const { shape } = await programSettings();
   const keys = ["domain", "domains", "edge", "cloudflare", "certificates", "maintenance"] as const;
-  const {
-    domain,
-    domains = [],
-    edge,
-    cloudflare,
-    certificates,
-    maintenance,
-  } = parseStackFile(projectName(), config, [...keys], shape);
+  const { domain, domains = [], edge, cloudflare, certificates, maintenance } = await platformKeys(config, keys);
+  if (domain === undefined || certificates === undefined) return undefined;
   const files = [
     ...(certificates.kind === "files" ? [certificates.certificate] : []),
     ...domains.flatMap(({ certificate }) => certificate ?? []),

@@ -1,6 +1,5 @@
 // What `bulkhead status` knows of a stack. It looks, and changes nothing.
 import { setTimeout as delay } from "node:timers/promises";
-import { parseStackFile } from "../../components/settings/parse.ts";
 import type { Engine } from "../../components/docker-engine/client.ts";
 import type { ContainerState } from "../audit/host-state.ts";
 import { dataUse, type DataUse } from "../doctor/data-use.ts";
@@ -10,7 +9,8 @@ import type { Seen } from "../doctor/outside-verdict.ts";
 import { servicesIn } from "../doctor/published.ts";
 import { servedCertificate, type ServedCertificate } from "../doctor/served-certificate.ts";
 import { listContainers, nameOf, serves } from "../stack/containers.ts";
-import { projectName, stackLabel } from "../stack/program.ts";
+import { platformKeys } from "../stack/platform-keys.ts";
+import { stackLabel } from "../stack/program.ts";
 import type { Release } from "../stack/release.ts";
 import { releases } from "../stack/releases.ts";
 import { committedFile, readStackFile, type Host } from "../stack/stack.ts";
@@ -19,7 +19,8 @@ import { stateOf, type SeenState, type StateHolder } from "./state.ts";
 
 export interface Status {
   stack: string;
-  domain: string;
+  /** Absent: of a program without an edge. */
+  domain?: string;
   now: Date;
   containers: readonly ServingContainer[];
   /** Promised by the state, and not on the host. */
@@ -72,7 +73,7 @@ interface CpuSample {
 export async function readStatus(engine: Engine, host: Host, stack: string, memory: Memory): Promise<Status> {
   const { config = {} } = await readStackFile(committedFile(stack));
   const keys = ["domain", "domains", "aliases"] as const;
-  const { domain, domains = [], aliases = [] } = parseStackFile(projectName(), config, keys);
+  const { domain, domains = [], aliases = [] } = await platformKeys(config, keys);
   const isFirst = memory.cpu.size === 0;
   const [containers, info, state] = await Promise.all([
     servingContainers(engine, stack, memory),
@@ -92,7 +93,7 @@ export async function readStatus(engine: Engine, host: Host, stack: string, memo
   });
   const [seen, certificate, further, known, shell, data] = await Promise.all([
     lookFromOutside(engine, stack, services),
-    servedCertificate(engine, stackLabel(stack), domain),
+    domain === undefined ? undefined : servedCertificate(engine, stackLabel(stack), domain),
     Promise.all([...domains, ...aliases].map(({ name }) => certificateOf(name))),
     releases({ name: stack, engine, env: {} }),
     memory.shell.facts,
@@ -101,7 +102,17 @@ export async function readStatus(engine: Engine, host: Host, stack: string, memo
     isFirst ? delay(CPU_WINDOW_MS) : undefined,
   ]);
   return {
-    ...{ stack, domain, now: new Date(), seen, certificate, further, engine: info, shell, data },
+    ...{
+      stack,
+      ...(domain !== undefined && { domain }),
+      now: new Date(),
+      seen,
+      certificate,
+      further,
+      engine: info,
+      shell,
+      data,
+    },
     containers: isFirst ? await servingContainers(engine, stack, memory) : containers,
     missing: missing(state.state, containers),
     release: known[0],

@@ -85,6 +85,7 @@ const inVaults = (...locks: Lock[]): Partial<HostFacts> => ({
 });
 /** A stack that opens no port. */
 const TUNNELED = { ...good.stack, edge: undefined };
+const WITHOUT_EDGE = { ...TUNNELED, domain: undefined };
 const publishes = (name: string, port: number, stack?: string): Partial<HostFacts> => ({
   containers: [
     {
@@ -259,6 +260,12 @@ const rows: Row[] = [
   ["address", { stack: TUNNELED }, "ok", "none: clients come through a tunnel"],
   ["DNS", { stack: TUNNELED, domainAddresses: ["192.0.2.7"] }, "ok", "is 192.0.2.7"],
   ["DNS", { stack: TUNNELED, domainAddresses: [] }, "warn", "has no address", "point"],
+  ...["ports", "address", "clients", "DNS", "certificate"].map((check): Row => [
+    check,
+    { stack: WITHOUT_EDGE },
+    "ok",
+    "none: the stack has no edge",
+  ]),
   ["ports", withoutShell, "unknown", "443 and 2222 on 203.0.113.10: no other container's"],
   ["ports", publishes("other", 2222), "bad", "edge.tcp.clients: 2222 is held by the container other", "ss -ltnp"],
   ["ports", publishes("door", 443, "reach-blue"), "bad", "edge.httpsPort: 443 is held by the container door", "Stop"],
