@@ -437,9 +437,14 @@ test.each(inSoak("a second place"))(
       await rclone("purge", `s3:backups/${LABEL}`);
       expect(await storage.list()).toEqual([]);
       // A copy that had begun is still sent meanwhile.
+      let left = "";
       await until(async () => {
-        await rclone("purge", `copy:locked/${LABEL}`);
-        return (await rclone("lsf", "-R", "--files-only", `copy:locked/${LABEL}`)).said.trim() === "";
+        const purged = await rclone("purge", "-v", `copy:locked/${LABEL}`);
+        left = (await rclone("lsf", "-R", "--files-only", `copy:locked/${LABEL}`)).said.trim();
+        if (left !== "") left += `\n${purged.said}`;
+        return left === "";
+      }).catch(({ message }: Error) => {
+        throw new Error(`${message}: ${left}`);
       });
       const erased = await rclone("delete", "--s3-versions", `copy:locked/${LABEL}`);
       expect(erased.said).toContain("AccessDenied");
