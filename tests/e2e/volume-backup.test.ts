@@ -172,7 +172,7 @@ test.each(inSoak("slow"))(
       storage.trouble(undefined);
     }
   },
-  900_000,
+  3_000_000,
 );
 
 test.each(inSoak("a second place"))(
@@ -259,7 +259,7 @@ function bulkhead(verb: string, ...args: string[]) {
   return runCommand(process.execPath, [main, verb, ...args, "--stack", "volumes"], {
     cwd: project.directory,
     env: project.env,
-    timeoutMs: 600_000,
+    timeoutMs: 1_500_000,
   });
 }
 
