@@ -320,7 +320,8 @@ test.each(inSoak("a person in the server"))(
     expect(before, before.stdout + before.stderr).toMatchObject({ code: 0 });
     await superuser("create role mallory superuser login");
     await superuser("select pg_create_physical_replication_slot('forgotten', true)");
-    await docker("stop", await idOf("backup-receiver"));
+    const receiver = await idOf("backup-receiver");
+    await docker("stop", receiver);
     try {
       await red(/no WAL is received: does the receiver run/);
       const { code, stdout, stderr } = await bulkhead("audit");
@@ -329,7 +330,7 @@ test.each(inSoak("a person in the server"))(
       for (const said of ["role mallory", "replication slot forgotten", "no WAL is received: does the receiver run"])
         expect(stdout).toContain(said);
     } finally {
-      await docker("start", await idOf("backup-receiver"));
+      await docker("start", receiver);
       await superuser("drop role mallory");
       await superuser("select pg_drop_replication_slot('forgotten')");
     }
