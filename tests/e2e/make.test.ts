@@ -89,7 +89,7 @@ test("what is written for programs is JSON and nothing else", async () => {
   expect(preview.said).toMatchObject({ stack: "local", refused: false, errors: [], dataAtRisk: [] });
   expect(preview.stderr, "what Pulumi says").toMatch(/^ +\d+ unchanged$/m);
   expect((await json("doctor")).said).toMatchObject({
-    checks: expect.arrayContaining([expect.objectContaining({ check: "engine", verdict: "ok" })]) as object[],
+    checks: expect.arrayContaining([expect.objectContaining({ check: "Docker", verdict: "ok" })]) as object[],
     outside: expect.arrayContaining([expect.objectContaining({ resource: "backend", ok: true })]) as object[],
   });
   expect((await json("audit")).said).toEqual([]);
