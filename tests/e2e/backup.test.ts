@@ -438,15 +438,10 @@ test.each(inSoak("a second place"))(
       await sleep(2_000);
       await rclone("purge", `s3:backups/${LABEL}`);
       expect(await storage.list()).toEqual([]);
-      // A copy that had begun is still sent meanwhile.
-      let left = "";
+      // Not by a purge, which asks for every version too, and is refused. A copy that had begun is still sent meanwhile.
       await until(async () => {
-        const purged = await rclone("purge", "-v", `copy:locked/${LABEL}`);
-        left = (await rclone("lsf", "-R", "--files-only", `copy:locked/${LABEL}`)).said.trim();
-        if (left !== "") left += `\n${purged.said}`;
-        return left === "";
-      }).catch(({ message }: Error) => {
-        throw new Error(`${message}: ${left}`);
+        await rclone("delete", `copy:locked/${LABEL}`);
+        return (await rclone("lsf", "-R", "--files-only", `copy:locked/${LABEL}`)).said.trim() === "";
       });
       const erased = await rclone("delete", "--s3-versions", `copy:locked/${LABEL}`);
       expect(erased.said).toContain("AccessDenied");
