@@ -64,7 +64,7 @@ export function ensureKnown(what: string, given: readonly string[], known: reado
     const all =
       known.length === 0
         ? "there is none: `bulkhead up` deploys what the program has"
-        : `there are ${[...known].sort().join(", ")}`;
+        : `there ${known.length === 1 ? "is" : "are"} ${[...known].sort().join(", ")}`;
     return `${name}: no such ${what}: ${nearest === undefined ? "" : `did you mean ${nearest}? `}${all}`;
   });
   throw new Error(lines.join("\n"));
