@@ -7,6 +7,7 @@ import { examples, exitsWith, Flag, stackCommand, type StackOptions } from "./co
 import { DONE, FAILED } from "./exit-codes.ts";
 import { ask } from "./report/prompt.ts";
 import { hostTime, removeOrphans, adoptPendingOperations } from "./stack/recovery.ts";
+import { heldNetworks } from "./stack/held-networks.ts";
 import { endIdleEdges } from "./stack/idle-edge.ts";
 import { ensureAlone, runAlone } from "./stack/lock.ts";
 import { forgetReleases } from "./stack/releases.ts";
@@ -52,7 +53,10 @@ async function remove({ stack: name, yes = false, deleteData: deletes, keepData 
     const ending = endIdleEdges(stack.engine, name, ended.signal);
     const code = await runAlone(stack, ["destroy", "--stack", name, ...sure]).finally(() => ended.abort());
     await ending;
-    if (code !== 0) return FAILED;
+    if (code !== 0) {
+      for (const held of await heldNetworks(stack.engine, name)) say(held);
+      return FAILED;
+    }
     await removeOrphans(stack, began, await readState(stack));
     await forgetReleases(stack, 0);
     // Data is retained by the program; what is still there was left for this.
