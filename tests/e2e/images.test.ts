@@ -211,7 +211,7 @@ test("an image without a shell serves, and what cannot do without one is told wh
       return stdout + stderr;
     };
     const cure = "Its image has no /bin/sh, by which this runs: give it an image that has one";
-    expect(await refused({})).toMatch(new RegExp(`bare-pre-deploy: the container .*\n.*${cure}`));
+    expect(await refused({})).toMatch(new RegExp(`bare-pre-deploy: the container [^]*?${cure}`));
     const job = await refused({ isScheduled: true });
     expect(job).toMatch(/bare-job: the container /);
     expect(job).toContain(cure);
