@@ -124,6 +124,7 @@ test.each(inSoak("slow"))(
       expect((await health("vault-restic")).status).toBe("healthy");
     } finally {
       storage.trouble(undefined);
+      await inClient("rm /uploads/slow");
     }
   },
   3_000_000,
@@ -189,7 +190,8 @@ test.each(inSoak("a second place"))(
       await up();
       await until(async () => (await health("vault-copy")).status === "healthy", 120);
       for (const name of await storage.list()) await storage.remove(name);
-      await until(async () => (await health("vault-copy")).said.includes("who took them away"), 120);
+      // It looks every five minutes.
+      await until(async () => (await health("vault-copy")).said.includes("who took them away"), 400);
       await inClient("rm /uploads/kept");
       const to = { id: "c1", to: "latest", from: "copy", serve: true };
       project.setConfig({ ...config, "volumes:copy": place, "volumes:restore": { uploads: to } });
