@@ -449,6 +449,8 @@ test.each(inSoak("a second place"))(
       // As docs/how-to/backup-copy.md has it.
       const back = ["copy", `copy,version_at='${moment}':locked/${LABEL}`, `copy:again/${LABEL}`];
       expect(await rclone(...back)).toMatchObject({ code: 0 });
+      const again = (await rclone("lsf", "-R", "--files-only", `copy:again/${LABEL}`)).said;
+      expect(again).toContain("/backup_manifest");
       const to = { id: "c1", to: "latest", from: "copy", serve: true };
       project.setConfig({
         ...configWithSecrets(),
