@@ -31,6 +31,10 @@ names() {
   LC_ALL=C sort "$2.all" >"$2"
 }
 
+# Lines of the file $1 that $2 does not have, in their order. Not by comm, which not every busybox has: then nothing would be
+# copied, and all would look well.
+only_in() { awk -v there="$2" 'BEGIN { while ((getline line <there) > 0) has[line] } !($0 in has)' "$1"; }
+
 # What makes a backup one comes after what it is of.
 LAST='^base/[^/]*/[^/]*/backup_manifest|^restic/[^/]*/snapshots/'
 
@@ -41,7 +45,7 @@ copy_list() {
 }
 
 copy_new() {
-  LC_ALL=C comm -23 /tmp/from /tmp/to | grep -v '^open/' >/tmp/missing
+  only_in /tmp/from /tmp/to | grep -v '^open/' >/tmp/missing
   waiting=$(wc -l </tmp/missing)
   [ "$waiting" -eq 0 ] || [ -e /tmp/good ] || put "$waiting files are still to be copied" /tmp/wrong
   grep '^wal/' /tmp/missing >/tmp/wal
@@ -57,7 +61,7 @@ copy_new() {
 
 # What the vault has no more stays here for some days, in which somebody sees who took it away.
 forget_gone() {
-  LC_ALL=C comm -13 /tmp/from /tmp/to >/tmp/gone.now
+  only_in /tmp/to /tmp/from >/tmp/gone.now
   rclone cat "$to/gone" >/tmp/gone.before 2>/tmp/error || [ $? -eq 3 ] || return
   now=$(date +%s)
   awk -v now="$now" 'FILENAME == ARGV[1] { since[substr($0, index($0, " ") + 1)] = $1; next }
