@@ -85,10 +85,6 @@ function leaves(value: unknown, path = ""): [path: string, value: string][] {
 }
 
 /** Also a part of it that says as much: one line of a key, or the value in base64. */
-export function s3Key(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
-}
-
 function holdsSecret(value: string, secrets: string[]): boolean {
   const lines = secrets
     .flatMap((secret) => secret.split("\n"))
@@ -96,4 +92,9 @@ function holdsSecret(value: string, secrets: string[]): boolean {
   // As it is, as base64, and as the key of S3 that R2 makes of a token.
   const forms = lines.flatMap((line) => [line, btoa(line).slice(0, -4), s3Key(line)]);
   return forms.some((form) => value.includes(form));
+}
+
+/** The secret key of S3 that R2 makes of a token. */
+export function s3Key(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
 }

@@ -8,7 +8,7 @@ import { enumerated } from "../report/markdown.ts";
 
 export const edgeChecks: Record<string, (facts: HostFacts) => Finding> = {
   ports: (facts) => {
-    if (!facts.stack.edge) return ok(noPort(facts));
+    if (!facts.stack.edge) return ok(noPort(facts.stack.domain));
     const { address, httpsPort, httpRedirect = false, httpPort = 80, tcp = {} } = facts.stack.edge;
     const ports = [
       ["edge.httpsPort", httpsPort] as const,
@@ -28,7 +28,7 @@ export const edgeChecks: Record<string, (facts: HostFacts) => Finding> = {
   },
 
   address: ({ stack: { edge, domain }, shell }) => {
-    if (!edge) return ok(noPort({ stack: { domain } }));
+    if (!edge) return ok(noPort(domain));
     if (overlap(edge.address, "127.0.0.1")) return ok(`edge.address ${edge.address}`);
     if (shell?.addresses === undefined) return unknown(`edge.address ${edge.address}`);
     return shell.addresses.includes(edge.address)
@@ -73,7 +73,7 @@ export const edgeChecks: Record<string, (facts: HostFacts) => Finding> = {
 
 const NO_EDGE = "none: the stack has no edge";
 
-function noPort({ stack: { domain } }: { stack: { domain?: string | undefined } }): string {
+function noPort(domain: string | undefined): string {
   return domain === undefined ? NO_EDGE : "none: clients come through a tunnel";
 }
 

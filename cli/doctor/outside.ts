@@ -25,10 +25,18 @@ interface Listed extends Publisher {
 
 /** Looks, and changes nothing. Empty where nothing is deployed. */
 export async function lookFromOutside(engine: Engine, name: string, services: Services): Promise<Seen[]> {
-  const open = services.hasEdge ? await publishedOf(name) : undefined;
-  const containers = await containersOf(engine, name);
-  if (open === undefined || containers.length === 0) return [];
-  const { edge, ...published } = open;
+  const open = await openOf(name, services);
+  return open === undefined ? [] : look(engine, services, open);
+}
+
+/** Undefined of a program without an edge. */
+async function openOf(name: string, { hasEdge }: Services): Promise<Published | undefined> {
+  return hasEdge ? publishedOf(name) : undefined;
+}
+
+async function look(engine: Engine, services: Services, { edge, ...published }: Published): Promise<Seen[]> {
+  const containers = await containersOf(engine, published.name);
+  if (containers.length === 0) return [];
   const straight = edge
     ? await lookStraight(engine, { ...published, edge }, { containers, services: services.published })
     : [];
@@ -40,25 +48,25 @@ export async function lookFromOutside(engine: Engine, name: string, services: Se
 
 /** Restarts a door whose port is dead for clients, says so, and looks again; as long as what was just started may take. */
 export async function lookAndCure(engine: Engine, name: string, services: Services): Promise<Seen[]> {
-  const seen = await lookAgain(engine, name, services);
+  const open = await openOf(name, services);
+  if (open === undefined) return [];
+  const seen = await lookAgain(engine, services, open);
   if (!seen.some(({ dead }) => dead)) return seen;
-  const { edge } = (await publishedOf(name)) ?? {};
   const door = (await containersOf(engine, name)).find(
     ({ Labels, State }) => "bulkhead.publishes" in Labels && State === "running",
   );
-  if (door === undefined || edge === undefined) return seen;
+  if (door === undefined) return seen;
   const ports = seen.filter(({ dead }) => dead).map(({ asked }) => asked);
   say(`${ports.join(" and ")}: dead for every client, though the door runs: restarting ${door.Names[0]?.slice(1)}`);
   await engine.post(`/containers/${door.Id}/restart?t=5`);
-  return lookAgain(engine, name, services);
+  return lookAgain(engine, services, open);
 }
 
 /** What was just started needs a moment; a certificate from a CA needs some more. */
-async function lookAgain(engine: Engine, name: string, services: Services): Promise<Seen[]> {
-  const open = services.hasEdge ? await publishedOf(name) : undefined;
-  const until = Date.now() + (open?.acme ? 90_000 : 10_000);
+async function lookAgain(engine: Engine, services: Services, open: Published): Promise<Seen[]> {
+  const until = Date.now() + (open.acme ? 90_000 : 10_000);
   for (;;) {
-    const seen = await lookFromOutside(engine, name, services);
+    const seen = await look(engine, services, open);
     if (seen.every(({ ok }) => ok) || seen.some(({ dead }) => dead) || Date.now() > until) return seen;
     await delay(1_000);
   }

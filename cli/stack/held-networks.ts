@@ -1,6 +1,7 @@
 import type { Engine } from "../../components/docker-engine/client.ts";
+import { networksOf } from "../../components/host/networks-anew.ts";
 import { stackLabel } from "./program.ts";
-import { listContainers, stackFilter } from "./containers.ts";
+import { listContainers } from "./containers.ts";
 
 /**
  * What keeps networks of a stack from being removed, and what to do: Docker removes none that a container is on, and the
@@ -9,10 +10,10 @@ import { listContainers, stackFilter } from "./containers.ts";
 export async function heldNetworks(engine: Engine, stack: string): Promise<string[]> {
   try {
     const own = new Set((await listContainers(engine, stack)).map(({ Id }) => Id));
-    const networks = await engine.get<{ Id: string; Name: string }[]>(`/networks?filters=${stackFilter(stack)}`);
+    const networks = await networksOf(engine, stackLabel(stack));
     const held = await Promise.all(
-      networks.map(async ({ Id, Name }) => {
-        const found = await engine.find<{ Containers?: Record<string, { Name: string }> | null }>(`/networks/${Id}`);
+      networks.map(async ({ Name }) => {
+        const found = await engine.find<{ Containers?: Record<string, { Name: string }> | null }>(`/networks/${Name}`);
         return Object.entries(found?.Containers ?? {})
           .filter(([id]) => !own.has(id))
           .map(([, container]) => ({ network: Name, container: container.Name }));

@@ -5,7 +5,8 @@ import { configKey, projectName } from "./program.ts";
 import { programSettings } from "./program-settings.ts";
 
 /** Those that a program without an edge does not have. */
-type OfEdge = "domain" | "edge" | "certificates";
+const OF_EDGE = ["domain", "edge", "certificates"] as const;
+type OfEdge = (typeof OF_EDGE)[number];
 
 export type KeysOf<Key extends PlatformKey> = Omit<Pick<Platform, Key>, OfEdge> & Partial<Pick<Platform, Key & OfEdge>>;
 
@@ -19,8 +20,7 @@ export async function platformKeys<Key extends PlatformKey>(
   keys: readonly Key[],
 ): Promise<KeysOf<Key>> {
   const { shape } = await programSettings();
-  const ofEdge: readonly string[] = ["domain", "edge", "certificates"] satisfies OfEdge[];
   const hasEdge = config[configKey("domain")] !== undefined;
-  const wanted = keys.filter((key) => hasEdge || !ofEdge.includes(key));
+  const wanted = keys.filter((key) => hasEdge || !OF_EDGE.some((each) => each === key));
   return parseStackFile(projectName(), config, wanted, shape);
 }

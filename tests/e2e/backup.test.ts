@@ -10,7 +10,7 @@ import { dataImages } from "../../components/data/images.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import type { BaseBackup } from "../../cli/backup/list.ts";
-import { lastLines, runCommand } from "../support/command.ts";
+import { lastLines } from "../support/command.ts";
 import { images as pinned } from "../support/images.ts";
 import { DONE } from "../../cli/exit-codes.ts";
 import { bulkheadAtTerminal } from "../support/bulkhead-at-terminal.ts";
@@ -598,13 +598,8 @@ function configWithSecrets(): Record<string, unknown> {
   return (parse(readFileSync(project.configFile, "utf8")) as { config: Record<string, unknown> }).config;
 }
 
-/** The command, where a stack file of this project is. */
-function bulkhead(verb: string, ...args: string[]) {
-  const main = new URL("../../cli/main.ts", import.meta.url).pathname;
-  return runCommand(process.execPath, [main, verb, ...args, "--stack", "backup"], {
-    cwd: project.directory,
-    env: project.env,
-  });
+function bulkhead(...args: string[]) {
+  return project.bulkhead(args);
 }
 
 interface Inspected {

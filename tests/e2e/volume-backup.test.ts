@@ -7,7 +7,7 @@ import { dataImages } from "../../components/data/images.ts";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import type { BaseBackup } from "../../cli/backup/list.ts";
-import { lastLines, runCommand } from "../support/command.ts";
+import { lastLines } from "../support/command.ts";
 import { images as pinned } from "../support/images.ts";
 import { DONE } from "../../cli/exit-codes.ts";
 import { bulkheadAtTerminal } from "../support/bulkhead-at-terminal.ts";
@@ -255,14 +255,8 @@ async function up(): Promise<void> {
   if (code !== 0) throw new Error(`the stack did not come up:\n${lastLines(stdout + stderr, 60)}`);
 }
 
-/** The command, where a stack file of this project is. */
-function bulkhead(verb: string, ...args: string[]) {
-  const main = new URL("../../cli/main.ts", import.meta.url).pathname;
-  return runCommand(process.execPath, [main, verb, ...args, "--stack", "volumes"], {
-    cwd: project.directory,
-    env: project.env,
-    timeoutMs: 1_500_000,
-  });
+function bulkhead(...args: string[]) {
+  return project.bulkhead(args, { timeoutMs: 1_500_000 });
 }
 
 async function inClient(script: string): Promise<string> {

@@ -87,6 +87,13 @@ export class TestProject {
     succeed(await this.#pulumi(this.program, args, { input: value }));
   }
 
+  /** A command of `bulkhead`, where a stack file of this project is. */
+  bulkhead(args: readonly string[], options: Pick<CommandOptions, "timeoutMs"> = {}): Promise<CommandResult> {
+    const main = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+    const command = [main, ...args, "--stack", this.stack];
+    return runCommand(process.execPath, command, { cwd: this.directory, env: this.env, ...options });
+  }
+
   up(args: string[] = []): Promise<CommandResult> {
     return this.#pulumi(this.program, ["up", "--yes", "--skip-preview", ...this.#stackArgs, ...args]);
   }

@@ -13,12 +13,8 @@ test("a container that is not the stack's and is on one of its networks is named
   const engine = await engineWith((request) => {
     if (request.startsWith("GET /containers/json"))
       return [{ Id: "own", Names: ["/reach-prod-backend-1"], Labels: {} }];
-    if (request.startsWith("GET /networks?"))
-      return [
-        { Id: "n1", Name: "reach-prod-proxy" },
-        { Id: "n2", Name: "reach-prod-door" },
-      ];
-    if (request === "GET /networks/n1")
+    if (request.startsWith("GET /networks?")) return [{ Name: "reach-prod-proxy" }, { Name: "reach-prod-door" }];
+    if (request === "GET /networks/reach-prod-proxy")
       return { Containers: { own: { Name: "reach-prod-backend-1" }, other: { Name: "debug" } } };
     return { Containers: null };
   });
