@@ -127,7 +127,7 @@ test("the commands make a backup, restore one, and list what was restored", asyn
   expect((await bulkhead("backups")).stdout).toContain("NO, ");
   await until(async () => (await health()).status === "healthy");
   expect((await bulkhead("drill", "other")).stderr).toContain(
-    "other: no such database or volume with backups: there are db",
+    "other: no such database or volume with backups: there is db",
   );
 });
 

@@ -150,7 +150,7 @@ test("releases: what ran, and what differs between two", async () => {
 test("rotate: says who is rolled, does it, and no request fails", async () => {
   const unknown = await bulkhead("rotate", "api-kay", "--yes");
   expect(unknown.code).toBe(1);
-  expect(unknown.stderr).toContain("api-kay: no such generated secret: did you mean api-key? there are api-key");
+  expect(unknown.stderr).toContain("api-kay: no such generated secret: did you mean api-key? there is api-key");
   const before = await counter();
   const unasked = await bulkhead("rotate", "api-key");
   expect(unasked.stderr).toContain("nobody is here to answer: --yes, or YES=1");
