@@ -118,6 +118,10 @@ test("a replica that is killed loses what it held and nothing more; a client wit
   expect(failed, JSON.stringify(failures)).toBeLessThanOrEqual(CONNECTIONS);
   expect((await answer(cookie.split(";")[0])).status).toBe(200);
   await engine.post(`/containers/${victim!.Id}/start`);
+  // The next test begins with both.
+  await expect
+    .poll(async () => (await answer()).host, { timeout: 30_000, interval: 200 })
+    .toBe(victim!.Config.Hostname);
 });
 
 test.runIf(SOAK)("a replica that stands still gets no more requests, and loses none when it goes on", async () => {
