@@ -3,7 +3,7 @@ import { hostname, userInfo } from "node:os";
 import { isDeepStrictEqual } from "node:util";
 import { parseDocument } from "yaml";
 import type { Release } from "./release.ts";
-import { keepBesideRoutes, recordBesideRoutes } from "./release-record.ts";
+import { keepInFiles, recordInFiles } from "./release-record.ts";
 import { isBuiltFor, removePulled, type ImageNames } from "./release-images.ts";
 import { committedFile, holdsSecret, readStackFile, type Stack } from "./stack.ts";
 import { configKey, projectName, stackLabel } from "./program.ts";
@@ -24,9 +24,9 @@ export async function recordRelease(stack: Stack, images: Record<string, string>
   await forgetReleases(stack, KEPT_RELEASES);
 }
 
-/** Newest first: what the volumes say, and what was written beside the routes, if somebody pruned the volumes. */
+/** Newest first: what the volumes say, and what was written into files, if somebody pruned the volumes or the host is another. */
 export async function releases(stack: Stack): Promise<Release[]> {
-  const all = [...(await recordBesideRoutes(stack)), ...(await inVolumes(stack))];
+  const all = [...(await recordInFiles(stack)), ...(await inVolumes(stack))];
   return [...new Map(all.map((release) => [release.number, release])).values()].sort((a, b) => b.number - a.number);
 }
 
@@ -79,7 +79,7 @@ export async function forgetReleases(stack: Stack, keep: number): Promise<void> 
   const { engine, name } = stack;
   const known = await releases(stack);
   // Before any volume goes: what is written there is taken for true.
-  await keepBesideRoutes(stack, known.slice(0, keep));
+  await keepInFiles(stack, known.slice(0, keep));
   for (const { number } of known.slice(keep))
     await engine.delete(`/volumes/${stackLabel(name)}-release-${number}`).catch(unlessGone);
   const kept = new Set(known.slice(0, keep).flatMap(({ images }) => Object.values(images)));

@@ -36,6 +36,8 @@ export interface BackedUpVolume extends Pick<MountedVolume, "volumeName" | "owne
   readonly name: string;
   readonly host: DockerHost;
   readonly vault?: object | undefined;
+  /** What Bulkhead itself keeps in it. @default nothing */
+  readonly holds?: string | undefined;
   /** Of one that is made before there is a vault: a restore takes it from there. */
   keptIn?(vault: VolumeVault): void;
 }
@@ -80,7 +82,8 @@ export class VolumeBackup extends pulumi.ComponentResource {
     new ScheduledJob(
       `${name}-snapshot`,
       {
-        ...{ ...common, schedule, secrets: { KEY }, labels: labels("base") },
+        ...{ ...common, schedule, secrets: { KEY } },
+        labels: { ...labels("base"), ...(volume.holds && { "bulkhead.holds": volume.holds }) },
         env: { ...env, SCRATCH: "/state/scratch" },
         command: ["/bin/sh", "-c", script("restic-repository.sh") + script("restic-snapshot.sh"), "read", volume.name],
         folders: [{ name: volume.volumeName, path: "/volume", noCopy: true }, state],

@@ -26,6 +26,12 @@ export interface DataVolumeArgs {
   withoutBackup?: Pick<Exception, "why" | "until">;
   /** Where a VolumeBackup keeps it, and where `bulkhead restore` takes it from. @default none */
   vault?: VolumeVault;
+  /**
+   * What Bulkhead itself keeps in it: its record of releases, written anew after each good update, for a VolumeBackup to
+   * take it to a vault. On a new host the record goes on from there.
+   * @default nothing: it is the program's alone
+   */
+  holds?: "releases";
   /** For a database's: one that would begin empty beside the data of another is refused. @default files of a program */
   kind?: DataKind;
   /** Volumes of former databases that stay behind on the host, by their names there. @default [] */
@@ -43,6 +49,8 @@ export class DataVolume extends pulumi.ComponentResource {
   readonly name: string;
   readonly host: DockerHost;
   readonly vault: VolumeVault | undefined;
+  /** What Bulkhead itself keeps in it. */
+  readonly holds: DataVolumeArgs["holds"];
   /** Its name on the host, for the label `bulkhead.backs-up` too. */
   readonly volumeName: pulumi.Output<string>;
   /** `uid:gid` */
@@ -59,7 +67,7 @@ export class DataVolume extends pulumi.ComponentResource {
     ];
     if (problems.length > 0) throw new Error(problems.join("\n"));
     this.owner = owner;
-    [this.name, this.host, this.vault] = [name, host, vault];
+    [this.name, this.host, this.vault, this.holds] = [name, host, vault, args.holds];
     const { served, tried } = restoresOf(name, vault);
     this.restoredBy = served?.id;
     const withoutBackup = this.restoredBy === undefined ? args.withoutBackup : { why: WAS_REPLACED };

@@ -13,6 +13,8 @@ import { DONE } from "../../cli/exit-codes.ts";
 import { bulkheadAtTerminal } from "../support/bulkhead-at-terminal.ts";
 import { createTestProject, type TestProject } from "../support/pulumi.ts";
 import { removeStack } from "../support/reach.ts";
+import { currentTestEngine } from "../support/engine.ts";
+import { provideSmallImage } from "../support/small-image.ts";
 import { docker, insideStack, until } from "../support/stack-inside.ts";
 import { inSoak, SOAK } from "../support/soak.ts";
 import { startVaultStorage, type VaultStorage } from "../support/vault-storage.ts";
@@ -151,6 +153,31 @@ test("files and keys are there again in new volumes, and the old volumes are kep
   expect((await bulkhead("drill", "uploads")).stdout).toContain("restored: 3 files");
 });
 
+test("the record of releases comes back out of the vault", async () => {
+  const smallImage = await provideSmallImage(currentTestEngine());
+  const recorded = async () =>
+    (JSON.parse((await bulkhead("releases", "--json")).stdout) as { number: number }[]).length;
+  const first = await bulkhead("up", "--yes");
+  expect(first, first.stdout + first.stderr).toMatchObject({ code: 0 });
+  expect(await recorded()).toBe(1);
+  expect((await bulkhead("backup", "releases")).code).toBe(0);
+  // As on a new host: neither its volumes nor what is in them is there.
+  await docker("volume", "rm", `${LABEL}-release-1`);
+  const snapshot = await inspect(await idOf("releases-backup-snapshot"));
+  const { Name } = snapshot.Mounts.find(({ Destination }) => Destination === "/volume")!;
+  await docker("run", "--rm", "--volume", `${Name}:/volume`, "--entrypoint", "rm", smallImage, "/volume/releases.json");
+  expect(await recorded()).toBe(0);
+  const { config } = parse(readFileSync(project.configFile, "utf8")) as { config: Record<string, object> };
+  const to = { id: "r1", to: "latest", serve: true };
+  project.setConfig({ ...config, "volumes:restore": { ...config["volumes:restore"], releases: to } });
+  await up();
+  expect(await recorded()).toBe(1);
+  // What is recorded next goes into the volume that came back.
+  const second = await bulkhead("up", "--yes");
+  expect(second, second.stdout + second.stderr).toMatchObject({ code: 0 });
+  expect(await recorded()).toBe(2);
+});
+
 test.each(inSoak("at a terminal"))(
   "`bulkhead restore` of a volume %s asks in words, and backups after it are green each time",
   async () => {
@@ -272,7 +299,7 @@ const valkey = (...command: string[]) =>
 
 interface Inspected {
   State: { Health: { Status: string; Log: { Output: string }[] } };
-  Mounts: { Destination: string; RW: boolean }[];
+  Mounts: { Name: string; Destination: string; RW: boolean }[];
   NetworkSettings: { Networks: Record<string, unknown> };
 }
 const inspect = (id: string) => engine.get<Inspected>(`/containers/${id}/json`);

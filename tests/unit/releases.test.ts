@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { isBuiltFor, lostImages, removePulled } from "../../cli/stack/release-images.ts";
-import { keepBesideRoutes, recordBesideRoutes } from "../../cli/stack/release-record.ts";
+import { keepInFiles, recordInFiles } from "../../cli/stack/release-record.ts";
 import type { Release } from "../../cli/stack/release.ts";
 import { forgetReleases, releases } from "../../cli/stack/releases.ts";
 import type { Stack } from "../../cli/stack/stack.ts";
@@ -31,7 +31,7 @@ test("the record is read from beside the routes where the volumes are gone, and 
   let archive = "";
   let volumes: object[] = [];
   const { stack } = await stackOn((request, body) => {
-    if (request.startsWith("GET /containers/json")) return [edge];
+    if (request.startsWith("GET /containers/json")) return request.includes("bulkhead.role=edge") ? [edge] : [];
     if (request.startsWith("DELETE /containers/")) return {};
     if (request.startsWith("POST /containers/create")) {
       expect(body).toMatchObject({
@@ -46,8 +46,8 @@ test("the record is read from beside the routes where the volumes are gone, and 
     return undefined;
   });
   const known = [release(2, pulled("b")), release(1, pulled("a"))];
-  await keepBesideRoutes(stack, known);
-  expect(await recordBesideRoutes(stack)).toEqual(known);
+  await keepInFiles(stack, known);
+  expect(await recordInFiles(stack)).toEqual(known);
   expect(await releases(stack)).toEqual(known);
   const label = JSON.stringify({ images: { backend: pulled("c") }, settings: {} });
   volumes = [{ Name: "reach-prod-release-3", CreatedAt: "now", Labels: { "bulkhead.release": label } }];
@@ -55,6 +55,38 @@ test("the record is read from beside the routes where the volumes are gone, and 
   // As a run leaves it that is killed while it writes.
   archive = archive.replace('"number"', "#number#");
   expect((await releases(stack)).map(({ number }) => number)).toEqual([3]);
+});
+
+test("a record that a vault keeps is written too, and is where a new host goes on from", async () => {
+  const snapshot = { Id: "snapshot", ImageID: digest("f"), Mounts: [{ Name: "kept", Destination: "/volume" }] };
+  const written: Record<string, Buffer> = {};
+  let running = [snapshot, edge];
+  const { stack } = await stackOn((request, body) => {
+    if (request.startsWith("GET /containers/json"))
+      return running.filter(({ Id }) =>
+        request.includes(Id === "edge" ? "bulkhead.role=edge" : "bulkhead.holds=releases"),
+      );
+    if (request.startsWith("DELETE /containers/")) return {};
+    if (request.startsWith("POST /containers/create"))
+      return { Id: (body as { HostConfig: { Binds: string[] } }).HostConfig.Binds[0] };
+    const [, into] = /^PUT \/containers\/(\S+)\/archive/.exec(request) ?? [];
+    if (into !== undefined) return ((written[into] = Buffer.from(String(body))), {});
+    const [, from] = /^GET \/containers\/(\w+)\/archive/.exec(request) ?? [];
+    if (from !== undefined) return written[from === "edge" ? "reach-prod-routes:/routes" : "kept:/volume"];
+    if (request.startsWith("GET /volumes")) return { Volumes: [] };
+    return undefined;
+  });
+  await keepInFiles(stack, [release(2, pulled("b")), release(1, pulled("a"))]);
+  expect(Object.keys(written).sort()).toEqual(["kept:/volume", "reach-prod-routes:/routes"]);
+  running = [snapshot];
+  expect((await releases(stack)).map(({ number }) => number)).toEqual([2, 1]);
+  // What the edge of this host has is newer than what a vault gave back.
+  running = [snapshot, edge];
+  delete written["reach-prod-routes:/routes"];
+  const kept = written["kept:/volume"]!;
+  await keepInFiles(stack, [release(2, pulled("c"))]);
+  written["kept:/volume"] = kept;
+  expect((await releases(stack)).map(({ images }) => images["backend"])).toEqual([pulled("c"), pulled("a")]);
 });
 
 test("of pulled images those go that only forgotten releases name, and nobody else has", async () => {

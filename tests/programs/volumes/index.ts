@@ -25,6 +25,9 @@ const vault = new Vault("vault", {
 const limits = { memoryMb: 64, cpus: 0.5, pids: 32 };
 const uploads = new DataVolume("uploads", { host, maxMb: 100, vault });
 new VolumeBackup("uploads-backup", { volume: uploads });
+new VolumeBackup("releases-backup", {
+  volume: new DataVolume("releases", { host, maxMb: 16, vault, holds: "releases" }),
+});
 const cache = new Redis("cache", {
   ...{ host, image: images.valkey, limits, maxMb: 256, vault, users: { client: { rights: "read-write" } } },
 });
