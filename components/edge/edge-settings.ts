@@ -55,7 +55,6 @@ export function edgeSettings(
   health: readonly string[] = [],
 ): object {
   const { domain, certificates, clientsThrough, sharedAddresses, maintenance } = settings;
-  const atOnce = { inFlightReq: { amount: settings.requests, sourceCriterion: { requestHost: true } } };
   const ofPages = pageSettings(pages);
   const isShared = sharedAddresses.length > 0;
   const oneClient = ofOneClient(clientsThrough !== undefined, isShared);
@@ -97,8 +96,6 @@ export function edgeSettings(
         ...ofPages.routers,
       },
       middlewares: {
-        // First, so that a stream which its client has reset costs nothing more. See edge-plugin/edge.go.
-        reset: { plugin: { bulkhead: { kind: "reset" } } },
         "door-network-only": { ipAllowList: { sourceRange: doorSubnets } },
         "security-headers": {
           headers: {
@@ -111,38 +108,31 @@ export function edgeSettings(
             customResponseHeaders: { Server: "", "X-Powered-By": "" },
           },
         },
-        // Names whose request it is, for the limits of one client, where an address alone does not tell: see
-        // edge-plugin/edge.go.
-        client: isShared
-          ? {
-              plugin: {
-                bulkhead: { kind: "client", forwarded: clientsThrough !== undefined, shared: sharedAddresses },
-              },
-            }
-          : { headers: { customRequestHeaders: { [CLIENT_HEADER]: "" } } },
+        // Says whose request it is, and takes so many at once of each and of all. Traefik's own limit counts each route by
+        // itself. See edge-plugin/edge.go.
+        client: {
+          plugin: {
+            bulkhead: {
+              ...{ kind: "client", forwarded: clientsThrough !== undefined, shared: sharedAddresses },
+              ...{ requests: settings.requests, requestsPerClient: settings.connectionsPerClient },
+            },
+          },
+        },
         "rate-limit": { rateLimit: { ...highestLimit(settings), period: "1s", ...oneClient } },
         ...domainMiddlewares(settings, oneClient),
-        "requests-of-one-client": { inFlightReq: { amount: settings.connectionsPerClient, ...oneClient } },
-        ...(maintenance
+        // The last of those that the entry point has, and what it has stays while the edge runs.
+        maintenance: maintenance
           ? {
-              "requests-at-once": atOnce,
-              maintenance: {
-                plugin: {
-                  bulkhead: {
-                    kind: "maintenance",
-                    ...{
-                      forwarded: clientsThrough !== undefined,
-                      retryAfterSeconds: maintenance.retryAfterSeconds ?? 300,
-                    },
-                    ...{ allowFrom: (maintenance.allowFrom ?? []).map(asCidr), health },
-                    page: pages["maintenance.html"] ?? "",
-                  },
+              plugin: {
+                bulkhead: {
+                  ...{ kind: "maintenance", forwarded: clientsThrough !== undefined, health },
+                  retryAfterSeconds: maintenance.retryAfterSeconds ?? 300,
+                  allowFrom: (maintenance.allowFrom ?? []).map(asCidr),
+                  page: pages["maintenance.html"] ?? "",
                 },
               },
-              // The last of those that the entry point has, and what it has stays while the edge runs.
-              "requests-of-all": { chain: { middlewares: ["requests-at-once", "maintenance"] } },
             }
-          : { "requests-of-all": atOnce }),
+          : { chain: { middlewares: [] } },
         // What the plugin cut ends with a status that nothing else gets an answer with, as the client was still there.
         "too-large": { errors: { status: ["499"], statusRewrites: { "499": 413 }, service: "noop@internal" } },
         // Goes round it: the answer is read by then.

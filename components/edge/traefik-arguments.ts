@@ -17,8 +17,7 @@ export function traefikArguments(
     "entrypoints.websecure.address": ":8443",
     "entrypoints.websecure.http.tls": "true",
     // On the entry point, so that no route can be without them.
-    "entrypoints.websecure.http.middlewares":
-      "reset@file,security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
+    "entrypoints.websecure.http.middlewares": "security-headers@file,client@file,rate-limit@file,maintenance@file",
     "entrypoints.websecure.proxyprotocol.trustedips": doorSubnets.join(","),
     // Go takes 1 MiB: some hundred connections that send so much, and no end of it, were more than the edge has.
     "entrypoints.websecure.http.maxheaderbytes": maxHeaderBytes,
@@ -41,8 +40,7 @@ export function traefikArguments(
     // Redirects alone. What is nobody's gets the edge's 404, and no client more than its part.
     ...(settings.httpRedirect && {
       "entrypoints.http.address": `:${HTTP_PORT}`,
-      "entrypoints.http.http.middlewares":
-        "client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
+      "entrypoints.http.http.middlewares": "client@file,rate-limit@file,maintenance@file",
       "entrypoints.http.proxyprotocol.trustedips": doorSubnets.join(","),
       "entrypoints.http.http.maxheaderbytes": maxHeaderBytes,
       "entrypoints.http.transport.respondingtimeouts.readtimeout": `${HEADER_SECONDS}s`,
@@ -75,6 +73,8 @@ export function traefikArguments(
     "serverstransport.forwardingtimeouts.responseheadertimeout": "60s",
     accesslog: "true",
     "accesslog.format": "json",
+    // Who is refused, or has left, has a line for each client: one for each request is what others would wait for.
+    "accesslog.filters.statuscodes": "100-428,430-498,500-599",
     // Query strings and headers carry tokens; paths do not.
     "accesslog.fields.queryparameters.defaultmode": "drop",
     // Of basicAuth, whatever stands in a request: as long as a client likes, and a password where one was typed too early.

@@ -62,7 +62,9 @@ const edge = {
     .describe("The largest headers of a request in KiB, all together. Default 32."),
   memoryMb: wholeNumber(128, 1048576, "give the edge's memory limit in MiB, from which its connections follow")
     .default(512)
-    .describe("Memory limit of the edge in MiB; how many connections it takes follows from it. Default 512."),
+    .describe(
+      "Memory limit of the edge in MiB; how many connections and requests it takes follows from it. Default 512.",
+    ),
   connectionsPerClient: wholeNumber(1, 65536, "give the connections that one client may have open")
     .default(100)
     .describe("Connections that one client may have open, and requests under way. Default 100."),

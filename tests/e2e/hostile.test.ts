@@ -194,6 +194,8 @@ describe("connections", () => {
     ["slow headers", 3_000],
     ["large headers", 3_000],
     ["slow bodies", 3_000],
+    ["answers that nobody reads", 3_000],
+    ["streams that nobody reads", 300],
     ["streams that are reset", 300],
   ];
   // What is only more of the same is for a night.

@@ -1,4 +1,5 @@
 // What a route says of its requests: who may come and how often, what they are told, and what the service gets of it.
+import { once } from "node:events";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import * as http2 from "node:http2";
 import * as https from "node:https";
@@ -410,6 +411,15 @@ test("gRPC passes in both directions at once, with its trailers", async () => {
     }
     expect(messages).toEqual(["one", "two"]);
     expect(await trailers).toMatchObject({ "grpc-status": "0" });
+    // A client takes a status that ends no stream for the begin of an answer.
+    const refused = session.request({
+      ...{ ":method": "POST", ":path": "/calls/unknown", ":authority": DOMAIN },
+      ...{ "content-type": "application/grpc", te: "trailers" },
+    });
+    refused.end("one");
+    const [head, flags] = (await once(refused, "response")) as [http2.IncomingHttpHeaders, number];
+    expect(head).toMatchObject({ "grpc-status": "12" });
+    expect(flags & http2.constants.NGHTTP2_FLAG_END_STREAM).toBeGreaterThan(0);
   } finally {
     session.destroy();
   }

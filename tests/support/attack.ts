@@ -5,7 +5,15 @@ import * as tls from "node:tls";
 
 /** What a hostile client does, to an address that the test has made itself, for so long and so often. */
 export interface Attack {
-  kind: "idle" | "half a handshake" | "slow headers" | "large headers" | "slow bodies" | "streams that are reset";
+  kind:
+    | "idle"
+    | "half a handshake"
+    | "slow headers"
+    | "large headers"
+    | "slow bodies"
+    | "answers that nobody reads"
+    | "streams that nobody reads"
+    | "streams that are reset";
   host: string;
   port: number;
   domain: string;
@@ -55,10 +63,14 @@ async function attack({ kind, host, port, domain, addresses, connections, second
       socket.write(Buffer.from("16030102000100", "hex"));
       return void socket.resume();
     }
-    const protocol = kind === "streams that are reset" ? "h2" : "http/1.1";
+    const protocol = kind.startsWith("streams ") ? "h2" : "http/1.1";
     const secure = tls.connect({ socket, servername: domain, rejectUnauthorized: false, ALPNProtocols: [protocol] });
     secure.on("error", () => socket.destroy());
     secure.on("close", () => socket.destroy());
+    if (kind === "answers that nobody reads") {
+      secure.on("secureConnect", () => secure.write(`GET /down?mb=100 HTTP/1.1\r\nHost: ${domain}\r\n\r\n`));
+      return;
+    }
     secure.resume();
     if (kind === "slow headers")
       secure.on("secureConnect", () => {
@@ -77,6 +89,20 @@ async function attack({ kind, host, port, domain, addresses, connections, second
         const more = setInterval(() => secure.write("x"), 1_000);
         secure.on("close", () => clearInterval(more));
       });
+    if (kind === "streams that nobody reads") {
+      // As much as a client may take at once: what it takes is in nobody's way but the edge's.
+      const settings = { initialWindowSize: 2 ** 31 - 1 };
+      const session = http2.connect(`https://${domain}`, { createConnection: () => secure, settings });
+      session.on("error", () => socket.destroy());
+      session.on("connect", () => {
+        for (let count = 0; count < 30; count++) {
+          const stream = session.request({ ":path": "/down?mb=100", ":authority": domain });
+          stream.on("error", () => undefined);
+          result.streams++;
+        }
+        setTimeout(() => socket.pause(), 50);
+      });
+    }
     if (kind === "streams that are reset") {
       const session = http2.connect(`https://${domain}`, { createConnection: () => secure });
       session.on("error", () => socket.destroy());

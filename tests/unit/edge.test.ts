@@ -716,37 +716,30 @@ describe("the edge", () => {
       "--entrypoints.websecure.forwardedheaders.trustedips=192.0.2.0/24,2001:db8::/32",
     );
     // The last one, which the proxy has added; what came before it anybody can write.
-    expect(sourcesOf(of({ clientsThrough }))).toEqual(twice({ ipStrategy: { ipv6Subnet: 64, depth: 1 } }));
+    expect(sourceOf({ clientsThrough })).toEqual({ ipStrategy: { ipv6Subnet: 64, depth: 1 } });
+    expect(clientOf({ clientsThrough })).toMatchObject({ forwarded: true });
   });
 
-  /** By what the limits of one client tell clients apart. */
-  const sourcesOf = ({ http: { middlewares } }: RouteContent) =>
-    [middlewares["rate-limit"]!["rateLimit"], middlewares["requests-of-one-client"]!["inFlightReq"]].map(
-      (limit) => (limit as { sourceCriterion: object }).sourceCriterion,
-    );
-  const twice = (source: object) => [source, source];
+  /** By what the limit of one client's rate tells clients apart. */
+  const sourceOf = (change: object) =>
+    (of(change).http.middlewares["rate-limit"]!["rateLimit"] as { sourceCriterion: object }).sourceCriterion;
+  const clientOf = (change: object) =>
+    (of(change).http.middlewares["client"] as { plugin: { bulkhead: object } }).plugin.bulkhead;
 
   test("takes all addresses of a /64 for one client, as who has one of them has all", () => {
-    expect(sourcesOf(of())).toEqual(twice({ ipStrategy: { ipv6Subnet: 64 } }));
+    expect(sourceOf({})).toEqual({ ipStrategy: { ipv6Subnet: 64 } });
   });
 
   test("takes shared addresses for as many clients as it is told, and believes no request of whom it is", () => {
     const sharedAddresses = [{ range: "203.0.113.7/32", clients: 40 }];
-    const clientOf = (change: object) => of(change).http.middlewares["client"];
-    expect(sourcesOf(of({ sharedAddresses }))).toEqual(twice({ requestHeaderName: "Bulkhead-Client" }));
-    expect(clientOf({ sharedAddresses })).toEqual({
-      plugin: { bulkhead: { kind: "client", forwarded: false, shared: sharedAddresses } },
-    });
-    expect(clientOf({ sharedAddresses, clientsThrough: ["192.0.2.0/24"] })).toMatchObject({
-      plugin: { bulkhead: { forwarded: true } },
-    });
-    expect(clientOf({})).toEqual({ headers: { customRequestHeaders: { "Bulkhead-Client": "" } } });
+    expect(sourceOf({ sharedAddresses })).toEqual({ requestHeaderName: "Bulkhead-Client" });
+    expect(clientOf({ sharedAddresses })).toMatchObject({ kind: "client", forwarded: false, shared: sharedAddresses });
+    expect(clientOf({ sharedAddresses, clientsThrough: ["192.0.2.0/24"] })).toMatchObject({ forwarded: true });
+    expect(clientOf({})).toMatchObject({ shared: [] });
   });
 
   test("takes so many requests at once, of one client and of all", () => {
-    const { "requests-of-one-client": one, "requests-of-all": all } = of().http.middlewares;
-    expect(one).toMatchObject({ inFlightReq: { amount: 9 } });
-    expect(all).toEqual({ inFlightReq: { amount: 99, sourceCriterion: { requestHost: true } } });
+    expect(clientOf({})).toMatchObject({ requestsPerClient: 9, requests: 99 });
   });
 
   test("answers by itself what no service has, with the headers and limits of all else", () => {
@@ -791,7 +784,7 @@ describe("the edge", () => {
 
   test("puts headers and the rate limit on every route from outside", () => {
     expect(settings["entrypoints.websecure.http.middlewares"]).toBe(
-      "reset@file,security-headers@file,client@file,rate-limit@file,requests-of-one-client@file,requests-of-all@file",
+      "security-headers@file,client@file,rate-limit@file,maintenance@file",
     );
   });
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net"
 	"net/http"
@@ -17,13 +18,14 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // Config is what a middleware of a route file says. Kind decides which of the others count.
 type Config struct {
-	// Kind is reset, limits, linger, client, answer, redirect, page or maintenance.
+	// Kind is limits, linger, client, answer, redirect, page or maintenance.
 	Kind string
 
 	// Service is whose limits these are, for the log.
@@ -46,6 +48,10 @@ type Config struct {
 	Forwarded bool
 	// Shared has addresses that many clients share.
 	Shared []Shared
+	// Requests is how many may be under way at once, of all clients on all routes.
+	Requests int
+	// RequestsPerClient is how many of them one client may have.
+	RequestsPerClient int
 
 	// Status answers every request.
 	Status int
@@ -101,16 +107,6 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 			l.own = own
 		}
 		return l, nil
-	case "reset":
-		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-			if req.ProtoMajor == 2 {
-				// A reset that was sent right behind the request is read first.
-				runtime.Gosched()
-			}
-			if !left(rw, req) {
-				next.ServeHTTP(rw, req)
-			}
-		}), nil
 	case "linger":
 		return &lingering{next: next}, nil
 	case "client":
@@ -137,15 +133,18 @@ func New(_ context.Context, next http.Handler, config *Config, name string) (htt
 const clientHeader = "Bulkhead-Client"
 
 type clients struct {
-	next      http.Handler
-	forwarded bool
-	prefixes  []netip.Prefix
-	counts    []int
-	turn      atomic.Int64
+	next     http.Handler
+	config   *Config
+	prefixes []netip.Prefix
+	counts   []int
+	turn     atomic.Int64
 }
 
 func newClients(next http.Handler, config *Config) (http.Handler, error) {
-	c := &clients{next: next, forwarded: config.Forwarded}
+	if config.Requests <= 0 || config.RequestsPerClient <= 0 {
+		return nil, errors.New("requests and requestsPerClient have to be more than 0")
+	}
+	c := &clients{next: next, config: config}
 	for _, shared := range config.Shared {
 		prefix, err := netip.ParsePrefix(shared.Range)
 		if err != nil {
@@ -158,8 +157,158 @@ func newClients(next http.Handler, config *Config) (http.Handler, error) {
 }
 
 func (c *clients) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	req.Header.Set(clientHeader, c.clientOf(req))
+	if req.ProtoMajor == 2 && ofAll.Load()*4 < int64(c.config.Requests) {
+		// A reset that was sent right behind the request is read first. Where very many come at once nobody waits here.
+		runtime.Gosched()
+	}
+	if left(rw, req) {
+		return
+	}
+	client := c.clientOf(req)
+	req.Header.Set(clientHeader, client)
+	ofOne := &ofOnes[maphash.String(seed, client)%uint64(len(ofOnes))]
+	if !c.begins(ofOne) && !c.waits(ofOne, req) {
+		if !left(rw, req) {
+			refuse(rw, c.config.Requests)
+			tellRefused(client)
+		}
+		return
+	}
+	defer func() {
+		ofAll.Add(-1)
+		atomic.AddInt64(ofOne, -1)
+	}()
+	if req.ProtoMajor == 2 {
+		runtime.Gosched()
+	}
+	if left(rw, req) {
+		return
+	}
 	c.next.ServeHTTP(rw, req)
+	if statusOf(rw) == http.StatusTooManyRequests {
+		tellRefused(client)
+	}
+	// It is under way until the connection has taken all of it: who reads nothing keeps 32 of them waiting on each. An answer
+	// of gRPC that has nothing but its status has to stay one frame.
+	if req.ProtoMajor == 2 && rw.Header().Get("Grpc-Status") == "" {
+		flush(rw)
+	}
+}
+
+// Requests under way. Each route has a middleware of its own, and all of them have this package. Nothing waits for a lock
+// here: tens of thousands of streams may come at once, and each that waits has its memory.
+var (
+	ofAll atomic.Int64
+	// ofOnes counts the clients by a hash that nobody outside can know.
+	ofOnes = make([]int64, 1<<16)
+	seed   = maphash.MakeSeed()
+)
+
+// begins counts a request among all and among those of its client, unless it is one too many. When a quarter of what there
+// is memory for is taken, everybody's part becomes smaller, and soon: who takes all that it can get keeps what it has for as
+// long as it likes, and there has to be room for one more client, even if fifty do so.
+func (c *clients) begins(ofOne *int64) bool {
+	requests, most := int64(c.config.Requests), int64(c.config.RequestsPerClient)
+	for {
+		all, one := ofAll.Load(), atomic.LoadInt64(ofOne)
+		free := float64(requests-all) * 4 / float64(requests*3)
+		part := least + int64(float64(most)*free*free*free*free*free*free)
+		if all >= requests || one >= most || one >= part {
+			return false
+		}
+		if ofAll.CompareAndSwap(all, all+1) {
+			atomic.AddInt64(ofOne, 1)
+			return true
+		}
+	}
+}
+
+// least is the part of a client that everybody has, for as long as there is any room.
+const least = 10
+
+// waiting is how many wait until others are done.
+var waiting atomic.Int64
+
+// waits lets a request wait for some seconds, as those of a page that comes with very many parts at once are done soon.
+func (c *clients) waits(ofOne *int64, req *http.Request) bool {
+	defer waiting.Add(-1)
+	if waiting.Add(1) > int64(c.config.Requests) {
+		return false
+	}
+	for pause := 20 * time.Millisecond; pause < 2*time.Second; pause *= 2 {
+		time.Sleep(pause)
+		if req.Context().Err() != nil {
+			return false
+		}
+		if c.begins(ofOne) {
+			return true
+		}
+	}
+	return false
+}
+
+// refusing is how many are being told so.
+var refusing atomic.Int64
+
+// refuseWithin is how long a client may take to read that it was refused, and refuseSoon where many do not read it.
+const (
+	refuseWithin = 5 * time.Second
+	refuseSoon   = time.Second
+)
+
+// refuse answers 429. A client that does not read even that loses its connection: it may have 32 such answers waiting on it,
+// each with a goroutine here.
+func refuse(rw http.ResponseWriter, requests int) {
+	defer refusing.Add(-1)
+	told := int(refusing.Add(1))
+	if told > requests {
+		cut(rw)
+		return
+	}
+	within := refuseWithin
+	if told > requests/4 {
+		within = refuseSoon
+	}
+	ends := time.AfterFunc(within, func() { cut(rw) })
+	answer(rw, http.StatusTooManyRequests)
+	flush(rw)
+	ends.Stop()
+}
+
+// toldAfter is how long refused requests are counted for one line in the log.
+const toldAfter = 10 * time.Second
+
+var (
+	refusals sync.Mutex
+	refused  = map[string]int{}
+)
+
+// tellRefused counts it for a line of its client: one for each request, as all others have, would be a flood of its own.
+func tellRefused(client string) {
+	// Where very many are refused at once, some are not counted.
+	if !refusals.TryLock() {
+		return
+	}
+	defer refusals.Unlock()
+	if len(refused) == 0 {
+		time.AfterFunc(toldAfter, writeRefused)
+	}
+	if len(refused) < 1000 || refused[client] > 0 {
+		refused[client]++
+	}
+}
+
+func writeRefused() {
+	refusals.Lock()
+	told := refused
+	refused = map[string]int{}
+	refusals.Unlock()
+	for client, count := range told {
+		write(map[string]string{
+			"msg":    "429: at least " + strconv.Itoa(count) + " requests, more than requestsPerSecond, burst or connectionsPerClient",
+			"client": client,
+		})
+	}
 }
 
 // addressOf is whose request it is: the connection's, or the one that the proxy saw.
@@ -179,7 +328,7 @@ func addressOf(req *http.Request, forwarded bool) string {
 }
 
 func (c *clients) clientOf(req *http.Request) string {
-	text := addressOf(req, c.forwarded)
+	text := addressOf(req, c.config.Forwarded)
 	address, err := netip.ParseAddr(text)
 	if err != nil {
 		return text
@@ -341,16 +490,19 @@ func (b *body) tell(what string) {
 
 // tell writes what was cut by which limit, in the form of Traefik's log. A query or a header may be a secret, a path is not.
 func (l *limits) tell(req *http.Request, what string) {
-	line, err := json.Marshal(map[string]string{
-		"level":   "warn",
+	write(map[string]string{
 		"msg":     what,
 		"service": l.config.Service,
 		"client":  req.RemoteAddr,
 		"method":  req.Method,
 		"path":    req.URL.Path,
-		"time":    time.Now().UTC().Format(time.RFC3339),
 	})
-	if err == nil {
+}
+
+func write(fields map[string]string) {
+	fields["level"] = "warn"
+	fields["time"] = time.Now().UTC().Format(time.RFC3339)
+	if line, err := json.Marshal(fields); err == nil {
 		_, _ = os.Stderr.Write(append(line, '\n'))
 	}
 }
@@ -502,9 +654,7 @@ func linger(rw http.ResponseWriter, req *http.Request) {
 	if req.ProtoMajor != 1 || req.Body == nil {
 		return
 	}
-	if flusher, ok := rw.(http.Flusher); ok {
-		flusher.Flush()
-	}
+	flush(rw)
 	if control := readDeadline(rw); control != nil {
 		_ = control.SetReadDeadline(time.Now().Add(lingerFor))
 	}
@@ -531,6 +681,40 @@ func readDeadline(rw http.ResponseWriter) *http.ResponseController {
 		}
 	}
 	return nil
+}
+
+func flush(rw http.ResponseWriter) {
+	if flusher, ok := rw.(http.Flusher); ok {
+		flusher.Flush()
+	}
+}
+
+// cut ends the connection of a client, with all that it has on it.
+func cut(rw http.ResponseWriter) {
+	inner := rw
+	for next := wrapped(inner); next != nil; next = wrapped(next) {
+		inner = next
+	}
+	if conn := connectionIn(reflect.ValueOf(inner)); conn != nil {
+		_ = conn.Close()
+	}
+}
+
+// connectionIn is the connection of Go's own writers: over HTTP/2 it stands two steps further.
+func connectionIn(value reflect.Value) net.Conn {
+	for _, name := range []string{"rws", "conn", "conn", "rwc"} {
+		if value.Kind() == reflect.Interface {
+			break
+		}
+		if value.Kind() != reflect.Ptr || value.Elem().Kind() != reflect.Struct {
+			return nil
+		}
+		if field := value.Elem().FieldByName(name); field.IsValid() {
+			value = reflect.NewAt(field.Type(), field.Addr().UnsafePointer()).Elem()
+		}
+	}
+	conn, _ := value.Interface().(net.Conn)
+	return conn
 }
 
 // statusOf is what the first of Traefik's writers that notes it has noted.

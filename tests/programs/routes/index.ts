@@ -34,6 +34,7 @@ const answer = (request, response) => {
   if (url === "/slow") return setTimeout(() => response.end("at last"), 3000);
   if (headers["content-type"] === "application/grpc") {
     response.setHeader("content-type", "application/grpc");
+    if (url.endsWith("/unknown")) return response.writeHead(200, { "grpc-status": "12" }).end();
     response.addTrailers({ "grpc-status": "0" });
     return request.on("data", (message) => response.write(message)).on("end", () => response.end());
   }
