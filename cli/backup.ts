@@ -2,7 +2,7 @@
 // schedule.
 import type { Command } from "commander";
 import { findDocker } from "../toolchain/docker.ts";
-import { backupPart, runPart } from "./backup/parts.ts";
+import { backupPart, databaseOf, isOfVolume, runPart } from "./backup/parts.ts";
 import { examples, exitsWith, stackCommand, type StackOptions } from "./command.ts";
 import { connect, hostOf } from "./stack/stack.ts";
 
@@ -28,6 +28,8 @@ async function runNow(part: "base" | "drill", database: string | undefined, { st
   const engine = await connect(await hostOf(stack, findDocker));
   try {
     const container = await backupPart(engine, stack, part, database);
+    // What is sent and fetched of a database comes by its shipper: it would be waited for.
+    if (!isOfVolume(container)) await backupPart(engine, stack, "shipper", databaseOf(container));
     return await runPart(engine, container);
   } finally {
     engine.close();
