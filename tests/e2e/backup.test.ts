@@ -435,7 +435,8 @@ test.each(inSoak("a second place"))(
         return { code, said: stdout + stderr };
       };
       const lost = { acknowledged: await acknowledged(), at: Date.now() / 1000 };
-      await docker("stop", await idOf("backup-shipper"));
+      const shipper = await idOf("backup-shipper");
+      await docker("stop", shipper);
       const moment = new Date().toISOString().replace(/T(.{8}).*/, " $1");
       await sleep(2_000);
       await rclone("purge", `s3:backups/${LABEL}`);
@@ -464,6 +465,9 @@ test.each(inSoak("a second place"))(
       expect(await secondsLost(lost, { event: "restored from the second place", seconds })).toBeLessThan(90);
       await until(async () => (await copyHealth()).said.includes("the vault has no backup any more"), 120);
       // A base backup of what serves, and it is well again.
+      const stopped = "backup-shipper: its container does not run: `bulkhead logs backup-shipper` says why";
+      expect((await bulkhead("backup")).stderr).toContain(stopped);
+      await docker("start", shipper);
       expect((await bulkhead("backup")).code).toBe(0);
       await until(async () => (await copyHealth()).status === "healthy", 240);
     } finally {

@@ -1,6 +1,5 @@
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync } from "node:fs";
 import { join } from "node:path";
-import { parse, stringify } from "yaml";
 import { RepositoryCopy } from "./copy.ts";
 import type { TestProject } from "./pulumi.ts";
 import { atTerminal } from "./terminal.ts";
@@ -12,17 +11,14 @@ import { atTerminal } from "./terminal.ts";
 export async function bulkheadAtTerminal(
   project: TestProject,
   args: readonly string[],
-  answers: readonly (readonly [shown: string, typed: string])[],
+  answers: readonly (readonly [shown: string, typed: string])[] = [],
 ): Promise<{ code: number; text: string }> {
   const copy = new RepositoryCopy();
   const program = project.program.replace(/.*(?=tests\/programs\/)/, "");
   const folder = join(copy.directory, program);
   const file = join(folder, `Pulumi.${project.stack}.yaml`);
   try {
-    const { name } = parse(readFileSync(join(project.program, "Pulumi.yaml"), "utf8")) as { name: string };
-    const given = parse(readFileSync(project.configFile, "utf8")) as { config: object };
-    const asked = Object.entries(ASKED).map(([key, value]) => [`${name}:${key}`, value] as const);
-    writeFileSync(file, stringify({ ...given, config: { ...Object.fromEntries(asked), ...given.config } }));
+    cpSync(project.configFile, file);
     const main = ["--conditions=bulkhead-source", join(copy.directory, "cli/main.ts")];
     const ended = await atTerminal([process.execPath, ...main, ...args, "--stack", project.stack], {
       ...{ cwd: folder, env: project.env, answers, timeoutMs: 800_000 },
@@ -33,6 +29,3 @@ export async function bulkheadAtTerminal(
     copy.remove();
   }
 }
-
-/** What a command asks of every stack, also where the program has no edge. */
-const ASKED = { host: "local", domain: "example.com", certificates: { kind: "acme", email: "ops@example.com" } };
