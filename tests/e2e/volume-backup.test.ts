@@ -157,8 +157,10 @@ test("files and keys are there again in new volumes, and the old volumes are kep
 
 test("the record of releases comes back out of the vault", async () => {
   const smallImage = await provideSmallImage(currentTestEngine());
-  const recorded = async () =>
-    (JSON.parse((await bulkhead("releases", "--json")).stdout) as { number: number }[]).length;
+  const recorded = async () => {
+    const { stdout, stderr } = await bulkhead("releases", "--json");
+    return stdout === "" ? stderr : (JSON.parse(stdout) as { number: number }[]).length;
+  };
   const first = await bulkheadAtTerminal(project, ["up", "--yes"]);
   expect(first, first.text).toMatchObject({ code: DONE });
   expect(await recorded()).toBe(1);
@@ -168,7 +170,7 @@ test("the record of releases comes back out of the vault", async () => {
   const snapshot = await inspect(await idOf("releases-backup-snapshot"));
   const { Name } = snapshot.Mounts.find(({ Destination }) => Destination === "/volume")!;
   await docker("run", "--rm", "--volume", `${Name}:/volume`, "--entrypoint", "rm", smallImage, "/volume/releases.json");
-  expect(await recorded()).toBe(0);
+  expect(await recorded()).toContain("no release is recorded");
   const { config } = parse(readFileSync(project.configFile, "utf8")) as { config: Record<string, object> };
   const to = { id: "r1", to: "latest", serve: true };
   project.setConfig({ ...config, "volumes:restore": { ...config["volumes:restore"], releases: to } });
