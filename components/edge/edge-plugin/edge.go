@@ -305,7 +305,8 @@ func writeRefused() {
 	refusals.Unlock()
 	for client, count := range told {
 		write(map[string]string{
-			"msg":    "429: at least " + strconv.Itoa(count) + " requests, more than requestsPerSecond, burst or connectionsPerClient",
+			"msg": "429: at least " + strconv.Itoa(count) + " requests, more than requestsPerSecond, burst or " +
+				"connectionsPerClient, or than memoryMb has room for",
 			"client": client,
 		})
 	}
