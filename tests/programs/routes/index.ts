@@ -34,7 +34,8 @@ const answer = (request, response) => {
   if (url === "/slow") return setTimeout(() => response.end("at last"), 3000);
   if (headers["content-type"] === "application/grpc") {
     response.setHeader("content-type", "application/grpc");
-    if (url.endsWith("/unknown")) return response.writeHead(200, { "grpc-status": "12" }).end();
+    if (url.endsWith("/unknown"))
+      return response.stream.respond({ "content-type": "application/grpc", "grpc-status": "12" }, { endStream: true });
     response.addTrailers({ "grpc-status": "0" });
     return request.on("data", (message) => response.write(message)).on("end", () => response.end());
   }
