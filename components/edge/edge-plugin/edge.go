@@ -185,7 +185,8 @@ func (c *clients) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	c.next.ServeHTTP(rw, req)
-	if statusOf(rw) == http.StatusTooManyRequests {
+	// Traefik's limit of requests a second says so in a header, which costs less to read than the status.
+	if rw.Header().Get("X-Retry-In") != "" {
 		tellRefused(client)
 	}
 	// It is under way until the connection has taken all of it: who reads nothing keeps 32 of them waiting on each. An answer
@@ -329,6 +330,10 @@ func addressOf(req *http.Request, forwarded bool) string {
 }
 
 func (c *clients) clientOf(req *http.Request) string {
+	// What most are, without a step more: each costs a microsecond here.
+	if !c.config.Forwarded && len(c.prefixes) == 0 && req.RemoteAddr != "" && req.RemoteAddr[0] != '[' {
+		return req.RemoteAddr[:strings.LastIndexByte(req.RemoteAddr, ':')]
+	}
 	text := addressOf(req, c.config.Forwarded)
 	address, err := netip.ParseAddr(text)
 	if err != nil {
