@@ -21,32 +21,29 @@ export interface Suite {
   run: () => Promise<Counts>;
 }
 
-/** What needs no engine. */
+/** What needs no engine. Those of the applications wait more than they work. */
 export const fastSuites: readonly Suite[] = [
-  {
-    name: "unit and policy",
-    run: () =>
+  sideBySide("unit, policy, backend and frontend", [
+    () =>
       vitest((args) =>
-        inProject(process.execPath, [VITEST, "run", "--project", "unit", "--project", "policy", ...args]),
+        captured(process.execPath, [VITEST, "run", "--project", "unit", "--project", "policy", ...args], {
+          prints: true,
+        }),
       ),
-  },
-  {
-    name: "backend",
-    run: async () => {
+    async () => {
       const backend = join(packageDirectory, "apps/backend");
       const env = { PYTHONPATH: await pythonPackages(join(backend, "requirements.txt")) };
-      const { code, text } = await inProject("python3", ["-m", "unittest"], backend, env);
+      const { code, text } = await captured("python3", ["-m", "unittest"], { cwd: backend, env });
+      console.log(`--- backend\n${text}`);
       return atLeastOneFailure(code, unittestCounts(text));
     },
-  },
-  {
-    name: "frontend",
-    run: async () => {
+    async () => {
       const args = ["--test", "--test-reporter=spec"];
-      const { code, text } = await inProject(process.execPath, args, join(packageDirectory, "apps/frontend"));
+      const { code, text } = await captured(process.execPath, args, { cwd: join(packageDirectory, "apps/frontend") });
+      console.log(`--- frontend\n${text}`);
       return atLeastOneFailure(code, nodeTestCounts(text));
     },
-  },
+  ]),
 ];
 
 /** What runs on a real engine of its own, with the real tools. */
@@ -63,6 +60,11 @@ export const slowSuites: readonly Suite[] = [
 
 /** As many as CI's machine has processors. */
 const ENGINES = 2;
+
+/** One suite of several, which run at once. */
+function sideBySide(name: string, all: readonly Suite["run"][]): Suite {
+  return { name, run: async () => sum(await Promise.all(all.map((run) => run()))) };
+}
 
 function sum(counts: readonly Counts[]): Counts {
   const total = { passed: 0, failed: 0, skipped: 0 };
@@ -172,11 +174,6 @@ async function vitest(run: (args: string[]) => Promise<{ code: number }>): Promi
   } finally {
     await rm(directory, { recursive: true });
   }
-}
-
-/** Runs a program that prints as it goes, and gives what it printed. */
-function inProject(command: string, args: readonly string[], cwd?: string, env?: NodeJS.ProcessEnv): Promise<Printed> {
-  return captured(command, args, { cwd, env, prints: true });
 }
 
 interface Printed {

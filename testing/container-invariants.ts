@@ -125,6 +125,14 @@ export const containerInvariants: Invariants = {
       .map((what) => `is not replaced for ${what}, which the provider would take for an update and not make`),
   ]),
 
+  "the kernel is told of the edge's buffers, and of nothing else": eachContainer((container) => {
+    const { sysctls = {} } = container.inputs;
+    const known = label(container, "bulkhead.role") === "edge" ? ["net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"] : [];
+    return Object.keys(sysctls)
+      .filter((sysctl) => !known.includes(sysctl))
+      .map((sysctl) => `sets ${sysctl}`);
+  }),
+
   "a container has no setting that no invariant judges": eachContainer(({ inputs }) =>
     Object.keys(inputs)
       .filter((input) => !JUDGED.includes(input))
@@ -167,7 +175,7 @@ const JUDGED = [
     "logOpts",
   ],
   ...["capabilities", "securityOpts", "privileged", "restart", "start", "mustRun", "healthcheck", "wait"],
-  ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode", "shmSize"],
+  ...["waitTimeout", "destroyGraceSeconds", "stopTimeout", "ipcMode", "shmSize", "sysctls"],
 ];
 
 function isPinned(reference: string): boolean {

@@ -189,7 +189,10 @@ export const fields: Record<string, Field> = {
     ...(HostConfig.DeviceRequests ?? []).map((request) => JSON.stringify(request)),
   ]),
   groups: none(({ HostConfig }) => HostConfig.GroupAdd),
-  sysctls: none(({ HostConfig }) => HostConfig.Sysctls),
+  sysctls: {
+    promise: given(({ sysctls }) => listed(sysctls) || "none"),
+    read: ({ HostConfig }) => listed(HostConfig.Sysctls) || "none",
+  },
   hosts: none(({ HostConfig }) => HostConfig.ExtraHosts),
   "name servers": none(({ HostConfig }) => HostConfig.Dns),
   "OOM killer": none(({ HostConfig }) => (HostConfig.OomKillDisable ? ["off"] : [])),

@@ -34,7 +34,7 @@ export async function adoptPendingOperations(stack: Stack): Promise<void> {
 
   const begun = pending.filter(({ type }) => type === "creating").map(({ resource }) => resource);
   const left = (await Promise.all(begun.map((resource) => made(stack, resource)))).flat();
-  const resources = [...(state.deployment.resources ?? []), ...left];
+  const resources = [...(state.deployment.resources ?? []).map((each) => superseded(each, left)), ...left];
   await importState(stack, { ...state, deployment: { ...state.deployment, resources, pending_operations: [] } });
   for (const { type, inputs } of begun)
     if (type === NETWORK && inputs?.name !== undefined) await removeUnused(stack.engine, inputs.name);
@@ -43,6 +43,17 @@ export async function adoptPendingOperations(stack: Stack): Promise<void> {
     if (inputs?.restart === "no") await stack.engine.post(`/containers/${id}/stop?t=1`);
   if (left.length > 0)
     say(`A killed run was making ${left.map(({ inputs }) => inputs?.name).join(", ")}: to be removed`);
+}
+
+/**
+ * A route job of before, where the killed run has started another: that may have switched the route to what the update
+ * deletes. As what is to be deleted too, it is made anew, also if the update is back to the release of before.
+ */
+function superseded(resource: StateResource, left: readonly StateResource[]): StateResource {
+  const isRouteJob = resource.inputs?.labels?.some(
+    ({ label, value }) => label === "bulkhead.role" && value === "route",
+  );
+  return isRouteJob && left.some(({ urn }) => urn === resource.urn) ? { ...resource, delete: true } : resource;
 }
 
 /** What is to be deleted of something that a run had begun to make: nothing, if it did not come to that. */

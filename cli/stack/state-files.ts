@@ -20,7 +20,7 @@ export interface StateResource {
   parent?: string;
   type: string;
   id?: string;
-  inputs?: { name?: string; restart?: string };
+  inputs?: { name?: string; restart?: string; labels?: { label: string; value: string }[] };
   outputs?: object;
   delete?: boolean;
 }

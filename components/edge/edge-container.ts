@@ -40,6 +40,12 @@ export const EDGE_ALIAS = "edge-2";
 /** Any user but root; the official image names none. */
 export const TRAEFIK_UID = "65532";
 
+/**
+ * On a host with cgroup v2 the kernel's buffers of its connections count to its memory, and of an answer that nobody reads
+ * they would be megabytes. All that it speaks to is on the host, where no more than this is under way.
+ */
+const BUFFERS = { "net.ipv4.tcp_rmem": "4096 16384 32768", "net.ipv4.tcp_wmem": "4096 16384 32768" };
+
 /** Traefik, which reads its routes from a volume, its secrets from files, and asks Docker nothing. */
 export function edgeContainer(name: string, args: EdgeContainerArgs, parent: pulumi.Resource): Container {
   const { networks, compartments, memoryMb, secrets, acme, provider } = args;
@@ -52,6 +58,7 @@ export function edgeContainer(name: string, args: EdgeContainerArgs, parent: pul
       run: "always",
       user: `${TRAEFIK_UID}:${TRAEFIK_UID}`,
       limits: { memoryMb, cpus: 1, pids: 256 },
+      sysctls: BUFFERS,
       // With a tunnel nobody comes there from outside.
       exceptions: networks.tunnel ? [] : exceptionsOf(args),
       networks: [

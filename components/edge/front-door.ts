@@ -64,7 +64,7 @@ export class FrontDoor extends pulumi.ComponentResource {
         image,
         run: "always",
         user: `${HAPROXY_UID}:${HAPROXY_UID}`,
-        limits: { memoryMb: 128, cpus: 1, pids: 64 },
+        limits: { memoryMb: 64 + Math.ceil((connections * KIB_OF_CONNECTION) / 1024), cpus: 1, pids: 64 },
         networks: [
           { name: networks.door.name },
           ...(networks.tunnel ? [{ name: networks.tunnel.name, aliases: ["door"] }] : []),
@@ -96,6 +96,12 @@ export class FrontDoor extends pulumi.ComponentResource {
     this.registerOutputs({ name: this.name });
   }
 }
+
+/**
+ * Of one whose client reads nothing of a large answer: 20 KiB of HAProxy's own and 80 KiB of the kernel's buffers, which count
+ * where the host has cgroup v2. Measured by tests/e2e/hostile.test.ts, with HAProxy 3.2.
+ */
+const KIB_OF_CONNECTION = 100;
 
 /** The user of the official image. */
 const HAPROXY_UID = "99";

@@ -143,7 +143,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
         worksFor: name,
         content: pulumi
           .all([
-            ...([edge.name, doorSubnets, settled, this.#compartments.all()] as const),
+            ...([edge.nameAtBeginning, doorSubnets, settled, this.#compartments.all()] as const),
             pathsBeside(host, this.routeFile, pages),
           ])
           .apply(([release, subnets, settings, networks, paths]) =>
@@ -159,7 +159,7 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
         beside: pages,
         asks: 4 + 2 * (domains.length + aliases.length),
         labels: namesLabel({ domains, aliases }),
-        release: edge.name,
+        release: edge.nameAtBeginning,
       },
       { parent: this },
     );

@@ -16,7 +16,8 @@ export interface RouteFileArgs {
   /** Traefik's dynamic configuration, whole: the file is replaced by it. */
   content: pulumi.Input<DynamicConfiguration>;
   /**
-   * Name of the new release's container, or of each of its replicas, with spaces between. Only the new content has a route
+   * Name of the new release's container, or of each of its replicas, with spaces between. Those that the update is still
+   * making are waited for. Only the new content has a route
    * under `/release/<the first>` of the release entry point.
    */
   release: pulumi.Input<string>;
@@ -74,6 +75,7 @@ export class RouteFile extends pulumi.ComponentResource {
       `${name}-job`,
       {
         host: args.host,
+        hooks: { beforeCreate: [args.host.creations.whenHealthy] },
         role: "route",
         worksFor: args.worksFor,
         labels: args.labels,

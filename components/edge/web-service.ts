@@ -73,7 +73,9 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
     edge.claims.register(this, name);
     const outside = fromOutside(args);
     if (outside.isHealthPath) edge.claims.takeHealth(outside.host ?? edge.domain, outside.path!);
-    const releases = pulumi.all(containers.map((container) => container.name));
+    // Where only one may run, the old one is started again if the new one fails: its route waits for the provider's word.
+    const isStopFirst = args.rollout === "stop-first";
+    const releases = pulumi.all(containers.map((each) => (isStopFirst ? each.name : each.nameAtBeginning)));
     const users = usersFiles(this, name, Object.fromEntries(all.map((each, index) => [routeName(name, index), each])));
     const route = new RouteFile(
       this.routeFile,

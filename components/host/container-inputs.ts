@@ -1,8 +1,12 @@
 /** What a hook gets of a container, as far as the hooks look at it. */
 export interface ContainerInputs {
+  /** On the host: Pulumi's own. */
+  name: string;
   ports?: { external: number }[];
   labels: { label: string; value: string }[];
   image: string;
+  /** Like KEY=value. */
+  envs?: string[];
   mustRun?: boolean;
   tmpfs?: Record<string, string>;
   volumes?: { containerPath?: string }[];

@@ -44,6 +44,8 @@ export interface ContainerArgs extends Posture {
   rollout?: "stop-first";
   /** Size of /dev/shm in MiB. @default 64, Docker's own */
   shmMb?: number;
+  /** What the kernel is told for its network alone, like net.ipv4.tcp_wmem. @default as on the host */
+  sysctls?: Record<string, string>;
   /** How Docker sees that it works. Required for all that runs, but for the exception `noHealthCommand`. */
   health?: Health;
   /** Networks by name, and the names that the container has there besides its own. No network: none at all. */
@@ -81,6 +83,8 @@ export interface ContainerArgs extends Posture {
 export class Container extends pulumi.ComponentResource {
   /** Its name on the host and in Docker's DNS. Known only when the limits have been read back from Docker. */
   readonly name: pulumi.Output<string>;
+  /** The same, for what may be made ready before it is healthy: see creations.ts. */
+  readonly nameAtBeginning: pulumi.Output<string>;
   readonly image: pulumi.Output<string>;
 
   constructor(name: string, args: ContainerArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -100,6 +104,7 @@ export class Container extends pulumi.ComponentResource {
         ...hardened(args),
         stopTimeout: args.shutdownSeconds,
         shmSize: args.shmMb,
+        sysctls: args.sysctls,
         image: pulumi.output(args.image).apply(pinned),
         entrypoints: args.entrypoint,
         command: args.command,
@@ -163,6 +168,7 @@ export class Container extends pulumi.ComponentResource {
         ? container.id.apply((id) => limitPids(host.engine, id, name, args.limits.pids).catch(host.faults.rethrow))
         : container.id;
     this.name = pulumi.all([container.name, limited]).apply(([containerName]) => containerName);
+    this.nameAtBeginning = host.creations.nameOf(name, this.name);
     this.image = container.image;
     this.registerOutputs({ name: this.name, image: this.image });
   }

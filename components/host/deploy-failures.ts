@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { pidsOf, type ContainerInputs } from "./container-inputs.ts";
 import { containersNamed } from "./containers-named.ts";
+import type { Creations } from "./creations.ts";
 import { explainAndRemove, newest, removeUnanswered, type Host, type Watch } from "./failed-container.ts";
 
 /**
@@ -10,49 +11,59 @@ import { explainAndRemove, newest, removeUnanswered, type Host, type Watch } fro
  * container did not come up: its state, what its last health check answered, and its last lines.
  *
  * A container that failed is removed then, which also ends the provider's wait: it served nobody, would crash on for
- * ever, and a refresh would take a failed job for one that did its work. Only one that holds a port of the host stays:
- * there is no other in its place.
+ * ever, and a refresh would take a failed job for one that did its work. One that holds a port of the host stays, as there
+ * is no other in its place, and so does one that was healthy, as a route may lead to it.
  *
  * On a busy host health checks get no answer in time though nothing is wrong: what none of them was answered by is made
  * once more, when what started beside it is out of its way.
  */
-export function failureHooks(hostName: string, host: Host): pulumi.ResourceHookBinding {
+export function failureHooks(hostName: string, host: Host, creations: Creations): pulumi.ResourceHookBinding {
   const watches = new Map<string, Watch>();
   const triedTwice = new Set<string>();
   const begin = async (name: string, inputs: ContainerInputs) => {
-    const { ports = [], image } = inputs;
+    const { name: container, ports = [], image } = inputs;
     const there = await containersNamed(host, name).catch(host.faults.rethrow);
-    const watch = {
-      ...{ host, name, image, pids: pidsOf(inputs) },
-      ...{ holdsPort: ports.length > 0, before: new Set(there.map(({ Id }) => Id)) },
+    const watch: Watch = {
+      ...{ host, name, container, image, pids: pidsOf(inputs) },
+      ...{ stays: ports.length > 0, before: new Set(there.map(({ Id }) => Id)) },
       ...{ over: false, explained: false },
     };
     end(watches.get(name));
     watches.set(name, watch);
     void untilItFails(watch);
+    creations.begin(watch);
+  };
+  const isTriedOnceMore = async (watch: Watch, inputs: ContainerInputs, errors: readonly string[]) => {
+    const { name, explained } = watch;
+    if (explained) return false;
+    if (errors.some((error) => error.includes("No command specified"))) {
+      await pulumi.log.error(`${name}: ${NOTHING_TO_RUN}`);
+      return false;
+    }
+    if (!triedTwice.has(name) && !hasGap(inputs, watch) && (await removeUnanswered(watch))) {
+      triedTwice.add(name);
+      return true;
+    }
+    await explainAndRemove(watch, "did not become healthy in time");
+    return false;
   };
   return {
     beforeCreate: [
       new pulumi.ResourceHook(`${hostName}-watch`, ({ name, newInputs }) => begin(name, newInputs as ContainerInputs)),
     ],
-    afterCreate: [new pulumi.ResourceHook(`${hostName}-watched`, ({ name }) => void end(watches.get(name)))],
+    afterCreate: [new pulumi.ResourceHook(`${hostName}-watched`, ({ name }) => end(watches.get(name), "made"))],
     onError: [
       new pulumi.ErrorHook(`${hostName}-explain`, async ({ name, newInputs, errors }) => {
         const watch = watches.get(name);
+        if (watch === undefined) return false;
         end(watch);
-        if (watch === undefined || watch.explained) return false;
-        if (errors.some((error) => error.includes("No command specified"))) {
-          await pulumi.log.error(`${name}: ${NOTHING_TO_RUN}`);
-          return false;
-        }
         const inputs = newInputs as ContainerInputs;
-        if (!triedTwice.has(name) && !hasGap(inputs, watch) && (await removeUnanswered(watch))) {
-          triedTwice.add(name);
+        if (await isTriedOnceMore(watch, inputs, errors)) {
           await begin(name, inputs);
           // Pulumi tries again.
           return true;
         }
-        await explainAndRemove(watch, "did not become healthy in time");
+        end(watch, "failed");
         return false;
       }),
     ],
@@ -84,8 +95,10 @@ export function announceDowntime(hostName: string, host: Host): pulumi.ResourceH
   );
 }
 
-function end(watch: Watch | undefined): void {
-  if (watch) watch.over = true;
+function end(watch: Watch | undefined, outcome?: Watch["outcome"]): void {
+  if (watch === undefined) return;
+  watch.over = true;
+  watch.outcome = outcome;
 }
 
 /** Looks as often as the provider does. */

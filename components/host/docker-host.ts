@@ -8,6 +8,7 @@ import { sshOptions } from "../docker-engine/ssh.ts";
 import { publishersOf, type Publisher } from "../docker-engine/published-ports.ts";
 import { explainUnreachable } from "../docker-engine/connection-errors.ts";
 import { buildHook } from "./build-hook.ts";
+import { Creations } from "./creations.ts";
 import { failureHooks, announceDowntime } from "./deploy-failures.ts";
 import { HostFaults } from "./host-faults.ts";
 import { imageVolumesHook } from "./image-volumes.ts";
@@ -48,6 +49,7 @@ export class DockerHost extends pulumi.ComponentResource {
   readonly engine: Engine;
   readonly jobImage: string;
   readonly faults: HostFaults;
+  readonly creations: Creations;
   /** Whether its engine can look at a container more often while that starts: from Docker 25 on. Known after check. */
   knowsStartInterval = true;
   /** For every container that runs. */
@@ -89,7 +91,8 @@ export class DockerHost extends pulumi.ComponentResource {
       return { props, opts: pulumi.mergeOptions({ hooks: { onError: [this.faults.hook] } }, opts) };
     });
     // Registered once, as each costs a call to Docker.
-    const failures = failureHooks(name, this);
+    this.creations = new Creations(name);
+    const failures = failureHooks(name, this, this.creations);
     const imageVolumes = imageVolumesHook(name, this);
     // Before anything that runs is touched.
     const checked = (hooks: pulumi.ResourceHookBinding) => ({

@@ -16,13 +16,18 @@ export interface Watch {
   host: Host;
   /** The name that the program gave the container. */
   name: string;
+  /** Its name on the host. */
+  container: string;
   image: string;
   /** The most processes that it may have. */
   pids: number;
-  holdsPort: boolean;
+  /** It is not removed when it fails. */
+  stays: boolean;
   /** Containers of that name which were there before it. */
   before: ReadonlySet<string>;
   over: boolean;
+  /** @default Pulumi is still making it */
+  outcome?: "made" | "failed";
   explained: boolean;
 }
 
@@ -43,9 +48,9 @@ export async function removeUnanswered(watch: Watch): Promise<boolean> {
   );
 }
 
-/** Says why it failed, unless that was said, and removes it; where it holds a port of the host it stays. */
+/** Says why it failed, unless that was said, and removes it unless it stays. */
 export async function explainAndRemove(watch: Watch, what: string): Promise<void> {
-  const { host, name, holdsPort } = watch;
+  const { host, name } = watch;
   if (host.faults.isGone) return;
   try {
     const failed = await newest(watch);
@@ -54,7 +59,7 @@ export async function explainAndRemove(watch: Watch, what: string): Promise<void
     if (failed.State.Status === "created") return;
     watch.explained = true;
     await pulumi.log.error(`${name}: ${await explanation(host.engine, failed, what)}`);
-    if (holdsPort) return;
+    if (watch.stays) return;
     watch.over = true;
     await host.engine.delete(`/containers/${failed.Id}?force=1`);
   } catch (error) {

@@ -34,6 +34,7 @@ beforeAll(async () => {
   config = {
     "compartments:images": { traefik: images.traefik, haproxy: images.haproxy, node: images.node },
     "compartments:domain": DOMAIN,
+    "compartments:edge": { keepAliveSeconds: 4 },
     "compartments:certificatePem": certificates.certificate,
     "compartments:privateKeyPem": certificates.privateKey,
     "compartments:networks": { mtu: 1400, subnets: "10.89.0.0/16" },

@@ -473,6 +473,7 @@ describe("posture", () => {
     graceSeconds: number;
     networks: string[];
     volumes?: Record<string, "read-only" | "writable">;
+    sysctls?: Record<string, string>;
     tmpMb?: number;
     exceptions?: string[];
     run?: "always" | "once" | "never";
@@ -490,7 +491,7 @@ describe("posture", () => {
   /** Every container that there may be, written down apart from the program. */
   const EXPECTED: Record<string, Expected> = {
     "edge-door": {
-      ...{ user: "99:99", memoryMb: 128, cpus: 1, pids: 64, graceSeconds: 5, networks: ["door"] },
+      ...{ user: "99:99", memoryMb: 293, cpus: 1, pids: 64, graceSeconds: 5, networks: ["door"] },
       volumes: { "/etc/bulkhead": "read-only" },
     },
     edge: {
@@ -503,6 +504,7 @@ describe("posture", () => {
         networks: ["backend-edge", "door", "frontend-edge", "proxy"],
       },
       exceptions: ["entryPoint"],
+      sysctls: { "net.ipv4.tcp_rmem": "4096 16384 32768", "net.ipv4.tcp_wmem": "4096 16384 32768" },
       volumes: { "/plugins-local/src/bulkhead": "read-only", "/routes": "read-only", "/run/secrets": "read-only" },
     },
     backend: {
@@ -556,7 +558,7 @@ describe("posture", () => {
       });
       const ways = ["Devices", "DeviceRequests", "DeviceCgroupRules", "VolumesFrom", "ExtraHosts", "Links", "GroupAdd"];
       for (const way of ways) expect(HostConfig[way] ?? [], `${name} ${way}`).toEqual([]);
-      expect(HostConfig["Sysctls"] ?? {}, name).toEqual({});
+      expect(HostConfig["Sysctls"] ?? {}, name).toEqual(expected.sysctls ?? {});
       // Named volumes of this stack, and never a path of the host.
       const binds = (HostConfig["Binds"] as string[] | null) ?? [];
       for (const bind of binds) expect(bind, name).toMatch(/^reach-whole-[\w-]+:/);

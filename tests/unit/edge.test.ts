@@ -1056,6 +1056,8 @@ describe("the front door", () => {
       "IDLE_SECONDS=600",
       "TCP_CONNECTIONS=1314",
     ]);
+    const memoryOf = (of: typeof more) => container(of.recording, "edge-door").inputs["memory"];
+    expect([memoryOf(await system({ tcp: {} })), memoryOf(more)]).toEqual([293, 578]);
     expect(files(more.recording)["/bulkhead/shared-addresses.map"]).toBe("# one a line\n203.0.113.0/24 40\n");
   });
 

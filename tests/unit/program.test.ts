@@ -769,6 +769,19 @@ describe("an invariant complains of one broken property", () => {
       complaint: "backend: is not replaced for tmpfs, which the provider would take for an update and not make",
     },
     {
+      invariant: "the kernel is told of the edge's buffers, and of nothing else",
+      breaks: "buffers of another one",
+      by: ({ inputs }) => (inputs.sysctls = { "net.ipv4.tcp_wmem": "4096 16384 4194304" }),
+      complaint: "backend: sets net.ipv4.tcp_wmem",
+    },
+    {
+      invariant: "the kernel is told of the edge's buffers, and of nothing else",
+      breaks: "something else",
+      in: "edge",
+      by: ({ inputs }) => (inputs.sysctls = { ...inputs.sysctls, "net.ipv4.ip_forward": "1" }),
+      complaint: "edge: sets net.ipv4.ip_forward",
+    },
+    {
       invariant: "a container has no setting that no invariant judges",
       breaks: "a new setting",
       by: ({ inputs }) => (inputs.pidMode = "host"),

@@ -57,6 +57,40 @@ test("what a killed run was making is written down as what is to be deleted, if 
   expect(said()).toBe(`A killed run was making ${BACKEND.inputs.name}, ${JOB.inputs.name}: to be removed\n`);
 });
 
+test("a route job of before is made anew, as one that a killed run has started may have switched the route", async () => {
+  const labelled = (role: string) => ({ ...JOB.inputs, labels: [{ label: "bulkhead.role", value: role }] });
+  const [route, job] = (["route", "job"] as const).map((role) => ({
+    ...JOB,
+    urn: `${JOB.urn}-${role}`,
+    inputs: { ...labelled(role), name: `reach-prod-${role}-0123abc` },
+  }));
+  const old = [route!, job!].map((each) => ({ ...each, id: `old-${each.urn}` }));
+  const { stack, state } = await stackWith(
+    [route!, job!],
+    (request) => (request.includes("/reach-prod-") ? { Id: "new" } : {}),
+    { known: old },
+  );
+  await adoptPendingOperations(stack);
+  const { resources } = (state() as { deployment: { resources: object[] } }).deployment;
+  expect(resources).toMatchObject([
+    KNOWN,
+    { id: old[0]!.id, delete: true },
+    { id: old[1]!.id },
+    { id: "new", delete: true },
+    { id: "new", delete: true },
+  ]);
+  expect(resources[2]).not.toHaveProperty("delete");
+});
+
+test("a route job of before stays where the killed run has started no other", async () => {
+  const inputs = { ...JOB.inputs, labels: [{ label: "bulkhead.role", value: "route" }] };
+  const { stack, state } = await stackWith([{ ...JOB, inputs }], () => undefined, {
+    known: [{ ...JOB, inputs, id: "old" }],
+  });
+  await adoptPendingOperations(stack);
+  expect(state()).toMatchObject({ deployment: { resources: [KNOWN, { ...JOB, inputs, id: "old" }] } });
+});
+
 test("what has a fixed name is left for the next run to find, but a network without users goes", async () => {
   const { stack, state, engine } = await stackWith([ROUTES, NETWORK], (request) => {
     if (request.startsWith("GET /containers/json?all=1")) return [];
@@ -159,12 +193,12 @@ test("only what Pulumi named, no state knows and is older than the run is an orp
 async function stackWith(
   pending: object[],
   answer: (request: string) => object | undefined,
-  otherwise: { export?: string; import?: string; rename?: string } = {},
+  { known = [], ...otherwise }: { known?: object[]; export?: string; import?: string; rename?: string } = {},
 ) {
   const directory = mkdtempSync(join(tmpdir(), "bulkhead-leftovers-"));
   const [exported, imported] = [join(directory, "exported.json"), join(directory, "imported.json")];
   const pending_operations = pending.map((resource) => ({ type: "creating", resource }));
-  const deployment = { resources: [KNOWN], ...(pending.length > 0 && { pending_operations }) };
+  const deployment = { resources: [KNOWN, ...known], ...(pending.length > 0 && { pending_operations }) };
   writeFileSync(exported, JSON.stringify({ version: 3, deployment }));
   const scripts = {
     export: `cat ${exported}`,

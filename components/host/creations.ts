@@ -1,0 +1,76 @@
+import { setTimeout as delay } from "node:timers/promises";
+import * as pulumi from "@pulumi/pulumi";
+import type { ContainerInputs } from "./container-inputs.ts";
+import type { Host, Watch } from "./failed-container.ts";
+import { limitPids } from "./pids-limit.ts";
+
+/**
+ * The containers that Pulumi is making. The provider looks at their health once a second, and what depends on one is not
+ * even registered before it has seen that. So the job that switches a route to a container is registered when its creation
+ * begins, and a hook keeps the job back until Docker says that the container is healthy.
+ */
+export class Creations {
+  /** For a job whose setting RELEASE names containers: it is made when they are healthy, and have their limits. */
+  readonly whenHealthy: pulumi.ResourceHook;
+  readonly #watches = new Map<string, Watch>();
+  readonly #beginnings = new Map<string, (container: string) => void>();
+
+  constructor(hostName: string) {
+    this.whenHealthy = new pulumi.ResourceHook(`${hostName}-when-healthy`, async ({ newInputs }) => {
+      const { envs = [] } = newInputs as ContainerInputs;
+      const release = envs.find((entry) => entry.startsWith(RELEASE))?.slice(RELEASE.length) ?? "";
+      await Promise.all(release.split(" ").map((container) => this.#healthy(container)));
+    });
+  }
+
+  /**
+   * The name on the host of what the program calls `name`.
+   *
+   * @param made known when it has been made, or was found to be as it should.
+   */
+  nameOf(name: string, made: pulumi.Output<string>): pulumi.Output<string> {
+    // In a preview nothing begins.
+    if (pulumi.runtime.isDryRun()) return made;
+    return pulumi.output(
+      new Promise<string>((resolve) => {
+        this.#beginnings.set(name, resolve);
+        made.apply(resolve);
+      }),
+    );
+  }
+
+  begin(watch: Watch): void {
+    this.#watches.set(watch.container, watch);
+    this.#beginnings.get(watch.name)?.(watch.container);
+  }
+
+  async #healthy(container: string): Promise<void> {
+    for (;;) {
+      const watch = this.#watches.get(container);
+      // It was there before, or is as well as it gets.
+      if (watch === undefined || watch.outcome === "made") return;
+      if (watch.outcome === "failed") throw new Error(`${watch.name} is not healthy, so its route stays as it was`);
+      const { host, name, pids } = watch;
+      if (await isHealthy(host, container)) {
+        // What fails from here on may be serving.
+        watch.stays = true;
+        await limitPids(host.engine, container, name, pids).catch(host.faults.rethrow);
+        return;
+      }
+      await delay(LOOK_MS);
+    }
+  }
+}
+
+const RELEASE = "RELEASE=";
+
+/** A look takes Docker 1 or 2 ms. */
+const LOOK_MS = 50;
+
+/** It may not be there yet. Of a host that does not answer the provider tells, which asks it too. */
+async function isHealthy({ engine }: Host, container: string): Promise<boolean> {
+  const found = await engine
+    .find<{ State: { Status: string; Health?: { Status: string } } }>(`/containers/${container}/json`)
+    .catch(() => undefined);
+  return found?.State.Status === "running" && found.State.Health?.Status === "healthy";
+}
