@@ -45,7 +45,7 @@ export class Creations {
   }
 
   async #healthy(container: string): Promise<void> {
-    for (;;) {
+    for (const began = performance.now(); ;) {
       const watch = this.#watches.get(container);
       // It was there before, or is as well as it gets.
       if (watch === undefined || watch.outcome === "made") return;
@@ -57,15 +57,16 @@ export class Creations {
         await limitPids(host.engine, container, name, pids).catch(host.faults.rethrow);
         return;
       }
-      await delay(LOOK_MS);
+      await delay(Math.min(Math.max(FIRST_LOOKS_MS, (performance.now() - began) / 10), LAST_LOOKS_MS));
     }
   }
 }
 
 const RELEASE = "RELEASE=";
 
-/** A look takes Docker 1 or 2 ms. */
-const LOOK_MS = 50;
+/** A look takes some 5 ms of processors, over ssh, and several may be waited for. One that takes long is looked at less often. */
+const FIRST_LOOKS_MS = 150;
+const LAST_LOOKS_MS = 500;
 
 /** It may not be there yet. Of a host that does not answer the provider tells, which asks it too. */
 async function isHealthy({ engine }: Host, container: string): Promise<boolean> {
