@@ -13,6 +13,8 @@ const host = new DockerHost("host", {
   host: config.require("host"),
   knownHosts: config.get("knownHosts"),
   jobImage: images.traefik,
+  // Docker's own addresses are for some thirty networks, and each service has one.
+  networks: { subnets: "10.90.0.0/16" },
 });
 await host.check({ httpsPort: { address: "127.0.0.1", port: 8443 } });
 const networks = new Networks("networks", { host });
@@ -26,7 +28,7 @@ const edge = new Proxy("edge", {
     privateKeyPem: config.require("privateKeyPem"),
   },
   ...{ address: "127.0.0.1", httpsPort: 8443, tcp: { clients: 2222 } },
-  ...{ requestsPerSecond: 100, burst: 200, maxBodyMb: 10 },
+  ...{ requestsPerSecond: 100, burst: 200, maxBodyMb: 10, keepAliveSeconds: 4 },
 });
 
 for (let index = 0; index < config.requireNumber("count"); index++)
