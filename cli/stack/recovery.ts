@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Engine } from "../../components/docker-engine/client.ts";
+import { labelOf } from "../../policy/inputs.ts";
 import { say } from "../../toolchain/steps.ts";
 import { explainLock, lockHolders, refusal } from "./lock.ts";
 import { pulumi, type Stack } from "./stack.ts";
@@ -50,9 +51,7 @@ export async function adoptPendingOperations(stack: Stack): Promise<void> {
  * deletes. As what is to be deleted too, it is made anew, also if the update is back to the release of before.
  */
 function superseded(resource: StateResource, left: readonly StateResource[]): StateResource {
-  const isRouteJob = resource.inputs?.labels?.some(
-    ({ label, value }) => label === "bulkhead.role" && value === "route",
-  );
+  const isRouteJob = labelOf(resource.inputs ?? {}, "bulkhead.role") === "route";
   return isRouteJob && left.some(({ urn }) => urn === resource.urn) ? { ...resource, delete: true } : resource;
 }
 

@@ -17,8 +17,7 @@ export interface RouteFileArgs {
   content: pulumi.Input<DynamicConfiguration>;
   /**
    * Name of the new release's container, or of each of its replicas, with spaces between. Those that the update is still
-   * making are waited for. Only the new content has a route
-   * under `/release/<the first>` of the release entry point.
+   * making are waited for. Only the new content has a route under `/release/<the first>` of the release entry point.
    */
   release: pulumi.Input<string>;
   /**

@@ -13,6 +13,11 @@ export interface ContainerInputs {
   mounts?: { target: string }[];
 }
 
+/** The value of a setting among entries like KEY=value. */
+export function settingIn(entries: readonly string[], key: string): string | undefined {
+  return entries.find((entry) => entry.startsWith(`${key}=`))?.slice(key.length + 1);
+}
+
 /** The most processes that it may have. */
 export function pidsOf({ labels }: ContainerInputs): number {
   return Number(labels.find(({ label }) => label === "bulkhead.pids")?.value);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
-import type { ContainerInputs } from "./container-inputs.ts";
+import { settingIn, type ContainerInputs } from "./container-inputs.ts";
 import type { Host, Watch } from "./failed-container.ts";
 import { limitPids } from "./pids-limit.ts";
 
@@ -18,7 +18,7 @@ export class Creations {
   constructor(hostName: string) {
     this.whenHealthy = new pulumi.ResourceHook(`${hostName}-when-healthy`, async ({ newInputs }) => {
       const { envs = [] } = newInputs as ContainerInputs;
-      const release = envs.find((entry) => entry.startsWith(RELEASE))?.slice(RELEASE.length) ?? "";
+      const release = settingIn(envs, "RELEASE") ?? "";
       await Promise.all(release.split(" ").map((container) => this.#healthy(container)));
     });
   }
@@ -45,7 +45,8 @@ export class Creations {
   }
 
   async #healthy(container: string): Promise<void> {
-    for (const began = performance.now(); ;) {
+    const began = performance.now();
+    for (;;) {
       const watch = this.#watches.get(container);
       // It was there before, or is as well as it gets.
       if (watch === undefined || watch.outcome === "made") return;
@@ -62,9 +63,7 @@ export class Creations {
   }
 }
 
-const RELEASE = "RELEASE=";
-
-/** A look takes some 5 ms of processors, over ssh, and several may be waited for. One that takes long is looked at less often. */
+/** A look costs some 5 ms of processor, over ssh, and several wait at once: one that takes long is looked at less often. */
 const FIRST_LOOKS_MS = 150;
 const LAST_LOOKS_MS = 500;
 

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Engine } from "../docker-engine/client.ts";
+import { settingIn } from "./container-inputs.ts";
 import { containersNamed } from "./containers-named.ts";
 import { hintsOn } from "./failure-hints.ts";
 import type { HostFaults } from "./host-faults.ts";
@@ -96,7 +97,7 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
   const health = State.Health?.Log?.at(-1)?.Output.trim();
   const lastLines = async (container: string) => (await engine.logs(container, LINES)).trimEnd();
   // A cutover that tried a release tells how that one answered. Why, only the release itself can tell.
-  const setting = (key: string) => Config.Env?.find((entry) => entry.startsWith(`${key}=`))?.slice(key.length + 1);
+  const setting = (key: string) => settingIn(Config.Env ?? [], key);
   const tried = setting("CANDIDATE") && setting("RELEASE");
   const last = await lastLines(Id);
   return [
