@@ -43,7 +43,7 @@ export function report(
     machine,
     "",
     "Services of one small image behind one edge (bench/services), on one host by its socket; a service is a container, " +
-      "a job and 8 resources in all. Once each. The last columns are what each further service costs between the two " +
+      "a job, a network and 9 resources in all. Once each. The last columns are what each further service costs between the two " +
       "smallest and the two largest sizes: where they differ, it grows worse than linearly.",
     "",
     "Seconds:",

@@ -51,6 +51,8 @@ export const slowSuites: readonly Suite[] = [
   {
     name: "e2e",
     run: async () => {
+      // Its plugin takes minutes to build the first time, and beside tests longer than one of them may wait for it.
+      await provideToolchain({ cloudflare: true });
       Object.assign(process.env, (await provideToolchain()).env);
       const { runEndToEndFiles } = await import("../tests/support/run-e2e.ts");
       return sum(await runEndToEndFiles(ENGINES, vitest));

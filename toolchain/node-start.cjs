@@ -35,6 +35,7 @@ Module._load = (request, parent, isMain) => {
   const module = load(request, parent, isMain);
   if (request.endsWith("/debuggable")) withoutTraces(module);
   if (/(^|\/)log$/.test(request)) withoutProgress(module);
+  if (request.endsWith("/rpc")) withPropertiesWhenRead(module);
   return module;
 };
 
@@ -56,6 +57,42 @@ function withoutTraces(module) {
     }
   };
   module.debuggablePromise.withoutTraces = true;
+}
+
+/**
+ * Pulumi makes an output of every property that a resource can have, each of a dozen promises: more than half of all
+ * outputs of a run, and almost none of them is ever read. Each is made, by Pulumi's own code, when it is read.
+ */
+function withPropertiesWhenRead(module) {
+  const { transferProperties } = module;
+  if (typeof transferProperties !== "function" || transferProperties.whenRead) return;
+  module.transferProperties = (resource, label, properties) => {
+    const resolvers = {};
+    for (const key of Object.keys(properties)) {
+      // Pulumi makes these itself, and refuses what is there already.
+      if (key === "id" || key === "urn" || Object.hasOwn(resource, key)) {
+        Object.assign(resolvers, transferProperties(resource, label, { [key]: properties[key] }));
+        continue;
+      }
+      let resolve;
+      let known;
+      resolvers[key] = (...result) => (resolve === undefined ? (known = result) : resolve(...result));
+      Object.defineProperty(resource, key, {
+        enumerable: true,
+        configurable: true,
+        get: () => {
+          delete resource[key];
+          resolve = transferProperties(resource, label, { [key]: properties[key] })[key];
+          if (known !== undefined) resolve(...known);
+          return resource[key];
+        },
+        set: (value) =>
+          void Object.defineProperty(resource, key, { value, writable: true, enumerable: true, configurable: true }),
+      });
+    }
+    return resolvers;
+  };
+  module.transferProperties.whenRead = true;
 }
 
 const PULUMIS_RUN = /[\\/]@pulumi[\\/]pulumi[\\/]cmd[\\/]run[\\/]/;

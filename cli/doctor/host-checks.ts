@@ -3,7 +3,7 @@ import { dataChecks } from "./data-checks.ts";
 import { dockerChecks, isRootless } from "./docker-checks.ts";
 import { edgeChecks } from "./edge-checks.ts";
 import { bad, inDaemonJson, ok, unknown, warn, type Finding } from "./finding.ts";
-import type { HostFacts, Space } from "./host-facts.ts";
+import { CONTAINERD_ROOT, type HostFacts, type Space } from "./host-facts.ts";
 import { networkChecks } from "./network-checks.ts";
 
 export const checks: Record<string, (facts: HostFacts) => Finding> = {
@@ -48,18 +48,30 @@ export const checks: Record<string, (facts: HostFacts) => Finding> = {
         ]);
   },
 
-  disk: ({ engine: { DockerRootDir }, shell }) => {
-    const { disk, inodes } = shell ?? {};
+  disk: ({ engine: { DockerRootDir, DriverStatus }, shell }) => {
+    const { disk, inodes, imageDisk } = shell ?? {};
     if (disk === undefined) return unknown(DockerRootDir);
-    const found = `${gib(disk.free)} GiB free of ${gib(disk.total)} in ${DockerRootDir}${inodes ? `, ${percentFree(inodes)} % of the inodes` : ""}`;
+    // Docker 29 on a new host, wherever its own data is.
+    const isOnContainerd = (DriverStatus ?? []).some(([, value]) => value.startsWith("io.containerd.snapshotter"));
+    const places: { folder: string; disk: Space; inodes?: Space | undefined }[] = [
+      { folder: DockerRootDir, disk, inodes },
+      ...(isOnContainerd && imageDisk ? [{ folder: CONTAINERD_ROOT, disk: imageDisk }] : []),
+    ];
+    const found = places
+      .map(
+        ({ folder, disk, inodes }) =>
+          `${gib(disk.free)} GiB free of ${gib(disk.total)} in ${folder}${inodes ? `, ${percentFree(inodes)} % of the inodes` : ""}`,
+      )
+      .join("; ");
     const cure = [
       "Images and logs need room, and a full disk stops databases. As root on the host:",
       "  docker system df && docker image prune --all    # images that no container uses",
-      `  du -xh --max-depth=2 ${DockerRootDir} | sort -h | tail`,
+      ...places.map(({ folder }) => `  du -xh --max-depth=2 ${folder} | sort -h | tail`),
     ];
     const least = inodes ? percentFree(inodes) : 100;
-    if (disk.free < MIB || least < 2) return bad(found, cure);
-    return disk.free < 5 * MIB || percentFree(disk) < 10 || least < 10 ? warn(found, cure) : ok(found);
+    if (places.some(({ disk }) => disk.free < MIB) || least < 2) return bad(found, cure);
+    const isLow = places.some(({ disk }) => disk.free < 5 * MIB || percentFree(disk) < 10) || least < 10;
+    return isLow ? warn(found, cure) : ok(found);
   },
 
   memory: ({ engine: { MemTotal }, stack: { memoryMb } }) => {

@@ -79,6 +79,8 @@ export interface ShellFacts {
   /** Where Docker keeps its data. */
   disk?: Space;
   inodes?: Space;
+  /** Where containerd keeps images, if that is another disk. */
+  imageDisk?: Space;
   /** The process is told to root alone. */
   listening?: readonly { address: string; port: number; process?: string }[];
   addresses?: readonly string[];
@@ -184,6 +186,9 @@ export async function collectHostFacts(
   return isHere ? shellFacts(await output("sh", ["-s"], script, signal)) : undefined;
 }
 
+/** Its own default. */
+export const CONTAINERD_ROOT = "/var/lib/containerd";
+
 /** Sections that begin with `@@name`. What is not there, or not for this user to see, is an empty one. */
 const LOOK = `
 LC_ALL=C
@@ -196,6 +201,7 @@ section user id -un
 section groups id -Gn
 section disk df -Pk "\${root:-/}"
 section inodes df -Pi "\${root:-/}"
+section images df -Pk ${CONTAINERD_ROOT}
 section listening ss -ltnp
 section addresses ip -o addr show
 section routes ip -4 route show
@@ -248,6 +254,7 @@ export function shellFacts(text: string): ShellFacts | undefined {
     groups: section("groups")?.split(" ") ?? [],
     disk: spaceIn(section("disk")),
     inodes: spaceIn(section("inodes")),
+    imageDisk: mountPoint(section("images")) === mountPoint(section("disk")) ? undefined : spaceIn(section("images")),
     listening: section("listening")?.split("\n").flatMap(listener),
     addresses: section("addresses")
       ?.split("\n")
@@ -273,6 +280,10 @@ function spaceIn(text: string | undefined): Space | undefined {
   const [, total, , free] = (text?.split("\n").at(-1) ?? "").split(/\s+/).map(Number);
   // File systems that make inodes as they need them have none.
   return total ? { total, free: free ?? 0 } : undefined;
+}
+
+function mountPoint(text: string | undefined): string | undefined {
+  return text?.split(/\s+/).at(-1);
 }
 
 /** By the lines of `ip route` and `ip link`. */

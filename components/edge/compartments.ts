@@ -2,14 +2,15 @@ import type { Network } from "@pulumi/docker/network.js";
 import * as pulumi from "@pulumi/pulumi";
 import { subnetsOf, type Networks, type Reachable } from "../host/networks.ts";
 import type { ProgramSubnets } from "./hosts.ts";
-import { joinEdges } from "./join-edges.ts";
+import { RunningEdges } from "./running-edges.ts";
 
 /** The network that each program has with the edge, and who comes to whom over them. */
 export class Compartments {
   readonly #networks: Networks;
-  readonly #alias: string;
+  readonly #edges: RunningEdges;
   readonly #complete: Promise<unknown>;
-  readonly #programs = new Map<string, { network: Network; uses: readonly Reachable[] }>();
+  readonly #programs = new Map<string, Program>();
+  #all: pulumi.Output<{ name: string; subnets: string[] }[]> | undefined;
   /** Services that say who may pass on the routes of others. */
   readonly #authenticates = new Set<string>();
 
@@ -19,7 +20,7 @@ export class Compartments {
    */
   constructor(networks: Networks, alias: string, complete: Promise<unknown>) {
     this.#networks = networks;
-    this.#alias = alias;
+    this.#edges = new RunningEdges(networks.host, alias);
     this.#complete = complete;
   }
 
@@ -27,8 +28,8 @@ export class Compartments {
   add(program: string, uses: readonly Reachable[]): pulumi.Output<string> {
     const { host } = this.#networks;
     const network = this.#networks.ofService(program);
-    this.#programs.set(program, { network, uses });
-    const joined = network.id.apply((id) => joinEdges(host, id, this.#alias).catch(host.faults.rethrow));
+    this.#programs.set(program, { network, subnets: subnetsOf(network), uses });
+    const joined = network.id.apply((id) => this.#edges.join(id).catch(host.faults.rethrow));
     // A preview joins nothing, and tells the name of a network that is to be made.
     return pulumi.runtime.isDryRun() ? network.name : pulumi.all([network.name, joined]).apply(([name]) => name);
   }
@@ -39,26 +40,42 @@ export class Compartments {
   }
 
   /** All of them. Known when the program has come to its end. */
-  all(): pulumi.Output<{ name: string; uses: string[]; subnets: string[] }[]> {
-    const described = () =>
-      [...this.#programs.values()].map(({ network, uses }) => ({
-        ...{ name: network.name, subnets: subnetsOf(network) },
-        uses: uses.map(({ name }) => name),
-      }));
-    return pulumi.output(this.#complete.then(described));
+  all(): pulumi.Output<{ name: string; subnets: string[] }[]> {
+    this.#all ??= pulumi.output(
+      this.#complete.then(() =>
+        [...this.#programs.values()].map(({ network, subnets }) => ({ name: network.name, subnets })),
+      ),
+    );
+    return this.#all;
   }
 
-  /** Who comes to a service from within. Known when the program has come to its end. */
-  subnetsTo(service: string): pulumi.Output<ProgramSubnets> {
-    return this.all().apply((programs) => {
-      const users = programs.filter(({ uses }) => uses.includes(service)).flatMap(({ subnets }) => subnets);
-      const all = programs.flatMap(({ subnets }) => subnets);
-      // Releases of before, until they are replaced; then nobody but the edge is there.
-      return subnetsOf(this.#networks.proxy).apply((before) => ({
-        users: users.length === 0 ? [] : [...before, ...users],
-        all,
-        authenticates: this.#authenticates.has(service),
-      }));
-    });
+  /**
+   * Who comes to a service from within. Known when the program has come to its end. It depends on no more networks than
+   * that: with those of all services, each further one would make all others dearer.
+   */
+  subnetsTo(service: string, { tcp }: { tcp: boolean }): pulumi.Output<ProgramSubnets> {
+    return pulumi.output(
+      this.#complete.then(() => {
+        const users = [...this.#programs.values()].filter(({ uses }) => uses.some(({ name }) => name === service));
+        return {
+          // Releases of before, until they are replaced; then nobody but the edge is there.
+          users: flat(
+            users.length === 0 ? [] : [subnetsOf(this.#networks.proxy), ...users.map(({ subnets }) => subnets)],
+          ),
+          all: tcp ? this.all().apply((programs) => programs.flatMap(({ subnets }) => subnets)) : [],
+          authenticates: this.#authenticates.has(service),
+        };
+      }),
+    );
   }
+}
+
+function flat(lists: pulumi.Output<string[]>[]): pulumi.Output<string[]> {
+  return pulumi.all(lists).apply((known) => known.flat());
+}
+
+interface Program {
+  network: Network;
+  subnets: pulumi.Output<string[]>;
+  uses: readonly Reachable[];
 }

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # The job of a cutover, after FINISH of job.ts: asks every running edge for the candidate, writes the route file in one
-# step, and asks again until each edge serves the new release and has rejected none of its routes. Tries for 15 s.
+# step, and asks again until each edge serves the new release and has rejected none of its routes. Tries for 15 s each,
+# and for 60 s while it may be that the host has too much to do, and no release is at fault: no answer in time, or an edge
+# that has not read the file.
 #
 # The turn is that of the newest job: one that a killed run has left can still be at work, and must not switch the route
 # after a newer one did.
@@ -34,7 +36,7 @@ shown() { head -n 1 | tr -cd ' -~' | cut -c 1-200; }
 
 serves() {
   found=$(edges)
-  edge=
+  edge='' slow=''
   [ -n "$found" ] || { said="there is no edge in the network's DNS" && return 1; }
   # The route of the release leads to all replicas, and the candidate's to each.
   replicas=$RELEASE
@@ -45,23 +47,44 @@ serves() {
     line=$(shown </tmp/heard) reason=$(body | shown)
     case $(cat /tmp/status):$line in
     # As timeout ends, of busybox and of others.
-    143:* | 124:*) said="took longer than $CHECK_SECONDS s" ;;
+    143:* | 124:*) said="took longer than $CHECK_SECONDS s" slow=yes ;;
     *:HTTP/1.?\ 2??*) continue ;;
     *:HTTP/1.?\ 30[12378]*) said="answered ${line#* }, to $(sed -n 's|^[Ll]ocation: *||p' /tmp/heard | shown)" ;;
-    *:HTTP/*) said="answered ${line#* }${reason:+: $reason}" ;;
+    *:HTTP/*)
+      said="answered ${line#* }${reason:+: $reason}"
+      case $line in *\ 504*) slow=yes ;; *\ 404*) slow=perhaps ;; esac
+      ;;
     *) said="gave no answer: $(shown </tmp/complaint)" ;;
     esac
     return 1
   done
 }
 
-began=$(date +%s)
+# Asks by the route $1, of whose file $2 are the routers.
 until_serves() {
-  while [ $(($(date +%s) - began)) -lt 15 ]; do
-    serves "$1" && return 0
-    sleep 0.1
+  began=$(date +%s)
+  until serves "$1"; do
+    passed=$(($(date +%s) - began))
+    if [ "$passed" -ge 60 ] || { [ "$passed" -ge 15 ] && ! is_slow "$1" "$2"; }; then
+      # That was a while ago, on a host that is busy.
+      serves "$1" && return
+      [ "$passed" -lt 60 ] || said="$said, for a minute: something hangs, or the host has too much to do"
+      return 1
+    fi
+    # Each ask takes some of the processor, which an edge that is slow may lack.
+    if [ "$passed" -lt 3 ]; then sleep 0.1; else sleep 0.5; fi
   done
-  return 1
+}
+
+# Whether it may be the host that has too much to do, and not the release that is wrong.
+is_slow() { [ "$slow" = yes ] || { [ "$slow" = perhaps ] && is_unread "$1" "$2"; }; }
+
+# Whether 404 was the answer of an edge that does not know the route, and not of the service.
+is_unread() {
+  for router in $2; do
+    ask "/api/$router"
+    case $(body) in *"/$1/$replica/"*) return 1 ;; esac
+  done
 }
 
 rejected() {
@@ -96,7 +119,7 @@ rm -f "/routes/$ROUTE_FILE."*.candidate.yml
 if [ -n "${CANDIDATE:-}" ]; then
   printf '%s' "$CANDIDATE" >/tmp/candidate
   put /tmp/candidate "$candidate"
-  if ! until_serves candidate; then
+  if ! until_serves candidate "$CANDIDATE_ROUTERS"; then
     why=$(answer)
     rejected "$CANDIDATE_ROUTERS" && why=$(rejection)
     fail "it got no request" "$why"
@@ -110,7 +133,7 @@ done
 [ -e "$file" ] && cp "$file" /tmp/old
 printf '%s' "$ROUTE" >/tmp/new
 put /tmp/new "$file"
-if ! until_serves release; then
+if ! until_serves release "$ROUTERS"; then
   why=$(answer)
 elif rejected "$ROUTERS"; then
   why=$(rejection)

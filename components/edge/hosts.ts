@@ -39,7 +39,7 @@ export function hostRule(host: string): string {
 export interface ProgramSubnets {
   /** Those that use the service. */
   users: readonly string[];
-  /** All of the stack. */
+  /** All of the stack, if TCP ports of the edge lead to the service. */
   all: readonly string[];
   /** Whether the edge itself asks the service who may pass on another's routes. @default false */
   authenticates?: boolean;

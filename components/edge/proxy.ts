@@ -221,9 +221,13 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
     return this.#compartments.add(program, uses);
   }
 
-  /** Who comes to a service from within. Known when the program has come to its end. */
-  programSubnets(service: string): pulumi.Output<ProgramSubnets> {
-    return this.#compartments.subnetsTo(service);
+  /**
+   * Who comes to a service from within. Known when the program has come to its end.
+   *
+   * @param of.tcp whether TCP ports of the edge lead to it
+   */
+  programSubnets(service: string, of: { tcp: boolean }): pulumi.Output<ProgramSubnets> {
+    return this.#compartments.subnetsTo(service, of);
   }
 
   /**

@@ -86,8 +86,8 @@ export class RouteFile extends pulumi.ComponentResource {
           { rootUser: true, why: "root owns the volume with the routes; without capabilities it can do nothing more" },
           ...(args.exceptions ?? []),
         ],
-        // 15 s of tries for each of the two routes together, and the last try of each.
-        deadlineSeconds: 20 + 2 * checkSeconds,
+        // 60 s of tries for each of the two routes, and two more tries of each that are under way or the last.
+        deadlineSeconds: 125 + 4 * checkSeconds,
         networks: [{ name: args.doorNetwork }],
         volumes: [
           { name: args.routesVolume, path: "/routes", writable: true },

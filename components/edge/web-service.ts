@@ -83,7 +83,11 @@ export class WebService extends pulumi.ComponentResource implements Reachable {
         ...edge.routeFiles,
         worksFor: name,
         content: pulumi
-          .all([releases, edge.programSubnets(name), pathsBeside(edge.host, this.routeFile, users)])
+          .all([
+            releases,
+            edge.programSubnets(name, { tcp: args.tcp !== undefined }),
+            pathsBeside(edge.host, this.routeFile, users),
+          ])
           .apply(([all, subnets, paths]) => serviceRoute(name, all, args, subnets, paths)),
         beside: users,
         candidate: releases.apply((all) => candidateRoute(name, all, args)),

@@ -83,9 +83,10 @@ export interface ContainerArgs extends Posture {
 export class Container extends pulumi.ComponentResource {
   /** Its name on the host and in Docker's DNS. Known only when the limits have been read back from Docker. */
   readonly name: pulumi.Output<string>;
-  /** The same, for what may be made ready before it is healthy: see creations.ts. */
-  readonly nameAtBeginning: pulumi.Output<string>;
   readonly image: pulumi.Output<string>;
+  readonly #host: DockerHost;
+  readonly #nameInProgram: string;
+  #nameAtBeginning: pulumi.Output<string> | undefined;
 
   constructor(name: string, args: ContainerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Container", name, {}, { providers: [args.host.provider], ...opts });
@@ -108,7 +109,9 @@ export class Container extends pulumi.ComponentResource {
         image: pulumi.output(args.image).apply(pinned),
         entrypoints: args.entrypoint,
         command: args.command,
-        envs: Object.entries(args.env ?? {}).map(([key, value]) => pulumi.interpolate`${key}=${value}`),
+        envs: Object.entries(args.env ?? {}).map(([key, value]) =>
+          typeof value === "string" ? `${key}=${value}` : pulumi.interpolate`${key}=${value}`,
+        ),
         labels: host.labels({
           ...args.labels,
           "bulkhead.name": name,
@@ -120,9 +123,10 @@ export class Container extends pulumi.ComponentResource {
           ...(exceptions.length > 0 ? { "bulkhead.exceptions": JSON.stringify(exceptions) } : {}),
         }),
         networkMode: mode,
-        networksAdvanced: pulumi
-          .all([networks.map(({ name, aliases }) => ({ name, aliases })), args.laterNetworks ?? []])
-          .apply(([known, later]) => [...known, ...later]),
+        networksAdvanced:
+          args.laterNetworks === undefined
+            ? networks
+            : pulumi.all([networks, args.laterNetworks]).apply(([known, later]) => [...known, ...later]),
         ports: ports
           .map(({ address, external, internal }) => ({ ip: address, external, internal, protocol: "tcp" }))
           .sort((a, b) => a.internal - b.internal),
@@ -168,9 +172,16 @@ export class Container extends pulumi.ComponentResource {
         ? container.id.apply((id) => limitPids(host.engine, id, name, args.limits.pids).catch(host.faults.rethrow))
         : container.id;
     this.name = pulumi.all([container.name, limited]).apply(([containerName]) => containerName);
-    this.nameAtBeginning = host.creations.nameOf(name, this.name);
     this.image = container.image;
+    this.#host = host;
+    this.#nameInProgram = name;
     this.registerOutputs({ name: this.name, image: this.image });
+  }
+
+  /** The same as the name, for what may be made ready before it is healthy: see creations.ts. */
+  get nameAtBeginning(): pulumi.Output<string> {
+    this.#nameAtBeginning ??= this.#host.creations.nameOf(this.#nameInProgram, this.name);
+    return this.#nameAtBeginning;
   }
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { settingIn, type ContainerInputs } from "./container-inputs.ts";
-import type { Host, Watch } from "./failed-container.ts";
+import { inspected, type Watch } from "./failed-container.ts";
 import { limitPids } from "./pids-limit.ts";
 
 /**
@@ -12,6 +12,7 @@ import { limitPids } from "./pids-limit.ts";
 export class Creations {
   /** For a job whose setting RELEASE names containers: it is made when they are healthy, and have their limits. */
   readonly whenHealthy: pulumi.ResourceHook;
+  /** By the name that the program gave. */
   readonly #watches = new Map<string, Watch>();
   readonly #beginnings = new Map<string, (container: string) => void>();
 
@@ -24,7 +25,7 @@ export class Creations {
   }
 
   /**
-   * The name on the host of what the program calls `name`.
+   * The name on the host of what the program calls `name`, asked for once, and before its creation can begin.
    *
    * @param made known when it has been made, or was found to be as it should.
    */
@@ -40,19 +41,26 @@ export class Creations {
   }
 
   begin(watch: Watch): void {
-    this.#watches.set(watch.container, watch);
+    this.#watches.set(watch.name, watch);
     this.#beginnings.get(watch.name)?.(watch.container);
+  }
+
+  /** Gives what it ends, unless nothing of that name has begun. */
+  end(name: string, outcome: NonNullable<Watch["outcome"]>): Watch | undefined {
+    const watch = this.#watches.get(name);
+    if (watch !== undefined) watch.outcome = outcome;
+    return watch;
   }
 
   async #healthy(container: string): Promise<void> {
     const began = performance.now();
     for (;;) {
-      const watch = this.#watches.get(container);
+      const watch = [...this.#watches.values()].find((each) => each.container === container);
       // It was there before, or is as well as it gets.
       if (watch === undefined || watch.outcome === "made") return;
       if (watch.outcome === "failed") throw new Error(`${watch.name} is not healthy, so its route stays as it was`);
       const { host, name, pids } = watch;
-      if (await isHealthy(host, container)) {
+      if (await isHealthy(watch)) {
         // What fails from here on may be serving.
         watch.stays = true;
         await limitPids(host.engine, container, name, pids).catch(host.faults.rethrow);
@@ -68,9 +76,7 @@ const FIRST_LOOKS_MS = 150;
 const LAST_LOOKS_MS = 500;
 
 /** It may not be there yet. Of a host that does not answer the provider tells, which asks it too. */
-async function isHealthy({ engine }: Host, container: string): Promise<boolean> {
-  const found = await engine
-    .find<{ State: { Status: string; Health?: { Status: string } } }>(`/containers/${container}/json`)
-    .catch(() => undefined);
+async function isHealthy(watch: Watch): Promise<boolean> {
+  const found = await inspected(watch).catch(() => undefined);
   return found?.State.Status === "running" && found.State.Health?.Status === "healthy";
 }

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { pidsOf, type ContainerInputs } from "./container-inputs.ts";
 import { containersNamed } from "./containers-named.ts";
 import type { Creations } from "./creations.ts";
-import { explainAndRemove, newest, removeUnanswered, type Host, type Watch } from "./failed-container.ts";
+import { explainAndRemove, inspected, removeUnanswered, type Host, type Watch } from "./failed-container.ts";
 
 /**
  * Hooks for every container that runs. The provider only waits for health, up to the deadline, and then says that there
@@ -18,20 +18,16 @@ import { explainAndRemove, newest, removeUnanswered, type Host, type Watch } fro
  * once more, when what started beside it is out of its way.
  */
 export function failureHooks(hostName: string, host: Host, creations: Creations): pulumi.ResourceHookBinding {
-  const watches = new Map<string, Watch>();
   const triedTwice = new Set<string>();
   const begin = async (name: string, inputs: ContainerInputs) => {
     const { name: container, ports = [], image } = inputs;
     const there = await containersNamed(host, name).catch(host.faults.rethrow);
     const watch: Watch = {
       ...{ host, name, container, image, pids: pidsOf(inputs) },
-      ...{ stays: ports.length > 0, before: new Set(there.map(({ Id }) => Id)) },
-      ...{ over: false, explained: false },
+      ...{ stays: ports.length > 0, isOneMore: there.length > 0, explained: false },
     };
-    end(watches.get(name));
-    watches.set(name, watch);
-    void untilItFails(watch);
     creations.begin(watch);
+    void untilItFails(watch);
   };
   const isTriedOnceMore = async (watch: Watch, inputs: ContainerInputs, errors: readonly string[]) => {
     const { name, explained } = watch;
@@ -51,19 +47,18 @@ export function failureHooks(hostName: string, host: Host, creations: Creations)
     beforeCreate: [
       new pulumi.ResourceHook(`${hostName}-watch`, ({ name, newInputs }) => begin(name, newInputs as ContainerInputs)),
     ],
-    afterCreate: [new pulumi.ResourceHook(`${hostName}-watched`, ({ name }) => end(watches.get(name), "made"))],
+    afterCreate: [new pulumi.ResourceHook(`${hostName}-watched`, ({ name }) => void creations.end(name, "made"))],
     onError: [
       new pulumi.ErrorHook(`${hostName}-explain`, async ({ name, newInputs, errors }) => {
-        const watch = watches.get(name);
+        const watch = creations.end(name, "failing");
         if (watch === undefined) return false;
-        end(watch);
         const inputs = newInputs as ContainerInputs;
         if (await isTriedOnceMore(watch, inputs, errors)) {
           await begin(name, inputs);
           // Pulumi tries again.
           return true;
         }
-        end(watch, "failed");
+        creations.end(name, "failed");
         return false;
       }),
     ],
@@ -95,12 +90,6 @@ export function announceDowntime(hostName: string, host: Host): pulumi.ResourceH
   );
 }
 
-function end(watch: Watch | undefined, outcome?: Watch["outcome"]): void {
-  if (watch === undefined) return;
-  watch.over = true;
-  watch.outcome = outcome;
-}
-
 /** Looks as often as the provider does. */
 const LOOK_MS = 1000;
 
@@ -109,11 +98,13 @@ const RESTARTS_OF_A_CRASH_LOOP = 5;
 
 async function untilItFails(watch: Watch): Promise<void> {
   let limited = false;
-  while (!watch.over && !watch.explained) {
+  const isOver = () => watch.outcome !== undefined || watch.explained;
+  for (;;) {
     await delay(LOOK_MS, undefined, { ref: false });
+    if (isOver()) return;
     // A host that does not answer is told of by the provider, which asks it too.
-    const found = await newest(watch).catch(() => undefined);
-    if (found === undefined || watch.over || found.State.Health?.Status === "healthy") continue;
+    const found = await inspected(watch).catch(() => undefined);
+    if (found === undefined || isOver() || found.State.Health?.Status === "healthy") continue;
     const { Id, State, RestartCount } = found;
     // The provider cannot set it. container.ts sees to it that it took; here it holds before the container is healthy.
     if (!limited)
@@ -132,7 +123,7 @@ const NOTHING_TO_RUN =
  * Whether nothing of what was there before it serves until it does: then it is not to be waited for twice as long. A job is
  * never made twice.
  */
-function hasGap({ mustRun = false, ports = [], labels }: ContainerInputs, { before }: Watch): boolean {
+function hasGap({ mustRun = false, ports = [], labels }: ContainerInputs, { isOneMore }: Watch): boolean {
   if (!mustRun) return true;
-  return before.size > 0 && (ports.length > 0 || labels.some(({ label }) => label === "bulkhead.rollout"));
+  return isOneMore && (ports.length > 0 || labels.some(({ label }) => label === "bulkhead.rollout"));
 }

@@ -1,7 +1,7 @@
+import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import type { Engine } from "../docker-engine/client.ts";
 import { settingIn } from "./container-inputs.ts";
-import { containersNamed } from "./containers-named.ts";
 import { hintsOn } from "./failure-hints.ts";
 import type { HostFaults } from "./host-faults.ts";
 
@@ -24,11 +24,10 @@ export interface Watch {
   pids: number;
   /** It is not removed when it fails. */
   stays: boolean;
-  /** Containers of that name which were there before it. */
-  before: ReadonlySet<string>;
-  over: boolean;
-  /** @default Pulumi is still making it */
-  outcome?: "made" | "failed";
+  /** Whether another of that name was there before it. */
+  isOneMore: boolean;
+  /** `failing`: it may be made once more. @default Pulumi is making it */
+  outcome?: "made" | "failing" | "failed";
   explained: boolean;
 }
 
@@ -36,7 +35,7 @@ export interface Watch {
 export async function removeUnanswered(watch: Watch): Promise<boolean> {
   const { host, name } = watch;
   if (host.faults.isGone) return false;
-  const found = await newest(watch).catch(() => undefined);
+  const found = await inspected(watch).catch(() => undefined);
   if (found?.State.Status !== "running") return false;
   const { Log } = found.State.Health ?? {};
   if (Log?.some(({ Output }) => !Output.startsWith("Health check exceeded timeout"))) return false;
@@ -54,14 +53,13 @@ export async function explainAndRemove(watch: Watch, what: string): Promise<void
   const { host, name } = watch;
   if (host.faults.isGone) return;
   try {
-    const failed = await newest(watch);
+    const failed = await inspected(watch);
     if (failed === undefined) return await explainImage(watch);
     // It never started: what Docker said explains it.
     if (failed.State.Status === "created") return;
     watch.explained = true;
     await pulumi.log.error(`${name}: ${await explanation(host.engine, failed, what)}`);
     if (watch.stays) return;
-    watch.over = true;
     await host.engine.delete(`/containers/${failed.Id}?force=1`);
   } catch (error) {
     const { message } = error as Error;
@@ -99,7 +97,8 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
   // A cutover that tried a release tells how that one answered. Why, only the release itself can tell.
   const setting = (key: string) => settingIn(Config.Env ?? [], key);
   const tried = setting("CANDIDATE") && setting("RELEASE");
-  const last = await lastLines(Id);
+  // Docker may tell of its end before it has what it wrote last.
+  const last = (await lastLines(Id)) || (await delay(LINES_MS).then(() => lastLines(Id)));
   return [
     `the container ${Name.slice(1)} ${what}: it is ${State.Status}`,
     ...(State.Status === "running" ? [] : [`, exit code ${State.ExitCode}${State.OOMKilled ? ", out of memory" : ""}`]),
@@ -117,8 +116,10 @@ async function explanation(engine: Engine, { Id, Name, State, Config }: Inspecte
 /** Enough for a stack trace, and little enough to be read. */
 const LINES = 20;
 
-/** The container that came since the watch began. */
-export async function newest({ host, name, before }: Watch): Promise<Inspected | undefined> {
-  const found = (await containersNamed(host, name)).find(({ Id }) => !before.has(Id));
-  return found && host.engine.find<Inspected>(`/containers/${found.Id}/json`);
+/** For those of one that has just ended, on a busy host. */
+const LINES_MS = 500;
+
+/** As Docker has it, if it is there. */
+export function inspected({ host, container }: Watch): Promise<Inspected | undefined> {
+  return host.engine.find<Inspected>(`/containers/${container}/json`);
 }

@@ -11,7 +11,7 @@ export class HostFaults {
   readonly hook: pulumi.ErrorHook;
   readonly #engine: Engine;
   readonly #knownHosts: string | undefined;
-  readonly #told = new Set<"full" | "gone" | "pools">();
+  readonly #told = new Set<Fault>();
 
   constructor(hostName: string, engine: Engine, knownHosts?: string) {
     this.#engine = engine;
@@ -43,6 +43,8 @@ export class HostFaults {
       return this.#once("full", `${host}: its disk is full\n  docker system df    # there: what Docker keeps`);
     if (errors.some((error) => error.includes("non-overlapping IPv4 address pool")))
       return this.#once("pools", `${host}: Docker has no addresses left for another network\n${MORE_ADDRESSES}`);
+    if (errors.some((error) => error.includes("failed to read downloaded context")))
+      return this.#once("builds", `${host}: ${NO_BUILDS}`);
     if (this.isGone) return true;
     const silence = await this.#engine.ping().then(
       // It may be back already, as a daemon that was restarted.
@@ -52,7 +54,7 @@ export class HostFaults {
     return silence !== undefined && this.#once("gone", silence);
   }
 
-  async #once(fault: "full" | "gone" | "pools", message: string): Promise<true> {
+  async #once(fault: Fault, message: string): Promise<true> {
     if (this.#told.has(fault)) return true;
     this.#told.add(fault);
     await pulumi.log.error(
@@ -61,6 +63,16 @@ export class HostFaults {
     return true;
   }
 }
+
+type Fault = "full" | "gone" | "pools" | "builds";
+
+/**
+ * https://github.com/moby/moby/issues/47717, mended in 28. The way back to Docker's own store is not told: Docker would no
+ * longer see the containers that run.
+ */
+const NO_BUILDS =
+  "this Docker cannot build on the containerd image store: update it to 28 or newer, or give an image from a registry " +
+  "in place of the build";
 
 const MORE_ADDRESSES = [
   "  docker network ls    # there: one that nobody needs may go, by docker network rm",

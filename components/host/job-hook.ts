@@ -4,7 +4,8 @@ import { pidsOf, type ContainerInputs } from "./container-inputs.ts";
 
 /**
  * Lets a job end that has been seen to be done: as long as it stays, it is looked at, which costs the host something. Its
- * pids limit, which the provider does not know, is set while it runs (see failure.ts), or here if it was quicker than that.
+ * pids limit, which the provider does not know, is set while it runs (see deploy-failures.ts), or here if it was quicker
+ * than that.
  */
 export function jobHook(hostName: string, { engine }: { engine: Engine }): pulumi.ResourceHook {
   return new pulumi.ResourceHook(

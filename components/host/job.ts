@@ -21,7 +21,10 @@ export interface JobArgs extends Partial<
   user: string;
   /** Why it is root, and what else it needs. @default [] */
   exceptions?: ContainerArgs["exceptions"];
-  /** The update fails when the work is not done by then. @default 20 */
+  /**
+   * The update fails when the work is not done by then. One that ends badly is seen at once: this is for a job that hangs,
+   * and must not be what a busy host fails by. @default 60
+   */
   deadlineSeconds?: number;
 }
 
@@ -35,7 +38,7 @@ export class Job extends pulumi.ComponentResource {
 
   constructor(name: string, args: JobArgs, opts?: pulumi.ComponentResourceOptions) {
     super("bulkhead:index:Job", name, {}, { providers: [args.host.provider], ...opts });
-    const { script, scriptArguments = [], deadlineSeconds = 20, ...rest } = args;
+    const { script, scriptArguments = [], deadlineSeconds, ...rest } = args;
     const intervalSeconds = args.host.knowsStartInterval ? 30 : 1;
     const container = new Container(
       name,
@@ -60,7 +63,7 @@ export class Job extends pulumi.ComponentResource {
 
 /**
  * The provider looks at health once a second, and later on a busy host, so a job that is done stays to be seen. When it
- * has been, it is told to go: see jobHook in failure.ts.
+ * has been, it is told to go: see job-hook.ts.
  */
 const FINISH = `
 set -u

@@ -261,8 +261,7 @@ describe.runIf(SOAK)("on a host over ssh", { timeout: 600_000 }, () => {
 
   function bulkhead(...args: string[]): Promise<CommandResult> {
     const { PULUMI_BACKEND_URL, PULUMI_CONFIG_PASSPHRASE_FILE } = project.env;
-    const source = ["--conditions=bulkhead-source", join(copy.directory, "cli/main.ts")];
-    return runCommand(process.execPath, [...source, ...args], {
+    return copy.bulkhead(args, {
       ...{ cwd: program, timeoutMs: 400_000 },
       env: {
         ...{ STACK: "far", DOCKER_HOST: "unix:///nowhere/docker.sock", DOCKER_CONFIG: join(folder, "no-login") },

@@ -268,7 +268,8 @@ test("what flows goes on, and what stands still ends: after three minutes", { ti
 });
 
 test("an office behind one address loads a page of 40 parts for each of 40 people at once", async () => {
-  const rates = { requestsPerSecond: 100, burst: 200 };
+  // One person's 400 requests may take six seconds, and are still more than that.
+  const rates = { requestsPerSecond: 30, burst: 200 };
   const page = async () => {
     const byStatus: Record<number, number> = {};
     for (const status of (await people(40, world.otherAddress, 40)).flat())

@@ -1,12 +1,11 @@
 // What an operator asks of a stack that runs: how it does, what it writes, a command in it, a new secret, what ran before.
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
-import { runCommand, type CommandOptions, type CommandResult } from "../support/command.ts";
+import { runCommand, type CommandResult } from "../support/command.ts";
 import { repository, RepositoryCopy } from "../support/copy.ts";
+import { followLog } from "../support/followed-log.ts";
 import { startLoad } from "../support/load.ts";
 import { inspectAll, type ContainerInspect } from "../support/reach.ts";
 import { atTerminal } from "../support/terminal.ts";
@@ -15,18 +14,13 @@ const STACK = "operate-local";
 const copy = new RepositoryCopy();
 const program = join(copy.directory, "tests/programs/operate");
 const engine = new Engine(process.env["DOCKER_HOST"]!);
-/** The command runs from source. */
-const SOURCE = "--conditions=bulkhead-source";
-const COMMAND = [process.execPath, SOURCE, join(copy.directory, "cli/main.ts")];
 
 beforeAll(async () => {
   await up();
 });
 
 afterAll(async () => {
-  const down = await runCommand(process.execPath, [SOURCE, join(copy.directory, "cli/main.ts"), "down"], {
-    ...{ cwd: program, timeoutMs: 300_000, env: { STACK: "local", DATA: "delete" } },
-  });
+  const down = await bulkhead("down", "--delete-data", "--yes");
   const left = await inspectAll(engine, STACK);
   engine.close();
   copy.remove();
@@ -69,7 +63,7 @@ test("exec: the exit code, both outputs, and what is piped in; an unknown servic
   const ran = await bulkhead("exec", "counter", "--", "sh", "-c", "echo out; echo err >&2; exit 7");
   expect(ran).toMatchObject({ code: 7, stdout: "out\n", stderr: "err\n" });
   const input = `${"0123456789".repeat(40_000)}\n`;
-  const piped = await verb(["exec", "counter", "--", "cat"], { input });
+  const piped = await copy.bulkhead(["exec", "counter", "--", "cat"], { cwd: program, input });
   expect(piped.code, piped.stderr).toBe(0);
   expect(piped.stdout === input).toBe(true);
   // Releases of Docker differ in which.
@@ -80,13 +74,13 @@ test("exec: the exit code, both outputs, and what is piped in; an unknown servic
 });
 
 test("at a terminal: a shell in a service, and status --watch until Ctrl-C", async () => {
-  const shell = await atTerminal([...COMMAND, "exec", "counter", "--", "sh"], {
+  const shell = await atTerminal([...copy.command, "exec", "counter", "--", "sh"], {
     ...{ cwd: program, answers: [["$ ", "tty; exit 7"]] },
   });
   expect(shell.text).toMatch(/^\/dev\/pts\/\d+\r$/m);
   expect(shell.code, shell.text).toBe(7);
   const well = "All is well with the stack local.";
-  const watched = await atTerminal([...COMMAND, "status", "--watch"], {
+  const watched = await atTerminal([...copy.command, "status", "--watch"], {
     ...{
       cwd: program,
       answers: [
@@ -102,15 +96,14 @@ test("at a terminal: a shell in a service, and status --watch until Ctrl-C", asy
 
 test("logs --follow goes through a rollout: of each container every line, once", async () => {
   const before = await counter();
-  const { child, text } = follow();
+  const { text, stop } = followLog(copy, program, "counter");
   await vi.waitFor(() => expect(text()).toContain("INFO count"), 20_000);
   edit("first", "second");
   await up();
   const after = await counter();
   expect(after.Id).not.toBe(before.Id);
   await vi.waitFor(() => expect(countsOf(text(), after).length).toBeGreaterThan(100), 20_000);
-  child.kill("SIGINT");
-  await once(child, "exit");
+  await stop();
   const [old, now] = [countsOf(text(), before), countsOf(text(), after)];
   console.log(JSON.stringify({ followed: { old: old.length, new: now.length } }));
   expect(old).toEqual(Array.from(old, (_, index) => old[0]! + index));
@@ -178,14 +171,6 @@ test("rotate: says who is rolled, does it, and no request fails", async () => {
   expect((rotated.stdout + rotated.stderr).includes(now.stdout)).toBe(false);
 });
 
-function follow(): { child: ChildProcess; text: () => string } {
-  const args = [SOURCE, join(copy.directory, "cli/main.ts"), "logs", "--follow", "counter"];
-  const child = spawn(process.execPath, args, { cwd: program, stdio: ["ignore", "pipe", "inherit"] });
-  let text = "";
-  child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
-  return { child, text: () => text };
-}
-
 /** The numbers that a container was seen to write, in the order of the lines. */
 function countsOf(text: string, { Config }: ContainerInspect): number[] {
   return [...text.matchAll(new RegExp(`run=${Config.Hostname} n=(\\d+)$`, "gm"))].map(([, n]) => Number(n));
@@ -196,20 +181,12 @@ function edit(from: string, to: string): void {
 }
 
 async function up(): Promise<void> {
-  const result = await runCommand(process.execPath, [SOURCE, join(copy.directory, "cli/main.ts"), "up"], {
-    ...{ cwd: program, timeoutMs: 300_000, env: { STACK: "local" } },
-  });
+  const result = await bulkhead("up");
   expect(result, result.stderr + result.stdout).toMatchObject({ code: 0 });
 }
 
 function bulkhead(...args: string[]): Promise<CommandResult> {
-  return verb(args);
-}
-
-function verb(args: string[], options: CommandOptions = {}): Promise<CommandResult> {
-  return runCommand(process.execPath, [SOURCE, join(copy.directory, "cli/main.ts"), ...args], {
-    ...{ cwd: program, timeoutMs: 300_000, ...options },
-  });
+  return copy.bulkhead(args, { cwd: program });
 }
 
 async function counter(): Promise<ContainerInspect> {

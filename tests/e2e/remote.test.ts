@@ -9,7 +9,6 @@ import { Engine } from "../../components/docker-engine/client.ts";
 import { makeOwnFolder, sshDirectory } from "../../components/docker-engine/ssh.ts";
 import { cacheDirectory } from "../../toolchain/cache.ts";
 import { run } from "../../toolchain/steps.ts";
-import { runCommand } from "../support/command.ts";
 import { repository, RepositoryCopy } from "../support/copy.ts";
 import { currentTestEngine } from "../support/engine.ts";
 import { startLoad } from "../support/load.ts";
@@ -304,10 +303,8 @@ test("what an operator asks is the same there: status, exec, logs, rotate, run, 
     PULUMI_BACKEND_URL: PULUMI_BACKEND_URL!,
     PULUMI_CONFIG_PASSPHRASE_FILE: PULUMI_CONFIG_PASSPHRASE_FILE!,
   };
-  const command = [process.execPath, "--conditions=bulkhead-source", join(copy.directory, "cli/main.ts")];
   const env = { STACK: "far", DOCKER_HOST: "unix:///nowhere/docker.sock", ...state };
-  const bulkhead = (...args: string[]) =>
-    runCommand(command[0]!, [...command.slice(1), ...args], { cwd: copy.directory, env, timeoutMs: 300_000 });
+  const bulkhead = (...args: string[]) => copy.bulkhead(args, { cwd: copy.directory, env });
 
   const status = await bulkhead("status", "--json");
   const { containers, needs } = JSON.parse(status.stdout) as {
@@ -322,7 +319,7 @@ test("what an operator asks is the same there: status, exec, logs, rotate, run, 
 
   const ran = await bulkhead("exec", "backend", "--", "sh", "-c", "cat /run/secrets/reach_api_key; exit 7");
   expect(ran).toMatchObject({ code: 7, stdout: expect.stringMatching(/^\w{64}$/) as string, stderr: "" });
-  const shell = await atTerminal([...command, "exec", "backend", "--", "sh"], {
+  const shell = await atTerminal([...copy.command, "exec", "backend", "--", "sh"], {
     ...{ cwd: copy.directory, env, answers: [["$ ", "tty; exit 9"]] },
   });
   expect(shell.text).toMatch(/^\/dev\/pts\/\d+\r$/m);

@@ -552,9 +552,7 @@ test.runIf(SOAK)(
       ...{ connections: 4, seconds: 200, pauseMs: 20, headers: { cookie: "member=eve" } },
     });
     const bulkhead = (...args: string[]) =>
-      runCommand(process.execPath, ["--conditions=bulkhead-source", join(copy.directory, "cli/main.ts"), ...args], {
-        ...{ cwd: program, timeoutMs: 120_000, env: { ...project.env, ANN: changed, STACK: "all" } },
-      });
+      copy.bulkhead(args, { cwd: program, env: { ...project.env, ANN: changed, STACK: "all" } });
     const rotated = await bulkhead("rotate", "bob-password", "--yes");
     expect(rotated, rotated.stdout + rotated.stderr).toMatchObject({ code: 0 });
     const { requests, failed, failures } = await load.stop();

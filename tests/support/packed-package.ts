@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { lastLines, runCommand, type CommandResult } from "./command.ts";
-import { repository } from "./copy.ts";
+import { RepositoryCopy } from "./copy.ts";
 import { staticBusybox } from "./small-image.ts";
 
 export const npm = join(dirname(process.execPath), "npm");
@@ -9,13 +9,21 @@ export const npm = join(dirname(process.execPath), "npm");
 /** Of a run of the package: nothing here may lead to the sources. */
 export const packageEnv = { NODE_OPTIONS: undefined, STACK: undefined, npm_config_update_notifier: "false" };
 
-/** The package as npm would publish it, packed into a folder; gives the path of the tarball. */
+/**
+ * The package as npm would publish it, packed into a folder; gives the path of the tarball. It is built in a copy of the
+ * repository: a build begins by emptying dist/, and another test file may be packing at that moment.
+ */
 export async function packPackage(directory: string): Promise<string> {
-  await succeed(await runCommand(process.execPath, ["scripts/build.ts"], { cwd: repository, timeoutMs: 300_000 }));
-  const packed = await runCommand(npm, ["pack", "--silent", "--ignore-scripts", "--pack-destination", directory], {
-    cwd: repository,
-  });
-  return join(directory, (await succeed(packed)).stdout.trim());
+  const copy = new RepositoryCopy();
+  const inCopy = { cwd: copy.directory, timeoutMs: 300_000 };
+  try {
+    await succeed(await runCommand(process.execPath, ["scripts/build.ts"], inCopy));
+    const pack = ["pack", "--silent", "--ignore-scripts", "--pack-destination", directory];
+    const { stdout } = await succeed(await runCommand(npm, pack, inCopy));
+    return join(directory, stdout.trim());
+  } finally {
+    copy.remove();
+  }
 }
 
 /** A folder with a Dockerfile: pages on port 8000, built from nothing that would have to be pulled. */

@@ -48,7 +48,9 @@ export async function startRemoteHost(engine: TestEngine, name: string, agent?: 
   const inside = (command: string, args: string[], options?: CommandOptions) =>
     engine.exec(command, args, options).then((result) => {
       if (result.code === 0) return result.stdout.trim();
-      throw new Error(`${command} ${args.join(" ")}: exit ${result.code}\n${lastLines(result.stderr, 20)}`);
+      throw new Error(
+        `${command} ${args.join(" ")}: exit ${result.code}\n${lastLines(result.stdout + result.stderr, 20)}`,
+      );
     });
   await requirePrograms("remote test hosts", { ssh: "openssh-client", "ssh-agent": "openssh-client" });
   const image = await provideImage(inside);

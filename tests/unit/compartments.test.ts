@@ -1,7 +1,7 @@
 // What services reach: networks of their own, and the edge's inner entry point by who asks.
 import { describe, expect, test } from "vitest";
 import { DockerHost } from "../../components/host/docker-host.ts";
-import { joinEdges } from "../../components/edge/join-edges.ts";
+import { RunningEdges } from "../../components/edge/running-edges.ts";
 import { egressNetwork, Networks } from "../../components/host/networks.ts";
 import { Proxy } from "../../components/edge/proxy.ts";
 import { ScheduledJob } from "../../components/host/scheduled-job.ts";
@@ -51,8 +51,9 @@ function routersOf(recording: Recording, name: string): Routers["http"]["routers
   return (JSON.parse(envs.find((env) => env.startsWith("ROUTE="))!.slice(6)) as Routers).http.routers;
 }
 
-test("every edge of this generation that runs joins, and no other", async () => {
+test("every edge of this generation that runs joins, and no other; Docker is asked once for all networks", async () => {
   const posted: [string, unknown][] = [];
+  const asked: string[] = [];
   const on = (networks: Record<string, unknown>) => ({
     State: { Running: true },
     NetworkSettings: { Networks: networks },
@@ -63,13 +64,44 @@ test("every edge of this generation that runs joins, and no other", async () => 
     "/containers/before/json": on({ door: { NetworkID: "d", Aliases: ["edge"] } }),
   };
   const engine = {
-    get: () => Promise.resolve([{ Id: "new" }, { Id: "there" }, { Id: "before" }]),
-    find: (path: string) => Promise.resolve(inspected[path]),
+    get: () => (asked.push("list"), Promise.resolve([{ Id: "new" }, { Id: "there" }, { Id: "before" }])),
+    find: (path: string) => (asked.push(path), Promise.resolve(inspected[path])),
     post: (path: string, body: unknown) => Promise.resolve(posted.push([path, body])),
   };
   const host = { engine, stackName: "reach-test" } as unknown as DockerHost;
-  await record(() => joinEdges(host, "n", "edge-2"), { preview: false });
-  expect(posted).toEqual([["/networks/n/connect", { Container: "new", EndpointConfig: { Aliases: ["edge-2"] } }]]);
+  const edges = new RunningEdges(host, "edge-2");
+  await record(() => Promise.all([edges.join("n"), edges.join("o")]), { preview: false });
+  const connected = (network: string, Container: string) => [
+    ...[`/networks/${network}/connect`, { Container, EndpointConfig: { Aliases: ["edge-2"] } }],
+  ];
+  expect(posted).toHaveLength(3);
+  expect(posted).toEqual(
+    expect.arrayContaining([connected("n", "new"), connected("o", "new"), connected("o", "there")]),
+  );
+  expect(asked).toEqual(["list", ...Object.keys(inspected)]);
+});
+
+test("a route depends on the networks of those that use its service, and on no other: on all, for a TCP port", async () => {
+  const networks: Record<string, string[]> = {};
+  await program((service, edge) => {
+    const used = service("used");
+    service("user", { uses: [used] });
+    service("other");
+    for (const [name, tcp] of [["used", false] as const, ["other", false] as const, ["other", true] as const]) {
+      // Internal to Pulumi: what a resource is registered with as its dependencies.
+      const subnets = edge.programSubnets(name, { tcp }) as unknown as {
+        allResources: () => Promise<Set<{ __name: string }>>;
+      };
+      void subnets.allResources().then((all) => {
+        networks[`${name}${tcp ? " over TCP" : ""}`] = [...all].map(({ __name }) => __name).sort();
+      });
+    }
+  });
+  expect(networks).toEqual({
+    used: ["networks-proxy", "networks-user-edge"],
+    other: [],
+    "other over TCP": ["networks-other-edge", "networks-used-edge", "networks-user-edge"],
+  });
 });
 
 describe("a service", () => {

@@ -452,7 +452,7 @@ describe("the pids limit", () => {
 });
 
 describe("a container that fails", () => {
-  /** An engine with the old container and, once it is asked for after that, the new one. */
+  /** An engine with the old container and the new one, which no list has. */
   function engineWith(
     states: object[],
     log = "",
@@ -460,13 +460,11 @@ describe("a container that fails", () => {
     Env: string[] | null = null,
     before = [{ Id: "old" }],
   ) {
-    let listed = 0;
     let looked = 0;
     const at = <T>(list: T[]) => list[Math.min(looked, list.length - 1)];
     return (request: string) => {
-      if (request === `GET /containers/json?all=1&filters=${filters}`)
-        return [...(listed++ > 0 && states.length > 0 ? [{ Id: "new" }] : []), ...before];
-      if (request === "GET /containers/new/json") {
+      if (request === `GET /containers/json?all=1&filters=${filters}`) return before;
+      if (request === "GET /containers/reach-test-it-1/json" && states.length > 0) {
         const answer = {
           ...{ Id: "new", Name: "/reach-test-it-1", State: at(states), RestartCount: at(RestartCounts) },
           Config: { Env },
@@ -522,7 +520,7 @@ describe("a container that fails", () => {
     const resource = container(recording, "it");
     const call = async (names: string[], errors: string[] = []) => {
       const answers = [];
-      const args = { name: "it", newInputs: resource.inputs, errors } as never;
+      const args = { name: "it", newInputs: { ...resource.inputs, name: "reach-test-it-1" }, errors } as never;
       for (const name of names) answers.push(await recording.hooks.get(name)!.callback(args));
       return answers;
     };
@@ -620,6 +618,16 @@ describe("a container that fails", () => {
     ]);
   });
 
+  test("and has just ended is asked once more for its last lines, which Docker may not have yet", async () => {
+    const answer = engineWith([ENDED], "no such table\n");
+    let asked = 0;
+    const { said, failed } = await creation((request) =>
+      request.startsWith("GET /containers/new/logs?") && asked++ === 0 ? Buffer.alloc(0) : answer(request),
+    );
+    await failed();
+    expect(said).toEqual([expect.stringMatching(/exit code 3\nIts last lines:\nno such table$/)]);
+  });
+
   test.each<[why: string, lines: string, cure: string]>([
     ["writes to its root", "Error: EROFS: read-only file system, open '/app.log'", "`tmpfsMb` makes another path so"],
     ["writes to its root", "[Errno 30] Read-only file system: '/app/x'", "a DataVolume keeps"],
@@ -713,7 +721,8 @@ describe("a container that fails", () => {
     const ports = [{ address: "127.0.0.1", external: 443, internal: 8443 }];
     const { said, failed, removed } = await creation(engineWith([UNHEALTHY]), { ports });
     await failed();
-    expect({ said: said.length, removed: removed() }).toEqual({ said: 1, removed: [] });
+    expect(said.at(-1)).toContain("did not become healthy in time");
+    expect(removed()).toEqual([]);
   });
 
   test("has its limit on processes from when it is first seen", async () => {
@@ -772,9 +781,23 @@ describe("a container that fails", () => {
     ]);
   });
 
+  test("as a build on the containerd image store, which Docker could not before 28, says so", async () => {
+    const { said, failed } = await creation(engineWith([]));
+    await failed([
+      'Error running legacy build: failed to read downloaded context: failed to load cache key: Get "http://build-context-gsowi7": dial tcp: lookup build-context-gsowi7 on 127.0.0.11:53: no such host',
+    ]);
+    expect(said).toEqual([
+      expect.stringMatching(
+        /^host: unix:\S+: this Docker cannot build on the containerd image store: update it to 28 or/,
+      ),
+    ]);
+  });
+
   test("says why nobody can tell", async () => {
     const answer = engineWith([STARTING]);
-    const { said, failed } = await creation((request) => (request.includes("/new/") ? undefined : answer(request)));
+    const { said, failed } = await creation((request) =>
+      request.includes("/reach-test-it-1/") ? undefined : answer(request),
+    );
     await failed();
     expect(said).toEqual([]);
   });
@@ -902,7 +925,7 @@ describe("Job", () => {
     const job = container(recording, "do");
     expect(job.inputs).toMatchObject({
       ...{ restart: "no", mustRun: false, start: true, wait: true, user: "0:0", image: IMAGE, readOnly: true },
-      ...{ capabilities: { drops: ["ALL"], adds: [] }, networkMode: "none", waitTimeout: 20, envs: [] },
+      ...{ capabilities: { drops: ["ALL"], adds: [] }, networkMode: "none", waitTimeout: 60, envs: [] },
     });
     expect(job.inputs.entrypoints).toEqual([
       "/bin/sh",

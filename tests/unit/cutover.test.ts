@@ -69,6 +69,8 @@ interface Situation {
   body?: string;
   /** The route file that is there. */
   old?: string;
+  /** What the clock goes on from one look to the next. @default 4 */
+  tickSeconds?: number;
   /** More of the environment. */
   more?: Record<string, string>;
 }
@@ -77,7 +79,16 @@ interface Situation {
  * Runs the script in a shell, with its folders elsewhere. What it calls is there as functions, which no shell prefers a
  * built-in to: DNS and edges answer as told, and its 15 seconds take none.
  */
-async function cutOver({ edges, routers = {}, body, old, more, before = ":", meanwhile = ":" }: Situation) {
+async function cutOver({
+  edges,
+  routers = {},
+  body,
+  old,
+  more,
+  tickSeconds = 4,
+  before = ":",
+  meanwhile = ":",
+}: Situation) {
   const directory = mkdtempSync(join(everything, "run-"));
   const [routes, temporary, answers] = ["routes", "tmp", "answers"].map((name) => join(directory, name)) as [
     string,
@@ -105,7 +116,7 @@ nc() {
 ${Object.entries(routers)
   .map(([router, answer]) => `    */api/${router}) printf 'HTTP/1.0 200 OK\\r\\n\\r\\n%s' '${answer}'; return 0 ;;`)
   .join("\n")}
-    */api/*@file) printf 'HTTP/1.0 200 OK\\r\\n\\r\\n{"status":"enabled"}'; return 0 ;;
+    */api/*@file) printf 'HTTP/1.0 200 OK\\r\\n\\r\\n${ENABLED}'; return 0 ;;
   esac
   echo "$path" > "${directory}/path.$address"
   case $path in */candidate/*) cp ${file} ${directory}/route.tried 2>/dev/null; cp ${routes}/api.*.candidate.yml ${directory}/candidate.tried ;; esac
@@ -120,7 +131,7 @@ ${Object.entries(routers)
     *) echo "$status" >&2; return 1 ;;
   esac
 }
-date() { passed=$(($(cat "${directory}/date" 2>/dev/null || echo 0) + 4)); echo "$passed" | tee "${directory}/date"; }
+date() { passed=$(($(cat "${directory}/date" 2>/dev/null || echo 0) + ${tickSeconds})); echo "$passed" | tee "${directory}/date"; }
 sleep() { echo "$1" >> "${directory}/slept"; }
 `;
   const script = command[2]!
@@ -152,6 +163,9 @@ sleep() { echo "$1" >> "${directory}/slept"; }
   };
 }
 
+const READ = "PathPrefix(`/release/api-2/`) || PathPrefix(`/candidate/api-2/`)";
+const ENABLED = JSON.stringify({ status: "enabled", rule: READ });
+const REJECTED = JSON.stringify({ error: ["unexpected token"], rule: READ, status: "disabled" });
 const OLD = '{"http":"of the old release"}';
 const NOT_FOUND = "404 Not Found";
 
@@ -186,6 +200,12 @@ describe.concurrent("a cutover", () => {
     const after = await cutOver({ edges: { "172.21.0.2": ["200 OK"], "172.21.0.3": [NOT_FOUND, "200 OK"] }, old: OLD });
     expect(after).toMatchObject({ code: 0, done: true });
     expect(after.asked("172.21.0.3")).toBe(2);
+  });
+
+  test("asks less often after 3 s", async () => {
+    const answers = [...Array<string>(5).fill("502 Bad Gateway"), "200 OK", "200 OK"];
+    const after = await cutOver({ edges: { "172.21.0.2": answers }, tickSeconds: 1 });
+    expect(after.slept).toEqual(["0.1", "0.1", "0.5", "0.5", "0.5", "15"]);
   });
 
   test("asks no DNS server for a release", async () => {
@@ -250,25 +270,23 @@ describe("a route that the edge rejects", () => {
   const edges = { "172.21.0.2": ["200 OK"] };
 
   test.each(["http/routers/api@file", "tcp/routers/api@file"])("puts the old one back: %s", async (router) => {
-    const said = '{"error":["unexpected token"],"status":"disabled"}';
-    const after = await cutOver({ edges, old: OLD, routers: { [router]: said } });
+    const after = await cutOver({ edges, old: OLD, routers: { [router]: REJECTED } });
     expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.turn", "api.yml"] });
     expect(after.printed).toBe(
-      `not serving api-2, the old route is back. The edge 172.21.0.2 rejects the route: ${said}\n`,
+      `not serving api-2, the old route is back. The edge 172.21.0.2 rejects the route: ${REJECTED}\n`,
     );
   });
 
   test("is not switched where it is tried first", async () => {
-    const said = '{"error":["unexpected token"],"status":"disabled"}';
     const after = await cutOver({
       edges: { "172.21.0.2": [NOT_FOUND] },
       old: OLD,
-      routers: { "http/routers/of@file": said },
+      routers: { "http/routers/of@file": REJECTED },
       more: candidate,
     });
     expect(after).toMatchObject({ code: 1, done: false, route: OLD, left: ["api.turn", "api.yml"] });
     expect(after.printed).toBe(
-      `not serving api-2, it got no request. The edge 172.21.0.2 rejects the route: ${said}\n`,
+      `not serving api-2, it got no request. The edge 172.21.0.2 rejects the route: ${REJECTED}\n`,
     );
     expect(after.whenTried).toEqual([OLD, candidate.CANDIDATE]);
   });
@@ -310,6 +328,7 @@ describe("a cutover that a killed run has left", () => {
 describe.concurrent("a cutover that fails", () => {
   const said = (address: string, answer: string) =>
     `not serving api-2, the old route is back. Asked for /health, ${address && `the edge ${address} `}${answer}\n`;
+  const LONG = ", for a minute: something hangs, or the host has too much to do";
   const refused = "nc: can't connect to remote host (172.21.0.2): Connection refused";
   const failures: [what: string, edges: Record<string, string[]>, printed: string][] = [
     ["the edge knows no such release", { "172.21.0.2": [NOT_FOUND] }, said("172.21.0.2", "answered 404 Not Found")],
@@ -323,7 +342,7 @@ describe.concurrent("a cutover that fails", () => {
       { "172.21.0.2": ["elsewhere"] },
       said("172.21.0.2", "answered 301 Moved Permanently, to https://example.com/login"),
     ],
-    ["an answer takes too long", { "172.21.0.2": ["slow"] }, said("172.21.0.2", "took longer than 5 s")],
+    ["an answer takes too long", { "172.21.0.2": ["slow"] }, said("172.21.0.2", `took longer than 5 s${LONG}`)],
     ["the edge is not there", { "172.21.0.2": [refused] }, said("172.21.0.2", `gave no answer: ${refused}`)],
     [
       "one of two edges does not serve",
@@ -358,8 +377,54 @@ describe.concurrent("a cutover that fails", () => {
 
   test("tried for 15 s", async () => {
     const after = await cutOver({ edges: { "172.21.0.2": [NOT_FOUND] } });
-    // The clock here takes 4 s from one look to the next: 4, 8 and 12 s are within it.
-    expect(after.asked("172.21.0.2")).toBe(3);
+    // The clock here takes 4 s from one look to the next: 0, 4, 8 and 12 s, and for the last time 16.
+    expect(after.asked("172.21.0.2")).toBe(5);
+  });
+});
+
+describe("a host that has too much to do gets a minute:", () => {
+  const old = JSON.stringify({ status: "enabled", rule: "PathPrefix(`/release/api-1/`)" });
+  const unread = { "http/routers/api@file": old, "tcp/routers/api@file": old };
+  /** 36 s of it, by the clock here. */
+  const then200 = (answer: string) => ({ "172.21.0.2": [...Array<string>(9).fill(answer), "200 OK"] });
+
+  test("an edge that has not read the route", async () => {
+    const after = await cutOver({ edges: then200(NOT_FOUND), old: OLD, routers: unread });
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"] });
+    expect(after.asked("172.21.0.2")).toBe(10);
+  });
+
+  test.each(["slow", "504 Gateway Timeout"])("no answer in time: %s", async (answer) => {
+    const after = await cutOver({ edges: then200(answer), old: OLD });
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"] });
+  });
+
+  test("a candidate too, and the route has a time of its own", async () => {
+    const edges = { "172.21.0.2": [...then200(NOT_FOUND)["172.21.0.2"], NOT_FOUND, "200 OK"] };
+    const routers = { "http/routers/of@file": "404 page not found" };
+    const after = await cutOver({ edges, old: OLD, routers, more: candidate });
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"] });
+  });
+
+  test("and no more", async () => {
+    const after = await cutOver({ edges: { "172.21.0.2": [NOT_FOUND] }, old: OLD, routers: unread });
+    expect(after).toMatchObject({ code: 1, done: false, route: OLD });
+    expect(after.printed).toContain(
+      "answered 404 Not Found, for a minute: something hangs, or the host has too much to do",
+    );
+    expect(after.asked("172.21.0.2")).toBe(16);
+  });
+
+  test.each(["500 Internal Server Error", "502 Bad Gateway"])("a release that answers %s gets none", async (answer) => {
+    const after = await cutOver({ edges: then200(answer), old: OLD, routers: unread });
+    expect(after).toMatchObject({ code: 1, done: false, route: OLD });
+    expect(after.asked("172.21.0.2")).toBe(5);
+  });
+
+  test("what came true while it was looked for counts", async () => {
+    // The edge reads the route between the fourth ask and the look at what it knows.
+    const after = await cutOver({ edges: { "172.21.0.2": [...Array<string>(4).fill(NOT_FOUND), "200 OK"] }, old: OLD });
+    expect(after).toMatchObject({ code: 0, done: true, route: env["ROUTE"] });
   });
 });
 

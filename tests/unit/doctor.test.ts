@@ -61,6 +61,10 @@ const good: HostFacts = {
 
 const onEngine = (changes: Partial<HostFacts["engine"]>): Partial<HostFacts> => ({ engine: { ...engine, ...changes } });
 const inShell = (changes: Partial<ShellFacts>): Partial<HostFacts> => ({ shell: { ...shell, ...changes } });
+const onContainerd = ({ free }: { free: number }): Partial<HostFacts> => ({
+  ...onEngine({ Driver: "overlayfs", DriverStatus: [["driver-type", "io.containerd.snapshotter.v1"]] }),
+  ...inShell({ imageDisk: { total: 20 * 2 ** 20, free } }),
+});
 const edge = (changes: Partial<HostFacts["stack"]["edge"]>): Partial<HostFacts> => ({
   stack: { ...good.stack, edge: { ...good.stack.edge!, ...changes } },
 });
@@ -184,6 +188,21 @@ const rows: Row[] = [
   ["disk", inShell({ disk: { total: 40 * 2 ** 20, free: 2 ** 19 } }), "bad", "0.5 GiB free", "docker image prune"],
   ["disk", inShell({ inodes: { total: 1000, free: 19 } }), "bad", "1 % of the inodes", "docker image prune"],
   ["disk", inShell({ disk: undefined }), "unknown", "/var/lib/docker"],
+  ["disk", inShell({ imageDisk: { total: 2 ** 20, free: 0 } }), "ok", "30.0 GiB free of 40.0 in /var/lib/docker"],
+  [
+    "disk",
+    onContainerd({ free: 8 * 2 ** 20 }),
+    "ok",
+    "90 % of the inodes; 8.0 GiB free of 20.0 in /var/lib/containerd",
+  ],
+  [
+    "disk",
+    onContainerd({ free: 4 * 2 ** 20 }),
+    "warn",
+    "4.0 GiB free of 20.0",
+    "du -xh --max-depth=2 /var/lib/containerd",
+  ],
+  ["disk", onContainerd({ free: 2 ** 19 }), "bad", "0.5 GiB free of 20.0 in /var/lib/containerd", "docker image prune"],
 
   ["backup key", {}, "ok", "the stack has no backups"],
   ["backup key", backedUp(undefined), "warn", "nobody has said where a copy of it is kept", "bulkhead backup-key"],
@@ -394,6 +413,10 @@ Filesystem     1024-blocks     Used Available Capacity Mounted on
 Filesystem      Inodes  IUsed   IFree IUse% Mounted on
 /dev/vda1      2621440 100000 2521440    4% /
 
+@@images
+Filesystem     1024-blocks     Used Available Capacity Mounted on
+/dev/vdb1         20971520 20000000    971520      96% /var/lib/containerd
+
 @@listening
 State  Recv-Q Send-Q Local Address:Port Peer Address:PortProcess
 LISTEN 0      4096   127.0.0.53%lo:53        0.0.0.0:*
@@ -454,6 +477,7 @@ Inst vim [9.1] (9.2 Debian:13.1/stable [amd64])
       groups: ["deploy", "docker"],
       disk: { total: 41152832, free: 19000000 },
       inodes: { total: 2621440, free: 2521440 },
+      imageDisk: { total: 20971520, free: 971520 },
       listening: [
         { address: "127.0.0.53", port: 53 },
         { address: "0.0.0.0", port: 22, process: "sshd (pid 7)" },
@@ -473,6 +497,9 @@ Inst vim [9.1] (9.2 Debian:13.1/stable [amd64])
       rebootRequired: true,
     });
   });
+
+  test("tells nothing of images that are on the same disk", () =>
+    expect(shellFacts(PRINTED.replace("96% /var/lib/containerd", "52% /"))!.imageDisk).toBeUndefined());
 
   test("that has none of the tools tells what it can, and makes nothing up", () => {
     const sections = PRINTED.match(/^@@\w+$/gm)!

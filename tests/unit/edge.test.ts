@@ -270,7 +270,7 @@ describe("a service's routes", () => {
   test("are tried for as long as one answer of the service may take", async () => {
     const { recording } = await system({}, { healthTimeoutSeconds: 8 });
     expect(setting(recording, "api-route-job", "CHECK_SECONDS")).toBe("8");
-    expect(container(recording, "api-route-job").inputs.waitTimeout).toBe(36);
+    expect(container(recording, "api-route-job").inputs.waitTimeout).toBe(157);
     await expect(system({}, { healthTimeoutSeconds: 11 })).rejects.toThrow(
       "api: healthTimeoutSeconds: 11 is not from 1 to 10: give the seconds of one answer",
     );
@@ -473,8 +473,8 @@ describe("RouteFile", () => {
     const { inputs } = container(recording, "x-job");
     expect(inputs.networksAdvanced).toEqual([{ name: "door" }]);
     expect(inputs.volumes).toEqual([{ volumeName: "routes", containerPath: "/routes", readOnly: false }]);
-    // The job tries for 15 s, and has to be able to say that it failed.
-    expect(inputs.waitTimeout).toBeGreaterThan(15);
+    // The job tries for a minute for each of two routes, and has to be able to say that it failed.
+    expect(inputs.waitTimeout).toBeGreaterThan(120);
   });
 });
 

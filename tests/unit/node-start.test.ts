@@ -85,6 +85,51 @@ test("what measures calls, and what runs pulumi, is loaded when it is used", () 
   expect(JSON.parse(said)).toEqual({ before: 0, automation: "function", more: true });
 });
 
+test("a property becomes an output when it is read, before or after it is known, and can be put in its place", () => {
+  const program = `
+    const pulumi = require("@pulumi/pulumi");
+    let made = 0;
+    const { transferProperties } = require("@pulumi/pulumi/runtime/rpc");
+    const resource = Object.assign(Object.create(pulumi.CustomResource.prototype), { __pulumiResource: true });
+    const properties = { early: 1, late: 2, failed: 3, own: 4, id: "its own", unread: 5 };
+    const resolvers = transferProperties(resource, "a", properties);
+    const isMade = (key) => Object.getOwnPropertyDescriptor(resource, key).get === undefined;
+    const before = Object.keys(properties).filter((key) => key in resource && isMade(key));
+    resource.own = "the program's";
+    const early = resource.early;
+    resolvers.early("E", true, true, []);
+    resolvers.late("L", true, false, []);
+    resolvers.failed(undefined, true, false, [], new Error("it failed"));
+    resolvers.unread("U", true, false, []);
+    (async () => {
+      const failure = await resource.failed.promise().catch((error) => error.message);
+      await Promise.allSettled([resource.failed.isKnown, resource.failed.isSecret, resource.failed.allResources()]);
+      console.log(JSON.stringify({
+        before, failure,
+        values: [await early.promise(), await resource.late.promise(), resource.own],
+        secret: [await early.isSecret, await resource.late.isSecret],
+        same: resource.early === early && resource.late === resource.late,
+        after: Object.keys(properties).filter((key) => key in resource && isMade(key)),
+        resolvers: Object.keys(resolvers),
+      }));
+      try { transferProperties(resource, "a", { own: 1 }); } catch (error) { console.log(error.message); }
+    })();`;
+  const said = execFileSync(process.execPath, ["--require", start, "-e", program], {
+    cwd: projectDirectory,
+    encoding: "utf8",
+  }).split("\n");
+  expect(JSON.parse(said[0]!)).toEqual({
+    before: [],
+    failure: "it failed",
+    values: ["E", "L", "the program's"],
+    secret: [true, false],
+    same: true,
+    after: ["early", "late", "failed", "own"],
+    resolvers: ["early", "late", "failed", "own", "unread"],
+  });
+  expect(said[1]).toBe("Property 'own' is already initialized on target 'a");
+});
+
 test.each([
   ["20.20.2", false],
   ["22.17.9", false],
