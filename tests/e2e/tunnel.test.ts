@@ -24,7 +24,7 @@ import { logsOf, runProbe } from "../support/probe.ts";
 import { prepareReach, type Reach } from "../support/reach.ts";
 
 const DOMAIN = "reach.example.com";
-const LIMIT = { requestsPerSecond: 30, burst: 40 };
+const LIMIT = { requestsPerSecond: 20, burst: 40 };
 
 let world: OutsideWorld;
 let emulator: CloudflareEmulator;
@@ -187,7 +187,7 @@ test("each client is counted by itself, whatever it says of itself", async () =>
     return (await Promise.all(answers)).map(({ status }) => status);
   };
   const { burst } = LIMIT;
-  const answers = await ask(4 * burst, "127.0.0.20");
+  const answers = await ask(6 * burst, "127.0.0.20");
   expect(answers.filter((status) => status === 200).length).toBeGreaterThanOrEqual(burst);
   expect(answers.filter((status) => status === 429).length).toBeGreaterThanOrEqual(burst);
   expect(new Set(await ask(burst, "127.0.0.21"))).toEqual(new Set([200]));

@@ -18,7 +18,9 @@ order by 1`;
 
 /** Of one database. MAINTAIN came with 17: who had all of a table's rights has it too. */
 export const ofDatabase = `
-with object (what, owner, acl) as (
+with own as (
+  select oid from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
+), object (what, owner, acl) as (
   select 'schema ' || nspname, nspowner, coalesce(nspacl, acldefault('n', nspowner)) from pg_namespace
     where nspname !~ '^pg_' and nspname <> 'information_schema'
   union all select format('%s %s', relkind, c.oid::regclass), relowner,
@@ -33,8 +35,6 @@ with object (what, owner, acl) as (
   union all select 'large object ' || oid, lomowner, coalesce(lomacl, acldefault('L', lomowner)) from pg_largeobject_metadata
   union all select format('default for %s of %s in %s', defaclobjtype, defaclrole::regrole, nullif(defaclnamespace, 0)::regnamespace),
       defaclrole, defaclacl from pg_default_acl
-), own as (
-  select oid from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
 )
 select format('%s of %s: %s for %s by %s%s', what, owner::regrole, privilege_type, grantee::regrole, grantor::regrole,
     case when is_grantable then ', to grant' else '' end)

@@ -38,6 +38,7 @@ export async function startUpgradeStack(engine: Engine, stack: string, version: 
   const project = await createTestProject({
     stack,
     config: {
+      "backup:host": "local",
       "backup:images": { ...images, postgres: await known(old) },
       "backup:version": version,
       // What stands in for 16 knows no lz4.
