@@ -16,7 +16,7 @@ import { inSoak, SOAK } from "../support/soak.ts";
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 const LABEL = "postgres-postgres";
-const { idOf, superuser } = insideStack(LABEL);
+const { idOf, superuser, toldOfAll } = insideStack(LABEL);
 const SETTINGS = { work_mem: "3MB", shared_buffers: "48MB" };
 let project: TestProject;
 let config: Record<string, unknown>;
@@ -235,15 +235,7 @@ test("the passwords are in no inspect and in no log", async () => {
     ),
   );
   expect(passwords.map((each) => each.length)).toEqual([64, 64, 64]);
-  const ids = (await docker("ps", "-aq", "--filter", `label=bulkhead.stack=${LABEL}`)).stdout.trim().split("\n");
-  const seen = await Promise.all(
-    ids
-      .flatMap((id) => [docker("inspect", id), docker("logs", id)])
-      .map(async (each) => {
-        const { stdout, stderr } = await each;
-        return stdout + stderr;
-      }),
-  );
+  const seen = await toldOfAll();
   for (const password of passwords) expect(seen.filter((text) => text.includes(password))).toEqual([]);
 });
 

@@ -21,7 +21,7 @@ import { startVaultStorage, type VaultStorage } from "../support/vault-storage.t
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 const LABEL = "volumes-volumes";
-const { health, idOf } = insideStack(LABEL);
+const { health, idOf, toldOfAll } = insideStack(LABEL);
 const KEY = randomBytes(32).toString("base64url");
 const SECRET_ACCESS_KEY = randomBytes(20).toString("base64url");
 const CONTENT = "what-a-user-uploaded ".repeat(2000);
@@ -82,12 +82,12 @@ test("what reads a volume has it read-only, and no way out; what has the credent
   expect((await docker("exec", await idOf("uploads-backup-snapshot"), "ls", "/run/secrets")).stdout).toBe("key\n");
   const server = await idOf("vault-restic");
   expect((await inspect(server)).Mounts.map(({ Destination }) => Destination)).toEqual(["/run/secrets"]);
-  expect((await docker("exec", server, "ls", "/run/secrets")).stdout).not.toContain("key\n" + "prune");
-  expect((await docker("exec", server, "sh", "-c", "cat /run/secrets/* /tmp/rclone.conf")).stdout).not.toContain(KEY);
-  const ids = (await docker("ps", "-aq", "--filter", `label=bulkhead.stack=${LABEL}`)).stdout.trim().split("\n");
-  for (const id of ids)
-    for (const { stdout, stderr } of [await docker("inspect", id), await docker("logs", id)])
-      for (const secret of [KEY, SECRET_ACCESS_KEY]) expect((stdout + stderr).includes(secret)).toBe(false);
+  const held = (await docker("exec", server, "sh", "-c", "cat /run/secrets/* /tmp/rclone.conf")).stdout;
+  expect(held).toContain(SECRET_ACCESS_KEY);
+  // The second is what rclone makes of a key.
+  for (const needle of [KEY, "password"]) expect(held).not.toContain(needle);
+  for (const text of await toldOfAll())
+    for (const secret of [KEY, SECRET_ACCESS_KEY]) expect(text.includes(secret)).toBe(false);
   // Who took the reader deletes nothing.
   const gone =
     'wget -q -S -O - --post-data= "${RESTIC_REPOSITORY#rest:}snapshots/x" 2>&1; restic --no-cache forget --tag files --keep-last 1 --unsafe-allow-remove-all 2>&1; restic --no-cache forget latest 2>&1';

@@ -54,6 +54,20 @@ export function insideStack(stack: string, exec: Exec = (...command) => currentT
       .map(([nonce, at]) => ({ nonce: nonce!, at: Number(at) }));
   };
 
+  /** What Docker tells and keeps of each container of the stack: its settings and its log. */
+  const toldOfAll = async (): Promise<string[]> => {
+    const ids = (await docker("ps", "-aq", "--filter", `label=bulkhead.stack=${stack}`)).stdout.trim().split("\n");
+    return Promise.all(
+      ids
+        .flatMap((id) => [docker("inspect", id), docker("logs", id)])
+        .map(async (asked) => {
+          const { code, stdout, stderr } = await asked;
+          if (code !== 0) throw new Error(stderr);
+          return stdout + stderr;
+        }),
+    );
+  };
+
   /** A query, by the superuser of a server. Gives nothing where that is away, and throws what is wrong with the query. */
   const superuserOf = async (server: string, sql: string, database: string) => {
     const { stdout, stderr } = await docker(
@@ -64,7 +78,7 @@ export function insideStack(stack: string, exec: Exec = (...command) => currentT
   };
   const superuser = (sql: string, database = "postgres") => superuserOf("db", sql, database);
 
-  return { idOf, said, health, runNow, acknowledged, superuser, superuserOf };
+  return { idOf, said, health, runNow, acknowledged, toldOfAll, superuser, superuserOf };
 }
 
 type Exec = (command: string, args: string[], options?: CommandOptions) => Promise<CommandResult>;
