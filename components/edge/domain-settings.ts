@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { SECRETS_PATH } from "../host/secrets-path.ts";
+import { onlyOn } from "./route-file.ts";
 import { certificateNames, hostRule, LAST_PRIORITY, type Alias, type Domain } from "./hosts.ts";
 
 /** What the edge's settings say of its names beside the main one. Nothing here replaces a container. */
@@ -13,8 +14,13 @@ export interface DomainSettings {
   httpRedirect?: boolean;
 }
 
-/** Routers of names that no service has to serve: aliases, http://, and certificates that are asked for. */
-export function domainRouters(settings: DomainSettings, isAcme: boolean): object {
+/**
+ * Routers of names that no service has to serve: aliases, http://, and certificates that are asked for.
+ *
+ * @param issuer HOSTNAME of the edge that asks for certificates. One that it replaces would ask for the same, end before its
+ *   DNS records are away, and write its own certificates over those of the new one. Undefined: there is no CA.
+ */
+export function domainRouters(settings: DomainSettings, issuer: string | undefined): object {
   const { domain, domains = [], aliases = [], httpRedirect = false } = settings;
   const [, ...further] = certificateNames(domain, domains, aliases);
   const plain = "(Method(`GET`) || Method(`HEAD`))";
@@ -25,7 +31,7 @@ export function domainRouters(settings: DomainSettings, isAcme: boolean): object
       { entryPoints: ["websecure"], rule: hostRule(name), service: "noop@internal", middlewares: [`to-${name}`] },
     ]),
     // Of the CA's certificate for the main domain Traefik is told at its start. It asks for these when it sees the router.
-    ...(isAcme ? further : []).map(([main, ...sans]): Entry => [
+    ...(issuer === undefined ? [] : further).map(([main, ...sans]): Entry => [
       `certificate-${keyOf(main!)}`,
       {
         entryPoints: ["websecure"],
@@ -33,7 +39,7 @@ export function domainRouters(settings: DomainSettings, isAcme: boolean): object
         priority: LAST_PRIORITY + 1,
         service: "noop@internal",
         middlewares: ["not-found"],
-        tls: { certResolver: "acme", domains: [{ main, ...(sans.length > 0 && { sans }) }] },
+        tls: { certResolver: onlyOn(issuer!, "acme"), domains: [{ main, ...(sans.length > 0 && { sans }) }] },
       },
     ]),
     ...(httpRedirect ? [...hosts, ...aliases.map(({ name }) => name)] : []).map((name): Entry => [

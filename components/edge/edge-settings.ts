@@ -43,6 +43,8 @@ export interface EdgeSettings extends DomainSettings {
 /**
  * What Traefik takes while it runs: TLS, and the middlewares that routes share.
  *
+ * @param release name of the edge's container.
+ * @param issuer which edge asks for the certificates of its further names: see domainRouters.
  * @param pages where the edge finds the program's pages, by the names of their files.
  * @param health what passes in maintenance too: a host with a path behind it.
  */
@@ -51,6 +53,7 @@ export function edgeSettings(
   release: string,
   doorSubnets: string[],
   serviceSubnets: string[],
+  issuer: string | undefined,
   pages: Readonly<Record<string, string>> = {},
   health: readonly string[] = [],
 ): object {
@@ -92,7 +95,7 @@ export function edgeSettings(
           service: "noop@internal",
           middlewares: ["not-found"],
         },
-        ...domainRouters(settings, certificates.kind === "acme"),
+        ...domainRouters(settings, issuer),
         ...ofPages.routers,
       },
       middlewares: {

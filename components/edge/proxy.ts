@@ -136,6 +136,8 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
       this,
     );
     this.routeFile = `${name}-settings`;
+    // An edge has its HOSTNAME when it has been made, and no sooner.
+    const issuer = certificates.kind === "acme" && domains.length + aliases.length > 0 ? edge.hostname : undefined;
     const settings = new RouteFile(
       this.routeFile,
       {
@@ -143,15 +145,16 @@ export class Proxy extends pulumi.ComponentResource implements Gate {
         worksFor: name,
         content: pulumi
           .all([
-            ...([edge.nameAtBeginning, doorSubnets, settled, this.#compartments.all()] as const),
+            ...([edge.nameAtBeginning, doorSubnets, settled, this.#compartments.all(), issuer] as const),
             pathsBeside(host, this.routeFile, pages),
           ])
-          .apply(([release, subnets, settings, networks, paths]) =>
+          .apply(([release, subnets, settings, networks, issuer, paths]) =>
             edgeSettings(
               settings,
               release,
               subnets,
               networks.flatMap((network) => network.subnets),
+              issuer,
               paths,
               this.claims.health,
             ),

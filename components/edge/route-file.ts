@@ -138,9 +138,18 @@ function routersOf({ http, tcp }: DynamicConfiguration): string {
   return [...names("http", http?.routers), ...names("tcp", tcp?.routers)].join(" ");
 }
 
+/** A text in a route file that one edge alone reads: to all others it is empty. */
+export function onlyOn(hostname: string, text: string): string {
+  return `${ONLY_ON}${hostname} ${text}${ONLY_ON}`;
+}
+
+const ONLY_ON = "\u0001";
+
 /** Traefik reads a file as a template, in which {{ would begin an action. */
 function routeFile(content: object): string {
-  return JSON.stringify(content).replaceAll("{{", "{\\u007b");
+  return JSON.stringify(content)
+    .replaceAll("{{", "{\\u007b")
+    .replaceAll(/\\u0001(\S+) (.*?)\\u0001/g, "{{ if eq (env `HOSTNAME`) `$1` }}$2{{ end }}");
 }
 
 /** Without its comments, as it stands in every `docker inspect` of a job. */

@@ -84,6 +84,8 @@ export class Container extends pulumi.ComponentResource {
   /** Its name on the host and in Docker's DNS. Known only when the limits have been read back from Docker. */
   readonly name: pulumi.Output<string>;
   readonly image: pulumi.Output<string>;
+  /** What it finds in its HOSTNAME. */
+  readonly hostname: pulumi.Output<string>;
   readonly #host: DockerHost;
   readonly #nameInProgram: string;
   #nameAtBeginning: pulumi.Output<string> | undefined;
@@ -173,6 +175,8 @@ export class Container extends pulumi.ComponentResource {
         : container.id;
     this.name = pulumi.all([container.name, limited]).apply(([containerName]) => containerName);
     this.image = container.image;
+    // Docker's own choice.
+    this.hostname = container.id.apply((id) => id.slice(0, 12));
     this.#host = host;
     this.#nameInProgram = name;
     this.registerOutputs({ name: this.name, image: this.image });

@@ -80,6 +80,7 @@ describe.runIf(SOAK)("a zone at", { timeout: 400_000 }, () => {
         ...{ resolvers: [`${world.engineAddress}:53`], dnsProvider: provider, ...more },
       },
     });
+    const before = apis.requests.length;
     const secret = provider === "route53" ? secrets.route53.secretAccessKey : secrets[provider];
     await reach.project.setSecret(provider === "route53" ? "route53SecretAccessKey" : "dnsApiToken", secret);
     await reach.deploy();
@@ -92,6 +93,8 @@ describe.runIf(SOAK)("a zone at", { timeout: 400_000 }, () => {
     for (const { status, path } of asked) expect(status, path).toBeLessThan(300);
     // It takes its records away again.
     await expect.poll(() => zone.records.size, { timeout: 30_000 }).toBe(0);
+    // The edge that is replaced reads the new name too, and knows the provider of before.
+    expect(new Set(apis.requests.slice(before).map(({ host }) => host))).toEqual(new Set([api]));
     const containers = JSON.stringify([...(await reach.containers()).values()]);
     expect(containers).toContain(file);
     const printed = reach.runs.map(({ stdout, stderr }) => stdout + stderr).join("\n");

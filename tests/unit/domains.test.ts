@@ -10,9 +10,14 @@ import {
 } from "../../components/edge/domain-settings.ts";
 import { dnsProviderSettings } from "../../components/edge/dns-provider.ts";
 import { certificateNames, LAST_PRIORITY } from "../../components/edge/hosts.ts";
+import { Proxy } from "../../components/edge/proxy.ts";
+import { onlyOn } from "../../components/edge/route-file.ts";
+import { DockerHost } from "../../components/host/docker-host.ts";
+import { Networks } from "../../components/host/networks.ts";
 import type { Certificates } from "../../components/settings/certificates.ts";
 import { ConfigError } from "../../components/settings/parse.ts";
 import { settings } from "../../settings.ts";
+import { container, hex, record } from "../../testing/recorder.ts";
 import { makeCertificates } from "../support/certificates.ts";
 
 const files: Record<string, string> = {};
@@ -358,14 +363,15 @@ const NAMES = {
   portInUrls: ":8443",
 };
 const LIMITS = { requestsPerSecond: 100, burst: 200 };
+const EDGE = "0123456789ab";
 
 test("without further names Traefik is told nothing of them", () => {
   const plain = { domain: "example.com", ...LIMITS };
-  expect([domainRouters(plain, true), domainMiddlewares(plain, {})]).toEqual([{}, {}]);
+  expect([domainRouters(plain, EDGE), domainMiddlewares(plain, {})]).toEqual([{}, {}]);
 });
 
 test("an alias answers redirects alone, and a certificate is asked for by a router that serves nobody", () => {
-  const routers = domainRouters(NAMES, true) as Record<string, object>;
+  const routers = domainRouters(NAMES, EDGE) as Record<string, object>;
   expect(routers["alias-www.example.com"]).toEqual({
     entryPoints: ["websecure"],
     rule: "Host(`www.example.com`)",
@@ -375,14 +381,14 @@ test("an alias answers redirects alone, and a certificate is asked for by a rout
   expect(routers["certificate-example.org"]).toMatchObject({
     priority: LAST_PRIORITY + 1,
     middlewares: ["not-found"],
-    tls: { certResolver: "acme", domains: [{ main: "example.org", sans: ["*.example.org"] }] },
+    tls: { certResolver: onlyOn(EDGE, "acme"), domains: [{ main: "example.org", sans: ["*.example.org"] }] },
   });
-  expect(Object.keys(domainRouters(NAMES, false))).toEqual(["alias-www.example.com"]);
+  expect(Object.keys(domainRouters(NAMES, undefined))).toEqual(["alias-www.example.com"]);
 });
 
 test("http:// redirects GET and HEAD of known hosts, and an edge of before can bear the router", () => {
   const settings = { ...NAMES, ...LIMITS, httpRedirect: true };
-  const routers = Object.entries(domainRouters(settings, false)).filter(([name]) => name.startsWith("http-"));
+  const routers = Object.entries(domainRouters(settings, undefined)).filter(([name]) => name.startsWith("http-"));
   expect(routers.map(([name]) => name)).toEqual(
     ["example.com", "example.org", "_.t.example.com", "www.example.com"].map((name) => `http-${name}`),
   );
@@ -449,3 +455,38 @@ test.each([
   const found = dnsProviderSettings({ ...base, ...given }, "the secret");
   expect([Object.keys(found.secrets), found.env]).toEqual([secrets, env]);
 });
+
+test("one edge alone asks the CA for the certificates of further names, and what a program says is no template", async () => {
+  const image = `example:1@sha256:${hex("example", 64)}`;
+  const secret = "s".repeat(40);
+  const recording = await record(
+    () => {
+      const host = new DockerHost("host", { host: "local", jobImage: image });
+      const edge = new Proxy("edge", {
+        ...{ networks: new Networks("networks", { host }), images: { traefik: image, haproxy: image } },
+        ...{ address: "127.0.0.1", httpsPort: 443, requestsPerSecond: 1, burst: 1, ...NAMES },
+        domains: [{ name: "example.org" }, { name: "{{env `HOSTNAME`}}.example.org" }],
+        certificates: { kind: "acme", email: "a@example.com", caServer: "https://ca.test/dir", validityHours: 2160 },
+        dnsApiToken: secret,
+      });
+      edge.endOfServices();
+    },
+    { secrets: [secret] },
+  );
+  const { envs = [] } = container(recording, "edge-settings-job").inputs;
+  const text = envs.find((env) => env.startsWith("ROUTE="))!.slice(6);
+  const actions = [...text.matchAll(/\{\{.*?\}\}/g)].map(([action]) => action);
+  expect(new Set(actions)).toEqual(new Set([`{{ if eq (env \`HOSTNAME\`) \`${hex("edge", 12)}\` }}`, "{{ end }}"]));
+  // As the edge reads it, and as every other one does.
+  const asked = (read: string) =>
+    Object.values((JSON.parse(read) as { http: { routers: Record<string, Router> } }).http.routers).flatMap(({ tls }) =>
+      (tls?.domains ?? []).map(({ main }) => [main, tls?.certResolver]),
+    );
+  const own = asked(text.replaceAll(/\{\{.*?\}\}/g, ""));
+  expect(own).toContainEqual(["example.org", "acme"]);
+  expect(asked(text.replaceAll(/\{\{ if .*?\{\{ end \}\}/g, ""))).toEqual(own.map(([main]) => [main, ""]));
+});
+
+interface Router {
+  tls?: { certResolver: string; domains?: { main: string }[] };
+}

@@ -669,6 +669,7 @@ describe("the edge", () => {
       EDGE,
       subnets,
       [],
+      undefined,
     ) as RouteContent;
 
   test("opens these ports and no other", () => {

@@ -100,7 +100,7 @@ describe("maintenance", () => {
       },
       ...{ tcp: [], requests: 99, maintenance: {}, clientsThrough: ["192.0.2.0/24"] },
     };
-    expect(edgeSettings(settings, "edge", ["172.21.0.0/16"], [])).toMatchObject({
+    expect(edgeSettings(settings, "edge", ["172.21.0.0/16"], [], undefined)).toMatchObject({
       http: { middlewares: { maintenance: { plugin: { bulkhead: { forwarded: true } } } } },
     });
   });
