@@ -432,10 +432,7 @@ test.each(inSoak("a second place"))(
         );
         return { code, said: stdout + stderr };
       };
-      // What a restore of the tests before took back is not lost here.
-      const known = await acknowledged();
-      const there = await nonces();
-      const lost = { acknowledged: known.filter(({ nonce }) => there.has(nonce)), at: Date.now() / 1000 };
+      const lost = await toLose();
       const shipper = await idOf("backup-shipper");
       await docker("stop", shipper);
       const moment = new Date().toISOString().replace(/T(.{8}).*/, " $1");
@@ -579,12 +576,18 @@ interface Loss {
 
 /** Under load, with all volumes, and with the state. */
 async function loseHost(): Promise<Loss> {
-  const known = await acknowledged();
-  const at = Date.now() / 1000;
+  const lost = await toLose();
   await docker("kill", await idOf("backup-shipper"), await idOf("backup-receiver"), await idOf("db"));
   await removeStack(engine, LABEL);
   project.remove();
-  return { acknowledged: known, at };
+  return lost;
+}
+
+/** What was acknowledged and is there: what a restore of the tests before took back is not lost once more. */
+async function toLose(): Promise<Loss> {
+  const all = await acknowledged();
+  const there = await nonces();
+  return { acknowledged: all.filter(({ nonce }) => there.has(nonce)), at: Date.now() / 1000 };
 }
 
 /** Everything on another host, the database out of the vault; gives the seconds of which acknowledged commits are lost. */
