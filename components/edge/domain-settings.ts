@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { SECRETS_PATH } from "../host/secrets-path.ts";
-import { onlyOn } from "./route-file.ts";
 import { certificateNames, hostRule, LAST_PRIORITY, type Alias, type Domain } from "./hosts.ts";
+import { onlyOn } from "./route-file.ts";
 
 /** What the edge's settings say of its names beside the main one. Nothing here replaces a container. */
 export interface DomainSettings {

@@ -22,7 +22,7 @@ import { startVaultStorage, type VaultStorage } from "../support/vault-storage.t
 
 const engine = new Engine(process.env["DOCKER_HOST"]!);
 const LABEL = "backup-backup";
-const { acknowledged, health: healthOf, idOf, runNow, superuser, toldOfAll } = insideStack(LABEL);
+const { acknowledged, committed, health: healthOf, idOf, runNow, superuser, toldOfAll } = insideStack(LABEL);
 /** Of the backup as a whole. */
 const health = () => healthOf("backup");
 const KEY = randomBytes(32).toString("base64url");
@@ -586,7 +586,7 @@ async function loseHost(): Promise<Loss> {
 /** What was acknowledged and is there: what a restore of the tests before took back is not lost once more. */
 async function toLose(): Promise<Loss> {
   const all = await acknowledged();
-  const there = await nonces();
+  const there = await committed();
   return { acknowledged: all.filter(({ nonce }) => there.has(nonce)), at: Date.now() / 1000 };
 }
 
@@ -598,18 +598,13 @@ async function restoredAfter(loss: Loss, id: string): Promise<number> {
 }
 
 async function secondsLost({ acknowledged, at }: Loss, event: object): Promise<number> {
-  const there = await nonces();
+  const there = await committed();
   const lost = acknowledged.filter(({ nonce }) => !there.has(nonce));
   const rpoSeconds = lost.length > 0 ? at - lost[0]!.at : 0;
   const counts = { acknowledged: acknowledged.length, lost: lost.length };
   console.log(JSON.stringify({ ...event, ...counts, rpoSeconds }));
   expect(there.size).toBeGreaterThan(150);
   return rpoSeconds;
-}
-
-/** Of the commits that are there. */
-async function nonces(): Promise<Set<string>> {
-  return new Set((await superuser("select nonce from acks", "app")).trim().split("\n"));
 }
 
 /** With the secrets that the project was given. */

@@ -25,7 +25,7 @@ const ALWAYS = ["db", "pool", "writer", "backup-receiver", "backup-shipper"];
 const SERVER_CONNECTIONS = 11;
 
 describe.runIf(SOAK)("acknowledged commits", () => {
-  const { idOf, runNow, superuser } = insideStack(LABEL, (...command) => host.exec(...command));
+  const { committed, idOf, runNow, superuser } = insideStack(LABEL, (...command) => host.exec(...command));
   let host: RemoteHost;
   let engine: Engine;
   let storage: VaultStorage;
@@ -102,7 +102,7 @@ describe.runIf(SOAK)("acknowledged commits", () => {
     await written(await count());
     const seconds = Math.round((performance.now() - begins) / 100) / 10;
     const acks = await noted();
-    const there = new Set((await superuser("select nonce from acks", "app")).trim().split("\n"));
+    const there = await committed();
     const lost = acks.filter((nonce) => !there.has(nonce)).length;
     counts[fault] = acks.length - before;
     console.log(JSON.stringify({ event: fault, acknowledged: acks.length, during: counts[fault], lost, seconds }));

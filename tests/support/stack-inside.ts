@@ -78,7 +78,11 @@ export function insideStack(stack: string, exec: Exec = (...command) => currentT
   };
   const superuser = (sql: string, database = "postgres") => superuserOf("db", sql, database);
 
-  return { idOf, said, health, runNow, acknowledged, toldOfAll, superuser, superuserOf };
+  /** Which of them are there. */
+  const committed = async (): Promise<Set<string>> =>
+    new Set((await superuser("select nonce from acks", "app")).trim().split("\n"));
+
+  return { idOf, said, health, runNow, acknowledged, committed, toldOfAll, superuser, superuserOf };
 }
 
 type Exec = (command: string, args: string[], options?: CommandOptions) => Promise<CommandResult>;

@@ -52,7 +52,7 @@ export async function startUpgradeStack(engine: Engine, stack: string, version: 
   await project.setSecret("secretAccessKey", randomBytes(20).toString("base64url"));
   const { code, stdout: said, stderr } = await project.up();
   if (code !== 0) throw new Error(`the stack did not come up:\n${lastLines(said + stderr, 60)}`);
-  const { acknowledged, superuser } = insideStack(label);
+  const { acknowledged, committed } = insideStack(label);
   return {
     ...{ label, project, images, old: await known(old) },
     configure: (keys) => {
@@ -62,7 +62,7 @@ export async function startUpgradeStack(engine: Engine, stack: string, version: 
     },
     lost: async () => {
       const acks = await acknowledged();
-      const there = new Set((await superuser("select nonce from acks", "app")).trim().split("\n"));
+      const there = await committed();
       const gapSeconds = Math.max(...acks.slice(1).map(({ at }, index) => at - acks[index]!.at));
       return { acknowledged: acks.length, lost: acks.filter(({ nonce }) => !there.has(nonce)).length, gapSeconds };
     },
